@@ -1,0 +1,54 @@
+"""What every avatar can do, whichever renderer draws it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from gtalk.basis import MotionBasis
+from gtalk.shapes import UInt8
+from gtalk.types import Camera, Motion, RenderOutput
+
+PLATE = "plate"  # render over the avatar's own background
+
+
+@dataclass(frozen=True)
+class Consent:
+    """Whose likeness an avatar is, and on what ground it was made. Travels with the avatar."""
+
+    person: str
+    statement: str
+
+
+class Avatar(Protocol):
+    """A head and torso that a Motion drives. Renders a batch of frames at once."""
+
+    kind: str
+    basis: MotionBasis
+    camera: Camera
+    """The camera of the clip, at the size the avatar was fitted at."""
+    fps: float
+
+    def render(
+        self,
+        motion: Motion,
+        camera: Camera | None = None,
+        size: tuple[int, int] | None = None,
+        background: UInt8[np.ndarray, "H W 3"] | str | None = PLATE,
+    ) -> RenderOutput:
+        """Pictures of `motion`'s frames.
+
+        Args:
+            motion: B frames.
+            camera: the view; the clip's own by default.
+            size: (width, height) in pixels, of the camera's aspect ratio; the camera's by default.
+            background: PLATE, a picture of the output's size, or None for premultiplied colour on nothing.
+        """
+        ...
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Everything learned, by name: what the avatar's safetensors file holds."""
+        ...

@@ -1,0 +1,25 @@
+"""Which frames train and which are held out. Everyone who scores uses this, so scores compare."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gtalk.dataset.format import Dataset
+from gtalk.shapes import Int
+
+TEST_SHARE = 1 / 11  # the peers' 10:1 split, in time: the last part of the clip is never seen in training
+
+
+def train_test_split(dataset: Dataset, test_share: float = TEST_SHARE) -> tuple[Int[np.ndarray, "A"], Int[np.ndarray, "B"]]:
+    """Indices of (training, held-out) frames with a face. The held-out frames are the last in time.
+
+    Frame `first_test_frame` and everything after it, its audio included, is kept from every trainer.
+    """
+    first = first_test_frame(dataset.n_frames, test_share)
+    valid = np.flatnonzero(dataset.motion.valid)
+    return valid[valid < first], valid[valid >= first]
+
+
+def first_test_frame(n_frames: int, test_share: float = TEST_SHARE) -> int:
+    """The first held-out frame of a clip."""
+    return int(np.ceil(n_frames * (1.0 - test_share)))
