@@ -39,8 +39,8 @@ class MotionBasis:
     """Displacement of MOUTH_GROUP for one standard deviation of each component, metres."""
     upper: Float[np.ndarray, "Ku 22 3"]
     """Displacement of UPPER_GROUP for one standard deviation of each component, metres."""
-    low: Float[np.ndarray, "K"]
-    high: Float[np.ndarray, "K"]
+    low: Float[np.ndarray, " K"]
+    high: Float[np.ndarray, " K"]
     """Range of the code over the clip it was fitted on."""
 
     @property
@@ -53,8 +53,10 @@ class MotionBasis:
         """Where each group lies in the code."""
         km, ku = len(self.mouth), len(self.upper)
         return {
-            "mouth": slice(0, km), "upper": slice(km, km + ku),
-            "eyes": slice(km + ku, km + ku + 2), "gaze": slice(km + ku + 2, km + ku + 4),
+            "mouth": slice(0, km),
+            "upper": slice(km, km + ku),
+            "eyes": slice(km + ku, km + ku + 2),
+            "gaze": slice(km + ku + 2, km + ku + 4),
         }
 
     @staticmethod
@@ -92,7 +94,9 @@ class MotionBasis:
     @staticmethod
     def from_arrays(arrays: dict[str, np.ndarray]) -> MotionBasis:
         """Inverse of `to_arrays`."""
-        return MotionBasis(**{name: np.asarray(arrays[name], np.float64) for name in ("mean", "mouth", "upper", "low", "high")})
+        return MotionBasis(
+            **{name: np.asarray(arrays[name], np.float64) for name in ("mean", "mouth", "upper", "low", "high")}
+        )
 
 
 def _mouth_weights() -> np.ndarray:

@@ -53,8 +53,12 @@ class Camera:
                 remedy="Choose a size with the same aspect ratio.",
             )
         return dataclasses.replace(
-            self, focal_px=self.focal_px * scale, cx_px=self.cx_px * scale, cy_px=self.cy_px * scale,
-            width=width, height=height,
+            self,
+            focal_px=self.focal_px * scale,
+            cx_px=self.cx_px * scale,
+            cy_px=self.cy_px * scale,
+            width=width,
+            height=height,
         )
 
     def project(self, points_world: Float[np.ndarray, "*batch 3"]) -> Float[np.ndarray, "*batch 2"]:
@@ -92,9 +96,9 @@ class Motion:
     """Brow raise on the picture's left and right, metres above the person's rest."""
     head_pose: Float[np.ndarray, "T 4 4"]
     """T_world_head."""
-    valid: Bool[np.ndarray, "T"]
+    valid: Bool[np.ndarray, " T"]
     """False where no face was seen: the frame is kept, its values are interpolated."""
-    channels: dict[str, Shaped[np.ndarray, "T *rest"]] = field(default_factory=dict)
+    channels: dict[str, Shaped[np.ndarray, "T ..."]] = field(default_factory=dict)
     """Optional, by name. Known names: `torso` [T,4] (2D similarity of the torso relative to its rest:
     dx, dy in picture heights, rotation in radians, log scale), `framing` [T,3] (camera framing relative
     to the background plate: dx, dy in picture heights, log scale), `landmarks478` [T,478,3] metres,
@@ -112,8 +116,14 @@ class Motion:
         if isinstance(index, (int, np.integer)):
             index = slice(int(index), int(index) + 1 or None)
         return Motion(
-            self.fps, self.landmarks[index], self.eyes[index], self.gaze[index], self.brows[index],
-            self.head_pose[index], self.valid[index], {k: v[index] for k, v in self.channels.items()},
+            self.fps,
+            self.landmarks[index],
+            self.eyes[index],
+            self.gaze[index],
+            self.brows[index],
+            self.head_pose[index],
+            self.valid[index],
+            {k: v[index] for k, v in self.channels.items()},
         )
 
     def replace(self, **changes: object) -> Motion:
@@ -155,12 +165,15 @@ class Motion:
             motion._check()
             return motion
         except FileNotFoundError:
-            raise UserError(f"motion file {path}", expected="an existing file", got="nothing there",
-                            remedy="Check the path.") from None
+            raise UserError(
+                f"motion file {path}", expected="an existing file", got="nothing there", remedy="Check the path."
+            ) from None
         except Exception as error:
             raise UserError(
-                f"motion file {path}", expected=f"a gtalk motion file (.motion.npz, version <= {MOTION_VERSION})",
-                got=f"{type(error).__name__}: {error}", remedy="Write it again with `gtalk motion track` or `drive`.",
+                f"motion file {path}",
+                expected=f"a gtalk motion file (.motion.npz, version <= {MOTION_VERSION})",
+                got=f"{type(error).__name__}: {error}",
+                remedy="Write it again with `gtalk motion track` or `drive`.",
             ) from error
 
     def _check(self) -> None:
@@ -180,7 +193,7 @@ class Motion:
 class AudioTrack:
     """Mono audio: samples in [-1, 1]."""
 
-    samples: Float[np.ndarray, "N"]
+    samples: Float[np.ndarray, " N"]
     sample_rate: int = AUDIO_RATE
 
     @property
@@ -210,5 +223,5 @@ class Frame:
     alpha: UInt8[np.ndarray, "H W"]
     motion: Motion
     """One frame."""
-    samples: Float[np.ndarray, "N"]
+    samples: Float[np.ndarray, " N"]
     """Audio of [time_s, time_s + 1 / fps) at AUDIO_RATE."""

@@ -1,0 +1,1 @@
+"""The dataset folder: its format, its reader, its split."""

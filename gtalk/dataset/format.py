@@ -78,12 +78,20 @@ class Dataset:
         try:
             self.manifest = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise UserError(f"dataset {root}", expected="a folder with a readable manifest.json",
-                            got=f"{type(error).__name__}: {error}", remedy="Make it with `gtalk prepare CLIP -o DATASET`.") from error
+            raise UserError(
+                f"dataset {root}",
+                expected="a folder with a readable manifest.json",
+                got=f"{type(error).__name__}: {error}",
+                remedy="Make it with `gtalk prepare CLIP -o DATASET`.",
+            ) from error
         version = self.manifest.get("schema_version")
         if not isinstance(version, int) or version > DATASET_VERSION:
-            raise UserError(f"dataset {root}", expected=f"schema_version <= {DATASET_VERSION}", got=repr(version),
-                            remedy="Update gtalk, or prepare the clip again.")
+            raise UserError(
+                f"dataset {root}",
+                expected=f"schema_version <= {DATASET_VERSION}",
+                got=repr(version),
+                remedy="Update gtalk, or prepare the clip again.",
+            )
 
     @property
     def fps(self) -> float:
@@ -159,5 +167,9 @@ class Dataset:
         return picture
 
     def _damaged(self, name: str) -> UserError:
-        return UserError(f"dataset {self.root}", expected=f"a readable {name}", got="none",
-                         remedy="Run `gtalk prepare` again: finished stages are kept.")
+        return UserError(
+            f"dataset {self.root}",
+            expected=f"a readable {name}",
+            got="none",
+            remedy="Run `gtalk prepare` again: finished stages are kept.",
+        )

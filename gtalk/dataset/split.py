@@ -10,7 +10,9 @@ from gtalk.shapes import Int
 TEST_SHARE = 1 / 11  # the peers' 10:1 split, in time: the last part of the clip is never seen in training
 
 
-def train_test_split(dataset: Dataset, test_share: float = TEST_SHARE) -> tuple[Int[np.ndarray, "A"], Int[np.ndarray, "B"]]:
+def train_test_split(
+    dataset: Dataset, test_share: float = TEST_SHARE
+) -> tuple[Int[np.ndarray, " A"], Int[np.ndarray, " B"]]:
     """Indices of (training, held-out) frames with a face. The held-out frames are the last in time.
 
     Frame `first_test_frame` and everything after it, its audio included, is kept from every trainer.

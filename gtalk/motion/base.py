@@ -14,7 +14,7 @@ from gtalk.types import Motion
 class MotionStream(Protocol):
     """One running utterance. Frame i of all that it returns is the instant i / fps of all that was pushed."""
 
-    def push(self, samples: Float[np.ndarray, "N"]) -> Motion:
+    def push(self, samples: Float[np.ndarray, " N"]) -> Motion:
         """Take samples (mono, AUDIO_RATE, any number) and return the frames that are now certain (0 or more)."""
         ...
 
