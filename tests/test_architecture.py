@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent / "gtalk"
 
-FOUNDATION = {"shapes", "errors", "progress", "files", "types", "basis", "topology", "config"}
+FOUNDATION = {"shapes", "errors", "progress", "files", "types", "basis", "topology", "config", "assets"}
 ARROWS = {
     "ops": set(),
     "media": set(),
