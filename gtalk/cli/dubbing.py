@@ -1,0 +1,80 @@
+"""`gtalk dub | batch`: speech in, video out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from gtalk.cli.bars import Bars
+from gtalk.cli.options import AvatarFolder, OutputPath
+from gtalk.dub import DubConfig
+from gtalk.errors import UserError
+
+
+@dataclass(frozen=True)
+class Dub:
+    """Render an avatar that speaks a sound file, or moves as a motion file says.
+
+    gtalk dub me speech.wav -o dub.mp4
+
+    The output's suffix chooses the format: .mp4 (H.264, H.265), .mov (ProRes 4444 with alpha),
+    .webm (VP9 with alpha), or a folder name for a PNG sequence with its wav.
+    """
+
+    avatar: AvatarFolder
+    """Folder of the avatar."""
+    source: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="AUDIO_OR_MOTION")]
+    """Any sound or video file with speech, or a .motion.npz."""
+    output: OutputPath
+    """The video to write."""
+    config: DubConfig = field(default_factory=DubConfig)
+
+    def run(self) -> None:
+        """Do it."""
+        from gtalk.dub import dub
+
+        with Bars() as bars:
+            dub(self.avatar, self.source, self.output, self.config, bars)
+            bars.say(f"{self.output}")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Render many dubs from a JSONL file, one job a line. Goes on after a kill; one bad job stops no other.
+
+    {"avatar": "me", "audio": "a.wav", "output": "a.mp4"}
+    """
+
+    jobs: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="JOBS.jsonl")]
+    """The jobs; every line is checked before the first frame is rendered."""
+    engine: Literal["local", "ray"] = "local"
+    """local: worker processes on this machine. ray: a Ray cluster."""
+    workers: int | None = None
+    """Processes; by default one a core."""
+    resume: bool = True
+    """Skip the jobs that the journal says are done."""
+    json: Path | None = None
+    """Write the summary there too."""
+
+    def run(self) -> None:
+        """Do it."""
+        from gtalk.dub import run_batch
+        from gtalk.files import write_json
+
+        with Bars() as bars:
+            result = run_batch(
+                self.jobs, engine=self.engine, workers=self.workers, resume=self.resume, on_progress=bars
+            )
+        print(result.table())
+        if self.json is not None:
+            write_json(self.json, result.to_json())
+        if result.n_failed:
+            raise UserError(
+                f"jobs {self.jobs}",
+                expected="every job to succeed",
+                got=f"{result.n_failed} failed",
+                remedy="See the table; mend and run the same command: finished jobs are kept.",
+            )

@@ -1,0 +1,99 @@
+"""`gtalk motion train | track | drive`: how a face moves, learned, measured or predicted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from gtalk.cli.bars import Bars
+from gtalk.cli.options import AvatarFolder, OutputPath
+from gtalk.cli.training import train_motion_of
+
+
+@dataclass(frozen=True)
+class MotionTrain:
+    """Learn from datasets of one person how the face moves with speech, into an avatar's folder.
+
+    gtalk motion train me.dataset -o me
+    """
+
+    datasets: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="DATASET")]
+    """Folders made by `gtalk prepare`."""
+    output: OutputPath
+    """Folder of the avatar."""
+
+    def run(self) -> None:
+        """Do it."""
+        with Bars() as bars:
+            train_motion_of(bars, list(self.datasets), self.output)
+            bars.say(f"motion model: {self.output}")
+
+
+@dataclass(frozen=True)
+class MotionTrack:
+    """Track the face in a video into a motion file, to drive an avatar by re-enactment.
+
+    gtalk motion track video.mp4 -o face.motion.npz && gtalk dub me face.motion.npz -o out.mp4
+    """
+
+    video: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="VIDEO")]
+    """A video of one face."""
+    output: OutputPath
+    """The .motion.npz to write."""
+
+    def run(self) -> None:
+        """Do it."""
+        from gtalk.clip.prepare import track_motion
+
+        with Bars() as bars:
+            track_motion(self.video, bars).save(self.output)
+            bars.say(f"{self.output}")
+
+
+@dataclass(frozen=True)
+class MotionDrive:
+    """Predict an avatar's motion from speech into a motion file, to look at or edit before rendering.
+
+    gtalk motion drive me speech.wav -o speech.motion.npz
+    """
+
+    avatar: AvatarFolder
+    """Folder of the avatar."""
+    audio: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="AUDIO")]
+    """Any sound file with speech."""
+    output: OutputPath
+    """The .motion.npz to write."""
+    seed: int = 0
+    """Chooses head motion, gaze and blinks."""
+
+    def run(self) -> None:
+        """Do it."""
+        from gtalk.media.audio import read_audio
+        from gtalk.motion.model import load_motion_model
+        from gtalk.types import Motion
+
+        stream = load_motion_model(self.avatar).stream(self.seed)
+        parts = [stream.push(read_audio(self.audio).samples), stream.finish()]
+        Motion.concatenate(parts).save(self.output)
+        print(self.output)
+
+
+Action = (
+    Annotated[MotionTrain, tyro.conf.subcommand("train")]
+    | Annotated[MotionTrack, tyro.conf.subcommand("track")]
+    | Annotated[MotionDrive, tyro.conf.subcommand("drive")]
+)
+
+
+@dataclass(frozen=True)
+class Motion:
+    """Learn, track or predict how a face moves: `gtalk motion train --help` and so on."""
+
+    action: Action
+
+    def run(self) -> None:
+        """Do it."""
+        self.action.run()
