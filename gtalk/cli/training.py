@@ -13,7 +13,7 @@ import tyro
 
 from gtalk.avatar.base import Consent
 from gtalk.cli.bars import Bars
-from gtalk.cli.options import AvatarFolder, OutputPath
+from gtalk.cli.options import OutputPath
 from gtalk.clip.prepare import PrepareConfig
 from gtalk.errors import UserError
 from gtalk.progress import Progress
