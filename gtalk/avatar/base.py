@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ class Consent:
     statement: str
 
 
+@runtime_checkable
 class Avatar(Protocol):
     """A head and torso that a Motion drives. Renders a batch of frames at once."""
 

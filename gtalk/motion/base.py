@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from gtalk.shapes import Float
 from gtalk.types import Motion
 
 
+@runtime_checkable
 class MotionStream(Protocol):
     """One running utterance. Frame i of all that it returns is the instant i / fps of all that was pushed."""
 
@@ -23,6 +24,7 @@ class MotionStream(Protocol):
         ...
 
 
+@runtime_checkable
 class MotionModel(Protocol):
     """Turns speech into motion for one person."""
 
@@ -36,6 +38,7 @@ class MotionModel(Protocol):
         ...
 
 
+@runtime_checkable
 class MotionEdit(Protocol):
     """A change of motion on its way to the renderer: smoothing, intensity, LLE, gaze, pose offset.
 
