@@ -1,0 +1,1 @@
+"""Fitting an avatar to a dataset: the trainer, its losses, sampling, schedules and events."""

@@ -1,0 +1,1 @@
+"""Turning fields into pictures: pure functions over gtalk.ops."""

@@ -1,0 +1,149 @@
+"""Strict YAML <-> frozen dataclasses. A wrong key is an error that names the nearest right one."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import types
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from gtalk.errors import UserError
+
+Config = TypeVar("Config")
+PRESET_FOLDER = Path(__file__).resolve().parent.parent / "configs"
+
+
+def from_mapping(kind: type[Config], values: Mapping[str, Any], where: str = "config") -> Config:
+    """Build the dataclass `kind` from plain values; what is not named keeps its default.
+
+    Nested dataclasses are nested mappings. Raises UserError for an unknown key (naming the nearest
+    known one) and for a value of the wrong type.
+    """
+    hints = typing.get_type_hints(kind)
+    known = {f.name: hints[f.name] for f in dataclasses.fields(typing.cast(Any, kind)) if f.init}
+    if not isinstance(values, Mapping):
+        raise UserError(
+            where,
+            expected="a mapping of names to values",
+            got=type(values).__name__,
+            remedy="Write one `name: value` a line.",
+        )
+    unknown = [key for key in values if key not in known]
+    if unknown:
+        nearest = difflib.get_close_matches(str(unknown[0]), list(known), n=1, cutoff=0.4)
+        remedy = f"Did you mean `{nearest[0]}`?" if nearest else "Remove it."
+        raise UserError(
+            f"{where}.{unknown[0]}", expected=f"one of: {', '.join(sorted(known))}", got="an unknown key", remedy=remedy
+        )
+    return kind(**{name: _convert(known[name], value, f"{where}.{name}") for name, value in values.items()})
+
+
+def to_mapping(config: Any) -> dict[str, Any]:
+    """Plain JSON/YAML values of a config dataclass; inverse of `from_mapping`."""
+    return {f.name: _plain(getattr(config, f.name)) for f in dataclasses.fields(config) if f.init}
+
+
+def load_yaml(kind: type[Config], path: Path) -> Config:
+    """Read a YAML file into the dataclass `kind`. Raises UserError when it is missing or wrong."""
+    import yaml
+
+    try:
+        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(
+            f"config file {path}",
+            expected="a readable YAML file",
+            got=f"{type(error).__name__}: {error}",
+            remedy="Check the path and the indentation.",
+        ) from error
+    return from_mapping(kind, values if values is not None else {}, where=str(path))
+
+
+def save_yaml(config: Any, path: Path) -> None:
+    """Write a config dataclass as YAML."""
+    import yaml
+
+    from gtalk.files import atomic_path
+
+    with atomic_path(path) as temporary:
+        temporary.write_text(yaml.safe_dump(to_mapping(config), sort_keys=False), encoding="utf-8")
+
+
+def load_preset(kind: type[Config], family: str, preset: str) -> Config:
+    """The preset `configs/{family}_{preset}.yaml`, e.g. family "radiance", preset "cpu"."""
+    path = PRESET_FOLDER / f"{family}_{preset}.yaml"
+    if not path.is_file():
+        have = sorted(p.stem.removeprefix(f"{family}_") for p in PRESET_FOLDER.glob(f"{family}_*.yaml"))
+        raise UserError(
+            f"preset for {family}",
+            expected=f"one of: {', '.join(have) or 'none found'}",
+            got=preset,
+            remedy="Name one of these, or pass a config file.",
+        )
+    return load_yaml(kind, path)
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return to_mapping(value)
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    return str(value) if isinstance(value, Path) else value
+
+
+def _convert(hint: Any, value: Any, where: str) -> Any:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if hint is Any:
+        return value
+    if origin in (typing.Union, types.UnionType):
+        return _convert_union(arguments, value, where)
+    if origin is typing.Literal:
+        if value in arguments:
+            return value
+        raise _wrong(where, "one of: " + ", ".join(map(repr, arguments)), value)
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        return from_mapping(hint, value, where)
+    if origin is tuple:
+        return _convert_tuple(arguments, value, where)
+    if origin is dict and isinstance(value, Mapping):
+        return {key: _convert(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
+    if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value)
+    if hint is Path and isinstance(value, str):
+        return Path(value)
+    if isinstance(hint, type) and type(value) is hint:
+        return value
+    raise _wrong(where, getattr(hint, "__name__", str(hint)), value)
+
+
+def _convert_union(arguments: tuple[Any, ...], value: Any, where: str) -> Any:
+    if value is None and type(None) in arguments:
+        return None
+    errors = []
+    for argument in arguments:
+        if argument is type(None):
+            continue
+        try:
+            return _convert(argument, value, where)
+        except UserError as error:
+            errors.append(error)
+    raise errors[0]
+
+
+def _convert_tuple(arguments: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
+    if not isinstance(value, (list, tuple)):
+        raise _wrong(where, "a list", value)
+    if len(arguments) == 2 and arguments[1] is Ellipsis:
+        arguments = (arguments[0],) * len(value)
+    if len(arguments) != len(value):
+        raise _wrong(where, f"{len(arguments)} values", value)
+    return tuple(_convert(a, v, f"{where}[{i}]") for i, (a, v) in enumerate(zip(arguments, value, strict=True)))
+
+
+def _wrong(where: str, expected: str, value: Any) -> UserError:
+    return UserError(where, expected=expected, got=f"{value!r}", remedy="Correct the value.")

@@ -1,0 +1,57 @@
+"""Training pictures at the training size: decoded on demand, kept as bytes within a memory budget."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from gtalk.dataset.format import Dataset
+from gtalk.shapes import UInt8
+from gtalk.types import Motion
+
+
+@dataclass(frozen=True)
+class TrainingFrame:
+    """One instant of the clip at the training size."""
+
+    index: int
+    """Frame number in the dataset."""
+    rgb: UInt8[np.ndarray, "H W 3"]
+    matte: UInt8[np.ndarray, "H W"]
+    """Soft coverage by the person, 255 = fully."""
+    labels: UInt8[np.ndarray, "H W"]
+    """MaskClass of every pixel."""
+    motion: Motion
+    """One frame of tracked motion."""
+
+
+class FrameCache:
+    """Frames of a dataset at `size` = (width, height); the least recently used go when the budget is full."""
+
+    def __init__(self, dataset: Dataset, size: tuple[int, int], budget_mb: float = 640.0) -> None:
+        self.dataset, self.size = dataset, size
+        self.motion = dataset.motion
+        self.capacity = max(1, int(budget_mb * 1e6 / (size[0] * size[1] * 5)))
+        self._kept: OrderedDict[int, TrainingFrame] = OrderedDict()
+
+    def __getitem__(self, index: int) -> TrainingFrame:
+        frame = self._kept.get(index)
+        if frame is None:
+            frame = self._read(index)
+            while len(self._kept) >= self.capacity:
+                self._kept.popitem(last=False)
+            self._kept[index] = frame
+        self._kept.move_to_end(index)
+        return frame
+
+    def _read(self, index: int) -> TrainingFrame:
+        rgb, matte = self.dataset.frame(index), self.dataset.matte(index)
+        labels = self.dataset.labels(index)
+        if (rgb.shape[1], rgb.shape[0]) != self.size:
+            rgb = cv2.resize(rgb, self.size, interpolation=cv2.INTER_AREA)
+            matte = cv2.resize(matte, self.size, interpolation=cv2.INTER_AREA)
+            labels = cv2.resize(labels, self.size, interpolation=cv2.INTER_NEAREST)
+        return TrainingFrame(index, rgb, matte, labels, self.motion[index])

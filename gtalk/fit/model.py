@@ -1,0 +1,78 @@
+"""What the trainer needs of a model. The radiance field and the Gaussians both are one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from gtalk.avatar.base import Avatar
+from gtalk.basis import MotionBasis
+from gtalk.dataset.format import Dataset
+from gtalk.fit.frames import FrameCache, TrainingFrame
+from gtalk.shapes import Int
+from gtalk.types import Camera
+
+
+@dataclass(frozen=True)
+class FitContext:
+    """What a model may look at while it prepares. Held-out frames are not among `indices`."""
+
+    dataset: Dataset
+    frames: FrameCache
+    indices: Int[np.ndarray, " N"]
+    """Frame numbers it may learn from."""
+    basis: MotionBasis
+    camera: Camera
+    """The dataset's camera at the training size."""
+    seed: int
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What one training step reports."""
+
+    loss: float
+    squared_error: float
+    """Mean squared colour error over the pixels looked at, colours in [0, 1]."""
+    terms: dict[str, float]
+
+
+class Model(Protocol):
+    """A renderer that can be fitted. It owns its parameters and its optimiser.
+
+    Everything random comes from the generator passed to `train_step`; given the same `FitContext`,
+    `prepare` must do the same, since a resumed fit runs it again before `load_state`.
+    """
+
+    kind: str
+
+    def prepare(self, context: FitContext) -> None:
+        """Build parameters and whatever the data determines (occupancy, seeds, plates)."""
+        ...
+
+    def train_step(self, frames: list[TrainingFrame], progress: float, rng: torch.Generator) -> StepResult:
+        """One optimiser step on the pictures given. `progress` runs from 0 to 1 over the fit."""
+        ...
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """Everything that changes during a fit, by name: parameters, optimiser, occupancy, counters."""
+        ...
+
+    def load_state(self, state: dict[str, torch.Tensor]) -> None:
+        """Inverse of `state`, after `prepare`."""
+        ...
+
+    def slow_down(self, factor: float) -> None:
+        """Multiply every learning rate from now on (after a rollback). Part of `state`."""
+        ...
+
+    def avatar(self) -> Avatar:
+        """What has been learned so far, ready to render."""
+        ...
+
+    def config_mapping(self) -> dict[str, Any]:
+        """The model's own config as plain values: a checkpoint of another config is not resumed."""
+        ...

@@ -1,0 +1,67 @@
+"""`gtalk fit`: a dataset folder becomes an avatar folder, whichever renderer is chosen."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from gtalk.avatar.base import Consent
+from gtalk.avatar.bundle import save_avatar
+from gtalk.config import load_preset, load_yaml, to_mapping
+from gtalk.dataset.format import Dataset
+from gtalk.errors import UserError
+from gtalk.files import require_writable_folder, sha256_of_json
+from gtalk.fit.events import DoneEvent, FitEvent
+from gtalk.fit.trainer import CHECKPOINT_NAME, train
+
+# Each module offers FitConfig (a frozen dataclass with a `trainer: TrainerConfig`) and make_model(config).
+RENDERERS = {"radiance": "gtalk.fit.radiance_model", "gaussian": "gtalk.fit.gaussian_model"}
+
+
+def load_config(renderer: str, preset_or_path: str) -> Any:
+    """The fit config of a renderer: a preset's name (cpu, gpu, quality) or the path of a YAML file."""
+    kind = _renderer(renderer).FitConfig
+    if preset_or_path.endswith((".yaml", ".yml")):
+        return load_yaml(kind, Path(preset_or_path))
+    return load_preset(kind, renderer, preset_or_path)
+
+
+def fit(
+    dataset_path: Path,
+    avatar_path: Path,
+    renderer: str,
+    config: Any,
+    consent: Consent,
+    *,
+    resume: bool = True,
+) -> Iterator[FitEvent]:
+    """Fit an avatar to a dataset and save it. Yields events; the avatar is on disk before DoneEvent.
+
+    `config` is what `load_config` returns. A killed fit goes on where its last checkpoint was.
+    Raises UserError when the renderer is unknown, the dataset unusable or the output not writable.
+    """
+    module = _renderer(renderer)
+    dataset, folder = Dataset(Path(dataset_path)), Path(avatar_path)
+    require_writable_folder(folder)
+    for event in train(module.make_model(config), dataset, folder, config.trainer, resume=resume):
+        if isinstance(event, DoneEvent):
+            middle = len(dataset.motion) // 2
+            provenance = {
+                "dataset_sha256": sha256_of_json(dataset.manifest),
+                "sources": dataset.manifest.get("sources", []),
+                "config": to_mapping(config),
+                "metrics": event.metrics,
+            }
+            save_avatar(
+                folder, event.avatar, provenance=provenance, consent=consent, preview_motion=dataset.motion[middle]
+            )
+            (folder / CHECKPOINT_NAME).unlink(missing_ok=True)
+        yield event
+
+
+def _renderer(name: str) -> Any:
+    if name not in RENDERERS:
+        raise UserError("--renderer", expected=f"one of: {', '.join(RENDERERS)}", got=name, remedy="Name one of these.")
+    return importlib.import_module(RENDERERS[name])
