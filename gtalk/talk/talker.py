@@ -1,0 +1,282 @@
+"""The only inference path: audio -> motion -> edits -> frame rate -> pictures, live and offline alike.
+
+    samples ─▶ MotionStream ─▶ ease (after a barge-in) ─▶ edits ─▶ MotionResampler ─▶ Moment ─▶ Avatar.render ─▶ Frame
+                                                  a motion file enters here ┘
+
+Nothing here depends on how the samples are cut into chunks, and nothing grows with the length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from gtalk.avatar.base import PLATE, Avatar
+from gtalk.basis import MOUTH_GROUP
+from gtalk.errors import UserError
+from gtalk.motion.base import MotionEdit, MotionModel
+from gtalk.shapes import Float, Shaped, UInt8
+from gtalk.talk.interpolate import MotionResampler, first_sample, frame_count, resampled_count
+from gtalk.talk.pixels import to_uint8
+from gtalk.types import AUDIO_RATE, Camera, Frame, Motion
+
+_EASE_S = 0.16  # how long lips take to close when someone is interrupted; a quick natural closure
+_PIECE_SAMPLES = AUDIO_RATE // 2  # longer chunks are cut, so that an hour in one array costs no memory
+_PIECE_FRAMES = 32
+_REST_SAMPLES = AUDIO_RATE  # a second of silence settles the lips of any model
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A frame that is decided but not drawn: its motion and the sound that belongs to it."""
+
+    time_s: float
+    motion: Motion
+    """One frame."""
+    samples: Float[np.ndarray, " N"]
+
+
+class Talker:
+    """An avatar and what moves it. `camera`, `size` and `background` may be changed while it talks."""
+
+    def __init__(
+        self,
+        avatar: Avatar,
+        motion_model: MotionModel | None,
+        *,
+        edits: Sequence[MotionEdit] = (),
+        seed: int = 0,
+        fps: float | None = None,
+        camera: Camera | None = None,
+        size: tuple[int, int] | None = None,
+        background: UInt8[np.ndarray, "H W 3"] | str | None = PLATE,
+        batch: int = 1,
+    ) -> None:
+        """
+        Args:
+            avatar: what draws.
+            motion_model: what listens; None when only motion files are rendered.
+            edits: applied in this order to every frame of motion, before it is brought to `fps`.
+            seed: chooses head motion, gaze and blinks.
+            fps: frames a second that come out; the avatar's own by default.
+            camera: the view; the clip's by default.
+            size: (width, height) in pixels; the avatar's by default.
+            background: PLATE, a picture of the output's size, or None for premultiplied colour on nothing.
+            batch: pictures drawn at once. More helps on a GPU; it delays nothing that is already decided.
+        """
+        if batch < 1:
+            raise UserError("batch", expected="a whole number from 1", got=str(batch), remedy="Use 1, or 8 on a GPU.")
+        self.avatar, self.motion_model = avatar, motion_model
+        self.edits, self.seed, self.batch = tuple(edits), seed, batch
+        self.fps = float(avatar.fps if fps is None else fps)
+        self.camera, self.size, self.background = camera, size, background
+
+    def session(self) -> TalkSession:
+        """A fresh utterance. One talker runs one session at a time, because edits keep state."""
+        return TalkSession(self)
+
+    def stream(self, audio_chunks: Iterable[Shaped[np.ndarray, "..."]]) -> Iterator[Frame]:
+        """Frames of mono audio at AUDIO_RATE in chunks of any size: ceil(samples * fps / AUDIO_RATE) in all.
+
+        Each frame comes as soon as it is decided and its batch is full; memory does not grow with the length.
+        """
+        session = self.session()
+        waiting: list[Moment] = []
+        for chunk in audio_chunks:
+            for piece in _pieces(chunk):
+                waiting += session.advance(piece)
+                while len(waiting) >= self.batch:
+                    yield from self.draw(waiting[: self.batch])
+                    waiting = waiting[self.batch :]
+        waiting += session.end()
+        for start in range(0, len(waiting), self.batch):
+            yield from self.draw(waiting[start : start + self.batch])
+
+    def render_motion(self, motion: Motion, audio: Shaped[np.ndarray, "..."] | None = None) -> Iterator[Frame]:
+        """Frames of a motion: a file, a re-enactment. Edits and frame rate apply as to speech.
+
+        Args:
+            motion: T >= 1 frames at any rate; ceil(T / motion.fps * fps) frames come out.
+            audio: mono at AUDIO_RATE, starting with the motion; silence where it ends sooner.
+        """
+        if not len(motion):
+            raise UserError(
+                "motion", expected="at least one frame", got="none", remedy="Check how the motion file was made."
+            )
+        sound = _checked(np.zeros(0, np.float32) if audio is None else audio)[0]
+        count = resampled_count(len(motion), motion.fps, self.fps)
+        for edit in self.edits:
+            edit.reset()
+        resampler = MotionResampler(motion.fps, self.fps)
+        done = 0
+        for start in range(0, len(motion), _PIECE_FRAMES):
+            piece = self._edited(motion[start : start + _PIECE_FRAMES])
+            last = start + _PIECE_FRAMES >= len(motion)
+            ready = [resampler.push(piece), resampler.finish(count) if last else None]
+            moments = self._moments(_joined(ready), done, sound, 0)
+            done += len(moments)
+            for begin in range(0, len(moments), self.batch):
+                yield from self.draw(moments[begin : begin + self.batch])
+
+    def draw(self, moments: Sequence[Moment]) -> list[Frame]:
+        """Pictures of decided moments, as one batch."""
+        if not moments:
+            return []
+        motion = moments[0].motion if len(moments) == 1 else Motion.concatenate([m.motion for m in moments])
+        output = self.avatar.render(motion, self.camera, self.size, self.background)
+        rgb, alpha = to_uint8(output.rgb), to_uint8(output.alpha)
+        return [
+            Frame(moment.time_s, rgb[i], alpha[i], moment.motion, moment.samples) for i, moment in enumerate(moments)
+        ]
+
+    @cached_property
+    def rest_mouth(self) -> Float[np.ndarray, "37 3"]:
+        """MOUTH_GROUP when nothing is said: how the motion model answers to silence. Metres, head space."""
+        stream = self._model().stream(self.seed)
+        silence = stream.push(np.zeros(_REST_SAMPLES, np.float32))
+        return Motion.concatenate([silence, stream.finish()]).landmarks[-1, MOUTH_GROUP]
+
+    def _model(self) -> MotionModel:
+        if self.motion_model is None:
+            raise UserError("avatar", expected="one with a motion model, since it is to speak", got="none",
+                            remedy="Run `gtalk motion train DATASET -o AVATAR`, or give a motion file.")  # fmt: skip
+        return self.motion_model
+
+    def _edited(self, motion: Motion) -> Motion:
+        if len(motion):
+            for edit in self.edits:
+                motion = edit(motion)
+        return motion
+
+    def _moments(self, motion: Motion | None, first: int, sound: np.ndarray, sound_start: int) -> list[Moment]:
+        """Frames `first`... with their samples, out of `sound` whose first sample is number `sound_start`."""
+        moments: list[Moment] = []
+        if motion is None:
+            return moments
+        for i in range(len(motion)):
+            begin = first_sample(first + i, self.fps) - sound_start
+            end = first_sample(first + i + 1, self.fps) - sound_start
+            moments.append(Moment((first + i) / self.fps, motion[i], sound[begin:end]))
+        return moments
+
+
+class TalkSession:
+    """One running utterance of a talker: push samples, get frames.
+
+    `push` and `finish` draw at once. Who draws elsewhere, or drops late frames, takes the moments of
+    `advance` and `end` and gives those worth drawing to `Talker.draw`.
+    """
+
+    def __init__(self, talker: Talker) -> None:
+        self._talker = talker
+        model = talker._model()
+        self._stream = model.stream(talker.seed)
+        self._resampler = MotionResampler(model.fps, talker.fps)
+        self._ease = _MouthEase(talker, model.fps)
+        self._sound = np.zeros(0, np.float32)  # pushed, and belonging to frames that are still to come
+        self._sound_start = 0
+        self._n_samples = 0
+        self._n_frames = 0
+        self._n_motion = 0
+        self.n_bad_samples = 0
+        """Samples that were NaN or infinite; they were taken as silence."""
+        for edit in talker.edits:
+            edit.reset()
+
+    def push(self, samples: Shaped[np.ndarray, "..."]) -> list[Frame]:
+        """Take mono samples at AUDIO_RATE, any number; return the frames that are now decided."""
+        return self._draw(self.advance(samples))
+
+    def finish(self) -> list[Frame]:
+        """No more samples: the remaining frames, ceil(samples * fps / AUDIO_RATE) in all."""
+        return self._draw(self.end())
+
+    def interrupt(self) -> None:
+        """Someone cuts in: what was pushed but not yet shown is silenced, and the lips ease shut.
+
+        The head, gaze and blinks go on; what is pushed from now on is spoken again.
+        """
+        self._sound = np.zeros_like(self._sound)
+        self._ease.close(self._n_motion, frame_count(self._n_samples, self._talker._model().fps))
+
+    def advance(self, samples: Shaped[np.ndarray, "..."]) -> list[Moment]:
+        """`push` without drawing."""
+        sound, bad = _checked(samples)
+        self.n_bad_samples += bad
+        self._sound = np.concatenate([self._sound, sound])
+        self._n_samples += len(sound)
+        return self._decide(self._resampler.push(self._speak(self._stream.push(sound))))
+
+    def end(self) -> list[Moment]:
+        """`finish` without drawing."""
+        certain = self._resampler.push(self._speak(self._stream.finish()))
+        held = self._resampler.finish(frame_count(self._n_samples, self._talker.fps))
+        return self._decide(_joined([certain, held]))
+
+    def _speak(self, motion: Motion) -> Motion:
+        eased = self._ease(motion, self._n_motion)
+        self._n_motion += len(motion)
+        return self._talker._edited(eased)
+
+    def _decide(self, motion: Motion | None) -> list[Moment]:
+        moments = self._talker._moments(motion, self._n_frames, self._sound, self._sound_start)
+        self._n_frames += len(moments)
+        spent = first_sample(self._n_frames, self._talker.fps) - self._sound_start
+        self._sound, self._sound_start = self._sound[spent:], self._sound_start + min(spent, len(self._sound))
+        return moments
+
+    def _draw(self, moments: list[Moment]) -> list[Frame]:
+        size = self._talker.batch
+        return [f for i in range(0, len(moments), size) for f in self._talker.draw(moments[i : i + size])]
+
+
+class _MouthEase:
+    """Moves the mouth between what is spoken (weight 1) and rest (weight 0), a step a frame, never a jump."""
+
+    def __init__(self, talker: Talker, fps: float) -> None:
+        self._talker = talker
+        self._steps = max(1, round(_EASE_S * fps))
+        self._weight = 1.0
+        self._open_from = 0  # frames before this one close
+
+    def close(self, frame: int, speech_from: int) -> None:
+        """Close from `frame` on; what sounds from frame `speech_from` on may open the lips again."""
+        self._open_from = max(speech_from, frame + self._steps)
+
+    def __call__(self, motion: Motion, first: int) -> Motion:
+        if self._weight == 1.0 and first >= self._open_from:
+            return motion
+        landmarks = motion.landmarks.copy()
+        rest = self._talker.rest_mouth
+        for i in range(len(motion)):
+            step = (1.0 if first + i >= self._open_from else -1.0) / self._steps
+            self._weight = float(np.clip(round(self._weight + step, 9), 0.0, 1.0))
+            smooth = self._weight * self._weight * (3 - 2 * self._weight)
+            landmarks[i, MOUTH_GROUP] = rest + smooth * (landmarks[i, MOUTH_GROUP] - rest)
+        return motion.replace(landmarks=landmarks)
+
+
+def _checked(samples: np.ndarray) -> tuple[np.ndarray, int]:
+    """Mono float32 without NaN, and how many samples were not finite."""
+    samples = np.asarray(samples)
+    if samples.ndim != 1 or samples.dtype.kind != "f":
+        raise UserError("samples", expected="mono floating-point samples of shape [N] in [-1, 1]",
+                        got=f"{samples.dtype} of shape {list(samples.shape)}",
+                        remedy="Mix the channels and scale whole numbers to [-1, 1].")  # fmt: skip
+    sound = samples.astype(np.float32, copy=False)
+    finite = np.isfinite(sound)
+    bad = int(len(sound) - np.count_nonzero(finite))
+    return (np.where(finite, sound, np.float32(0)), bad) if bad else (sound, 0)
+
+
+def _pieces(chunk: np.ndarray) -> Iterator[np.ndarray]:
+    for start in range(0, len(chunk), _PIECE_SAMPLES):
+        yield chunk[start : start + _PIECE_SAMPLES]
+
+
+def _joined(parts: list[Motion | None]) -> Motion | None:
+    filled = [part for part in parts if part is not None and len(part)]
+    return Motion.concatenate(filled) if filled else None
