@@ -1,0 +1,170 @@
+"""Reading sound: mono float at a rate of our choice, in time with the pictures."""
+
+from __future__ import annotations
+
+import wave
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from gtalk.errors import UserError
+from gtalk.files import atomic_path
+from gtalk.media.source import audio_stream, decode, not_media, open_media, picture_time, video_stream
+from gtalk.shapes import Float
+from gtalk.types import AUDIO_RATE, AudioTrack
+
+GAP_S = 0.04  # timestamps that disagree with the sample count by more are gaps or overlaps
+
+
+def read_audio(path: Path, rate: int = AUDIO_RATE, track: int | None = None) -> AudioTrack:
+    """All sound of a file, mono float32 in [-1, 1].
+
+    Sample j is the instant j / rate after the first *picture* (after the first sample where there is no
+    video): sound that starts late is preceded by silence, sound that starts early loses its beginning.
+
+    Raises UserError when the file has no sound.
+    """
+    pieces = list(stream_audio(path, rate, track))
+    samples = np.concatenate(pieces) if pieces else np.zeros(0, dtype=np.float32)
+    return AudioTrack(samples, rate)
+
+
+def stream_audio(path: Path, rate: int = AUDIO_RATE, track: int | None = None) -> Iterator[Float[np.ndarray, " N"]]:
+    """The sound of `read_audio`, piece by piece, in constant memory."""
+    with open_media(path) as container:
+        stream = audio_stream(container, track)
+        if stream is None:
+            raise no_sound(path)
+        source_rate = stream.codec_context.sample_rate
+        zero = _video_start(path)
+        resample = _Resampler(source_rate, rate)
+        decoded = False
+        for piece in _placed(decode(container, stream), source_rate, zero, _end_s(stream)):
+            decoded = True
+            yield from resample(piece)
+        if not decoded:
+            raise not_media(path, "a sound track that cannot be decoded")
+        yield from resample(None)
+
+
+def no_sound(path: Path) -> UserError:
+    """The error for a file without a sound track."""
+    return UserError(
+        f"media file {path}",
+        expected="a file with sound",
+        got="no sound track",
+        remedy="Use a recording with the person's voice.",
+    )
+
+
+def read_wav(path: Path) -> AudioTrack:
+    """Read a 16-bit PCM wav file, mixed to mono, at its own rate. Needs no FFmpeg."""
+    try:
+        with wave.open(str(path), "rb") as file:
+            if file.getsampwidth() != 2:
+                raise wave.Error(f"{8 * file.getsampwidth()} bits a sample")
+            data = np.frombuffer(file.readframes(file.getnframes()), dtype="<i2")
+            samples = data.reshape(-1, file.getnchannels()).mean(1, dtype=np.float32) / 32768
+            return AudioTrack(samples.astype(np.float32), file.getframerate())
+    except (OSError, EOFError, wave.Error) as error:
+        raise UserError(
+            f"sound file {path}",
+            expected="a wav file with 16 bits a sample",
+            got=f"{type(error).__name__}: {error}",
+            remedy="Check the path, or convert the file.",
+        ) from error
+
+
+def write_wav(path: Path, track: AudioTrack) -> None:
+    """Write mono sound as 16-bit PCM wav; values beyond [-1, 1] are clipped."""
+    with atomic_path(path) as temporary, wave.open(str(temporary), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(track.sample_rate)
+        file.writeframes(np.clip(np.rint(track.samples * 32768), -32768, 32767).astype("<i2").tobytes())
+
+
+class _Resampler:
+    """Mono float32 pieces at one rate to pieces at another."""
+
+    def __init__(self, source_rate: int, rate: int) -> None:
+        import av
+
+        self.source_rate, self.rate = source_rate, rate
+        self.inner = av.AudioResampler(format="flt", layout="mono", rate=rate) if source_rate != rate else None
+        self.n_in = self.n_out = 0
+
+    def __call__(self, piece: np.ndarray | None) -> Iterator[np.ndarray]:
+        import av
+
+        if self.inner is None:
+            if piece is not None:
+                yield piece
+            return
+        frame = None
+        if piece is not None:
+            frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(piece[None]), format="flt", layout="mono")
+            frame.sample_rate, frame.pts = self.source_rate, self.n_in
+            self.n_in += len(piece)
+        for out in self.inner.resample(frame):
+            values = out.to_ndarray()[0]
+            if piece is None:  # the flushed tail of the filter must not lengthen the sound
+                values = values[: max(0, round(self.n_in * self.rate / self.source_rate) - self.n_out)]
+            self.n_out += len(values)
+            yield values
+
+
+def _placed(frames: Iterator, rate: int, zero_s: float | None, end_s: float | None) -> Iterator[np.ndarray]:
+    """Mono pieces in sequence so that sample j is the instant zero_s + j / rate: gaps become silence."""
+    position = 0  # in samples after zero
+    for frame in frames:
+        mono = _mono(frame)
+        start_s = picture_time(frame, float("nan"))
+        if zero_s is None:
+            zero_s = 0.0 if np.isnan(start_s) else start_s
+        if not np.isnan(start_s):
+            offset = round((start_s - zero_s) * rate) - position
+            if position == 0 or abs(offset) > GAP_S * rate:
+                if offset > 0:
+                    yield from _silence(offset, rate)
+                    position += offset
+                elif offset < 0:
+                    mono = mono[-offset:]
+        if end_s is not None:
+            mono = mono[: max(0, round((end_s - zero_s) * rate) - position)]
+        if len(mono):
+            position += len(mono)
+            yield mono
+
+
+def _silence(count: int, rate: int) -> Iterator[np.ndarray]:
+    while count > 0:
+        yield np.zeros(min(count, rate), dtype=np.float32)
+        count -= rate
+
+
+def _mono(frame) -> np.ndarray:
+    """Samples of an audio frame as mono float32: the mean of its channels."""
+    values = frame.to_ndarray()
+    scale = {"u8": 128.0, "s16": 2.0**15, "s32": 2.0**31, "s64": 2.0**63}.get(frame.format.name.rstrip("p"))
+    if not frame.format.is_planar:
+        values = values.reshape(-1, len(frame.layout.channels)).T
+    mono = values.mean(0, dtype=np.float32 if values.dtype.kind == "f" else np.float64)
+    if frame.format.name.startswith("u8"):
+        mono = mono - 128.0
+    return np.nan_to_num(mono / (scale or 1.0)).astype(np.float32)
+
+
+def _video_start(path: Path) -> float | None:
+    """Instant of the first picture on the container's clock; None where there is no video."""
+    with open_media(path) as container:
+        stream = video_stream(container)
+        first = next(decode(container, stream), None) if stream is not None else None
+        return picture_time(first, 0.0) if first is not None else None
+
+
+def _end_s(stream) -> float | None:
+    """End of the sound, where the container knows it to the sample (encoders pad the last packet)."""
+    known = stream.container.format.name.startswith(("mov", "matroska")) and stream.duration
+    return float(((stream.start_time or 0) + stream.duration) * stream.time_base) if known else None

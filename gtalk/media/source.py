@@ -1,0 +1,215 @@
+"""Opening media files: what is inside, and clear words when it is not what it should be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gtalk.errors import UserError
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.video.frame import VideoFrame
+
+HD_HEIGHT = 720  # untagged video of this height or more is ITU-R BT.709, below it BT.601
+
+
+@dataclass(frozen=True)
+class MediaInfo:
+    """What a file says about itself. Times are seconds on the container's clock."""
+
+    path: Path
+    container: str
+    has_video: bool
+    has_audio: bool
+    width: int
+    """Of the picture as it is shown: after rotation and with square pixels. 0 without video."""
+    height: int
+    fps: float
+    """Average rate that the container declares; 0 without video or when it declares none."""
+    rotation_deg: int
+    """Counter-clockwise quarter turns that bring the stored picture upright, in degrees."""
+    video_start_s: float
+    """Instant of the first picture: time zero of everything that gtalk reads from the file."""
+    video_codec: str
+    declared_frames: int
+    """Pictures the container promises; 0 when it does not say."""
+    duration_s: float
+    audio_start_s: float
+    audio_rate: int
+    audio_channels: int
+    audio_codec: str
+    n_audio_tracks: int
+
+
+def probe(path: Path) -> MediaInfo:
+    """Describe a media file; decodes one picture. Raises UserError when it is not a media file."""
+    with open_media(path) as container:
+        video, audio = video_stream(container), audio_stream(container)
+        if video is None and audio is None:
+            raise not_media(path, "no video and no sound inside")
+        first = _first_picture(container, video) if video is not None else None
+        if video is not None and first is None and audio is None:
+            raise not_media(path, "a video stream of which no picture can be decoded")
+        width, height = shown_size(first, video) if first is not None else (0, 0)
+        return MediaInfo(
+            path=Path(path),
+            container=container.format.name,
+            has_video=first is not None,
+            has_audio=audio is not None,
+            width=width,
+            height=height,
+            fps=float(video.average_rate or video.base_rate or 0) if video is not None else 0.0,
+            rotation_deg=_rotation(first) if first is not None else 0,
+            video_start_s=picture_time(first, 0.0) if first is not None else 0.0,
+            video_codec=video.codec_context.name if video is not None else "",
+            declared_frames=video.frames if video is not None else 0,
+            duration_s=_duration_s(container, video, audio),
+            audio_start_s=_start_s(audio),
+            audio_rate=audio.codec_context.sample_rate if audio is not None else 0,
+            audio_channels=audio.codec_context.channels if audio is not None else 0,
+            audio_codec=audio.codec_context.name if audio is not None else "",
+            n_audio_tracks=len(container.streams.audio),
+        )
+
+
+@contextmanager
+def open_media(path: Path) -> Iterator[InputContainer]:
+    """Open a file for reading. Raises UserError when it is missing, empty or no media file."""
+    import av
+    import av.error
+
+    path = Path(path)
+    if not path.is_file():
+        got = "a folder" if path.is_dir() else "nothing there"
+        raise UserError(f"media file {path}", expected="an existing file", got=got, remedy="Check the path.")
+    if path.stat().st_size == 0:
+        raise not_media(path, "a file of 0 bytes")
+    try:
+        container = av.open(str(path), metadata_errors="replace")
+    except (av.error.FFmpegError, ValueError) as error:
+        raise not_media(path, _words(error)) from error
+    try:
+        yield container
+    finally:
+        container.close()
+
+
+def not_media(path: Path, got: str) -> UserError:
+    """The error for a file in which nothing can be seen or heard."""
+    return UserError(
+        f"media file {path}",
+        expected="a video or sound file that can be decoded",
+        got=got,
+        remedy="Check that it plays in a video player; export or download it again if it does not.",
+    )
+
+
+def require_video(info: MediaInfo) -> None:
+    """Raise UserError when a file has sound but no picture."""
+    if not info.has_video:
+        raise UserError(
+            f"media file {info.path}",
+            expected="a video",
+            got=f"no pictures, only sound ({info.audio_codec})",
+            remedy="Pass the video file of the person.",
+        )
+
+
+def video_stream(container: InputContainer) -> Any | None:
+    """The first video stream that is not a cover picture."""
+    from av.stream import Disposition
+
+    for stream in container.streams.video:
+        if not (stream.disposition & Disposition.attached_pic):
+            stream.thread_type = "AUTO"
+            return stream
+    return None
+
+
+def audio_stream(container: InputContainer, track: int | None = None) -> Any | None:
+    """The audio stream marked as default, else the first; or the one at index `track`."""
+    from av.stream import Disposition
+
+    streams = [s for s in container.streams.audio if s.codec_context is not None]
+    if track is not None and track < len(streams):
+        return streams[track]
+    marked = [s for s in streams if s.disposition & Disposition.default]
+    return (marked or streams or [None])[0]
+
+
+def decode(container: InputContainer, stream: Any) -> Iterator[Any]:
+    """All frames of a stream that can be decoded; damaged packets are skipped."""
+    from av.error import FFmpegError
+
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets)
+        except (StopIteration, FFmpegError):
+            return
+        try:
+            frames = packet.decode()
+        except FFmpegError:
+            continue
+        yield from frames
+
+
+def picture_time(frame: VideoFrame, otherwise: float) -> float:
+    """When a picture is shown, seconds on the container's clock."""
+    stamp = frame.pts if frame.pts is not None else frame.dts
+    return otherwise if stamp is None or frame.time_base is None else float(stamp * frame.time_base)
+
+
+def shown_size(frame: VideoFrame, stream: Any) -> tuple[int, int]:
+    """(width, height) after rotation and with square pixels."""
+    aspect = stream.codec_context.sample_aspect_ratio
+    width = round(frame.width * aspect) if aspect else frame.width
+    turned = _rotation(frame) % 180 == 90
+    return (frame.height, width) if turned else (width, frame.height)
+
+
+def to_rgb(frame: VideoFrame, size: tuple[int, int]) -> Any:
+    """Upright RGB picture [H,W,3] uint8 of `size` = (width, height)."""
+    import numpy as np
+    from av.video.reformatter import Colorspace
+
+    rotation = _rotation(frame)
+    width, height = size[::-1] if rotation % 180 == 90 else size
+    untagged = int(frame.colorspace) == 2
+    same = (width, height) == (frame.width, frame.height)
+    rgb = frame.to_ndarray(
+        format="rgb24",
+        width=width,
+        height=height,
+        src_colorspace=Colorspace.ITU709 if untagged and frame.height >= HD_HEIGHT else None,
+        interpolation="BICUBIC" if same else "AREA",
+    )
+    return np.ascontiguousarray(np.rot90(rgb, rotation // 90)) if rotation else rgb
+
+
+def _first_picture(container: InputContainer, stream: Any) -> VideoFrame | None:
+    return next(decode(container, stream), None)
+
+
+def _rotation(frame: VideoFrame) -> int:
+    return round(getattr(frame, "rotation", 0) / 90) * 90 % 360
+
+
+def _start_s(stream: Any) -> float:
+    return float(stream.start_time * stream.time_base) if stream is not None and stream.start_time is not None else 0.0
+
+
+def _duration_s(container: InputContainer, *streams: Any) -> float:
+    for stream in streams:
+        if stream is not None and stream.duration:
+            return float(stream.duration * stream.time_base)
+    return float(container.duration or 0) / 1e6
+
+
+def _words(error: Exception) -> str:
+    text = getattr(error, "strerror", None) or str(error)
+    return f"{text}"

@@ -1,0 +1,153 @@
+"""When each picture of a video really is: timestamps, duplicated pictures, and the frames of another rate.
+
+Files lie about time. A clip shot at 25 frames a second is often stored at 30 with every sixth picture
+doubled; its timestamps are then up to 20 ms wrong, in a sawtooth that a tracker takes for wobble.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from gtalk.media.source import decode, not_media, open_media, picture_time, probe, require_video, video_stream
+from gtalk.shapes import Float, Int
+
+THUMBNAIL = 96
+DUPLICATE_SHARE = 0.2  # a duplicate changes less than this share of what its neighbours change
+NOTICEABLE = 1.0 / 256 / 4
+CADENCE_TOLERANCE = 0.75  # of a period: how far a regular cadence may stray from a straight line
+LEAST_DUPLICATES = 0.02
+WINDOW = 50  # unique pictures on either side in the local straight line of a cadence
+COMMON_RATES = (10.0, 12.0, 12.5, 14.985, 15.0, 20.0, 23.976, 24.0, 25.0, 29.97, 30.0, 50.0)
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """The distinct pictures of a video, in order.
+
+    `index` counts decoded pictures, so a reader can skip the duplicates.
+    """
+
+    times_s: Float[np.ndarray, " N"]
+    """When each distinct picture is shown, seconds after the first one."""
+    index: Int[np.ndarray, " N"]
+    """Its number among all decoded pictures."""
+    duration_s: float
+    n_decoded: int
+    stored_fps: float
+    """Rate of the stored pictures."""
+    true_fps: float
+    """Rate of the distinct pictures."""
+    notes: tuple[str, ...] = ()
+    """What was found out, in plain words."""
+
+    def frames_at(self, fps: float) -> Int[np.ndarray, " T"]:
+        """For each instant i / fps: which distinct picture is nearest in time."""
+        count = max(1, round(self.duration_s * fps))
+        wanted = np.arange(count) / fps
+        after = np.searchsorted(self.times_s, wanted).clip(1, max(1, len(self.times_s) - 1))
+        if len(self.times_s) == 1:
+            return np.zeros(count, dtype=np.int64)
+        nearer_before = wanted - self.times_s[after - 1] <= self.times_s[after] - wanted
+        return after - nearer_before
+
+
+def scan(path: Path, retime: bool = True) -> Timeline:
+    """Decode a video once, small, and work out its true times.
+
+    Raises UserError when the file is not a video.
+    """
+    info = probe(path)
+    require_video(info)
+    times, differences, last_duration = _read_times(path)
+    if not len(times):
+        raise not_media(path, "a video of which no picture can be decoded")
+    notes = []
+    if info.declared_frames and len(times) < 0.98 * info.declared_frames:
+        notes.append(f"the file is damaged or cut off: {len(times)} of {info.declared_frames} pictures can be decoded")
+    times = times - times[0]
+    step = float(np.median(np.diff(times))) if len(times) > 1 else last_duration or 0.04
+    duration = float(times[-1]) + step
+    stored = (len(times) - 1) / times[-1] if len(times) > 1 else 1.0 / step
+    index = np.arange(len(times))
+    if len(times) > 2 and np.diff(times).max() > 1.5 * step:
+        notes.append("variable frame rate: resampled by timestamps")
+    found = find_cadence(times, differences) if retime else None
+    rate = stored
+    if found is not None:
+        index, times, rate = found
+        notes.append(f"{rate:.3f} fps stored as {stored:.3f} by doubling pictures: duplicates dropped and retimed")
+    return Timeline(times, index, duration, len(differences), stored, rate, tuple(notes))
+
+
+def find_cadence(
+    times_s: Float[np.ndarray, " N"], differences: Float[np.ndarray, " N"]
+) -> tuple[Int[np.ndarray, " M"], Float[np.ndarray, " M"], float] | None:
+    """Find pictures doubled in a regular cadence.
+
+    Args:
+        times_s: when each picture is shown.
+        differences: mean absolute difference of each picture to the one before it, 0 to 1.
+
+    Returns:
+        (indices of the distinct pictures, their true times, their rate), or None where pictures are
+        not doubled, or doubled without a rhythm (a frozen picture is then really frozen).
+    """
+    duplicate = _duplicates(differences)
+    distinct = np.flatnonzero(~duplicate)
+    if duplicate.mean() < LEAST_DUPLICATES or len(distinct) < 12:
+        return None
+    shown = times_s[distinct]
+    period = float(np.median((shown[8:] - shown[:-8]) / 8))
+    nearest = min(COMMON_RATES, key=lambda rate: abs(rate * period - 1.0))
+    if abs(nearest * period - 1.0) < 0.01:
+        period = 1.0 / nearest
+    # The cadence may slip at an edit, so the line is local: the mean phase of the neighbours.
+    phase = shown - np.arange(len(shown)) * period
+    local = _running_median(phase, WINDOW)
+    regular = np.abs(phase - local) < CADENCE_TOLERANCE * period
+    if regular.mean() < 0.9:
+        return None
+    true = np.where(regular, local + np.arange(len(shown)) * period, shown)
+    order = np.maximum.accumulate(true)
+    return distinct, order - order[0], 1.0 / period
+
+
+def _duplicates(differences: np.ndarray) -> np.ndarray:
+    typical = _running_median(differences, 6)
+    duplicate = (differences < DUPLICATE_SHARE * typical) & (typical > NOTICEABLE * DUPLICATE_SHARE)
+    if np.mean(differences < NOTICEABLE * 0.02) > 0.4:  # at least every second picture is an exact copy
+        duplicate |= differences < NOTICEABLE * 0.02
+    duplicate[0] = False
+    return duplicate
+
+
+def _running_median(values: np.ndarray, half: int) -> np.ndarray:
+    half = min(half, max(1, (len(values) - 1) // 2))
+    padded = np.pad(values, half, mode="reflect" if len(values) > half else "edge")
+    return np.median(np.lib.stride_tricks.sliding_window_view(padded, 2 * half + 1), axis=-1)
+
+
+def _read_times(path: Path) -> tuple[np.ndarray, np.ndarray, float]:
+    """Times of all pictures, their change to the one before (0 to 1), duration of the last one."""
+    times: list[float] = []
+    differences: list[float] = []
+    previous = None
+    duration = 0.0
+    with open_media(path) as container:
+        stream = video_stream(container)
+        step = 1.0 / float(stream.average_rate or 25) if stream is not None else 0.04
+        for frame in decode(container, stream):
+            guess = times[-1] + step if times else 0.0
+            time_s = picture_time(frame, guess)
+            # Pictures out of order or stamped alike would break the search; they follow at once.
+            times.append(max(time_s, times[-1] + 1e-6) if times else time_s)
+            small = frame.to_ndarray(format="gray8", width=THUMBNAIL, height=THUMBNAIL, interpolation="POINT")
+            small = small.astype(np.int16)
+            differences.append(float(np.abs(small - previous).mean()) / 255 if previous is not None else 1.0)
+            previous = small
+            if frame.duration and frame.time_base:
+                duration = float(frame.duration * frame.time_base)
+    return np.array(times), np.array(differences), duration

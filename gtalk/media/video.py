@@ -1,0 +1,76 @@
+"""Reading video: upright RGB pictures at a rate of our choice, by time, one at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from gtalk.errors import UserError
+from gtalk.media.source import MediaInfo, decode, open_media, probe, require_video, to_rgb, video_stream
+from gtalk.media.timeline import Timeline, scan
+from gtalk.shapes import UInt8
+from gtalk.types import VIDEO_FPS
+
+
+class VideoReader:
+    """Pictures of a video at a constant rate. Iterate it; every pass decodes anew and holds one picture.
+
+    Picture i is the one that was shown nearest to the instant i / fps after the first picture.
+    """
+
+    def __init__(self, info: MediaInfo, timeline: Timeline, fps: float, size: tuple[int, int]) -> None:
+        self.info, self.timeline, self.fps, self.size = info, timeline, fps, size
+        self._wanted = timeline.index[timeline.frames_at(fps)]
+
+    def __len__(self) -> int:
+        return len(self._wanted)
+
+    def __iter__(self) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
+        return self.read()
+
+    def read(self, start: int = 0, stop: int | None = None) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
+        """Pictures [start, stop). A picture that fills several instants is yielded as the same array."""
+        wanted = self._wanted[start:stop]
+        if not len(wanted):
+            return
+        done = 0
+        with open_media(self.info.path) as container:
+            for number, frame in enumerate(decode(container, video_stream(container))):
+                if number < wanted[done]:
+                    continue
+                rgb = to_rgb(frame, self.size)
+                while done < len(wanted) and wanted[done] == number:
+                    yield rgb
+                    done += 1
+                if done == len(wanted):
+                    return
+        raise UserError(
+            f"media file {self.info.path}",
+            expected=f"{len(wanted)} pictures, as a moment ago",
+            got=f"{done}",
+            remedy="Something changed the file while it was read; run again.",
+        )
+
+
+def read_video(
+    path: Path, fps: float = VIDEO_FPS, max_size: int | None = None, retime: bool = True, timeline: Timeline | None = None
+) -> VideoReader:
+    """Open a video for reading at `fps` pictures a second.
+
+    Args:
+        path: any container and codec that FFmpeg reads; rotation flags and pixel aspects are applied.
+        max_size: longest side in pixels; larger pictures are scaled down.
+        retime: drop pictures that were doubled to reach a higher rate and restore their times.
+        timeline: from an earlier `scan` of the same file, to save a pass over it.
+
+    Raises UserError when the file is not a video.
+    """
+    info = probe(path)
+    require_video(info)
+    size = (info.width, info.height)
+    if max_size is not None and max(size) > max_size:
+        scale = max_size / max(size)
+        size = (max(1, round(size[0] * scale)), max(1, round(size[1] * scale)))
+    return VideoReader(info, timeline or scan(path, retime), fps, size)
