@@ -1,0 +1,264 @@
+"""The one public port: the page, the sockets and viser behind it, with the checks in one place.
+
+Every connection's request head is read here, bounded in size and time, and checked: host, origin of
+WebSockets, token. Then a small file is answered, an MJPEG stream is written, or the bytes are piped to
+the media socket or to viser, which listen on loopback only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import ssl
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from http.cookies import CookieError, SimpleCookie
+from ipaddress import ip_address
+from urllib.parse import parse_qs, urlsplit
+
+_HEAD_LIMIT = 16 * 1024
+_HEAD_TIMEOUT_S = 10.0
+_MAX_CONNECTIONS = 128
+_PIPE_BYTES = 64 * 1024
+COOKIE = "gtalk_token"
+
+StreamSource = Callable[[], AsyncIterator[bytes]]
+
+
+@dataclass(frozen=True)
+class Upstream:
+    """A loopback server that a path prefix is piped to, the prefix removed."""
+
+    host: str
+    port: int
+
+
+@dataclass(frozen=True)
+class Page:
+    """A small answer held in memory."""
+
+    content_type: str
+    body: bytes
+
+
+@dataclass(frozen=True)
+class Stream:
+    """An endless answer: parts of a `multipart/x-mixed-replace` picture stream."""
+
+    boundary: str
+    parts: StreamSource
+
+
+Route = Page | Upstream | Stream
+
+
+@dataclass(frozen=True)
+class _Head:
+    method: str
+    target: str
+    headers: dict[str, str]
+    lines: list[bytes]
+
+    @property
+    def is_upgrade(self) -> bool:
+        return self.headers.get("upgrade", "").lower() == "websocket"
+
+
+class Refused(Exception):
+    """A request that gets `status` and nothing more."""
+
+    def __init__(self, status: HTTPStatus, why: str) -> None:
+        super().__init__(why)
+        self.status, self.why = status, why
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address or name stays on this machine."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+class Front:
+    """Listens on one port and sends each request where its path says.
+
+    Args:
+        routes: by exact path, or by prefix when the key ends with "/".
+        token: what visitors must show as `?token=` or cookie; None asks nobody.
+        allowed_hosts: accepted Host names; None accepts all (a token protects then).
+        report: gets one line for every refused request.
+    """
+
+    def __init__(
+        self,
+        routes: dict[str, Route],
+        *,
+        token: str | None,
+        allowed_hosts: set[str] | None,
+        report: Callable[[str], None],
+    ) -> None:
+        self._routes, self._token, self._hosts, self._report = routes, token, allowed_hosts, report
+        self._server: asyncio.Server | None = None
+        self._open = 0
+
+    async def start(self, host: str, port: int, tls: ssl.SSLContext | None) -> int:
+        """Begin to listen. Returns the port. Raises OSError when it is taken."""
+        self._server = await asyncio.start_server(self._serve, host, port, ssl=tls, limit=_HEAD_LIMIT)
+        return self._server.sockets[0].getsockname()[1]
+
+    async def stop(self) -> None:
+        """Stop listening."""
+        if self._server is not None:
+            self._server.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._open += 1
+        try:
+            if self._open > _MAX_CONNECTIONS:
+                raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections")
+            head = await asyncio.wait_for(_read_head(reader), _HEAD_TIMEOUT_S)
+            await self._route(head, reader, writer)
+        except Refused as refusal:
+            self._report(f"refused: {refusal.status.value} {refusal.why}")
+            _write_page(writer, refusal.status, Page("text/plain", (refusal.why + "\n").encode()))
+        except (OSError, asyncio.TimeoutError, asyncio.IncompleteReadError):
+            pass  # the client left or never spoke; nothing of its remains
+        finally:
+            self._open -= 1
+            await _close(writer)
+
+    async def _route(self, head: _Head, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._check_host(head)
+        path = urlsplit(head.target).path
+        given = self._check_token(head)
+        route, prefix = self._find(path)
+        if isinstance(route, Upstream):
+            if head.is_upgrade:
+                _check_origin(head)
+            await _pipe(head, prefix, route, reader, writer)
+            return
+        if head.method not in {"GET", "HEAD"}:
+            raise Refused(HTTPStatus.METHOD_NOT_ALLOWED, "only GET is served here")
+        if isinstance(route, Stream):
+            await _write_stream(writer, route)
+            return
+        cookie = f"{COOKIE}={given}; HttpOnly; SameSite=Strict; Path=/" if given else None
+        _write_page(writer, HTTPStatus.OK, route, cookie)
+        await writer.drain()
+
+    def _find(self, path: str) -> tuple[Route, str]:
+        if path in self._routes:
+            return self._routes[path], path if isinstance(self._routes[path], Upstream) else ""
+        for prefix, route in self._routes.items():
+            if prefix.endswith("/") and prefix != "/" and path.startswith(prefix):
+                return route, prefix
+        raise Refused(HTTPStatus.NOT_FOUND, "no such page")
+
+    def _check_host(self, head: _Head) -> None:
+        # A page on another site that resolves its own name to 127.0.0.1 (DNS rebinding) shows here.
+        if self._hosts is None:
+            return
+        host = urlsplit("//" + head.headers.get("host", "")).hostname or ""
+        if host not in self._hosts and not is_loopback(host):
+            raise Refused(HTTPStatus.FORBIDDEN, "unknown Host")
+
+    def _check_token(self, head: _Head) -> str | None:
+        if self._token is None:
+            return None
+        queried = parse_qs(urlsplit(head.target).query).get("token", [""])[0]
+        try:
+            morsel = SimpleCookie(head.headers.get("cookie", "")).get(COOKIE)
+        except CookieError:
+            morsel = None
+        for given in (queried, morsel.value if morsel else ""):
+            if hmac.compare_digest(given.encode(), self._token.encode()):
+                return given
+        raise Refused(HTTPStatus.UNAUTHORIZED, "a valid ?token= is needed; it was printed when the server started")
+
+
+def _check_origin(head: _Head) -> None:
+    origin = head.headers.get("origin")
+    if origin is not None and urlsplit(origin).netloc != head.headers.get("host"):
+        raise Refused(HTTPStatus.FORBIDDEN, "WebSocket from another origin")
+
+
+async def _read_head(reader: asyncio.StreamReader) -> _Head:
+    try:
+        raw = await reader.readuntil(b"\r\n\r\n")
+    except asyncio.LimitOverrunError as error:
+        raise Refused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "request head too large") from error
+    lines = raw[:-4].split(b"\r\n")
+    try:
+        method, target, version = lines[0].decode("ascii").split(" ")
+        pairs = [line.decode("latin-1").split(":", 1) for line in lines[1:]]
+        headers = {name.strip().lower(): value.strip() for name, value in pairs}
+    except ValueError as error:
+        raise Refused(HTTPStatus.BAD_REQUEST, "not an HTTP request") from error
+    if not version.startswith("HTTP/1.") or not target.startswith("/"):
+        raise Refused(HTTPStatus.BAD_REQUEST, "not an HTTP/1.1 request")
+    return _Head(method, target, headers, lines)
+
+
+async def _pipe(
+    head: _Head, prefix: str, upstream: Upstream, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
+    inner_reader, inner_writer = await asyncio.open_connection(upstream.host, upstream.port)
+    target = "/" + head.target[len(prefix) :].lstrip("/")
+    kept = [line for line in head.lines[1:] if head.is_upgrade or not line.lower().startswith(b"connection:")]
+    if not head.is_upgrade:
+        kept.append(b"Connection: close")  # a second request on this connection would pass unchecked
+    first = f"{head.method} {target} HTTP/1.1".encode()
+    try:
+        inner_writer.write(b"\r\n".join([first, *kept, b"", b""]))
+        both = [asyncio.create_task(_copy(reader, inner_writer)), asyncio.create_task(_copy(inner_reader, writer))]
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        for task in both:
+            task.cancel()
+        await asyncio.gather(*both, return_exceptions=True)
+    finally:
+        await _close(inner_writer)
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while piece := await reader.read(_PIPE_BYTES):
+        writer.write(piece)
+        await writer.drain()  # a slow client slows its own pipe, and what feeds it drops frames
+
+
+def _write_page(writer: asyncio.StreamWriter, status: HTTPStatus, page: Page, cookie: str | None = None) -> None:
+    lines = [
+        f"HTTP/1.1 {status.value} {status.phrase}",
+        f"Content-Type: {page.content_type}; charset=utf-8",
+        f"Content-Length: {len(page.body)}",
+        "Cache-Control: no-store",
+        "X-Content-Type-Options: nosniff",
+        "X-Frame-Options: SAMEORIGIN",
+        "Referrer-Policy: no-referrer",
+        "Connection: close",
+    ]
+    if cookie is not None:
+        lines.append(f"Set-Cookie: {cookie}")
+    writer.write("\r\n".join([*lines, "", ""]).encode() + page.body)
+
+
+async def _write_stream(writer: asyncio.StreamWriter, stream: Stream) -> None:
+    kind = f"multipart/x-mixed-replace; boundary={stream.boundary}"
+    writer.write(
+        f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n".encode()
+    )
+    async for part in stream.parts():
+        writer.write(f"--{stream.boundary}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(part)}\r\n\r\n".encode())
+        writer.write(part + b"\r\n")
+        await writer.drain()
+
+
+async def _close(writer: asyncio.StreamWriter) -> None:
+    try:
+        writer.close()
+        await writer.wait_closed()
+    except (OSError, ssl.SSLError):
+        pass

@@ -1,0 +1,168 @@
+"""The security table of the one public port: each attempt and what it gets."""
+
+import asyncio
+import contextlib
+
+import pytest
+
+from gtalk.viewer.front import Front, Page, Route, Stream, Upstream, is_loopback
+
+PAGE: dict[str, Route] = {"/": Page("text/html", b"<p>hello")}
+
+
+async def ask(port: int, request: bytes, read: int = -1) -> bytes:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(request)
+    await writer.drain()
+    answer = await asyncio.wait_for(reader.read(read), 5)
+    writer.close()
+    return answer
+
+
+def exchange(
+    request: bytes, routes=PAGE, token=None, hosts=frozenset({"127.0.0.1"}), read=-1
+) -> tuple[bytes, list[str]]:
+    said: list[str] = []
+
+    async def run() -> bytes:
+        front = Front(dict(routes), token=token, allowed_hosts=hosts and set(hosts), report=said.append)
+        port = await front.start("127.0.0.1", 0, None)
+        try:
+            return await ask(port, request, read)
+        finally:
+            await front.stop()
+
+    return asyncio.run(run()), said
+
+
+def get(path: str, **headers: str) -> bytes:
+    lines = [f"GET {path} HTTP/1.1", *(f"{name.replace('_', '-')}: {value}" for name, value in headers.items())]
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+def test_the_page_is_served_and_cannot_be_framed_elsewhere() -> None:
+    answer, said = exchange(get("/", Host="localhost:1"))
+    assert answer.startswith(b"HTTP/1.1 200 OK")
+    assert answer.endswith(b"<p>hello")
+    assert b"X-Frame-Options: SAMEORIGIN" in answer
+    assert not said
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "status"),
+    [
+        (get("/nothing", Host="localhost"), 404),
+        (get("/../../etc/passwd", Host="localhost"), 404),
+        (get("/", Host="evil.example"), 403),
+        (get("/"), 403),
+        (b"POST / HTTP/1.1\r\nHost: localhost\r\n\r\n", 405),
+        (b"\x16\x03\x01\x02\x00garbage\r\n\r\n", 400),
+        (b"GET http://x/ HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 20_000 + b"\r\n\r\n", 431),
+    ],
+)
+def test_what_is_not_ours_is_refused_and_reported(request_bytes: bytes, status: int) -> None:
+    answer, said = exchange(request_bytes)
+    assert answer.split(b" ")[1] == str(status).encode()
+    assert said[0].startswith(f"refused: {status}")
+
+
+def test_a_token_is_asked_for_and_then_remembered() -> None:
+    refused, _ = exchange(get("/", Host="x"), token="secret", hosts=None)
+    wrong, _ = exchange(get("/?token=secre", Host="x"), token="secret", hosts=None)
+    right, _ = exchange(get("/?token=secret", Host="x"), token="secret", hosts=None)
+    cookie, _ = exchange(get("/", Host="x", Cookie="gtalk_token=secret"), token="secret", hosts=None)
+    strange, _ = exchange(get("/", Host="x", Cookie='a="b; gtalk_token=\x01'), token="secret", hosts=None)
+    assert [a.split(b" ")[1] for a in (refused, wrong, right, cookie, strange)] == [
+        b"401",
+        b"401",
+        b"200",
+        b"200",
+        b"401",
+    ]
+    assert b"Set-Cookie: gtalk_token=secret; HttpOnly; SameSite=Strict" in right
+
+
+def upstream_exchange(request: bytes) -> tuple[bytes, list[bytes]]:
+    """Through a front to a server that records what it is sent."""
+    heard: list[bytes] = []
+
+    async def inner(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        await writer.drain()
+        writer.close()
+
+    async def run() -> bytes:
+        server = await asyncio.start_server(inner, "127.0.0.1", 0)
+        upstream = Upstream("127.0.0.1", server.sockets[0].getsockname()[1])
+        front = Front({"/viser/": upstream}, token=None, allowed_hosts={"localhost"}, report=lambda _: None)
+        port = await front.start("127.0.0.1", 0, None)
+        try:
+            return await ask(port, request)
+        finally:
+            await front.stop()
+            server.close()
+
+    return asyncio.run(run()), heard
+
+
+def test_the_prefix_is_removed_and_the_connection_is_not_reused() -> None:
+    answer, heard = upstream_exchange(get("/viser/a/b.js?x=1", Host="localhost:1", Connection="keep-alive"))
+    assert answer.endswith(b"ok")
+    assert heard[0].startswith(b"GET /a/b.js?x=1 HTTP/1.1\r\n")
+    assert b"Connection: close" in heard[0]
+    assert b"keep-alive" not in heard[0]
+
+
+def test_websockets_of_other_origins_are_refused() -> None:
+    upgrade = {"Host": "localhost:1", "Upgrade": "websocket", "Connection": "Upgrade"}
+    refused, heard = upstream_exchange(get("/viser/", Origin="https://evil.example", **upgrade))
+    assert refused.split(b" ")[1] == b"403"
+    assert not heard
+    answer, heard = upstream_exchange(get("/viser/", Origin="http://localhost:1", **upgrade))
+    assert answer.endswith(b"ok")
+    assert b"Upgrade: websocket" in heard[0]
+
+
+def test_a_picture_stream_is_multipart() -> None:
+    async def pictures():
+        for part in (b"one", b"two"):
+            yield part
+
+    answer, _ = exchange(get("/live.mjpg", Host="localhost"), {"/live.mjpg": Stream("gtalk", pictures)})
+    assert b"multipart/x-mixed-replace; boundary=gtalk" in answer
+    assert answer.count(b"--gtalk\r\nContent-Type: image/jpeg\r\nContent-Length: 3\r\n\r\n") == 2
+
+
+def test_a_visitor_who_leaves_leaves_nothing() -> None:
+    async def run() -> int:
+        front = Front(PAGE, token=None, allowed_hosts={"localhost"}, report=lambda _: None)
+        port = await front.start("127.0.0.1", 0, None)
+        for _ in range(3):
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"GET / HT")
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+        await asyncio.sleep(0.1)
+        await front.stop()
+        return front._open
+
+    assert asyncio.run(run()) == 0
+
+
+@pytest.mark.parametrize(
+    ("host", "loopback"),
+    [
+        ("127.0.0.1", True),
+        ("::1", True),
+        ("[::1]", True),
+        ("localhost", True),
+        ("0.0.0.0", False),
+        ("10.1.2.3", False),
+        ("a.b", False),
+    ],
+)
+def test_loopback_is_recognised(host: str, loopback: bool) -> None:
+    assert is_loopback(host) is loopback
