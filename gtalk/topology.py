@@ -31,9 +31,11 @@ INNER_LIPS_RING = np.array([78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 41
 OUTER_LIPS_RING = np.array([61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 409, 270, 269, 267, 0, 37, 39, 40, 185])
 LIPS = np.concatenate([OUTER_LIPS_RING, INNER_LIPS_RING])
 """[40] the outer ring, then the inner one."""
-FACE_OVAL = np.array(
-    [10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377]
-    + [152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109]
+FACE_OVAL = np.concatenate(
+    [
+        [10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377],
+        [152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109],
+    ]
 )
 """[36] the outline, from the top of the forehead clockwise in the picture."""
 
@@ -58,13 +60,15 @@ MOUTH_TRIANGLES = _close_ring(INNER_LIPS_RING)
 TRIANGLES = np.concatenate([SKIN_TRIANGLES, EYE_TRIANGLES, MOUTH_TRIANGLES])
 """[898,3] the closed mask; its only border is FACE_OVAL. Irises are not part of it."""
 
-LANDMARKS68 = np.array(
-    [127, 93, 132, 58, 172, 136, 150, 176, 152, 400, 379, 365, 397, 288, 361, 323, 356]  # jaw
-    + [70, 63, 105, 66, 107, 336, 296, 334, 293, 300]  # brows
-    + [168, 197, 5, 4, 98, 97, 2, 326, 327]  # nose
-    + [33, 160, 158, 133, 153, 144, 362, 385, 387, 263, 373, 380]  # eyes
-    + [61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181]  # outer lips
-    + [78, 82, 13, 312, 308, 317, 14, 87]  # inner lips
+LANDMARKS68 = np.concatenate(
+    [
+        [127, 93, 132, 58, 172, 136, 150, 176, 152, 400, 379, 365, 397, 288, 361, 323, 356],  # jaw
+        [70, 63, 105, 66, 107, 336, 296, 334, 293, 300],  # brows
+        [168, 197, 5, 4, 98, 97, 2, 326, 327],  # nose
+        [33, 160, 158, 133, 153, 144, 362, 385, 387, 263, 373, 380],  # eyes
+        [61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181],  # outer lips
+        [78, 82, 13, 312, 308, 317, 14, 87],  # inner lips
+    ]
 )
 """[68] the usual 68-point layout: jaw from the picture's left, brows, nose, eyes, outer and inner lips."""
 
@@ -85,12 +89,14 @@ BROW_POINTS = np.array([[70, 63, 105, 66, 107], [300, 293, 334, 296, 336]])
 LIP_GAP_PAIRS = np.array([[81, 178], [82, 87], [13, 14], [312, 317], [311, 402]])
 """[5,2] (upper, lower) inner-lip vertices that meet when the mouth closes."""
 
-RIGID = np.array(
-    [10, 109, 338, 67, 297, 103, 332, 54, 284, 21, 251, 151, 108, 337, 69, 299, 104, 333, 68, 298]  # forehead
-    + [71, 301, 9, 8, 168, 6, 197, 195, 5, 4, 1]  # glabella and ridge of the nose
-    + [193, 417, 122, 351, 196, 419, 3, 248, 51, 281, 45, 275, 245, 465, 188, 412, 174, 399, 236, 456]  # its sides
-    + [162, 389, 127, 356, 139, 368, 34, 264, 143, 372, 156, 383, 234, 454, 227, 447]  # temples
-    + [116, 345, 123, 352, 117, 346, 111, 340, 118, 347]  # cheekbones
-    + [33, 263, 133, 362, 130, 359]  # corners of the eyes
+RIGID = np.concatenate(
+    [
+        [10, 109, 338, 67, 297, 103, 332, 54, 284, 21, 251, 151, 108, 337, 69, 299, 104, 333, 68, 298],  # forehead
+        [71, 301, 9, 8, 168, 6, 197, 195, 5, 4, 1],  # glabella and ridge of the nose
+        [193, 417, 122, 351, 196, 419, 3, 248, 51, 281, 45, 275, 245, 465, 188, 412, 174, 399, 236, 456],  # its sides
+        [162, 389, 127, 356, 139, 368, 34, 264, 143, 372, 156, 383, 234, 454, 227, 447],  # temples
+        [116, 345, 123, 352, 117, 346, 111, 340, 118, 347],  # cheekbones
+        [33, 263, 133, 362, 130, 359],  # corners of the eyes
+    ]
 )
 """Vertices over bone that expressions move least: candidates, whose rigidity a tracker still measures."""

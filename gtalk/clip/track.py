@@ -1,0 +1,232 @@
+"""Landmarks of a clip -> one camera, one person, a pose and an expression per frame: bundle adjustment.
+
+No face model is assumed: shape and expressions are the clip's own. See `track_model` and `track_pose`
+for the two halves of the alternation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from gtalk.clip.landmarks import Landmarks
+from gtalk.clip.track_gaps import fill_gaps, fill_rotations
+from gtalk.clip.track_geometry import (
+    FLIP,
+    align_similarity,
+    log_so3,
+    mean_rotation,
+    to_world,
+)
+from gtalk.clip.track_model import (
+    Model,
+    States,
+    normalise,
+    principal_expressions,
+    residuals_px,
+    set_frontal,
+    update_structure,
+)
+from gtalk.clip.track_pose import Observations, Priors, robust_weights, solve_states
+from gtalk.dataset.format import Person, Segment
+from gtalk.errors import UserError
+from gtalk.progress import OnProgress, Progress, silent
+from gtalk.shapes import Bool, Float
+from gtalk.topology import EYE_CORNERS, N_FACE, N_POINTS, RIGID, TRIANGLES
+from gtalk.types import OUTER_EYE_DISTANCE_M, Camera
+
+MODEL_FRAMES = 1200  # the model is fitted on at most so many frames, spread over the clip
+MIN_FRAMES = 3
+
+
+@dataclass(frozen=True)
+class TrackConfig:
+    """Settings of the bundle adjustment."""
+
+    expressions: int = 24
+    """Number of expression components."""
+    focal_prior: float = 2.2
+    """Expected focal length, in picture widths or heights (the longer one): a portrait lens."""
+    iterations: int = 4
+    """Alternations of poses and structure."""
+    smoothness_rad: float = 0.004
+    """Expected change of the head's turn per frame, from frame to frame, radians."""
+    smoothness_m: float = 0.0008
+    """Expected change of the head's shift per frame, from frame to frame, metres."""
+
+
+@dataclass(frozen=True)
+class Track:
+    """A tracked clip of T frames."""
+
+    camera: Camera
+    T_world_head: Float[np.ndarray, "T 4 4"]
+    person: Person
+    coefficients: Float[np.ndarray, "T K"]
+    """Expression of each frame, in standard deviations of the clip."""
+    valid: Bool[np.ndarray, " T"]
+    residual_px: Float[np.ndarray, " T"]
+    """Root mean square over the vertices; 0 where no face was seen."""
+    notes: list[str] = field(default_factory=list)
+    """What a person should know, in plain words."""
+
+    def landmarks478(self) -> Float[np.ndarray, "T 478 3"]:
+        """Head-space points of every frame, metres, denoised by the expression basis."""
+        basis = self.person.expressions.reshape(len(self.person.expressions), -1)
+        return self.person.shape + (self.coefficients @ basis).reshape(-1, N_POINTS, 3)
+
+
+def track_face(
+    landmarks: Landmarks,
+    size: tuple[int, int],
+    segments: Sequence[Segment],
+    config: TrackConfig = TrackConfig(),
+    on_progress: OnProgress = silent,
+) -> Track:
+    """Bundle adjustment of a whole clip.
+
+    Args:
+        landmarks: of every frame, as detected.
+        size: (width, height) of the pictures.
+        segments: parts without a cut; motion is smooth only inside each.
+        config: settings.
+        on_progress: told after every alternation.
+
+    Raises:
+        UserError: hardly a face in the clip.
+    """
+    valid = landmarks.valid
+    if valid.sum() < MIN_FRAMES:
+        raise UserError(
+            "clip",
+            expected="a face in most frames",
+            got=f"a face in {int(valid.sum())} of {len(valid)} frames",
+            remedy="Use a clip in which one person faces the camera.",
+        )
+    centre_px = np.array(size) / 2.0
+    focal_px = config.focal_prior * max(size)
+    chosen = _spread(np.flatnonzero(valid), MODEL_FRAMES)
+    points_px = landmarks.points_px.astype(np.float64)
+    prior_shape, states = _initialise(
+        points_px[chosen], landmarks.depth[chosen].astype(np.float64), focal_px, centre_px
+    )
+    model = Model(focal_px, centre_px, prior_shape, np.zeros((0, N_POINTS, 3)))
+    model, states, sigma_px = _fit_model(model, states, points_px[chosen], prior_shape, config, on_progress)
+    everyone = _initial_states(model, points_px, landmarks.depth.astype(np.float64), valid)
+    observations = Observations(points_px, sigma_px, valid, [s.start for s in segments])
+    everyone = solve_states(model, everyone, observations, _priors(config), iterations=6)
+    model, everyone = _face_forward(model, everyone, valid)
+    everyone = States(
+        fill_rotations(everyone.rotation, valid, segments),
+        fill_gaps(everyone.translation, valid, segments),
+        fill_gaps(everyone.coefficients, valid, segments),
+    )
+    on_progress(Progress("track", config.iterations + 1, config.iterations + 1))
+    residual = np.sqrt((residuals_px(model, everyone, points_px)[:, :N_FACE] ** 2).sum(-1).mean(-1)) * valid
+    camera = Camera(model.focal_px, float(centre_px[0]), float(centre_px[1]), *size)
+    person = Person(model.shape, model.basis, TRIANGLES)
+    poses = to_world(everyone.rotation, everyone.translation)
+    return Track(camera, poses, person, everyone.coefficients, valid, residual, [])
+
+
+def _spread(indices: np.ndarray, count: int) -> np.ndarray:
+    if len(indices) <= count:
+        return indices
+    return indices[np.linspace(0, len(indices) - 1, count).astype(int)]
+
+
+def _priors(config: TrackConfig) -> Priors:
+    smoothness = np.repeat([1.0 / config.smoothness_rad**2, 1.0 / config.smoothness_m**2], 3)
+    return Priors(smoothness)
+
+
+def _initialise(
+    points_px: np.ndarray, depth: np.ndarray, focal_px: float, centre_px: np.ndarray
+) -> tuple[np.ndarray, States]:
+    """Mean shape by generalised Procrustes on the network's own depth, and weak-perspective poses."""
+    solid = np.concatenate([points_px, depth[..., None]], axis=-1) @ FLIP
+    rigid = np.zeros(N_POINTS)
+    rigid[RIGID] = 1.0
+    shape = solid[len(solid) // 2]
+    for _ in range(4):
+        scale, rotation, translation = align_similarity(solid, shape, rigid)
+        aligned = scale[:, None, None] * (solid @ rotation.transpose(0, 2, 1)) + translation[:, None]
+        shape = np.median(aligned, axis=0)
+    # The network gives irises no depth: put them just behind the lids' plane.
+    for iris, corners in zip((slice(468, 473), slice(473, 478)), EYE_CORNERS, strict=True):
+        shape[iris, 2] = shape[corners, 2].mean()
+    outer = shape[EYE_CORNERS[:, 0]]
+    shape = (shape - outer.mean(0)) * (OUTER_EYE_DISTANCE_M / np.linalg.norm(outer[1] - outer[0]))
+    model = Model(focal_px, centre_px, shape, np.zeros((0, N_POINTS, 3)))
+    states = _initial_states(model, points_px, depth, np.ones(len(points_px), bool))
+    model, states = normalise(model, states, rigid)
+    return model.shape, states
+
+
+def _initial_states(model: Model, points_px: np.ndarray, depth: np.ndarray, valid: np.ndarray) -> States:
+    """Weak-perspective poses; frames without a face borrow from the nearest one that has it."""
+    frames = np.flatnonzero(valid)
+    solid = np.concatenate([points_px[frames], depth[frames][..., None]], axis=-1) @ FLIP
+    rigid = np.zeros(N_POINTS)
+    rigid[RIGID] = 1.0
+    scale, rotation, shift = align_similarity(solid, model.shape, rigid)
+    origin_px = -np.einsum("tcd,tc->td", rotation, shift) / scale[:, None] @ FLIP
+    distance = model.focal_px * scale
+    translation = np.concatenate([(origin_px[:, :2] - model.centre_px) * scale[:, None], distance[:, None]], axis=1)
+    nearest = np.abs(np.arange(len(valid))[:, None] - frames).argmin(1) if len(frames) < len(valid) else slice(None)
+    rotation = (FLIP @ rotation.transpose(0, 2, 1))[nearest]
+    return States(rotation, translation[nearest], np.zeros((len(valid), model.size)))
+
+
+def _fit_model(
+    model: Model,
+    states: States,
+    points_px: np.ndarray,
+    prior_shape: np.ndarray,
+    config: TrackConfig,
+    on_progress: OnProgress,
+) -> tuple[Model, States, np.ndarray]:
+    """Alternate poses and structure over independent frames. Also returns the expected error of each vertex."""
+    everyone = np.ones(len(states), bool)
+    sigma_px = np.where(np.isin(np.arange(N_POINTS), RIGID), 1.0, 4.0) * np.ones(N_POINTS)
+    sigma_px[N_FACE:] = np.inf
+    no_smoothing = Priors(np.zeros(6))
+    rigidity = np.zeros(N_POINTS)
+    for round_ in range(config.iterations):
+        observations = Observations(points_px, sigma_px, everyone, range(len(states)))
+        states = solve_states(model, states, observations, no_smoothing, iterations=3)
+        left = residuals_px(model, states, points_px)
+        spread = 1.48 * np.median(np.abs(left - np.median(left, axis=0)), axis=(0, 2))
+        if round_ == 0:
+            rigidity[:N_FACE] = 1.0 / (np.median(spread) ** 2 / 4 + spread[:N_FACE] ** 2)
+            count = min(config.expressions, max(0, len(states) // 4))
+            basis = principal_expressions(model, states, points_px, count)
+            model = Model(model.focal_px, model.centre_px, model.shape, basis)
+            states = States(states.rotation, states.translation, np.zeros((len(states), count)))
+            states = solve_states(model, states, observations, no_smoothing, iterations=2)
+            left = residuals_px(model, states, points_px)
+            spread = 1.48 * np.median(np.abs(left - np.median(left, axis=0)), axis=(0, 2))
+        sigma_px = np.maximum(spread, 0.25 * np.median(spread[:N_FACE]))
+        weights = robust_weights(left, sigma_px)
+        noise_px = float(np.median(spread[:N_FACE]))
+        model = update_structure(model, states, points_px, weights, prior_shape, noise_px)
+        model, states = normalise(model, states, rigidity)
+        sigma_px[N_FACE:] = np.inf
+        on_progress(Progress("track", round_ + 1, config.iterations + 1))
+    return model, states, sigma_px
+
+
+def _face_forward(model: Model, states: States, valid: np.ndarray) -> tuple[Model, States]:
+    """Turn the head's axes so that the person's usual pose has no pitch."""
+    usual = FLIP @ mean_rotation(states.rotation[valid])
+    return set_frontal(model, states, float(log_so3(usual)[0]))
+
+
+def model_points(track: Track) -> Float[np.ndarray, "T 478 2"]:
+    """Where the tracked points lie in the pictures, pixels."""
+    points = (
+        track.landmarks478() @ track.T_world_head[:, :3, :3].transpose(0, 2, 1) + track.T_world_head[:, None, :3, 3]
+    )
+    return track.camera.project(points)
