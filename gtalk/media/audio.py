@@ -153,7 +153,7 @@ def _mono(frame) -> np.ndarray:
     mono = values.mean(0, dtype=np.float32 if values.dtype.kind == "f" else np.float64)
     if frame.format.name.startswith("u8"):
         mono = mono - 128.0
-    return np.nan_to_num(mono / (scale or 1.0)).astype(np.float32)
+    return np.nan_to_num(mono / (scale or 1.0), posinf=0.0, neginf=0.0).astype(np.float32)
 
 
 def _video_start(path: Path) -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import wave
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -16,7 +17,6 @@ import numpy as np
 
 from gtalk.errors import UserError
 from gtalk.files import atomic_path
-from gtalk.media.audio import write_wav
 from gtalk.shapes import Float, UInt8
 from gtalk.types import AudioTrack
 
@@ -81,9 +81,10 @@ class VideoWriter(AbstractContextManager):
         self.path, self.size, self.audio_rate = Path(path), size, audio_rate
         self.fps = Fraction(fps).limit_denominator(1001)
         self.config = config or WriteConfig()
-        self.codec = _choose_codec(self.path, self.config.codec)
+        self.codec = check_output_format(self.path, self.config)
         self.n_frames = self.n_samples = 0
-        self._check()
+        _check_free(self.path, self.codec)
+        self._check_size()
         self._atomic = atomic_path(self.path)
         self._temporary = self._atomic.__enter__()
         tags = {"comment": COMMENT, **(metadata or {})}
@@ -145,38 +146,47 @@ class VideoWriter(AbstractContextManager):
             if raised is not error:
                 raise
 
-    def _check(self) -> None:
-        if self.path.is_dir() and (self.codec != "png" or any(self.path.iterdir())):
-            raise UserError(
-                f"output {self.path}",
-                expected="a new file" if self.codec != "png" else "a new or empty folder",
-                got="a folder" if self.codec != "png" else "a folder with files in it",
-                remedy="Choose another output name.",
-            )
-        if self.codec == "png":
-            return
-        form = _FORMATS[self.codec]
-        if self.config.alpha and form.alpha_pixels is None:
-            raise UserError(
-                f"output {self.path}",
-                expected="a format with transparency: .mov (ProRes 4444), .webm (VP9) or a folder (PNG)",
-                got=self.codec,
-                remedy="Change the output's name, or choose a background.",
-            )
-        if self.path.suffix.lower() not in form.containers:
-            raise UserError(
-                f"output {self.path}",
-                expected=f"a name ending in {' or '.join(form.containers)} for {self.codec}",
-                got=self.path.suffix or "no ending",
-                remedy="Change the output's name or the codec.",
-            )
-        if "420" in form.pixels and (self.size[0] % 2 or self.size[1] % 2):
+    def _check_size(self) -> None:
+        if self.codec != "png" and "420" in _FORMATS[self.codec].pixels and (self.size[0] % 2 or self.size[1] % 2):
             raise UserError(
                 "size",
                 expected=f"even width and height for {self.codec}",
                 got=f"{self.size[0]}x{self.size[1]}",
                 remedy="Choose an even size.",
             )
+
+
+def check_output_format(path: Path, config: WriteConfig) -> str:
+    """The codec that an output of this name gets. Raises UserError when name, codec and alpha do not fit."""
+    codec = _choose_codec(path, config.codec)
+    if codec == "png":
+        return codec
+    form = _FORMATS[codec]
+    if config.alpha and form.alpha_pixels is None:
+        raise UserError(
+            f"output {path}",
+            expected="a format with transparency: .mov (ProRes 4444), .webm (VP9) or a folder (PNG)",
+            got=codec,
+            remedy="Change the output's name, or choose a background.",
+        )
+    if path.suffix.lower() not in form.containers:
+        raise UserError(
+            f"output {path}",
+            expected=f"a name ending in {' or '.join(form.containers)} for {codec}",
+            got=path.suffix or "no ending",
+            remedy="Change the output's name or the codec.",
+        )
+    return codec
+
+
+def _check_free(path: Path, codec: str) -> None:
+    if path.is_dir() and (codec != "png" or any(path.iterdir())):
+        raise UserError(
+            f"output {path}",
+            expected="a new file" if codec != "png" else "a new or empty folder",
+            got="a folder" if codec != "png" else "a folder with files in it",
+            remedy="Choose another output name.",
+        )
 
 
 def write_video(
@@ -283,11 +293,13 @@ class _Pictures:
     """A folder of PNG files, and the sound beside them."""
 
     def __init__(self, path: Path, writer: VideoWriter, tags: dict[str, str]) -> None:
-        self.folder, self.rate = path, writer.audio_rate
-        self.pieces: list[np.ndarray] = []
+        self.folder, self.owner = path, writer
         path.mkdir(parents=True)
         (path / "made-with.txt").write_text("".join(f"{k}: {v}\n" for k, v in tags.items()), encoding="utf-8")
-        self.owner = writer
+        self.wav: wave.Wave_write | None = None
+        if writer.audio_rate is not None:
+            self.wav = wave.open(str(path / "audio.wav"), "wb")  # noqa: SIM115 (closed in close and abort)
+            self.wav.setparams((1, 2, writer.audio_rate, 0, "NONE", ""))
 
     def picture(self, pixels: np.ndarray, index: int) -> None:
         code = cv2.COLOR_RGBA2BGRA if pixels.shape[2] == 4 else cv2.COLOR_RGB2BGR
@@ -296,15 +308,18 @@ class _Pictures:
             raise OSError(f"cannot write {name}")
 
     def sound(self, samples: np.ndarray, position: int) -> None:
-        self.pieces.append(samples)
+        if self.wav is not None:
+            self.wav.writeframes(np.clip(np.rint(samples * 32768), -32768, 32767).astype("<i2").tobytes())
 
     def close(self) -> None:
-        if self.pieces and self.rate:
-            write_wav(self.folder / "audio.wav", AudioTrack(np.concatenate(self.pieces), self.rate))
+        if self.wav is not None:
+            self.wav.close()
         if self.owner.path.is_dir():  # empty, as was checked: make room for the rename
             self.owner.path.rmdir()
 
     def abort(self) -> None:
+        if self.wav is not None:
+            self.wav.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
