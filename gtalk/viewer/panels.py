@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import tempfile
 from pathlib import Path
 
@@ -25,12 +27,14 @@ class Panels:
 
     def __init__(self, session: LiveSession) -> None:
         self._session = session
-        self._server = viser.ViserServer(host="127.0.0.1", port=0, label="gtalk", verbose=False)
+        with contextlib.redirect_stdout(io.StringIO()):  # its banner would name an address that is not for visitors
+            self._server = viser.ViserServer(host="127.0.0.1", port=0, label="gtalk", verbose=False)
         self.port = self._server.get_port()
         camera = session.talker.avatar.camera
         self._home = np.linalg.inv(camera.T_camera_world)[:3, 3]
         self._pivot = self._home + np.linalg.inv(camera.T_camera_world)[:3, 2] * _usual_distance_m(session)
-        self._server.gui.configure_theme(dark_mode=True, control_layout="fixed", show_logo=False)
+        self._server.gui.configure_theme(dark_mode=True, show_logo=False)
+        self._server.gui.main_panel.dock_right()
         self._build_speech()
         self._build_picture()
         self._build_recorder()
@@ -39,7 +43,8 @@ class Panels:
     def stop(self) -> None:
         """Close viser."""
         self._recorder.stop()
-        self._server.stop()
+        with contextlib.redirect_stdout(io.StringIO()):
+            self._server.stop()
 
     def _welcome(self, client: viser.ClientHandle) -> None:
         client.camera.up_direction = (0.0, 1.0, 0.0)

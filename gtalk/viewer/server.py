@@ -12,10 +12,9 @@ from contextlib import suppress
 from importlib import resources
 from pathlib import Path
 
-from gtalk.avatar.bundle import load_avatar
 from gtalk.errors import UserError
-from gtalk.motion.model import load_motion_model
 from gtalk.talk import Talker
+from gtalk.talk.load import load_performer
 from gtalk.viewer.config import ViewConfig
 from gtalk.viewer.front import Front, Page, Route, Stream, Upstream, is_loopback
 from gtalk.viewer.panels import Panels
@@ -80,6 +79,7 @@ class LiveServer:
         routes: dict[str, Route] = {
             **_pages(),
             "/media": Upstream("127.0.0.1", media_port),
+            "/viser": Upstream("127.0.0.1", self._panels.port),
             "/viser/": Upstream("127.0.0.1", self._panels.port),
             "/live.mjpg": Stream("gtalk", self.media.pictures),
         }
@@ -95,10 +95,10 @@ class LiveServer:
 
 def serve(avatar_folder: Path, config: ViewConfig) -> None:
     """Open an avatar in the browser until interrupted."""
-    avatar = load_avatar(avatar_folder)
-    width = round(avatar.camera.width * config.size / avatar.camera.height)
-    talker = Talker(avatar, load_motion_model(avatar_folder), seed=config.seed, size=(width, config.size))
-    server = LiveServer(talker, config)
+    performer = load_performer(avatar_folder)
+    camera = performer.avatar.camera
+    size = (round(camera.width * config.size / camera.height), config.size)
+    server = LiveServer(performer.talker(seed=config.seed, size=size), config)
     server.start()
     _report(f"open {server.url}   (Ctrl-C ends)")
     _report(
