@@ -9,7 +9,7 @@ CSRC := $(wildcard csrc/*.cpp csrc/*.h csrc/*.cu csrc/*/*.h)
 DEMO := out/demo
 CONSENT := The demo person is synthetic; nobody's likeness is used.
 
-.PHONY: demo test lint types install clean
+.PHONY: demo test browser lint types install clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/gtalk train data/demo/clip.mp4 -o $(DEMO) --person "gtalk demo person" --consent "$(CONSENT)"
@@ -20,7 +20,7 @@ demo: $(VENV)/.runtime
 	@echo "Evaluation:                                            $(DEMO)/eval.html"
 	@echo "See it live:                                           $(BIN)/gtalk view $(DEMO)"
 
-test: $(VENV)/.develop
+test: $(VENV)/.develop browser
 	$(BIN)/python -m pytest
 
 lint: $(VENV)/.develop
@@ -50,6 +50,13 @@ $(VENV)/.develop: $(VENV)/.runtime
 	$(INSTALL) pytest pytest-timeout pytest-cov hypothesis beartype ruff pyright pre-commit plyfile \
 	    transformers onnxruntime ray c2pa-python websockets
 	touch $@
+
+# The viewer's tests drive a real Chromium; without one they are skipped, and the run says so.
+browser:
+	@command -v chromium chromium-browser google-chrome >/dev/null 2>&1 || \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
+	else echo "No Chromium found: install it to run the viewer's browser tests."; fi
 
 clean:
 	rm -rf $(VENV) out build *.egg-info gtalk/*.so

@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import asdict
+from functools import partial
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
@@ -121,6 +122,10 @@ class MediaSocket:
             raise BadMessage(f"an unknown command {command['do'][:32]!r}")
 
 
+def _wake(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
+    loop.call_soon_threadsafe(event.set)
+
+
 class _Listening:
     """A listener of the live thread as an asynchronous iterator of what is new."""
 
@@ -131,7 +136,7 @@ class _Listening:
 
     async def __aenter__(self) -> _Listening:
         loop = asyncio.get_running_loop()
-        self._listener = self._session.listen(lambda: loop.call_soon_threadsafe(self._event.set))
+        self._listener = self._session.listen(partial(_wake, loop, self._event))
         return self
 
     async def __aexit__(self, *_: object) -> None:
