@@ -125,7 +125,7 @@ class Train:
 
             prepare(list(self.clips), dataset, self.prepare, bars)
             bars.say(f"report: {dataset / 'report.html'}")
-            watch = _open_training_view() if self.view else None
+            watch = _open_training_view(bars) if self.view else None
             fit_avatar(bars, dataset, self.output, self.renderer, self.preset, None, consent, watch=watch)
             train_motion_of(bars, [dataset], self.output)
             bars.say(
@@ -188,10 +188,20 @@ def train_motion_of(bars: Bars, datasets: list[Path], output: Path) -> None:
     train_motion(datasets, output, on_progress=bars)
 
 
-def _open_training_view() -> Callable[[FitEvent], None]:
+def _open_training_view(bars: Bars) -> Callable[[FitEvent], None]:
+    from gtalk.fit.events import PreviewEvent, StepEvent
     from gtalk.viewer.training import TrainingView
 
-    return TrainingView()
+    view = TrainingView()
+    bars.say(f"watch the fit: {view.url}")
+
+    def show(event: FitEvent) -> None:
+        if isinstance(event, StepEvent):
+            view.step(event.step, event.total_steps, event.loss, event.psnr)
+        elif isinstance(event, PreviewEvent):
+            view.preview(event.truth, event.render)
+
+    return show
 
 
 def _require_clips(clips: tuple[Path, ...]) -> None:
