@@ -14,7 +14,7 @@ import torch
 
 from gtalk.avatar.base import PLATE
 from gtalk.basis import MotionBasis
-from gtalk.talk import Talker
+from gtalk.talk import Identity, Performer, Talker
 from gtalk.types import AUDIO_RATE, Camera, Motion, RenderOutput
 
 SIZE = 64
@@ -158,7 +158,7 @@ def toy_talker(size: int | tuple[int, int] = SIZE, **options) -> Talker:
 
 
 def write_toy_folder(folder: Path, size: int = SIZE, fail: bool = False) -> Path:
-    """A folder that `load_toy_talker` reads."""
+    """A folder that `load_toy_performer` reads."""
     folder.mkdir(parents=True, exist_ok=True)
     facts = {"schema_version": 1, "kind": "toy", "size": size, "fail": fail}
     facts["consent"] = {"person": "nobody", "statement": "a drawing, not a person"}
@@ -166,16 +166,22 @@ def write_toy_folder(folder: Path, size: int = SIZE, fail: bool = False) -> Path
     return folder
 
 
-def load_toy_talker(folder: Path, **options) -> Talker:
-    """What `gtalk.talk.load_talker` is to real avatars; importable by worker processes."""
-    facts = json.loads((Path(folder) / "avatar.json").read_text())
-    if facts["fail"]:
-        raise RuntimeError("this avatar is broken on purpose")
-    return toy_talker(facts["size"], **options)
-
-
 def speech_like(seconds: float, seed: int = 0, rate: int = AUDIO_RATE) -> np.ndarray:
     """Syllables of noise: four a second, with a pause every third second. float32 in [-1, 1]."""
     time = np.arange(round(seconds * rate)) / rate
     loud = np.clip(np.sin(2 * np.pi * 4 * time), 0, 1) * (time % 3 < 2)
     return (0.4 * loud * np.random.default_rng(seed).standard_normal(len(time)).clip(-2, 2) / 2).astype(np.float32)
+
+
+def toy_performer(size: int | tuple[int, int] = SIZE) -> Performer:
+    """A performer of toys."""
+    avatar = ToyAvatar(size)
+    return Performer(avatar, ToyMotionModel(avatar.basis), Identity.of("0123456789abcdef" * 4, "nobody", "a drawing"))
+
+
+def load_toy_performer(folder: Path) -> Performer:
+    """What `gtalk.talk.load_performer` is to real avatars; importable by worker processes."""
+    facts = json.loads((Path(folder) / "avatar.json").read_text())
+    if facts["fail"]:
+        raise RuntimeError("this avatar is broken on purpose")
+    return toy_performer(facts["size"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import wave
 from collections.abc import Iterable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -286,7 +286,8 @@ class _Container:
         self.file.close()
 
     def abort(self) -> None:
-        self.file.close()
+        with suppress(OSError):  # on a full disk the trailer cannot be written; the file goes anyway
+            self.file.close()
 
 
 class _Pictures:
@@ -319,7 +320,8 @@ class _Pictures:
 
     def abort(self) -> None:
         if self.wav is not None:
-            self.wav.close()
+            with suppress(OSError):  # on a full disk not even the header can be mended
+                self.wav.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 

@@ -1,0 +1,39 @@
+"""What can be chosen about a dub."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class DubConfig:
+    """How a dubbed video looks and how it is written."""
+
+    codec: Literal["auto", "h264", "h265", "prores4444", "vp9", "png"] = "auto"
+    """auto: by the output's name. .mp4 H.264, .mov ProRes 4444, .webm VP9, a folder PNG pictures and a wav."""
+    crf: int = 17
+    """Quality of H.264, H.265 and VP9, 0 to 51: lower is better and larger. 17 looks lossless."""
+    fps: float | None = None
+    """Pictures a second; the avatar's own by default. Motion is interpolated, never pictures."""
+    height: int | None = None
+    """Height of the picture in pixels; the avatar's own by default. The width follows."""
+    background: str = "plate"
+    """plate: the room of the clip. transparent. A colour as #rrggbb or by name. A picture or video file."""
+    seed: int = 0
+    """Chooses head motion, gaze and blinks."""
+    audio: Path | None = None
+    """Sound for a motion file, which has none."""
+    save_motion: Path | None = None
+    """Write the motion as .motion.npz too, to be edited and rendered again."""
+    overwrite: bool = False
+    """Replace an output that exists."""
+    batch: int = 1
+    """Pictures drawn at once: more is quicker on a GPU."""
+    mark: bool = False
+    """Write a small visible mark into a corner."""
+    sign_cert: Path | None = None
+    """PEM certificate chain: signs the output with a C2PA manifest (needs the extra `provenance`)."""
+    sign_key: Path | None = None
+    """PEM private key of the certificate (ES256)."""

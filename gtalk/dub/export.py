@@ -1,0 +1,242 @@
+"""One dub: sound or motion in, a video file out, in constant memory.
+
+file ─▶ 16 kHz pieces ─▶ Talker ─▶ frames ─▶ background, mark ─▶ VideoWriter
+  └──▶ the same sound at its own rate ────────────────────────────▲
+"""
+
+from __future__ import annotations
+
+import errno
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from gtalk.dub.background import TRANSPARENT, Background, make_background
+from gtalk.dub.config import DubConfig
+from gtalk.dub.outputs import check_output, putting_in_place
+from gtalk.dub.provenance import provenance_tags
+from gtalk.errors import UserError
+from gtalk.media.audio import no_sound, stream_audio
+from gtalk.media.source import probe
+from gtalk.media.writer import VideoWriter, WriteConfig
+from gtalk.progress import OnProgress, Progress, silent
+from gtalk.talk import Performer, Talker, frame_count, load_performer
+from gtalk.talk.interpolate import exact_rate, first_sample, resampled_count
+from gtalk.types import AUDIO_RATE, Camera, Frame, Motion
+
+MOTION_SUFFIX = ".npz"
+_AHEAD_S = 0.5  # sound is written this much before its pictures, as players like to read it
+_REPORT_EVERY_S = 0.2
+_NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+@dataclass(frozen=True)
+class DubResult:
+    """What was made, and how long it took."""
+
+    output: Path
+    n_frames: int
+    n_samples: int
+    """Samples of sound in the file, at the sound's own rate."""
+    duration_s: float
+    wall_s: float
+    encode_s: float
+    """Part of wall_s spent in handing pictures and sound to the encoder."""
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def speed(self) -> float:
+        """Seconds of video a second."""
+        return self.duration_s / max(self.wall_s, 1e-9)
+
+
+def dub(
+    avatar_folder: Path,
+    source: Path,
+    output: Path,
+    config: DubConfig | None = None,
+    on_progress: OnProgress = silent,
+    *,
+    load: Callable[[Path], Performer] = load_performer,
+) -> DubResult:
+    """Render an avatar that speaks `source` (sound, or a video's sound) or moves as it says (.motion.npz).
+
+    The output appears under its name only when it is whole. Raises UserError when a file is not what it
+    should be, when the output exists and may not be replaced, and when the disk is full.
+    """
+    config = config or DubConfig()
+    check_dub(source, output, config)
+    return render_dub(load(Path(avatar_folder)), source, output, config, on_progress)
+
+
+def check_dub(source: Path, output: Path, config: DubConfig) -> None:
+    """Everything that can be known to be wrong before anything slow begins. Raises UserError."""
+    check_output(Path(output), config)
+    sound = config.audio if _is_motion(source) else source
+    if _is_motion(source) and not Path(source).is_file():
+        raise UserError(
+            f"motion file {source}", expected="an existing file", got="nothing there", remedy="Check the path."
+        )
+    if not _is_motion(source) and config.audio is not None:
+        raise UserError("audio", expected="it only beside a motion file", got=f"a sound file {source} as well",
+                        remedy="Give the sound once.")  # fmt: skip
+    if sound is not None and not probe(Path(sound)).has_audio:
+        raise no_sound(Path(sound))
+
+
+def render_dub(
+    performer: Performer, source: Path, output: Path, config: DubConfig, on_progress: OnProgress = silent
+) -> DubResult:
+    """`dub` with an avatar that is already loaded."""
+    source, output = Path(source), Path(output)
+    avatar = performer.avatar
+    fps = float(exact_rate(float(avatar.fps if config.fps is None else config.fps)))
+    size = picture_size(avatar.camera, config.height)
+    background = make_background(config.background, size, fps)
+    talker = performer.talker(fps=fps, size=size, background=background.rendered, seed=config.seed, batch=config.batch)
+    plan = _plan_motion(talker, source, config) if _is_motion(source) else _plan_speech(talker, source)
+    writing = WriteConfig(codec=config.codec, crf=config.crf, alpha=config.background == TRANSPARENT)
+    try:
+        with putting_in_place(output, config, performer.identity) as temporary:
+            tags = provenance_tags(performer.identity)
+            writer = VideoWriter(temporary, size, fps, plan.sound_rate, writing, tags)
+            with writer:
+                return _write(plan, writer, background, fps, output, config, on_progress)
+    except Exception as error:
+        if getattr(error, "errno", None) in _NO_SPACE:
+            raise UserError(
+                f"output {output}",
+                expected="enough room on the disk",
+                got=str(error),
+                remedy="Free some space or choose another disk; nothing half-written was left.",
+            ) from error
+        raise
+
+
+def picture_size(camera: Camera, height: int | None) -> tuple[int, int]:
+    """(width, height) of the camera's aspect ratio, both even, nearest to `height`: encoders want even sizes."""
+    wanted = camera.height if height is None else height
+    if not 16 <= wanted <= 8192:
+        raise UserError("height", expected="16 to 8192 pixels", got=str(wanted), remedy="Choose another height.")
+    shape = camera.width / camera.height
+    for even in sorted(range(wanted % 2 + wanted - 64, wanted + 65, 2), key=lambda h: abs(h - wanted)):
+        width = 2 * round(even * shape / 2)
+        if even > 0 and width > 0 and abs(even - width / shape) <= 0.5:
+            return width, even
+    raise UserError("height", expected=f"a size of the aspect {camera.width}:{camera.height}", got=str(wanted),
+                    remedy="Choose a larger height.")  # fmt: skip
+
+
+@dataclass
+class _Plan:
+    """Frames, the sound that goes with them, and what is known about the length beforehand."""
+
+    frames: Iterator[Frame]
+    sound: Iterator[np.ndarray]
+    sound_rate: int | None
+    n_frames: int | None
+    """Estimated for sound, since containers do not always tell the truth; exact for motion."""
+    sound_stop: int | None = None
+    """Samples to write at most."""
+
+
+def _plan_speech(talker: Talker, source: Path) -> _Plan:
+    info = probe(source)
+    if not info.has_audio:
+        raise no_sound(source)
+    pieces = stream_audio(source, AUDIO_RATE)
+    expected = frame_count(round(info.duration_s * AUDIO_RATE), talker.fps) or None
+    return _Plan(talker.stream(pieces), stream_audio(source, info.audio_rate), info.audio_rate, expected)
+
+
+def _plan_motion(talker: Talker, source: Path, config: DubConfig) -> _Plan:
+    motion = Motion.load(source)
+    frames = talker.render_motion(motion)
+    count = resampled_count(len(motion), motion.fps, talker.fps)
+    if config.audio is None:
+        return _Plan(frames, iter(()), None, count)
+    rate = probe(config.audio).audio_rate
+    return _Plan(frames, stream_audio(config.audio, rate), rate, count, first_sample(count, talker.fps, rate))
+
+
+def _write(
+    plan: _Plan,
+    writer: VideoWriter,
+    background: Background,
+    fps: float,
+    output: Path,
+    config: DubConfig,
+    on_progress: OnProgress,
+) -> DubResult:
+    start_s = reported_s = time.perf_counter()
+    encode_s = 0.0
+    sound = _Sound(plan)
+    moved: list[Motion] = []
+    first = next(plan.frames, None)
+    if first is None:
+        raise UserError("audio", expected="at least one sample of sound", got="0 s", remedy="Check the recording.")
+    on_progress(Progress("dub", 0, plan.n_frames))
+    for n_done, frame in enumerate(chain([first], plan.frames), start=1):
+        rgb = background.finish(frame.rgb, frame.alpha)
+        if config.mark:
+            rgb = marked(rgb)
+        before_s = time.perf_counter()
+        writer.write(rgb, frame.alpha if background.keeps_alpha else None, premultiplied=background.keeps_alpha)
+        sound.write_until(writer, n_done / fps + _AHEAD_S)
+        now_s = time.perf_counter()
+        encode_s += now_s - before_s
+        if config.save_motion is not None:
+            moved.append(frame.motion)
+        if now_s - reported_s > _REPORT_EVERY_S:
+            reported_s = now_s
+            total = None if plan.n_frames is None else max(plan.n_frames, n_done)
+            on_progress(Progress("dub", n_done, total, f"{n_done / fps / (now_s - start_s):.2f}x real time"))
+    before_s = time.perf_counter()
+    sound.write_until(writer, float("inf"))
+    if config.save_motion is not None:
+        Motion.concatenate(moved).save(config.save_motion)
+    n_done = writer.n_frames
+    wall_s = time.perf_counter() - start_s
+    on_progress(Progress("dub", n_done, n_done, f"{n_done / fps / wall_s:.2f}x real time"))
+    encode_s += time.perf_counter() - before_s
+    return DubResult(output, n_done, writer.n_samples, n_done / fps, wall_s, encode_s, tuple(sound.warnings))
+
+
+class _Sound:
+    """Hands the sound to the writer in step with the pictures."""
+
+    def __init__(self, plan: _Plan) -> None:
+        self._pieces, self._rate, self._stop = plan.sound, plan.sound_rate or AUDIO_RATE, plan.sound_stop
+        self.warnings: list[str] = []
+
+    def write_until(self, writer: VideoWriter, time_s: float) -> None:
+        """Write pieces until the sound reaches `time_s`."""
+        while writer.n_samples < time_s * self._rate:
+            piece = next(self._pieces, None)
+            if piece is None:
+                return
+            room = len(piece) if self._stop is None else self._stop - writer.n_samples
+            if room < len(piece):
+                self.warnings.append("the sound is longer than the motion and was cut")
+                self._pieces = iter(())
+            writer.write_audio(piece[: max(0, room)])
+
+
+def marked(rgb: np.ndarray) -> np.ndarray:
+    """A copy with a small white-on-dark "AI generated" in the lower left corner."""
+    rgb = rgb.copy()
+    scale = rgb.shape[0] / 700
+    where = (round(14 * scale), rgb.shape[0] - round(16 * scale))
+    for colour, weight in (((0, 0, 0), 3), ((255, 255, 255), 1)):
+        thickness = max(1, round(weight * 1.4 * scale))
+        cv2.putText(rgb, "AI generated", where, cv2.FONT_HERSHEY_SIMPLEX, scale, colour, thickness, cv2.LINE_AA)
+    return rgb
+
+
+def _is_motion(source: Path) -> bool:
+    return Path(source).suffix.lower() == MOTION_SUFFIX

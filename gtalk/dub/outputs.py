@@ -1,0 +1,55 @@
+"""Where a dub goes: checked before the work, put in place after it, whole or not at all."""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from gtalk.dub.background import TRANSPARENT
+from gtalk.dub.config import DubConfig
+from gtalk.dub.provenance import can_sign, sign
+from gtalk.errors import UserError
+from gtalk.files import require_writable_folder
+from gtalk.media.writer import WriteConfig, check_output_format
+from gtalk.talk import Identity
+
+
+def check_output(output: Path, config: DubConfig) -> None:
+    """Raises UserError when the output exists and may not be replaced, cannot be written, or has a wrong format."""
+    alpha = config.background == TRANSPARENT
+    check_output_format(output, WriteConfig(codec=config.codec, crf=config.crf, alpha=alpha))
+    if not 0 <= config.crf <= 51:
+        raise UserError("crf", expected="0 to 51", got=str(config.crf), remedy="17 looks lossless, 23 is small.")
+    for path in (output, config.save_motion):
+        if path is None:
+            continue
+        taken = path.exists() and not (path.is_dir() and not any(path.iterdir()))
+        if taken and not config.overwrite:
+            raise UserError(f"output {path}", expected="a name that is free", got="one that exists",
+                            remedy="Choose another name, or pass --overwrite.")  # fmt: skip
+        require_writable_folder(path.parent)
+    if (config.sign_cert is None) != (config.sign_key is None):
+        raise UserError("sign_cert, sign_key", expected="both or none", got="one of them", remedy="Give both files.")
+    if config.sign_cert is not None and config.sign_key is not None:
+        can_sign(output, config.sign_cert, config.sign_key)
+
+
+@contextmanager
+def putting_in_place(output: Path, config: DubConfig, identity: Identity) -> Iterator[Path]:
+    """A temporary sibling to write to. It becomes `output`, signed if that was asked for, when all went well."""
+    temporary = output.with_name(f".{output.stem}-{uuid.uuid4().hex[:8]}{output.suffix}")
+    try:
+        yield temporary
+        if config.sign_cert is not None and config.sign_key is not None:
+            sign(temporary, config.sign_cert, config.sign_key, identity, output.name)
+        if output.is_dir():  # a folder cannot be replaced in one step: the old one goes when the new one is whole
+            shutil.rmtree(output)
+        temporary.replace(output)
+    finally:
+        if temporary.is_dir():
+            shutil.rmtree(temporary, ignore_errors=True)
+        else:
+            temporary.unlink(missing_ok=True)

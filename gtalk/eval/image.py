@@ -1,0 +1,126 @@
+"""How close two pictures are: PSNR, SSIM, flicker. On bytes as shown, never on what an encoder left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from gtalk.errors import UserError
+from gtalk.shapes import Float, UInt8
+
+PSNR_CEILING_DB = 100.0  # two equal pictures; a mean over frames needs a number
+SSIM_WINDOW = 11
+_SSIM_SIGMA = 1.5
+_STATIC_LEVELS = 3.0  # a pixel whose truth changes by no more, after a little blur, stands still
+_STATIC_BLUR_SIGMA = 1.5
+
+
+def psnr(picture: UInt8[np.ndarray, "H W C"], truth: UInt8[np.ndarray, "H W C"]) -> float:
+    """Peak signal-to-noise ratio in dB, over all channels: 10 log10(255^2 / mean squared error)."""
+    difference = picture.astype(np.float32) - truth
+    error = float(np.mean(np.square(difference), dtype=np.float64))
+    return min(PSNR_CEILING_DB, float(10 * np.log10(255.0**2 / error))) if error > 0 else PSNR_CEILING_DB
+
+
+def ssim(picture: UInt8[np.ndarray, "H W C"], truth: UInt8[np.ndarray, "H W C"]) -> float | None:
+    """Structural similarity (Wang et al., IEEE TIP 2004), mean over channels.
+
+    11x11 Gaussian window of sigma 1.5, K1 = 0.01, K2 = 0.03, range 255, and only windows that lie
+    wholly inside, as in the authors' code. None where the picture is smaller than a window.
+    """
+    if min(picture.shape[:2]) < SSIM_WINDOW:
+        return None
+    x, y = picture.astype(np.float32), truth.astype(np.float32)
+
+    def mean(values: np.ndarray) -> np.ndarray:
+        half = SSIM_WINDOW // 2
+        blurred = cv2.GaussianBlur(values, (SSIM_WINDOW, SSIM_WINDOW), _SSIM_SIGMA)
+        return blurred[half:-half, half:-half]
+
+    mean_x, mean_y = mean(x), mean(y)
+    var_x = mean(x * x) - mean_x**2
+    var_y = mean(y * y) - mean_y**2
+    covariance = mean(x * y) - mean_x * mean_y
+    c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+    luminance = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
+    structure = (2 * covariance + c2) / (var_x + var_y + c2)
+    return float(np.mean(luminance * structure, dtype=np.float64))
+
+
+@dataclass
+class Flicker:
+    """Change between neighbouring frames where the truth stands still, in grey levels (root mean square).
+
+    Feed frames in time order. The real video has sensor noise there, so its own value is the yardstick.
+    """
+
+    _last: tuple[np.ndarray, np.ndarray] | None = None
+    _sums: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
+
+    def add(self, picture: UInt8[np.ndarray, "H W 3"], truth: UInt8[np.ndarray, "H W 3"]) -> None:
+        """One more frame."""
+        now = picture.astype(np.float32), truth.astype(np.float32)
+        if self._last is not None:
+            change, true_change = now[0] - self._last[0], now[1] - self._last[1]
+            smooth = cv2.GaussianBlur(true_change, (0, 0), _STATIC_BLUR_SIGMA)
+            static = np.abs(smooth).max(axis=2) <= _STATIC_LEVELS
+            self._sums[0] += float(np.square(change[static]).sum(dtype=np.float64))
+            self._sums[1] += float(np.square(true_change[static]).sum(dtype=np.float64))
+            self._sums[2] += 3.0 * float(np.count_nonzero(static))
+        self._last = now
+
+    def cut(self) -> None:
+        """The next frame does not follow the last one."""
+        self._last = None
+
+    def values(self) -> tuple[float, float] | tuple[None, None]:
+        """(flicker of the pictures, of the truth); None without two frames that have a static region."""
+        if not self._sums[2]:
+            return None, None
+        return float(np.sqrt(self._sums[0] / self._sums[2])), float(np.sqrt(self._sums[1] / self._sums[2]))
+
+
+def load_lpips(path: Path) -> Callable[[UInt8[np.ndarray, "H W 3"], UInt8[np.ndarray, "H W 3"]], float]:
+    """A perceptual distance from a TorchScript file: two pictures [1,3,H,W] in [-1, 1] to one number.
+
+    TorchScript files hold a restricted program; open only files that you trust.
+    """
+    try:
+        model = torch.jit.load(str(path), map_location="cpu").eval()
+    except (RuntimeError, ValueError, OSError) as error:
+        raise UserError(f"LPIPS model {path}", expected="a TorchScript file", got=str(error).splitlines()[0],
+                        remedy="Export it with torch.jit.trace(lpips.LPIPS(), (a, b)).save(PATH).") from error  # fmt: skip
+
+    def distance(picture: np.ndarray, truth: np.ndarray) -> float:
+        pair = [torch.from_numpy(p.astype(np.float32).transpose(2, 0, 1)[None] / 127.5 - 1) for p in (picture, truth)]
+        with torch.inference_mode():
+            return float(model(*pair).mean())
+
+    return distance
+
+
+def in_box(picture: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
+    """The part inside (left, top, right, bottom), right and bottom exclusive."""
+    left, top, right, bottom = box
+    return picture[top:bottom, left:right]
+
+
+def box_around(
+    points_px: Float[np.ndarray, "P 2"], margin: tuple[float, float, float, float], size: tuple[int, int]
+) -> tuple[int, int, int, int]:
+    """(left, top, right, bottom) of the points' box, widened by `margin` (same order) times its larger side.
+
+    Clipped to a picture of `size` (width, height); at least one pixel.
+    """
+    low, high = points_px.min(0), points_px.max(0)
+    side = float((high - low).max())
+    left = int(np.clip(np.floor(low[0] - margin[0] * side), 0, size[0] - 1))
+    top = int(np.clip(np.floor(low[1] - margin[1] * side), 0, size[1] - 1))
+    right = int(np.clip(np.ceil(high[0] + margin[2] * side), left + 1, size[0]))
+    bottom = int(np.clip(np.ceil(high[1] + margin[3] * side), top + 1, size[1]))
+    return left, top, right, bottom

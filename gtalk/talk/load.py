@@ -1,0 +1,59 @@
+"""From an avatar folder to someone who talks."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gtalk.avatar.base import Avatar
+from gtalk.motion.base import MotionModel
+from gtalk.talk.talker import Talker
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Whose likeness speaks, for the provenance of what is made with it."""
+
+    avatar_id: str
+    """SHA-256 of the avatar's weights, shortened."""
+    person: str
+    consent_sha256: str
+    """Hash of the consent statement: proves which statement was meant without publishing it."""
+
+    @staticmethod
+    def of(weights_sha256: str, person: str, statement: str) -> Identity:
+        """From what an avatar folder says."""
+        return Identity(weights_sha256[:16], person, hashlib.sha256(statement.encode()).hexdigest())
+
+
+@dataclass(frozen=True)
+class Performer:
+    """A loaded avatar with its voice-to-motion model: load once, make a Talker for each piece of work."""
+
+    avatar: Avatar
+    motion_model: MotionModel | None
+    identity: Identity
+
+    def talker(self, **options: Any) -> Talker:
+        """A Talker with the options of its constructor."""
+        return Talker(self.avatar, self.motion_model, **options)
+
+
+def load_performer(folder: Path) -> Performer:
+    """Open an avatar folder. Without a motion model in it, only motion files can be rendered."""
+    from gtalk.avatar.bundle import load_avatar, read_avatar_json
+    from gtalk.motion.model import has_motion_model, load_motion_model
+
+    folder = Path(folder)
+    facts = read_avatar_json(folder)
+    model = load_motion_model(folder) if has_motion_model(folder) else None
+    consent = facts["consent"]
+    identity = Identity.of(facts["tensors_sha256"], consent.get("person", ""), consent.get("statement", ""))
+    return Performer(load_avatar(folder), model, identity)
+
+
+def load_talker(folder: Path, **options: Any) -> Talker:
+    """An avatar folder as a Talker, with the options of its constructor."""
+    return load_performer(folder).talker(**options)
