@@ -29,7 +29,7 @@ from gtalk.clip.track_model import (
     set_frontal,
     update_structure,
 )
-from gtalk.clip.track_pose import Observations, Priors, robust_weights, solve_states
+from gtalk.clip.track_pose import Observations, robust_weights, solve_states
 from gtalk.dataset.format import Person, Segment
 from gtalk.errors import UserError
 from gtalk.progress import OnProgress, Progress, silent
@@ -115,8 +115,7 @@ def track_face(
     model = Model(focal_px, centre_px, prior_shape, np.zeros((0, N_POINTS, 3)))
     model, states, sigma_px = _fit_model(model, states, points_px[chosen], prior_shape, config, on_progress)
     everyone = _initial_states(model, points_px, landmarks.depth.astype(np.float64), valid)
-    observations = Observations(points_px, sigma_px, valid, [s.start for s in segments])
-    everyone = solve_states(model, everyone, observations, _priors(config), iterations=6)
+    everyone, _ = solve_states(model, everyone, Observations(points_px, sigma_px, valid), iterations=6)
     model, everyone = _face_forward(model, everyone, valid)
     everyone = States(
         fill_rotations(everyone.rotation, valid, segments),
@@ -135,11 +134,6 @@ def _spread(indices: np.ndarray, count: int) -> np.ndarray:
     if len(indices) <= count:
         return indices
     return indices[np.linspace(0, len(indices) - 1, count).astype(int)]
-
-
-def _priors(config: TrackConfig) -> Priors:
-    smoothness = np.repeat([1.0 / config.smoothness_rad**2, 1.0 / config.smoothness_m**2], 3)
-    return Priors(smoothness)
 
 
 def _initialise(
@@ -192,11 +186,10 @@ def _fit_model(
     everyone = np.ones(len(states), bool)
     sigma_px = np.where(np.isin(np.arange(N_POINTS), RIGID), 1.0, 4.0) * np.ones(N_POINTS)
     sigma_px[N_FACE:] = np.inf
-    no_smoothing = Priors(np.zeros(6))
     rigidity = np.zeros(N_POINTS)
     for round_ in range(config.iterations):
-        observations = Observations(points_px, sigma_px, everyone, range(len(states)))
-        states = solve_states(model, states, observations, no_smoothing, iterations=3)
+        observations = Observations(points_px, sigma_px, everyone)
+        states, _ = solve_states(model, states, observations, iterations=3)
         left = residuals_px(model, states, points_px)
         spread = 1.48 * np.median(np.abs(left - np.median(left, axis=0)), axis=(0, 2))
         if round_ == 0:
@@ -205,7 +198,7 @@ def _fit_model(
             basis = principal_expressions(model, states, points_px, count)
             model = Model(model.focal_px, model.centre_px, model.shape, basis)
             states = States(states.rotation, states.translation, np.zeros((len(states), count)))
-            states = solve_states(model, states, observations, no_smoothing, iterations=2)
+            states, _ = solve_states(model, states, observations, iterations=2)
             left = residuals_px(model, states, points_px)
             spread = 1.48 * np.median(np.abs(left - np.median(left, axis=0)), axis=(0, 2))
         sigma_px = np.maximum(spread, 0.25 * np.median(spread[:N_FACE]))

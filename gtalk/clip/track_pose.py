@@ -1,51 +1,40 @@
-"""Poses and coefficients of all frames for a given model: batched Gauss-Newton with smoothness in the cost.
+"""Poses and expressions of all frames for a given model, frame by frame: batched Gauss-Newton.
 
-Each frame gives a normal matrix over (rotation, translation, coefficients); the coefficients are
-eliminated frame by frame (Schur complement), second differences of the pose couple the frames of a
-segment, and one banded Cholesky solve yields the step of all poses at once. Linear in the number of frames.
+The normal matrix of a frame is a sum over vertices of small products. With M = A' W A the 3x3
+information of a vertex in head space, the block of the coefficients is `sum_i sum_ab M_ab B_a B_b'`:
+one matrix product of all frames with a table of the basis's products. No Jacobian is ever stored.
 """
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import solveh_banded
 
-from gtalk.clip.track_geometry import cross_matrix, exp_so3, log_so3, project, projection_jacobian
+from gtalk.clip.track_geometry import exp_so3, project
 from gtalk.clip.track_model import Model, States, deform
 from gtalk.shapes import Bool, Float
 
-CHUNK = 256  # frames whose Jacobians are in memory at once
+CHUNK = 64  # frames worked on at once: what fits in the cache
+_UPPER = np.triu_indices(3)
 
 
 @dataclass(frozen=True)
 class Observations:
     """Landmarks of T frames and how far each may be trusted."""
 
-    points_px: Float[np.ndarray, "T 478 2"]
-    sigma_px: Float[np.ndarray, "478"]
+    points_px: Float[np.ndarray, "T P 2"]
+    sigma_px: Float[np.ndarray, " P"]
     """Expected error of each vertex; infinite for vertices that say nothing."""
     valid: Bool[np.ndarray, " T"]
-    borders: Sequence[int]
-    """First frames of the segments; nothing is coupled across them."""
 
-
-@dataclass(frozen=True)
-class Priors:
-    """Weights of what is known beyond the pixels, in units of one landmark's information."""
-
-    smoothness: Float[np.ndarray, "6"]
-    """Information about the second difference of (rotation, translation): 1 / (rad, metres)^2."""
-    coefficients: float = 1.0
-    """Information about each coefficient being 0, in its standard deviations."""
+    def __getitem__(self, index: slice) -> Observations:
+        return Observations(self.points_px[index], self.sigma_px, self.valid[index])
 
 
 @dataclass(frozen=True)
 class Normals:
-    """Gauss-Newton systems of T frames with the coefficients eliminated."""
+    """Gauss-Newton systems of T frames, coefficients eliminated: pose @ step = right."""
 
     pose: Float[np.ndarray, "T 6 6"]
     right: Float[np.ndarray, "T 6"]
@@ -61,104 +50,108 @@ def robust_weights(residual_px: Float[np.ndarray, "T P 2"], sigma_px: Float[np.n
 
 
 def solve_states(
-    model: Model, states: States, observations: Observations, priors: Priors, iterations: int = 5
-) -> States:
-    """Gauss-Newton over all frames. Frames without a face get their pose from smoothness alone."""
-    for _ in range(iterations):
-        normals = frame_normals(model, states, observations, priors)
-        step = solve_smooth(normals, states, observations.borders, priors.smoothness)
-        states = States(
-            exp_so3(step[:, :3]) @ states.rotation,
-            states.translation + step[:, 3:],
-            states.coefficients + normals.offset - np.einsum("tkj,tj->tk", normals.back, step),
-        )
-        if np.abs(step).max(initial=0.0) < 1e-6:
-            break
-    return states
+    model: Model, states: States, observations: Observations, iterations: int = 5, prior: float = 1.0
+) -> tuple[States, Float[np.ndarray, "T 6 6"]]:
+    """Gauss-Newton for every frame by itself.
 
+    Args:
+        model: the camera and the person.
+        states: where to start.
+        observations: of the same frames; those without a face keep their state.
+        iterations: Gauss-Newton steps.
+        prior: weight of "each coefficient is within its standard deviation", in landmarks.
 
-def frame_normals(model: Model, states: States, observations: Observations, priors: Priors) -> Normals:
-    """Normal equations of every frame, in pieces of CHUNK frames."""
-    parts = []
+    Returns:
+        The states, and the information of each frame's landmarks about its pose (rotation vector in the
+        camera frame, then translation) after the coefficients are marginalised.
+    """
+    table = _basis_products(model)
+    parts, information = [], []
     for start in range(0, len(states), CHUNK):
         piece = slice(start, start + CHUNK)
-        points, valid = observations.points_px[piece], observations.valid[piece]
-        parts.append(_chunk_normals(model, states[piece], points, valid, observations.sigma_px, priors))
-    return Normals(*(np.concatenate([getattr(part, name) for part in parts]) for name in Normals.__annotations__))
+        state, normals = states[piece], None
+        for _ in range(iterations):
+            normals = frame_normals(model, state, observations[piece], prior, table)
+            step = np.linalg.solve(normals.pose + 1e-6 * np.eye(6), normals.right[..., None])[..., 0]
+            state = States(
+                exp_so3(step[:, :3]) @ state.rotation,
+                state.translation + step[:, 3:],
+                state.coefficients + normals.offset - np.einsum("tkj,tj->tk", normals.back, step),
+            )
+            if np.abs(step).max(initial=0.0) < 1e-7:
+                break
+        parts.append(state)
+        information.append(normals.pose if normals is not None else np.zeros((len(state), 6, 6)))
+    names = ("rotation", "translation", "coefficients")
+    joined = States(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+    return joined, np.concatenate(information)
 
 
-def _chunk_normals(
-    model: Model, states: States, points_px: np.ndarray, valid: np.ndarray, sigma_px: np.ndarray, priors: Priors
+def _basis_products(model: Model) -> np.ndarray:
+    """[6P, K(K+1)/2] products of basis rows for the six distinct entries of a symmetric 3x3 matrix."""
+    basis = np.moveaxis(model.basis, 0, -1).transpose(1, 0, 2).astype(np.float32)  # [3,P,K]
+    rows, columns = np.triu_indices(model.size)
+    first, second = basis[_UPPER[0]], basis[_UPPER[1]]
+    twice = np.where(_UPPER[0] == _UPPER[1], 0.5, 1.0).astype(np.float32)[:, None, None]
+    products = first[..., rows] * second[..., columns] + second[..., rows] * first[..., columns]
+    return (products * twice).reshape(6 * basis.shape[1], len(rows))
+
+
+def frame_normals(
+    model: Model, states: States, observations: Observations, prior: float, table: np.ndarray | None = None
 ) -> Normals:
+    """Normal equations of a chunk of frames. Sums run in single precision, residuals in double."""
     turned = deform(model, states.coefficients) @ states.rotation.transpose(0, 2, 1)
     camera = turned + states.translation[:, None]
-    residual = points_px - project(camera, model.focal_px, model.centre_px)
-    weights = robust_weights(residual, sigma_px) / sigma_px**2 * valid[:, None]
-    root = np.sqrt(weights)[..., None]
-    by_point = projection_jacobian(camera, model.focal_px) * root[..., None]
-    by_head = by_point @ states.rotation[:, None]
-    frames, count = points_px.shape[:2]
-    jacobian = np.empty((frames, count, 2, 6 + model.size))
-    jacobian[..., :3] = -by_point @ cross_matrix(turned)
-    jacobian[..., 3:6] = by_point
-    for axis in range(3):
-        term = by_head[..., axis, None] * model.basis[:, :, axis].T[:, None, :]
-        if axis:
-            jacobian[..., 6:] += term
-        else:
-            jacobian[..., 6:] = term
-    jacobian = jacobian.reshape(frames, 2 * count, -1)
-    normal = jacobian.transpose(0, 2, 1) @ jacobian
-    right = (jacobian.transpose(0, 2, 1) @ (residual * root).reshape(frames, -1, 1))[..., 0]
-    return _eliminate(normal, right, states.coefficients, priors.coefficients)
+    residual = observations.points_px - project(camera, model.focal_px, model.centre_px)
+    weights = robust_weights(residual, observations.sigma_px) / observations.sigma_px**2
+    weights = np.where(observations.valid[:, None], weights, 0.0)
+    root = np.sqrt(weights)
+    residual = np.moveaxis(residual * root[..., None], -1, 1).astype(np.float32)
+    by_pose, by_head = _jacobian_rows(turned, camera, states.rotation, root * model.focal_px)
+    frames, size = len(states), model.size
+    normal = np.zeros((frames, 6 + size, 6 + size))
+    right = np.zeros((frames, 6 + size))
+    stacked = by_pose.transpose(0, 2, 1, 3).reshape(frames, 6, -1)
+    normal[:, :6, :6] = stacked @ stacked.transpose(0, 2, 1)
+    right[:, :6] = (stacked @ residual.reshape(frames, -1, 1))[..., 0]
+    if size:
+        basis = np.moveaxis(model.basis, 0, -1).transpose(1, 0, 2).reshape(-1, size).astype(np.float32)
+        across = by_pose[:, 0, :, None] * by_head[:, 0, None] + by_pose[:, 1, :, None] * by_head[:, 1, None]
+        normal[:, :6, 6:] = (across.reshape(frames * 6, -1) @ basis).reshape(frames, 6, size)
+        pull = residual[:, 0, None] * by_head[:, 0] + residual[:, 1, None] * by_head[:, 1]
+        right[:, 6:] = pull.reshape(frames, -1) @ basis
+        inform = (by_head[:, :, _UPPER[0]] * by_head[:, :, _UPPER[1]]).sum(1)
+        upper = inform.reshape(frames, -1) @ (_basis_products(model) if table is None else table)
+        rows, columns = np.triu_indices(size)
+        normal[:, 6 + rows, 6 + columns] = normal[:, 6 + columns, 6 + rows] = upper
+    return _eliminate(normal, right, states.coefficients, prior)
+
+
+def _jacobian_rows(
+    turned: np.ndarray, camera: np.ndarray, rotation: np.ndarray, scale: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Derivatives of both pixel coordinates by the pose [T,2,6,P] and by the head-space point [T,2,3,P]."""
+    x, y, z = np.moveaxis(turned, -1, 0)
+    inverse = 1.0 / camera[..., 2]
+    a, p, q = scale * inverse, camera[..., 0] * inverse, camera[..., 1] * inverse
+    zero, one = np.zeros_like(a), np.ones_like(a)
+    by_pose = np.stack([-p * y, z + p * x, -y, one, zero, -p, -z - q * y, q * x, x, zero, one, -q], axis=1) * a[:, None]
+    by_pose = by_pose.astype(np.float32).reshape(len(a), 2, 6, -1)
+    turn = rotation.astype(np.float32)[..., None]
+    across, depth = by_pose[:, :, 3:5], by_pose[:, :, 5]
+    by_head = np.stack(
+        [across[:, row, row, None] * turn[:, row] + depth[:, row, None] * turn[:, 2] for row in (0, 1)], axis=1
+    )
+    return by_pose, by_head
 
 
 def _eliminate(normal: np.ndarray, right: np.ndarray, coefficients: np.ndarray, prior: float) -> Normals:
     """Schur complement of the coefficients' block."""
     inner = normal[:, 6:, 6:] + prior * np.eye(coefficients.shape[1])
     right_inner = right[:, 6:] - prior * coefficients
-    solved = np.linalg.solve(inner, np.concatenate([normal[:, 6:, :6], right_inner[..., None]], axis=-1))
+    across = normal[:, :6, 6:].transpose(0, 2, 1)
+    solved = np.linalg.solve(inner, np.concatenate([across, right_inner[..., None]], axis=-1))
     back, offset = solved[..., :6], solved[..., 6]
     pose = normal[:, :6, :6] - normal[:, :6, 6:] @ back
     return Normals(pose, right[:, :6] - np.einsum("tjk,tk->tj", normal[:, :6, 6:], offset), back, offset)
-
-
-def solve_smooth(
-    normals: Normals, states: States, borders: Sequence[int], smoothness: Float[np.ndarray, "6"]
-) -> Float[np.ndarray, "T 6"]:
-    """Pose steps that minimise data plus smoothness, segment by segment."""
-    frames = len(states)
-    edges = sorted({0, *(b for b in borders if 0 < b < frames), frames})
-    steps = [
-        _solve_segment(normals.pose[a:b], normals.right[a:b], states[a:b], smoothness)
-        for a, b in itertools.pairwise(edges)
-    ]
-    return np.concatenate(steps) if steps else np.zeros((0, 6))
-
-
-def _solve_segment(pose: np.ndarray, right: np.ndarray, states: States, smoothness: np.ndarray) -> np.ndarray:
-    frames = len(pose)
-    band = np.zeros((19, 6 * frames))  # lower form: band[i - j, j] = H[i, j]
-    columns = np.arange(frames) * 6
-    for j in range(6):
-        for i in range(j, 6):
-            band[i - j, columns + j] = pose[:, i, j]
-    right = right.copy()
-    if frames >= 3:
-        weights = np.array([1.0, -2.0, 1.0])
-        change = second_difference(states)
-        for a in range(3):
-            right[a : frames - 2 + a] -= weights[a] * smoothness * change
-            for b in range(a + 1):
-                for j in range(6):
-                    band[6 * (a - b), columns[b : frames - 2 + b] + j] += weights[a] * weights[b] * smoothness[j]
-    # A frame without data or neighbours keeps its pose.
-    band[0] += 1e-9 * np.maximum(np.tile(smoothness, frames), 1.0)
-    return solveh_banded(band, right.reshape(-1), lower=True).reshape(frames, 6)
-
-
-def second_difference(states: States) -> Float[np.ndarray, "T2 6"]:
-    """Change of the per-frame motion, in the camera frame: rotation vector and metres, [T-2,6]."""
-    turn = log_so3(states.rotation[1:] @ states.rotation[:-1].transpose(0, 2, 1))
-    move = np.diff(states.translation, axis=0)
-    return np.concatenate([np.diff(turn, axis=0), np.diff(move, axis=0)], axis=1)
