@@ -67,7 +67,7 @@ def sign(path: Path, cert: Path, key: Path, identity: Identity, title: str) -> N
     }
     signed = path.with_name(f"{path.stem}.signed{path.suffix}")
     try:
-        info = c2pa.C2paSignerInfo(_ALGORITHM.lower().encode(), cert.read_bytes(), key.read_bytes(), b"")
+        info = c2pa.C2paSignerInfo(_ALGORITHM.lower().encode(), cert.read_bytes(), key.read_bytes(), None)
         with c2pa.Signer.from_info(info) as signer, c2pa.Builder(json.dumps(manifest)) as builder:
             builder.sign_file(str(path), str(signed), signer)
         signed.replace(path)
