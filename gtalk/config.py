@@ -16,7 +16,7 @@ Config = TypeVar("Config")
 PRESET_FOLDER = Path(__file__).resolve().parent.parent / "configs"
 
 
-def from_mapping(kind: type[Config], values: Mapping[str, Any], where: str = "config") -> Config:
+def from_mapping(kind: type[Config], values: Any, where: str = "config") -> Config:
     """Build the dataclass `kind` from plain values; what is not named keeps its default.
 
     Nested dataclasses are nested mappings. Raises UserError for an unknown key (naming the nearest

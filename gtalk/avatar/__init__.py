@@ -1,0 +1,1 @@
+"""Avatars: what draws a person. One protocol, two renderers, one folder format."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -40,6 +40,7 @@ class StepResult:
     terms: dict[str, float]
 
 
+@runtime_checkable
 class Model(Protocol):
     """A renderer that can be fitted. It owns its parameters and its optimiser.
 

@@ -29,10 +29,11 @@ def frame_weights(
 ) -> Float[np.ndarray, " N"]:
     """Probability of each of the frames `indices`, summing to one.
 
-    Density is a Gaussian kernel estimate over the leading mouth components (at most four, which carry
-    most of the variance) at the median distance between random pairs, over 2.
+    Density is a Gaussian kernel estimate over what the leading mouth components (at most four)
+    displace, with half the median distance between random pairs as its bandwidth.
     """
     code = basis.encode(motion[indices])[:, basis.groups["mouth"]][:, :4]
+    code = code * np.linalg.norm(basis.mouth, axis=(1, 2))[:4]  # metres, so that noise does not look rare
     if len(code) < 3 or code.shape[1] == 0:
         return np.full(len(indices), 1.0 / len(indices))
     sample = code[np.linspace(0, len(code) - 1, min(len(code), 512)).astype(int)]

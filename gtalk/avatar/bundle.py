@@ -1,0 +1,195 @@
+"""The avatar folder: save and load, whichever renderer. Nothing in it can run code.
+
+    avatar.json           schema version, kind, config, fps, camera, provenance, consent
+    avatar.safetensors    everything learned, and the motion basis
+    background.png        the plate
+    preview.jpg           what the person looks like
+
+File names are fixed here and never read from the folder, so a downloaded avatar cannot reach outside it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import cv2
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from gtalk.avatar.base import Avatar, Consent
+from gtalk.basis import MotionBasis
+from gtalk.config import to_mapping
+from gtalk.errors import UserError
+from gtalk.files import atomic_path, sha256_of_file, write_json
+from gtalk.shapes import UInt8
+from gtalk.types import Camera, Motion
+
+AVATAR_VERSION = 1
+JSON_NAME, TENSORS_NAME = "avatar.json", "avatar.safetensors"
+PLATE_NAME, PREVIEW_NAME = "background.png", "preview.jpg"
+KINDS = {
+    "radiance": ("gtalk.avatar.radiance", "RadianceAvatar"),
+    "gaussian": ("gtalk.avatar.gaussian", "GaussianAvatar"),
+}
+REQUIRED = {
+    "schema_version": int,
+    "kind": str,
+    "config": dict,
+    "fps": (int, float),
+    "camera": dict,
+    "provenance": dict,
+    "consent": dict,
+    "tensors_sha256": str,
+}
+
+
+class StoredAvatar(Avatar, Protocol):
+    """What an avatar class offers so that it can be saved and loaded."""
+
+    config: Any
+    """A frozen dataclass: how it was built."""
+    plate: UInt8[np.ndarray, "H W 3"]
+    """The background plate, RGB."""
+
+    @classmethod
+    def from_parts(
+        cls,
+        config: Mapping[str, Any],
+        basis: MotionBasis,
+        camera: Camera,
+        fps: float,
+        plate: UInt8[np.ndarray, "H W 3"],
+        tensors: dict[str, torch.Tensor],
+    ) -> Avatar:
+        """Build from what was saved. Raises KeyError or ValueError when tensors are missing or misshapen."""
+        ...
+
+
+def save_avatar(
+    folder: Path,
+    avatar: Avatar,
+    *,
+    provenance: Mapping[str, Any],
+    consent: Consent,
+    preview_motion: Motion | None = None,
+) -> None:
+    """Write an avatar folder. Each file is whole or absent; avatar.json is written last.
+
+    Args:
+        provenance: where it comes from, as plain JSON values.
+        preview_motion: one frame to draw preview.jpg from; no preview without it.
+    """
+    folder, stored = Path(folder), cast(StoredAvatar, avatar)
+    tensors = {name: value.detach().cpu().contiguous() for name, value in avatar.tensors().items()}
+    for name, array in avatar.basis.to_arrays().items():
+        tensors[f"basis.{name}"] = torch.from_numpy(np.ascontiguousarray(array, dtype=np.float64))
+    with atomic_path(folder / TENSORS_NAME) as temporary:
+        save_file(tensors, str(temporary))
+    _write_picture(folder / PLATE_NAME, stored.plate)
+    if preview_motion is not None:
+        rgb = avatar.render(preview_motion[0]).rgb[0].clamp(0.0, 1.0)
+        _write_picture(folder / PREVIEW_NAME, (rgb * 255.0 + 0.5).to(torch.uint8).cpu().numpy())
+    content = {
+        "schema_version": AVATAR_VERSION,
+        "kind": avatar.kind,
+        "config": to_mapping(stored.config),
+        "fps": float(avatar.fps),
+        "camera": avatar.camera.to_json(),
+        "provenance": dict(provenance),
+        "consent": asdict(consent),
+        "tensors_sha256": sha256_of_file(folder / TENSORS_NAME),
+    }
+    write_json(folder / JSON_NAME, content)
+
+
+def load_avatar(folder: Path) -> Avatar:
+    """Open an avatar folder. Raises UserError when it is missing, damaged, or of a newer version."""
+    folder = Path(folder)
+    content = read_avatar_json(folder)
+    try:
+        if sha256_of_file(folder / TENSORS_NAME) != content["tensors_sha256"]:
+            raise ValueError(f"{TENSORS_NAME} is not the file that avatar.json was written for")
+        with safe_open(str(folder / TENSORS_NAME), framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        arrays = {n.removeprefix("basis."): tensors.pop(n).numpy() for n in list(tensors) if n.startswith("basis.")}
+        plate = cv2.imread(str(folder / PLATE_NAME), cv2.IMREAD_COLOR)
+        if plate is None:
+            raise ValueError(f"{PLATE_NAME} is missing or no picture")
+        module, name = KINDS[content["kind"]]
+        kind: type[StoredAvatar] = getattr(importlib.import_module(module), name)
+        return kind.from_parts(
+            content["config"],
+            _checked_basis(arrays),
+            Camera.from_json(content["camera"]),
+            float(content["fps"]),
+            cv2.cvtColor(plate, cv2.COLOR_BGR2RGB),
+            tensors,
+        )
+    except (OSError, SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as error:
+        raise _damaged(folder, f"{type(error).__name__}: {error}") from error
+
+
+def read_avatar_json(folder: Path) -> dict[str, Any]:
+    """The checked content of avatar.json. Raises UserError."""
+    path = Path(folder) / JSON_NAME
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(
+            f"avatar {folder}",
+            expected=f"a folder with {JSON_NAME}",
+            got="none",
+            remedy="Make an avatar with `gtalk train CLIP -o AVATAR`.",
+        ) from None
+    except (OSError, ValueError) as error:
+        raise _damaged(folder, f"{JSON_NAME}: {error}") from error
+    version = content.get("schema_version") if isinstance(content, dict) else None
+    if isinstance(version, int) and version > AVATAR_VERSION:
+        raise UserError(
+            f"avatar {folder}",
+            expected=f"schema_version <= {AVATAR_VERSION}",
+            got=str(version),
+            remedy="Update gtalk: this avatar was made by a newer version.",
+        )
+    for name, kind in REQUIRED.items():
+        if not isinstance(content, dict) or not isinstance(content.get(name), kind):
+            raise _damaged(folder, f"{JSON_NAME} has no valid `{name}`")
+    if content["kind"] not in KINDS:
+        raise _damaged(folder, f"kind {content['kind']!r}, known: {', '.join(KINDS)}")
+    if not content["fps"] > 0:
+        raise _damaged(folder, f"fps {content['fps']}")
+    return content
+
+
+def _checked_basis(arrays: dict[str, np.ndarray]) -> MotionBasis:
+    basis = MotionBasis.from_arrays(arrays)
+    size = len(basis.mouth) + len(basis.upper) + 4
+    shapes = {"mean": (68, 3), "mouth": (len(basis.mouth), 37, 3), "upper": (len(basis.upper), 22, 3)}
+    shapes |= {"low": (size,), "high": (size,)}
+    for name, shape in shapes.items():
+        value = getattr(basis, name)
+        if value.shape != shape or not np.isfinite(value).all():
+            raise ValueError(f"basis.{name} has shape {value.shape}, expected {shape} of finite numbers")
+    return basis
+
+
+def _write_picture(path: Path, rgb: np.ndarray) -> None:
+    with atomic_path(path) as temporary:
+        if not cv2.imwrite(str(temporary), cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 92]):
+            raise OSError(f"cannot write {path}")
+
+
+def _damaged(folder: Path, got: str) -> UserError:
+    return UserError(
+        f"avatar {folder}",
+        expected="a whole avatar folder",
+        got=got,
+        remedy="Fit the avatar again, or get a whole copy of it.",
+    )

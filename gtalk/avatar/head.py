@@ -1,0 +1,104 @@
+"""The head: a hash-grid radiance field in head space whose tables are blended by the face's code.
+
+The tables of the coarse levels are a linear basis over the code, H(c) = H_0 + sum_k c_k H_k, summed once
+per frame, so that an expression costs nothing per sample. A ray's samples are composited as features;
+one small network turns each ray's feature into a colour (Hedman et al. 2021, "Baking Neural Radiance
+Fields", deferred shading).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from gtalk.ops import GridSpec, blend_basis
+from gtalk.render.field import FrameField
+from gtalk.shapes import Float
+
+
+@dataclass(frozen=True)
+class HeadConfig:
+    """Size of the head field."""
+
+    levels: int = 16
+    """Hash-grid levels."""
+    log2_table: int = 15
+    """Entries of one level's table, as a power of two; coarse levels need fewer."""
+    base_resolution: int = 16
+    finest_resolution: int = 320
+    """Cells along the head's cube at the coarsest and the finest level."""
+    blended_levels: int = 8
+    """Coarsest levels whose tables follow the expression."""
+    hidden: int = 32
+    """Width of the density network."""
+    colour_hidden: int = 32
+    """Width of the colour network."""
+    occupancy_resolution: int = 64
+    """Voxels along the cube in which samples are skipped or taken."""
+    step_m: float = 0.0025
+    """Distance of samples along a ray, metres."""
+    max_samples: int = 48
+    """Samples of one ray, at most."""
+
+
+CHANNELS = 16  # one density and 15 features
+POSE_CHANNELS = 3  # rotation, seen by the colour network: the light stays while the head turns
+
+
+def head_spec(config: HeadConfig) -> GridSpec:
+    """The grid that a config describes."""
+    growth = np.linspace(0.0, 1.0, config.levels)
+    ratio = config.finest_resolution / config.base_resolution
+    resolutions = tuple(round(float(config.base_resolution * ratio**g)) for g in growth)
+    return GridSpec(3, resolutions, 2, 1 << config.log2_table)
+
+
+def initial_tensors(config: HeadConfig, code_size: int, rng: torch.Generator) -> dict[str, torch.Tensor]:
+    """Fresh parameters, by name."""
+    spec = head_spec(config)
+    blended = spec.offsets[config.blended_levels]
+    inputs, hidden, colour = 2 * config.levels, config.hidden, config.colour_hidden
+
+    def uniform(*shape: int, bound: float) -> torch.Tensor:
+        return (torch.rand(*shape, generator=rng) * 2.0 - 1.0) * bound
+
+    return {
+        "table": uniform(spec.n_entries, 2, bound=1e-2),
+        "basis": torch.zeros(code_size, blended, 2),
+        "density.w0": uniform(inputs, hidden, bound=(6.0 / inputs) ** 0.5),
+        "density.b0": torch.zeros(hidden),
+        "density.code": torch.zeros(code_size, hidden),
+        "density.w1": uniform(hidden, CHANNELS, bound=(6.0 / hidden) ** 0.5),
+        "density.b1": torch.zeros(CHANNELS),
+        "colour.w0": uniform(CHANNELS - 1, colour, bound=(6.0 / CHANNELS) ** 0.5),
+        "colour.b0": torch.zeros(colour),
+        "colour.pose": torch.zeros(POSE_CHANNELS, colour),
+        "colour.w1": uniform(colour, 3, bound=(6.0 / colour) ** 0.5),
+        "colour.b1": torch.zeros(3),
+    }
+
+
+def frame_field(
+    config: HeadConfig,
+    tensors: dict[str, torch.Tensor],
+    code: Float[torch.Tensor, " K"],
+    rotation: Float[torch.Tensor, "3"],
+    table: Float[torch.Tensor, "E 2"] | None = None,
+) -> FrameField:
+    """The field of one frame. `table`, when given, is the blended table (a leaf, during the fit)."""
+    if table is None:
+        table = blend_basis(tensors["table"], tensors["basis"], code)
+    return FrameField(
+        head_spec(config),
+        table,
+        tensors["density.w0"],
+        tensors["density.b0"] + code @ tensors["density.code"],
+        tensors["density.w1"],
+        tensors["density.b1"],
+        tensors["colour.w0"],
+        tensors["colour.b0"] + rotation @ tensors["colour.pose"],
+        tensors["colour.w1"],
+        tensors["colour.b1"],
+    )

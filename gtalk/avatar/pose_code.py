@@ -1,0 +1,103 @@
+"""Head pose as a few bounded numbers, and what a torso does when nobody tracked it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from gtalk.shapes import Float, Int
+from gtalk.types import Motion
+
+TRANSLATION_UNIT_M = 0.03
+ROTATION_UNIT_RAD = 0.15
+RIDGE = 1e-3  # added to the mean square of the features
+CLAMP_MARGIN = 0.25  # of a number's range, beyond the clip's extremes
+PREDICTED = 7  # torso similarity (4) and camera framing (3)
+
+
+@dataclass(frozen=True)
+class PoseCode:
+    """Maps head poses to codes (6 numbers near one: translation, rotation) and to torso and framing."""
+
+    T_world_mean: Float[np.ndarray, "4 4"]
+    """The head's mean pose over the training frames."""
+    low: Float[np.ndarray, " 6"]
+    high: Float[np.ndarray, " 6"]
+    regression: Float[np.ndarray, "7 7"]
+    """[1, code] -> torso (4), framing (3)."""
+    predicted_low: Float[np.ndarray, " 7"]
+    predicted_high: Float[np.ndarray, " 7"]
+
+    @staticmethod
+    def fit(motion: Motion, segment_of: Int[np.ndarray, " T"]) -> PoseCode:
+        """Learn from training frames. `segment_of` numbers the uncut part that each frame belongs to.
+
+        A jump cut moves the torso for reasons that no head pose explains, so each part has its own
+        intercept; new motion gets their mean.
+        """
+        mean = _mean_pose(motion.head_pose)
+        codes = _raw_codes(mean, motion.head_pose)
+        frames = len(motion)
+        target = np.concatenate(
+            [
+                motion.channels.get("torso", np.zeros((frames, 4))),
+                motion.channels.get("framing", np.zeros((frames, 3))),
+            ],
+            axis=1,
+        )
+        x, y = codes.copy(), target.copy()
+        for segment in np.unique(segment_of):
+            rows = segment_of == segment
+            x[rows] -= x[rows].mean(0)
+            y[rows] -= y[rows].mean(0)
+        slope = np.linalg.solve(x.T @ x + RIDGE * frames * np.eye(6), x.T @ y)
+        intercept = target.mean(0) - codes.mean(0) @ slope
+        return PoseCode(mean, codes.min(0), codes.max(0), np.vstack([intercept, slope]), target.min(0), target.max(0))
+
+    def encode(self, head_pose: Float[np.ndarray, "T 4 4"]) -> Float[np.ndarray, "T 6"]:
+        """Codes of head poses, clamped to the clip's range with a margin."""
+        margin = CLAMP_MARGIN * (self.high - self.low)
+        return np.clip(_raw_codes(self.T_world_mean, head_pose), self.low - margin, self.high + margin)
+
+    def torso_and_framing(self, motion: Motion) -> Float[np.ndarray, "T 7"]:
+        """Torso similarity and framing of each frame: as tracked where the channels are there, else predicted."""
+        codes = self.encode(motion.head_pose)
+        values = np.concatenate([np.ones((len(codes), 1)), codes], axis=1) @ self.regression
+        values = np.clip(values, self.predicted_low, self.predicted_high)
+        if "torso" in motion.channels:
+            values[:, :4] = motion.channels["torso"]
+        if "framing" in motion.channels:
+            values[:, 4:] = motion.channels["framing"]
+        return values
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Named arrays for a safetensors file."""
+        return {name: np.asarray(getattr(self, name), np.float64) for name in self.__dataclass_fields__}
+
+    @staticmethod
+    def from_arrays(arrays: dict[str, np.ndarray]) -> PoseCode:
+        """Inverse of `to_arrays`. Raises KeyError or ValueError when an array is missing or misshapen."""
+        shapes = {"T_world_mean": (4, 4), "low": (6,), "high": (6,), "regression": (7, PREDICTED)}
+        shapes |= {"predicted_low": (PREDICTED,), "predicted_high": (PREDICTED,)}
+        for name, shape in shapes.items():
+            if arrays[name].shape != shape:
+                raise ValueError(f"{name} has shape {arrays[name].shape}, expected {shape}")
+        return PoseCode(**{name: np.asarray(arrays[name], np.float64) for name in shapes})
+
+
+def _mean_pose(poses: np.ndarray) -> np.ndarray:
+    """Mean translation; the rotation nearest to the mean of the rotation matrices."""
+    u, _, vt = np.linalg.svd(poses[:, :3, :3].mean(0))
+    mean = np.eye(4)
+    mean[:3, :3] = u @ np.diag([1.0, 1.0, np.linalg.det(u @ vt)]) @ vt
+    mean[:3, 3] = poses[:, :3, 3].mean(0)
+    return mean
+
+
+def _raw_codes(mean: np.ndarray, poses: np.ndarray) -> np.ndarray:
+    translation = (poses[:, :3, 3] - mean[:3, 3]) / TRANSLATION_UNIT_M
+    relative = np.einsum("ij,tjk->tik", mean[:3, :3].T, poses[:, :3, :3])
+    rotation = np.stack([cv2.Rodrigues(r)[0][:, 0] for r in relative]) / ROTATION_UNIT_RAD
+    return np.concatenate([translation, rotation], axis=1)

@@ -1,0 +1,220 @@
+"""The radiance avatar: a hash-grid head over a hash-grid torso over the plate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from gtalk.avatar import head as head_field
+from gtalk.avatar import torso as torso_field
+from gtalk.avatar.base import PLATE
+from gtalk.avatar.head import HeadConfig
+from gtalk.avatar.pose_code import PoseCode
+from gtalk.avatar.torso import TorsoConfig
+from gtalk.basis import MotionBasis
+from gtalk.config import from_mapping
+from gtalk.errors import UserError
+from gtalk.render.field import Traced, Volume, trace
+from gtalk.render.picture import framed_plate, over
+from gtalk.render.rays import onto_plane, pixel_centres, rays_in, undo_similarity
+from gtalk.shapes import Float, UInt8
+from gtalk.types import Camera, Motion, RenderOutput
+
+
+@dataclass(frozen=True)
+class RadianceConfig:
+    """Size of a radiance avatar."""
+
+    head: HeadConfig = field(default_factory=HeadConfig)
+    torso: TorsoConfig = field(default_factory=TorsoConfig)
+
+
+@dataclass(frozen=True)
+class Instant:
+    """One frame of motion, as the fields take it."""
+
+    code: Float[torch.Tensor, " K"]
+    """Face code."""
+    rotation: Float[torch.Tensor, " 3"]
+    """Rotation part of the head pose's code."""
+    torso_code: Float[torch.Tensor, " J"]
+    torso: Float[torch.Tensor, " 4"]
+    framing: Float[torch.Tensor, " 3"]
+    T_world_head: Float[np.ndarray, "4 4"]
+
+
+class RadianceAvatar:
+    """See `gtalk.avatar.base.Avatar`."""
+
+    kind = "radiance"
+
+    def __init__(
+        self,
+        config: RadianceConfig,
+        basis: MotionBasis,
+        camera: Camera,
+        fps: float,
+        plate: UInt8[np.ndarray, "H W 3"],
+        pose_code: PoseCode,
+        tensors: dict[str, torch.Tensor],
+    ) -> None:
+        self.config, self.basis, self.camera, self.fps = config, basis, camera, fps
+        self.plate, self.pose_code, self._tensors = plate, pose_code, tensors
+        self.head = _named(tensors, "head.")
+        self.torso = _named(tensors, "torso.")
+        device = self.head["table"].device
+        self.plate_tensor = torch.from_numpy(plate).to(device).float() / 255.0
+        corner = self.head["origin_m"].tolist()
+        self.volume = Volume(
+            self.head["occupied"].bool(),
+            (corner[0], corner[1], corner[2]),
+            float(self.head["extent_m"]),
+            config.head.step_m,
+            config.head.max_samples,
+        )
+        self.torso_depth_m = float((camera.T_camera_world @ pose_code.T_world_mean)[2, 3])
+
+    @classmethod
+    def from_parts(
+        cls,
+        config: Mapping[str, Any],
+        basis: MotionBasis,
+        camera: Camera,
+        fps: float,
+        plate: UInt8[np.ndarray, "H W 3"],
+        tensors: dict[str, torch.Tensor],
+    ) -> RadianceAvatar:
+        """Build from what was saved. Raises KeyError or ValueError when a tensor is missing or misshapen."""
+        sizes = from_mapping(RadianceConfig, config, "avatar.json: config")
+        arrays = {n.removeprefix("pose."): v.numpy() for n, v in tensors.items() if n.startswith("pose.")}
+        fields = {n: v for n, v in tensors.items() if not n.startswith("pose.")}
+        _check_shapes(sizes, basis.size, fields)
+        return cls(sizes, basis, camera, fps, plate, PoseCode.from_arrays(arrays), fields)
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Everything learned, by name."""
+        pose = {f"pose.{n}": torch.from_numpy(v) for n, v in self.pose_code.to_arrays().items()}
+        return {**self._tensors, **pose}
+
+    def to(self, device: torch.device | str) -> RadianceAvatar:
+        """A copy on another device."""
+        moved = {n: t.to(device) for n, t in self._tensors.items()}
+        return RadianceAvatar(self.config, self.basis, self.camera, self.fps, self.plate, self.pose_code, moved)
+
+    def instants(self, motion: Motion) -> list[Instant]:
+        """What the fields need to know of each frame."""
+        device = self.head["table"].device
+        codes = self.basis.encode(motion)
+        poses = self.pose_code.encode(motion.head_pose)
+        placed = self.pose_code.torso_and_framing(motion)
+        torso_codes = np.concatenate([poses, codes[:, : self.config.torso.jaw_codes]], axis=1)
+
+        def tensor(value: np.ndarray) -> torch.Tensor:
+            return torch.as_tensor(value, dtype=torch.float32, device=device)
+
+        return [
+            Instant(
+                tensor(codes[i]),
+                tensor(poses[i, 3:]),
+                tensor(torso_codes[i]),
+                tensor(placed[i, :4]),
+                tensor(placed[i, 4:]),
+                motion.head_pose[i],
+            )
+            for i in range(len(motion))
+        ]
+
+    @torch.no_grad()
+    def render(
+        self,
+        motion: Motion,
+        camera: Camera | None = None,
+        size: tuple[int, int] | None = None,
+        background: UInt8[np.ndarray, "H W 3"] | str | None = PLATE,
+    ) -> RenderOutput:
+        """See `gtalk.avatar.base.Avatar.render`. Raises UserError when a background has another size."""
+        camera = camera or self.camera
+        if size is not None:
+            camera = camera.resized(*size)
+        frames = [self._render_one(instant, camera, background) for instant in self.instants(motion)]
+        rgb, alpha, depth = (torch.stack(parts) for parts in zip(*frames, strict=True))
+        return RenderOutput(rgb, alpha, depth)
+
+    def _render_one(
+        self, now: Instant, camera: Camera, background: np.ndarray | str | None
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        shape = (camera.height, camera.width)
+        points_px = pixel_centres(camera, self.head["table"].device)
+        head = self.trace_head(now, camera, points_px)
+        torso_rgb, torso_alpha = self.torso_layer(now, camera, points_px)
+        rgb = over(head.rgb, head.alpha, torso_rgb)
+        alpha = head.alpha + (1.0 - head.alpha) * torso_alpha
+        depth = head.depth_m + (1.0 - head.alpha) * torso_alpha * self.torso_depth_m
+        depth = torch.where(alpha > 1e-3, depth / alpha.clamp_min(1e-3), torch.zeros_like(depth))
+        if background is not None:
+            behind = self._background(background, now.framing, camera)
+            rgb = over(rgb, alpha, behind.reshape(-1, 3))
+        return rgb.reshape(*shape, 3), alpha.reshape(shape), depth.reshape(shape)
+
+    def trace_head(
+        self, now: Instant, camera: Camera, points_px: Float[torch.Tensor, "N 2"], table: torch.Tensor | None = None
+    ) -> Traced:
+        """The head along the rays of some pixels. `table` overrides the blended table."""
+        origin, directions = rays_in(camera, now.T_world_head, points_px)
+        frame = head_field.frame_field(self.config.head, self.head, now.code, now.rotation, table)
+        return trace(frame, self.volume, origin, directions)
+
+    def torso_layer(
+        self, now: Instant, camera: Camera, points_px: Float[torch.Tensor, "N 2"], table: torch.Tensor | None = None
+    ) -> tuple[Float[torch.Tensor, "N 3"], Float[torch.Tensor, " N"]]:
+        """Premultiplied colour and coverage of the torso at some pixels. `table` overrides the blended table."""
+        own = self.camera
+        seen = onto_plane(camera, own, self.torso_depth_m, points_px)
+        rest = undo_similarity(seen, now.torso, (0.5 * own.width / own.height, 0.5))
+        unit = torso_field.to_unit(rest, own.width / own.height)
+        inside = torso_field.inside_area(unit, self.torso["area"].bool()).nonzero()[:, 0]
+        rgb, alpha = torso_field.evaluate(self.config.torso, self.torso, now.torso_code, unit[inside], table)
+        zeros = points_px.new_zeros(len(points_px), 4)
+        layer = zeros.index_copy(0, inside, torch.cat([rgb, alpha[:, None]], -1))
+        return layer[:, :3], layer[:, 3]
+
+    def _background(self, background: np.ndarray | str, framing: torch.Tensor, camera: Camera) -> torch.Tensor:
+        if isinstance(background, str):
+            return framed_plate(self.plate_tensor, framing, camera.width, camera.height)
+        if background.shape != (camera.height, camera.width, 3):
+            raise UserError(
+                "background",
+                expected=f"a picture of {camera.width}x{camera.height}",
+                got=f"{background.shape[1]}x{background.shape[0]}",
+                remedy="Resize it to the output's size.",
+            )
+        return torch.from_numpy(background).to(framing.device).float() / 255.0
+
+
+def initial_tensors(config: RadianceConfig, code_size: int, rng: torch.Generator) -> dict[str, torch.Tensor]:
+    """Fresh parameters of both fields, and empty maps of where they are."""
+    head = head_field.initial_tensors(config.head, code_size, rng)
+    torso = torso_field.initial_tensors(config.torso, rng)
+    resolution, area = config.head.occupancy_resolution, config.torso.area_resolution
+    head["occupied"] = torch.zeros(resolution, resolution, resolution, dtype=torch.uint8)
+    head["origin_m"], head["extent_m"] = torch.zeros(3, dtype=torch.float64), torch.ones((), dtype=torch.float64)
+    torso["area"] = torch.zeros(area, area, dtype=torch.uint8)
+    return {**{f"head.{n}": t for n, t in head.items()}, **{f"torso.{n}": t for n, t in torso.items()}}
+
+
+def _named(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+
+
+def _check_shapes(config: RadianceConfig, code_size: int, tensors: dict[str, torch.Tensor]) -> None:
+    with torch.device("meta"):
+        wanted = initial_tensors(config, code_size, None)  # type: ignore[arg-type]
+    for name, like in wanted.items():
+        if tensors[name].shape != like.shape or tensors[name].dtype != like.dtype:
+            raise ValueError(
+                f"{name} is {tensors[name].dtype} {tuple(tensors[name].shape)}, expected {tuple(like.shape)}"
+            )

@@ -1,0 +1,99 @@
+"""Neck, torso and clothes: a 2D hash-grid picture with coverage, laid on a plane that moves with the torso.
+
+Its coordinates are the picture's own, in picture heights, with the torso's tracked similarity undone.
+Like the head's, its coarse tables are a linear basis, here over head pose and jaw, so that the neck
+follows the head and nothing is replayed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from gtalk.ops import GridSpec, blend_basis, hash_encode, mlp
+from gtalk.shapes import Bool, Float
+
+MARGIN = 0.2  # of the picture's height, around it: what a moved torso brings into view
+OUTPUTS = 4  # colour and coverage
+
+
+@dataclass(frozen=True)
+class TorsoConfig:
+    """Size of the torso field."""
+
+    levels: int = 10
+    """Hash-grid levels."""
+    log2_table: int = 14
+    """Entries of one level's table, as a power of two."""
+    base_resolution: int = 8
+    finest_resolution: int = 320
+    """Cells along the picture at the coarsest and the finest level."""
+    blended_levels: int = 5
+    """Coarsest levels whose tables follow head pose and jaw."""
+    hidden: int = 32
+    """Width of the network."""
+    jaw_codes: int = 2
+    """Leading mouth components that the neck sees."""
+    area_resolution: int = 96
+    """Cells of the map of where the torso may be."""
+
+
+def torso_spec(config: TorsoConfig) -> GridSpec:
+    """The grid that a config describes."""
+    growth = np.linspace(0.0, 1.0, config.levels)
+    ratio = config.finest_resolution / config.base_resolution
+    resolutions = tuple(round(float(config.base_resolution * ratio**g)) for g in growth)
+    return GridSpec(2, resolutions, 2, 1 << config.log2_table)
+
+
+def initial_tensors(config: TorsoConfig, rng: torch.Generator) -> dict[str, torch.Tensor]:
+    """Fresh parameters, by name."""
+    spec, code_size = torso_spec(config), 6 + config.jaw_codes
+    inputs, hidden = 2 * config.levels, config.hidden
+
+    def uniform(*shape: int, bound: float) -> torch.Tensor:
+        return (torch.rand(*shape, generator=rng) * 2.0 - 1.0) * bound
+
+    return {
+        "table": uniform(spec.n_entries, 2, bound=1e-2),
+        "basis": torch.zeros(code_size, spec.offsets[config.blended_levels], 2),
+        "w0": uniform(inputs, hidden, bound=(6.0 / inputs) ** 0.5),
+        "b0": torch.zeros(hidden),
+        "code": torch.zeros(code_size, hidden),
+        "w1": uniform(hidden, OUTPUTS, bound=(6.0 / hidden) ** 0.5),
+        "b1": torch.zeros(OUTPUTS),
+    }
+
+
+def to_unit(points: Float[torch.Tensor, "N 2"], aspect: float) -> Float[torch.Tensor, "N 2"]:
+    """Picture heights to the field's unit square. `aspect` is width over height."""
+    return (points + MARGIN) / (max(aspect, 1.0) + 2.0 * MARGIN)
+
+
+def inside_area(unit: Float[torch.Tensor, "N 2"], area: Bool[torch.Tensor, "R R"]) -> Bool[torch.Tensor, " N"]:
+    """Whether points of the unit square may show the torso. `area` is indexed [y, x]."""
+    resolution = area.shape[0]
+    cell = torch.floor(unit * resolution).long()
+    within = ((cell >= 0) & (cell < resolution)).all(-1)
+    x, y = cell.clamp(0, resolution - 1).unbind(-1)
+    return within & area[y, x]
+
+
+def evaluate(
+    config: TorsoConfig,
+    tensors: dict[str, torch.Tensor],
+    code: Float[torch.Tensor, " K"],
+    unit: Float[torch.Tensor, "N 2"],
+    table: Float[torch.Tensor, "E 2"] | None = None,
+) -> tuple[Float[torch.Tensor, "N 3"], Float[torch.Tensor, " N"]]:
+    """Premultiplied colour and coverage at points of the unit square."""
+    if table is None:
+        table = blend_basis(tensors["table"], tensors["basis"], code)
+    encoded = hash_encode(unit, table, torso_spec(config))
+    out = torch.sigmoid(
+        mlp(encoded, tensors["w0"], tensors["b0"] + code @ tensors["code"], tensors["w1"], tensors["b1"])
+    )
+    alpha = out[:, 3]
+    return out[:, :3] * alpha[:, None], alpha

@@ -1,0 +1,298 @@
+"""The radiance avatar as the trainer's model: one joint fit of head, neck, torso and coverage."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from gtalk.avatar import radiance
+from gtalk.avatar.pose_code import PoseCode
+from gtalk.avatar.radiance import Instant, RadianceAvatar, RadianceConfig
+from gtalk.config import to_mapping
+from gtalk.dataset.format import HEAD_CLASSES, MaskClass
+from gtalk.dataset.split import first_test_frame
+from gtalk.fit.frames import TrainingFrame
+from gtalk.fit.losses import RegionWeights, alpha_loss, depth_variance, dssim_loss, l1_loss, pixel_weights
+from gtalk.fit.model import FitContext, StepResult
+from gtalk.fit.occupancy import ShellConfig, head_volume, prune, spread_frames
+from gtalk.fit.optimiser import Adam
+from gtalk.fit.patches import PatchConfig, draw_patches
+from gtalk.fit.schedule import LearningRate, ramp
+from gtalk.fit.torso_area import torso_area
+from gtalk.fit.trainer import TrainerConfig
+from gtalk.ops import blend_basis
+from gtalk.render.picture import framed_plate, over
+from gtalk.render.rays import pixel_centres
+
+FIELDS = ("head", "torso")
+FIXED = ("occupied", "area", "origin_m", "extent_m")  # not learned by gradients
+BASES = ("table", "basis")
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """Weights of the parts of the loss, and of the regions."""
+
+    dssim: float = 0.2
+    """Share of structural dissimilarity; the rest is L1."""
+    coverage: float = 0.1
+    """Rendered coverage against the matte."""
+    layers: float = 0.02
+    """Head's coverage against head labels, torso's against torso labels; the neck is free."""
+    depth_variance: float = 0.0
+    """Spread of each ray's weights along it, per (step length)^2; from `sharpen_from` on."""
+    sharpen_from: float = 0.5
+    """Progress at which rays begin to be drawn together."""
+    regions: RegionWeights = field(default_factory=RegionWeights)
+
+
+@dataclass(frozen=True)
+class RatesConfig:
+    """Learning rates."""
+
+    table: float = 1e-2
+    basis: float = 5e-3
+    network: float = 2e-3
+    final_factor: float = 0.03
+    """All rates at the end, as a factor of the start's."""
+    basis_decay: float = 1e-4
+    """Pull of basis tables towards zero a step, relative: what is not needed does not stay."""
+
+
+@dataclass(frozen=True)
+class FitConfig:
+    """Everything that a radiance fit can be told."""
+
+    avatar: RadianceConfig = field(default_factory=RadianceConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    patches: PatchConfig = field(default_factory=PatchConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    rates: RatesConfig = field(default_factory=RatesConfig)
+    shell: ShellConfig = field(default_factory=ShellConfig)
+    code_noise: float = 0.1
+    """Standard deviation of noise on codes, so that neighbouring codes look alike."""
+    prune_at: tuple[float, ...] = (0.1, 0.25, 0.5)
+    """Progress at which voxels that no ray sees are given up."""
+    prune_below: float = 0.01
+    """Compositing weight that a voxel must reach on some ray to stay."""
+    prune_frames: int = 24
+    """Pictures looked at for that."""
+    device: str = "auto"
+    """Where to fit: auto, cpu or cuda."""
+
+
+def make_model(config: FitConfig) -> RadianceModel:
+    """The model that a config describes."""
+    return RadianceModel(config)
+
+
+class RadianceModel:
+    """See `gtalk.fit.model.Model`."""
+
+    kind = "radiance"
+
+    def __init__(self, config: FitConfig) -> None:
+        self.config = config
+        wanted = config.device
+        self.device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if wanted == "auto" else wanted)
+
+    def prepare(self, context: FitContext) -> None:
+        """Fresh tensors, the head's volume, the torso's area, poses. The same for the same context."""
+        config, dataset = self.config, context.dataset
+        self.context = context
+        rng = torch.Generator().manual_seed(context.seed)
+        tensors = radiance.initial_tensors(config.avatar, context.basis.size, rng)
+        volume = head_volume(context, config.avatar.head.occupancy_resolution, config.shell)
+        tensors["head.occupied"] = torch.from_numpy(volume.occupied.astype(np.uint8))
+        tensors["head.origin_m"] = torch.from_numpy(volume.origin_m.astype(np.float64))
+        tensors["head.extent_m"] = torch.tensor(volume.extent_m, dtype=torch.float64)
+        stop = first_test_frame(dataset.n_frames)
+        segment_of = np.zeros(stop, np.int64)
+        for number, segment in enumerate(dataset.segments):
+            segment_of[segment.start : segment.stop] = number
+        rows = context.indices
+        pose_code = PoseCode.fit(dataset.motion[rows], segment_of[rows])
+        area = torso_area(context, pose_code, config.avatar.torso.area_resolution)
+        tensors["torso.area"] = torch.from_numpy(area.astype(np.uint8))
+        self.tensors = {n: t.to(self.device) for n, t in tensors.items()}
+        self.pose_code = pose_code
+        self.plate = dataset.background()
+        self.learner = self._avatar(self.tensors)
+        self.learned = [n for n in self.tensors if n.rsplit(".")[-1] not in FIXED]
+        self.networks = [n for n in self.learned if n.rsplit(".")[-1] not in BASES]
+        for name in self.networks:
+            self.tensors[name].requires_grad_()
+        self.adam = Adam({n: self.tensors[n] for n in self.learned})
+        self.pixels = pixel_centres(context.camera, self.device)
+        self.instants: dict[int, Instant] = {}
+        self.factor, self.prunes = 1.0, 0
+
+    def train_step(self, frames: list[TrainingFrame], progress: float, rng: torch.Generator) -> StepResult:
+        """See `Model.train_step`."""
+        while self.prunes < len(self.config.prune_at) and progress >= self.config.prune_at[self.prunes]:
+            self._prune()
+            self.prunes += 1
+        gradients: dict[str, list[tuple[torch.Tensor, torch.Tensor]]] = {n: [] for n in FIELDS}
+        results = [self._look(frame, progress, rng, gradients) for frame in frames]
+        self._update(progress, gradients, len(frames))
+        terms = {name: sum(r[2][name] for r in results) / len(results) for name in results[0][2]}
+        loss, error = (sum(r[i] for r in results) / len(results) for i in (0, 1))
+        return StepResult(loss, error, terms)
+
+    def _look(
+        self,
+        frame: TrainingFrame,
+        progress: float,
+        rng: torch.Generator,
+        gradients: dict[str, list[tuple[torch.Tensor, torch.Tensor]]],
+    ) -> tuple[float, float, dict[str, float]]:
+        """Forward and backward on one picture; table gradients and codes are appended to `gradients`."""
+        config, camera = self.config, self.context.camera
+        flat = draw_patches(frame, camera, config.patches, rng)
+        pixels = flat.reshape(-1).to(self.device)
+        now = self._instant(frame, rng)
+        codes = {"head": now.code, "torso": now.torso_code}
+        tables = {}
+        for name in FIELDS:
+            blended = blend_basis(self.tensors[f"{name}.table"], self.tensors[f"{name}.basis"], codes[name])
+            tables[name] = blended.detach().requires_grad_()
+        points = self.pixels[pixels]
+        head = self.learner.trace_head(now, camera, points, tables["head"])
+        torso_rgb, torso_alpha = self.learner.torso_layer(now, camera, points, tables["torso"])
+        plate = framed_plate(self.learner.plate_tensor, now.framing, camera.width, camera.height)
+        behind = over(torso_rgb, torso_alpha, plate.reshape(-1, 3)[pixels])
+        render = over(head.rgb, head.alpha, behind)
+        alpha = head.alpha + (1.0 - head.alpha) * torso_alpha
+        terms = self._losses(frame, flat, render, alpha, head.alpha, torso_alpha)
+        sharpen = config.loss.depth_variance * ramp(progress, config.loss.sharpen_from, 1.0)
+        if sharpen > 0:
+            spread = depth_variance(head.weights, head.depths_m, head.ray_of, len(pixels))
+            terms["depth"] = sharpen * spread / self.learner.volume.step_m**2
+        error = float(terms.pop("error"))
+        loss = torch.stack(list(terms.values())).sum()
+        loss.backward()
+        for name in FIELDS:
+            gradient = tables[name].grad
+            assert gradient is not None
+            gradients[name].append((gradient, codes[name]))
+        return float(loss.detach()), error, {name: float(value.detach()) for name, value in terms.items()}
+
+    def _losses(
+        self,
+        frame: TrainingFrame,
+        flat: torch.Tensor,
+        render: torch.Tensor,
+        alpha: torch.Tensor,
+        head_alpha: torch.Tensor,
+        torso_alpha: torch.Tensor,
+    ) -> dict[str, torch.Tensor]:
+        weight, device = self.config.loss, self.device
+        index = flat.reshape(-1).numpy()
+        truth = torch.from_numpy(frame.rgb.reshape(-1, 3)[index]).to(device).float() / 255.0
+        coverage = torch.from_numpy(frame.matte.reshape(-1)[index]).to(device).float() / 255.0
+        classes = frame.labels.reshape(-1)[index]
+        labels = torch.from_numpy(classes).to(device)
+        weights = pixel_weights(labels, weight.regions)
+        patches = (*flat.shape, 3)
+        is_head = torch.from_numpy(np.isin(classes, HEAD_CLASSES).astype(np.float32)).to(device)
+        is_torso = (labels == MaskClass.TORSO).float()
+        layers = (is_head * (coverage - head_alpha) ** 2 + is_torso * head_alpha**2).mean()
+        layers = layers + (is_torso * (coverage - torso_alpha) ** 2).mean()
+        return {
+            "l1": (1.0 - weight.dssim) * l1_loss(render, truth, weights),
+            "dssim": weight.dssim * dssim_loss(render.reshape(patches), truth.reshape(patches)),
+            "coverage": weight.coverage * alpha_loss(alpha, coverage),
+            "layers": weight.layers * layers,
+            "error": ((render.detach() - truth) ** 2).mean(),
+        }
+
+    def _update(
+        self, progress: float, gradients: dict[str, list[tuple[torch.Tensor, torch.Tensor]]], n_frames: int
+    ) -> None:
+        rates = self.config.rates
+
+        def rate(start: float) -> float:
+            return self.factor * LearningRate(start, rates.final_factor).at(progress)
+
+        for name in FIELDS:
+            total = torch.stack([g for g, _ in gradients[name]]).sum(0) / n_frames
+            self.adam.step(f"{name}.table", total, rate(rates.table))
+            basis = self.tensors[f"{name}.basis"]
+            for gradient, code in gradients[name]:
+                self.adam.step_basis(f"{name}.basis", gradient[: basis.shape[1]], code, rate(rates.basis))
+            if rates.basis_decay > 0:
+                basis.mul_(1.0 - rates.basis_decay)
+        for name in self.networks:
+            tensor = self.tensors[name]
+            if tensor.grad is not None:
+                self.adam.step(name, tensor.grad / n_frames, rate(rates.network))
+                tensor.grad = None
+
+    def _instant(self, frame: TrainingFrame, rng: torch.Generator) -> Instant:
+        now = self.instants.get(frame.index)
+        if now is None:
+            now = self.instants[frame.index] = self.learner.instants(frame.motion)[0]
+        noise = self.config.code_noise * torch.randn(now.code.shape[0] + now.torso_code.shape[0], generator=rng)
+        face, torso = noise.to(self.device).split([now.code.shape[0], now.torso_code.shape[0]])
+        return Instant(now.code + face, now.rotation, now.torso_code + torso, now.torso, now.framing, now.T_world_head)
+
+    @torch.no_grad()
+    def _prune(self) -> None:
+        volume, camera = self.learner.volume, self.context.camera
+        resolution = volume.occupied.shape[0]
+        strongest = torch.zeros(resolution**3, device=self.device)
+        some = self.pixels.reshape(camera.height, camera.width, 2)
+        for number, index in enumerate(spread_frames(self.context, self.config.prune_frames)):
+            points = some[number % 2 :: 2, number // 2 % 2 :: 2].reshape(-1, 2)
+            now = self.learner.instants(self.context.frames[int(index)].motion)[0]
+            head = self.learner.trace_head(now, camera, points)
+            cell = torch.floor(head.points * resolution).long().clamp(0, resolution - 1)
+            place = (cell[:, 0] * resolution + cell[:, 1]) * resolution + cell[:, 2]
+            strongest.scatter_reduce_(0, place, head.weights, "amax")
+        kept = prune(volume.occupied, strongest.reshape(volume.occupied.shape), self.config.prune_below)
+        self.tensors["head.occupied"].copy_(kept)
+        self.learner = self._avatar(self.tensors)
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """See `Model.state`."""
+        counters = torch.tensor([self.factor, float(self.prunes)], dtype=torch.float64)
+        adam = {f"adam.{n}": t for n, t in self.adam.state().items()}
+        return {**{n: t.detach() for n, t in self.tensors.items()}, **adam, "counters": counters}
+
+    def load_state(self, state: dict[str, torch.Tensor]) -> None:
+        """See `Model.load_state`."""
+        with torch.no_grad():
+            for name, tensor in self.tensors.items():
+                tensor.copy_(state[name])
+        self.adam.load_state({n.removeprefix("adam."): t for n, t in state.items() if n.startswith("adam.")})
+        self.factor, self.prunes = float(state["counters"][0]), int(state["counters"][1])
+        self.learner = self._avatar(self.tensors)
+
+    def slow_down(self, factor: float) -> None:
+        """See `Model.slow_down`."""
+        self.factor *= factor
+
+    def avatar(self) -> RadianceAvatar:
+        """See `Model.avatar`."""
+        return self._avatar({n: t.detach().clone() for n, t in self.tensors.items()})
+
+    def config_mapping(self) -> dict[str, Any]:
+        """See `Model.config_mapping`."""
+        values = to_mapping(self.config)
+        values.pop("trainer")
+        return values
+
+    def _avatar(self, tensors: dict[str, torch.Tensor]) -> RadianceAvatar:
+        context = self.context
+        return RadianceAvatar(
+            self.config.avatar,
+            context.basis,
+            context.camera,
+            context.dataset.fps,
+            self.plate,
+            self.pose_code,
+            tensors,
+        )

@@ -1,0 +1,81 @@
+"""A radiance field of one instant, traced along rays. Pure functions over gtalk.ops."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+
+from gtalk.ops import GridSpec, composite, hash_encode, march, mlp
+from gtalk.shapes import Bool, Float
+
+
+class FrameField(NamedTuple):
+    """Everything a ray meets, at one instant: blended tables and two small networks."""
+
+    spec: GridSpec
+    table: Float[torch.Tensor, "E F"]
+    density_w0: Float[torch.Tensor, "I H"]
+    density_b0: Float[torch.Tensor, " H"]
+    density_w1: Float[torch.Tensor, "H 16"]
+    density_b1: Float[torch.Tensor, " 16"]
+    colour_w0: Float[torch.Tensor, "15 C"]
+    colour_b0: Float[torch.Tensor, " C"]
+    colour_w1: Float[torch.Tensor, "C 3"]
+    colour_b1: Float[torch.Tensor, " 3"]
+
+
+class Volume(NamedTuple):
+    """Where the field lives and how it is stepped through."""
+
+    occupied: Bool[torch.Tensor, "R R R"]
+    origin_m: tuple[float, float, float]
+    extent_m: float
+    step_m: float
+    max_samples: int
+
+
+class Traced(NamedTuple):
+    """What N rays saw, and their S samples."""
+
+    rgb: Float[torch.Tensor, "N 3"]
+    """Premultiplied by alpha."""
+    alpha: Float[torch.Tensor, " N"]
+    depth_m: Float[torch.Tensor, " N"]
+    """Mean depth of what was seen, premultiplied by alpha."""
+    weights: Float[torch.Tensor, " S"]
+    depths_m: Float[torch.Tensor, " S"]
+    ray_of: torch.Tensor
+    points: Float[torch.Tensor, "S 3"]
+    """Samples in the unit cube."""
+
+
+def trace(
+    field: FrameField, volume: Volume, origin_m: Float[torch.Tensor, " 3"], directions_m: Float[torch.Tensor, "N 3"]
+) -> Traced:
+    """Colours, coverage and depth along rays of head space (directions of unit length along the axis)."""
+    corner = origin_m.new_tensor(volume.origin_m)
+    origins = ((origin_m - corner) / volume.extent_m).expand_as(directions_m)
+    directions = directions_m / volume.extent_m
+    depths, ray_of, starts = march(origins, directions, volume.occupied, volume.step_m, volume.max_samples)
+    points = origins[ray_of] + depths[:, None] * directions[ray_of]
+    encoded = hash_encode(points, field.table, field.spec)
+    out = mlp(encoded, field.density_w0, field.density_b0, field.density_w1, field.density_b1)
+    density = density_of(out[:, 0]) / volume.step_m
+    seen, alpha, depth, weights = composite(density, depths, out[:, 1:], starts, volume.step_m)
+    rgb = shade(field, seen, alpha)
+    return Traced(rgb, alpha, depth, weights, depths, ray_of, points)
+
+
+def density_of(logit: Float[torch.Tensor, " S"]) -> Float[torch.Tensor, " S"]:
+    """Optical thickness of one step: softplus, shifted so that a fresh field is thin."""
+    return torch.nn.functional.softplus(logit - 2.0)
+
+
+def shade(
+    field: FrameField, seen: Float[torch.Tensor, "N 15"], alpha: Float[torch.Tensor, " N"]
+) -> Float[torch.Tensor, "N 3"]:
+    """Premultiplied colour of composited features."""
+    mean = seen / alpha.clamp_min(1e-3)[:, None]
+    colour = torch.sigmoid(mlp(mean, field.colour_w0, field.colour_b0, field.colour_w1, field.colour_b1))
+    return colour * alpha[:, None]

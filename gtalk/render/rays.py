@@ -1,0 +1,68 @@
+"""Rays through pixels, in whichever frame, and similarities of the picture plane. Pure functions."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from gtalk.shapes import Float
+from gtalk.types import Camera
+
+
+def pixel_centres(camera: Camera, device: torch.device | str = "cpu") -> Float[torch.Tensor, "N 2"]:
+    """Pixel coordinates of all pixels' centres, row by row: N = height * width."""
+    y, x = torch.meshgrid(
+        torch.arange(camera.height, device=device, dtype=torch.float32) + 0.5,
+        torch.arange(camera.width, device=device, dtype=torch.float32) + 0.5,
+        indexing="ij",
+    )
+    return torch.stack([x, y], -1).reshape(-1, 2)
+
+
+def rays_in(
+    camera: Camera, T_world_frame: Float[np.ndarray, "4 4"], points_px: Float[torch.Tensor, "N 2"]
+) -> tuple[Float[torch.Tensor, " 3"], Float[torch.Tensor, "N 3"]]:
+    """Origin and directions of the rays through pixels, in the frame that T_world_frame places in the world.
+
+    Directions have unit length along the camera's axis, so origin + depth * direction is the point at
+    that depth.
+    """
+    T_frame_camera = np.linalg.inv(camera.T_camera_world @ T_world_frame)
+    rotation = torch.as_tensor(T_frame_camera[:3, :3], dtype=torch.float32, device=points_px.device)
+    origin = torch.as_tensor(T_frame_camera[:3, 3], dtype=torch.float32, device=points_px.device)
+    centre = points_px.new_tensor([camera.cx_px, camera.cy_px])
+    flat = (points_px - centre) / camera.focal_px
+    directions = flat @ rotation[:, :2].T + rotation[:, 2]
+    return origin, directions
+
+
+def onto_plane(
+    camera: Camera, reference: Camera, depth_m: float, points_px: Float[torch.Tensor, "N 2"]
+) -> Float[torch.Tensor, "N 2"]:
+    """Where `reference` sees what `camera` sees on the plane at `depth_m` in front of `reference`.
+
+    Points in picture heights of `reference`, (0, 0) its top-left corner; what lies on the reference
+    camera's own picture does not move when the cameras agree. Rays that miss the plane give 1e3.
+    """
+    origin, directions = rays_in(camera, np.linalg.inv(reference.T_camera_world), points_px)
+    distance = (depth_m - origin[2]) / torch.where(directions[:, 2].abs() < 1e-6, 1e-6, directions[:, 2])
+    point = origin + distance[:, None] * directions
+    centre = points_px.new_tensor([reference.cx_px, reference.cy_px])
+    seen = (point[:, :2] / depth_m * reference.focal_px + centre) / reference.height
+    return torch.where((distance > 0)[:, None], seen, torch.full_like(seen, 1e3))
+
+
+def undo_similarity(
+    points: Float[torch.Tensor, "N 2"], similarity: Float[torch.Tensor, "4"], centre: tuple[float, float]
+) -> Float[torch.Tensor, "N 2"]:
+    """Points of the picture to points at rest, both in picture heights.
+
+    A similarity (dx, dy, rotation, log scale) moves a rest point r to
+    centre + (dx, dy) + exp(scale) * R(rotation) (r - centre), R turning x towards y.
+    """
+    middle = points.new_tensor(centre)
+    dx, dy, angle, log_scale = similarity.unbind(-1)
+    shrink = torch.exp(-log_scale)
+    cos, sin = torch.cos(angle) * shrink, torch.sin(angle) * shrink
+    x, y = (points - middle - torch.stack([dx, dy])).unbind(-1)
+    return middle + torch.stack([cos * x + sin * y, cos * y - sin * x], -1)

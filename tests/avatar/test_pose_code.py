@@ -1,0 +1,59 @@
+"""Pose codes and the torso that nobody tracked."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from gtalk.avatar.pose_code import PoseCode
+from gtalk.types import Motion
+from tests.synthetic_dataset import make_synthetic_dataset
+
+
+@pytest.fixture(scope="module")
+def motion(tmp_path_factory) -> Motion:
+    return make_synthetic_dataset(tmp_path_factory.mktemp("ds"), n_frames=60, size=16).motion
+
+
+def test_codes_of_the_clip_are_bounded_and_centred(motion: Motion) -> None:
+    code = PoseCode.fit(motion, np.zeros(60, int))
+    values = code.encode(motion.head_pose)
+    assert values.shape == (60, 6) and np.abs(values[:, :3].mean(0)).max() < 1e-9
+    assert np.abs(values).max() < 4.0
+
+
+def test_a_pose_far_away_is_clamped(motion: Motion) -> None:
+    code = PoseCode.fit(motion, np.zeros(60, int))
+    far = motion.head_pose[:1].copy()
+    far[0, :3, 3] += 5.0
+    margin = 0.25 * (code.high - code.low)
+    assert (code.encode(far)[0] <= code.high + margin + 1e-12).all()
+
+
+def test_the_torso_is_predicted_from_the_head_where_it_was_not_tracked(motion: Motion) -> None:
+    code = PoseCode.fit(motion[::2], np.zeros(30, int))
+    predicted = code.torso_and_framing(motion[1::2].replace(channels={}))[:, :4]
+    truth = motion.channels["torso"][1::2]
+    assert np.abs(predicted - truth).max() < 0.1 * np.ptp(truth[:, 0])
+    tracked = code.torso_and_framing(motion[1::2])
+    assert np.array_equal(tracked[:, :4], truth)
+
+
+def test_a_cut_does_not_teach_the_torso_to_jump(motion: Motion) -> None:
+    torso = motion.channels["torso"].copy()
+    torso[30:] += [0.2, 0.0, 0.0, 0.0]  # the person sits elsewhere after the cut, the head as before
+    cut = motion.replace(channels={"torso": torso, "framing": motion.channels["framing"]})
+    code = PoseCode.fit(cut, np.repeat([0, 1], 30))
+    slope = PoseCode.fit(motion, np.zeros(60, int)).regression[1:, :4]
+    assert np.allclose(code.regression[1:, :4], slope, atol=2e-3)
+
+
+def test_arrays_round_trip_and_are_checked(motion: Motion) -> None:
+    code = PoseCode.fit(motion, np.zeros(60, int))
+    arrays = code.to_arrays()
+    again = PoseCode.from_arrays(arrays)
+    assert np.array_equal(again.encode(motion.head_pose), code.encode(motion.head_pose))
+    with pytest.raises(ValueError, match="regression has shape"):
+        PoseCode.from_arrays({**arrays, "regression": np.zeros((3, 3))})
+    with pytest.raises(KeyError):
+        PoseCode.from_arrays({n: v for n, v in arrays.items() if n != "low"})

@@ -1,0 +1,73 @@
+"""Hull and shell enclose the true head and little else; pruning; patches of pixels."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from gtalk.basis import MotionBasis
+from gtalk.fit.frames import FrameCache
+from gtalk.fit.model import FitContext
+from gtalk.fit.occupancy import ShellConfig, head_volume, prune, spread_frames
+from gtalk.fit.patches import PatchConfig, draw_patches
+from tests.synthetic_dataset import CENTRE, RADII, make_synthetic_dataset
+
+
+@pytest.fixture(scope="module")
+def context(tmp_path_factory) -> FitContext:
+    dataset = make_synthetic_dataset(tmp_path_factory.mktemp("ds"), n_frames=40, size=64)
+    basis = MotionBasis.fit(dataset.motion)
+    return FitContext(dataset, FrameCache(dataset, (64, 64)), np.arange(36), basis, dataset.camera, 0)
+
+
+def test_the_visible_head_is_inside_the_volume(context: FitContext) -> None:
+    volume = head_volume(context, 48, ShellConfig())
+    rng = np.random.default_rng(0)
+    normals = rng.normal(size=(4000, 3))
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    front = normals[normals[:, 2] > 0.35]
+    surface = CENTRE + front * RADII
+    cell = np.floor((surface - volume.origin_m) / volume.extent_m * 48).astype(int)
+    assert ((cell >= 0) & (cell < 48)).all()
+    assert volume.occupied[cell[:, 0], cell[:, 1], cell[:, 2]].mean() > 0.99
+
+
+def test_the_volume_is_a_small_part_of_its_cube(context: FitContext) -> None:
+    volume = head_volume(context, 48, ShellConfig())
+    assert 0.02 < volume.occupied.mean() < 0.35
+    assert volume.extent_m < 0.36
+
+
+def test_spread_frames_are_different_training_frames(context: FitContext) -> None:
+    frames = spread_frames(context, 10)
+    assert len(set(frames.tolist())) == 10 and frames.max() < 36
+    yaw = context.dataset.motion.head_pose[:36, 0, 2]
+    assert np.ptp(yaw[frames]) > 0.95 * np.ptp(yaw)
+    assert len(spread_frames(context, 100)) == 36
+
+
+def test_prune_keeps_what_was_seen_and_its_neighbours() -> None:
+    occupied = torch.ones(7, 7, 7, dtype=torch.bool)
+    occupied[3, 3, 4] = False
+    strongest = torch.zeros(7, 7, 7)
+    strongest[3, 3, 3], strongest[0, 0, 0] = 0.5, 0.005
+    kept = prune(occupied, strongest, 0.01)
+    assert kept.sum() == 26 and kept[2:5, 2:5, 2:5].sum() == 26
+
+
+def test_patches_lie_in_the_picture_and_favour_the_mouth(context: FitContext) -> None:
+    frame, rng = context.frames[3], torch.Generator().manual_seed(0)
+    config = PatchConfig(side=12, count=64, mouth_share=0.6, eyes_share=0.0, person_share=0.0)
+    flat = draw_patches(frame, context.camera, config, rng)
+    assert flat.shape == (64, 12, 12) and flat.min() >= 0 and flat.max() < 64 * 64
+    assert (flat[:, 0, 1] - flat[:, 0, 0] == 1).all() and (flat[:, 1, 0] - flat[:, 0, 0] == 64).all()
+    mouth = np.isin(frame.labels.reshape(-1)[flat.numpy()], (4, 5)).any((1, 2)).mean()
+    assert mouth > 0.55
+
+
+def test_a_patch_is_never_larger_than_the_picture(context: FitContext) -> None:
+    flat = draw_patches(
+        context.frames[0], context.camera, PatchConfig(side=500, count=2), torch.Generator().manual_seed(0)
+    )
+    assert flat.shape == (2, 64, 64)
