@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -53,3 +54,13 @@ def putting_in_place(output: Path, config: DubConfig, identity: Identity) -> Ite
             shutil.rmtree(temporary, ignore_errors=True)
         else:
             temporary.unlink(missing_ok=True)
+
+
+def sweep(output: Path) -> None:
+    """Remove what killed runs left of this output under temporary names."""
+    pattern = f".{glob.escape(output.stem)}-" + "[0-9a-f]" * 8 + "*"
+    for left in [*output.parent.glob(pattern), *output.parent.glob("." + pattern)]:
+        if left.is_dir():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)

@@ -1,0 +1,160 @@
+"""Many dubs: each whole or absent, one's failure no other's, a killed run resumed."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from gtalk.dub.engines import run_local, run_ray
+from gtalk.dub.jobs import Job, by_avatar, read_jobs
+from gtalk.dub.journal import DONE, FAILED, STARTED, Journal
+from gtalk.errors import UserError
+from gtalk.progress import OnProgress, Progress, silent
+from gtalk.talk import Performer, load_performer
+
+_ENGINES = {"local": run_local, "ray": run_ray}
+
+
+@dataclass(frozen=True)
+class JobResult:
+    """What became of a job."""
+
+    line: int
+    output: str
+    state: Literal["done", "kept", "failed"]
+    """kept: an earlier run had finished it."""
+    error: str = ""
+    detail: str = ""
+    n_frames: int = 0
+    n_samples: int = 0
+    duration_s: float = 0.0
+    wall_s: float = 0.0
+    encode_s: float = 0.0
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class BatchResult:
+    """What became of all jobs, in the order of the file."""
+
+    jobs: tuple[JobResult, ...]
+    wall_s: float
+
+    @property
+    def n_failed(self) -> int:
+        """How many jobs did not succeed."""
+        return sum(job.state == "failed" for job in self.jobs)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        counts = {state: sum(job.state == state for job in self.jobs) for state in ("done", "kept", "failed")}
+        return {**counts, "wall_s": round(self.wall_s, 3), "jobs": [asdict(job) for job in self.jobs]}
+
+    def table(self) -> str:
+        """A line a job and a summary, as text."""
+        width = max(len("output"), *(len(job.output) for job in self.jobs))
+        rows = [f"{'line':>5}  {'output':<{width}}  {'state':<6}  {'video':>8}  {'time':>8}  {'speed':>6}"]
+        for job in self.jobs:
+            speed = f"{job.duration_s / job.wall_s:5.1f}x" if job.wall_s else ""
+            name = f"{job.line:>5}  {job.output:<{width}}  {job.state:<6}"
+            rows.append(f"{name}  {job.duration_s:7.1f}s  {job.wall_s:7.1f}s  {speed:>6}".rstrip())
+            rows += [f"       {text}" for text in ([job.error] if job.error else []) + list(job.warnings)]
+        made = [job for job in self.jobs if job.state == "done"]
+        video_s = sum(job.duration_s for job in made)
+        rows.append(
+            f"{len(made)} done, {sum(job.state == 'kept' for job in self.jobs)} kept, {self.n_failed} failed; "
+            f"{video_s:.1f} s of video in {self.wall_s:.1f} s ({video_s / max(self.wall_s, 1e-9):.1f}x real time)"
+        )
+        return "\n".join(rows)
+
+
+def run_batch(
+    jobs_path: Path,
+    engine: Literal["local", "ray"] = "local",
+    workers: int | None = None,
+    resume: bool = True,
+    on_progress: OnProgress = silent,
+    *,
+    load: Callable[[Path], Performer] = load_performer,
+) -> BatchResult:
+    """Do the jobs of a JSONL file (see gtalk.dub.jobs).
+
+    Args:
+        engine: "local" for processes on this machine, "ray" for a cluster.
+        workers: jobs at a time; one a core by default.
+        resume: keep what the journal beside the jobs file says is done; otherwise begin anew.
+
+    Raises UserError before anything is rendered when a line is wrong. A job that fails later is recorded
+    in the result and the journal, and is tried again by the next run.
+    """
+    jobs_path = Path(jobs_path)
+    workers = (os.cpu_count() or 1) if workers is None else workers
+    if workers < 1:
+        raise UserError(
+            "workers", expected="a whole number from 1", got=str(workers), remedy="Use the number of cores."
+        )
+    if not jobs_path.is_file():
+        raise UserError(
+            f"jobs file {jobs_path}", expected="an existing file", got="nothing there", remedy="Check the path."
+        )
+    start_s = time.perf_counter()
+    journal = Journal(jobs_path, resume)
+    try:
+        jobs = read_jobs(jobs_path, journal.started)
+        results = {job.line: kept for job in jobs if (kept := _finished(job, journal))}
+        todo = [job for job in by_avatar(jobs) if job.line not in results]
+        monitor = _Monitor(len(jobs), len(results), on_progress)
+        for event in _ENGINES[engine](todo, workers, load) if todo else ():
+            monitor.see(event)
+            if event.kind == "started":
+                journal.write(event.job.key, STARTED)
+            elif event.kind in (DONE, FAILED):
+                journal.write(event.job.key, event.kind, **event.facts)
+                results[event.job.line] = _result(event.job, event.kind, event.facts)
+        return BatchResult(tuple(results[job.line] for job in jobs), time.perf_counter() - start_s)
+    finally:
+        journal.close()
+
+
+def _finished(job: Job, journal: Journal) -> JobResult | None:
+    """The result of a job that needs no work, or None.
+
+    A run that was killed between putting the output in place and writing so has left a whole output of
+    a job that was only started. That counts, unless there was an older output of this name to replace.
+    """
+    record = journal.last.get(job.key)
+    if record is None or not job.output.exists():
+        return None
+    if record["state"] == DONE or (record["state"] == STARTED and not job.config.overwrite):
+        return _result(job, "kept", {k: v for k, v in record.items() if k not in ("job", "state")})
+    return None
+
+
+def _result(job: Job, state: str, facts: dict[str, Any]) -> JobResult:
+    known = {**facts, "warnings": tuple(facts.get("warnings", ()))}
+    return JobResult(job.line, str(job.output), state, **known)  # type: ignore[arg-type]
+
+
+class _Monitor:
+    """Turns events into progress: jobs done, and how fast video is made."""
+
+    def __init__(self, total: int, done: int, on_progress: OnProgress) -> None:
+        self._total, self._done, self._report = total, done, on_progress
+        self._running: dict[int, str] = {}
+        on_progress(Progress("batch", done, total))
+
+    def see(self, event: Any) -> None:
+        """One more event."""
+        line = event.job.line
+        if event.kind in (DONE, FAILED):
+            self._running.pop(line, None)
+            self._done += 1
+        elif event.kind == "progress" and event.facts["total"]:
+            self._running[line] = f"line {line}: {100 * event.facts['done'] // event.facts['total']} %"
+        else:
+            self._running.setdefault(line, f"line {line}")
+        self._report(Progress("batch", self._done, self._total, ", ".join(self._running.values())))

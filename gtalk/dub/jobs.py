@@ -1,0 +1,151 @@
+"""The jobs of a batch: a JSONL file, checked wholly before the first frame is rendered.
+
+    {"avatar": "me", "audio": "a.wav", "output": "a.mp4"}
+    {"avatar": "me", "motion": "b.motion.npz", "audio": "b.wav", "output": "b.mov", "background": "transparent"}
+
+Every line is one object: `avatar`, `audio` or `motion`, `output`, and any option of `gtalk dub` by its
+name. Paths are relative to the jobs file. Empty lines and lines that begin with # are skipped.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+import typing
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gtalk.dub.config import DubConfig
+from gtalk.dub.export import check_dub
+from gtalk.errors import UserError
+from gtalk.files import sha256_of_file, sha256_of_json
+
+AVATAR_JSON = "avatar.json"
+_PATHS = {"audio", "save_motion", "sign_cert", "sign_key"}
+_OPTIONS = {field.name: field for field in dataclasses.fields(DubConfig)}
+_KEYS = {"avatar", "motion", "output", *_OPTIONS}
+_MOST_FAULTS = 20  # that one message lists
+
+
+@dataclass(frozen=True)
+class Job:
+    """One line of a jobs file, checked."""
+
+    line: int
+    avatar: Path
+    source: Path
+    output: Path
+    config: DubConfig
+    key: str
+    """Changes when anything that the output depends on changes: options, sound, avatar."""
+
+
+def read_jobs(path: Path, started: frozenset[str] = frozenset()) -> list[Job]:
+    """The jobs of a file. Raises UserError with every fault found and its line number.
+
+    Args:
+        started: keys of jobs that an earlier run began: their outputs may exist already.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"jobs file {path}", expected="a readable JSONL file", got=f"{type(error).__name__}: {error}",
+                        remedy="Check the path.") from error  # fmt: skip
+    jobs: list[Job] = []
+    faults: list[str] = []
+    outputs: dict[Path, int] = {}
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        try:
+            job = _job(number, line, path.parent, started)
+            for output in (job.output, job.config.save_motion):
+                if output is not None and (earlier := outputs.setdefault(output.resolve(), number)) != number:
+                    raise _Fault(f"writes {output} as line {earlier} does")
+            jobs.append(job)
+        except (_Fault, UserError) as error:
+            faults.append(f"line {number}: {error}")
+    if faults or not jobs:
+        listed = faults[:_MOST_FAULTS] + (
+            [f"and {len(faults) - _MOST_FAULTS} more"] if len(faults) > _MOST_FAULTS else []
+        )
+        raise UserError(f"jobs file {path}", expected="one valid job a line", got="; ".join(listed) or "no job",
+                        remedy="Mend these lines; nothing was rendered.")  # fmt: skip
+    return jobs
+
+
+class _Fault(ValueError):
+    """What is wrong with a line."""
+
+
+def _job(number: int, line: str, folder: Path, started: frozenset[str]) -> Job:
+    try:
+        entry = json.loads(line)
+    except ValueError as error:
+        raise _Fault(f"not JSON ({error})") from error
+    if not isinstance(entry, dict):
+        raise _Fault(f"expected an object in braces, got {type(entry).__name__}")
+    for key in entry:
+        if key not in _KEYS:
+            near = difflib.get_close_matches(key, _KEYS, n=1)
+            raise _Fault(
+                f"unknown key {key!r}" + (f", did you mean {near[0]!r}?" if near else f"; known: {sorted(_KEYS)}")
+            )
+    for key in ("avatar", "output"):
+        if key not in entry:
+            raise _Fault(f"the key {key!r} is missing")
+    if "audio" not in entry and "motion" not in entry:
+        raise _Fault("the key 'audio' or 'motion' is missing")
+    for key in ("avatar", "motion", "output"):
+        if not isinstance(entry.get(key, ""), str):
+            raise _Fault(f"{key!r} must be a path, got {entry[key]!r}")
+    options = {name: _option(name, value, folder) for name, value in entry.items() if name in _OPTIONS}
+    avatar, output = folder / entry["avatar"], folder / entry["output"]
+    source = folder / entry["motion"] if "motion" in entry else options.pop("audio")
+    config = DubConfig(**options)
+    if not (avatar / AVATAR_JSON).is_file():
+        raise _Fault(f"no avatar at {avatar}")
+    key = _key(entry, avatar, [p for p in (source, config.audio) if p is not None])
+    # What an earlier run of this very job left is no obstacle: outputs are whole or absent.
+    check_dub(source, output, dataclasses.replace(config, overwrite=config.overwrite or key in started))
+    return Job(number, avatar, source, output, config, key)
+
+
+def _option(name: str, value: Any, folder: Path) -> Any:
+    """A value of the option's type. Raises _Fault."""
+    hint = typing.get_type_hints(DubConfig)[name]
+    if name in _PATHS:
+        if not isinstance(value, str):
+            raise _Fault(f"{name!r} must be a path, got {value!r}")
+        return folder / value
+    if name == "background":
+        if not isinstance(value, str):
+            raise _Fault(f"{name!r} must be text, got {value!r}")
+        return str(folder / value) if (folder / value).is_file() else value
+    if typing.get_origin(hint) is typing.Literal:
+        if value not in typing.get_args(hint):
+            raise _Fault(f"{name!r} must be one of {', '.join(typing.get_args(hint))}, got {value!r}")
+        return value
+    kinds = typing.get_args(hint) or (hint,)
+    if float in kinds and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not any(type(value) is kind for kind in kinds):
+        names = " or ".join("null" if kind is type(None) else kind.__name__ for kind in kinds)
+        raise _Fault(f"{name!r} must be {names}, got {value!r}")
+    return value
+
+
+def _key(entry: dict, avatar: Path, sources: list[Path]) -> str:
+    facts = {k: v for k, v in entry.items() if k != "overwrite"}
+    stamps = [[p.stat().st_size, p.stat().st_mtime_ns] for p in sources if p.exists()]
+    return sha256_of_json([facts, sha256_of_file(avatar / AVATAR_JSON), stamps])
+
+
+def by_avatar(jobs: list[Job]) -> Iterator[Job]:
+    """Jobs of the same avatar together, otherwise as they stand: a worker loads each avatar once."""
+    order = {avatar: i for i, avatar in enumerate(dict.fromkeys(job.avatar for job in jobs))}
+    return iter(sorted(jobs, key=lambda job: (order[job.avatar], job.line)))

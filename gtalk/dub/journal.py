@@ -1,0 +1,72 @@
+"""What a batch has done, on disk before it is believed: a run that was killed goes on where it stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any, TextIO
+
+from gtalk.errors import UserError
+from gtalk.files import require_writable_folder
+
+STARTED, DONE, FAILED = "started", "done", "failed"
+
+
+class Journal:
+    """An append-only JSONL file beside the jobs file, one record for each change of a job's state.
+
+    Every record is on the disk before `write` returns. A last line that a kill cut off is ignored.
+    One process holds a journal at a time.
+    """
+
+    def __init__(self, jobs_path: Path, resume: bool) -> None:
+        self.path = jobs_path.with_name(jobs_path.name + ".journal")
+        require_writable_folder(self.path.parent)
+        self._file: TextIO = open(self.path, "a+", encoding="utf-8")  # noqa: SIM115 (closed by close)
+        self._lock()
+        if not resume:
+            self._file.truncate(0)
+        self.last: dict[str, dict[str, Any]] = self._read()
+        """The latest record of each job, by its key."""
+
+    @property
+    def started(self) -> frozenset[str]:
+        """Keys of all jobs that were ever begun."""
+        return frozenset(self.last)
+
+    def write(self, key: str, state: str, **facts: Any) -> None:
+        """Append a record and wait until the disk has it."""
+        record = {"job": key, "state": state, **facts}
+        self._file.write(json.dumps(record) + "\n")
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self.last[key] = record
+
+    def close(self) -> None:
+        """Let go of the file and its lock."""
+        self._file.close()
+
+    def _lock(self) -> None:
+        import fcntl
+
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._file.close()
+            raise UserError(f"journal {self.path}", expected="no other run of these jobs", got="one that is running",
+                            remedy="Wait for it, or stop it; then run again.") from error  # fmt: skip
+
+    def _read(self) -> dict[str, dict[str, Any]]:
+        self._file.seek(0)
+        text = self._file.read()
+        last: dict[str, dict[str, Any]] = {}
+        for line in text.splitlines():
+            try:
+                record = json.loads(line)
+                last[record["job"]] = record
+            except (ValueError, TypeError, KeyError):
+                continue
+        if text and not text.endswith("\n"):
+            self._file.write("\n")  # so that the next record does not join the broken one
+        return last

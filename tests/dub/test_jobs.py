@@ -1,0 +1,137 @@
+"""Jobs files: every fault is found, with its line, before anything is rendered."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gtalk.dub.jobs import by_avatar, read_jobs
+from gtalk.errors import UserError
+from gtalk.media.audio import write_wav
+from gtalk.types import AudioTrack
+from tests.toys import speech_like, write_toy_folder
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    write_toy_folder(tmp_path / "me")
+    write_wav(tmp_path / "a.wav", AudioTrack(speech_like(0.2)))
+    return tmp_path
+
+
+def write(folder: Path, *lines: dict | str) -> Path:
+    path = folder / "jobs.jsonl"
+    path.write_text("\n".join(line if isinstance(line, str) else json.dumps(line) for line in lines))
+    return path
+
+
+GOOD = {"avatar": "me", "audio": "a.wav", "output": "out/a.mp4"}
+
+
+def test_a_good_file(folder):
+    path = write(
+        folder, "# a comment", GOOD, "", {**GOOD, "output": "b.mov", "background": "transparent", "fps": 30, "seed": 3}
+    )
+    first, second = read_jobs(path)
+    assert (first.line, second.line) == (2, 4)
+    assert first.source == folder / "a.wav" and first.output == folder / "out/a.mp4" and first.avatar == folder / "me"
+    assert second.config.fps == 30.0 and second.config.seed == 3 and first.key != second.key
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("{nonsense", "line 2: not JSON"),
+        ("[1, 2]", "line 2: expected an object in braces, got list"),
+        ({**GOOD, "bakground": "red"}, "line 2: unknown key 'bakground', did you mean 'background'?"),
+        ({**GOOD, "zzzz": 1}, "line 2: unknown key 'zzzz'; known"),
+        ({"avatar": "me", "audio": "a.wav"}, "line 2: the key 'output' is missing"),
+        ({"avatar": "me", "output": "x.mp4"}, "line 2: the key 'audio' or 'motion' is missing"),
+        ({**GOOD, "avatar": "you"}, "line 2: no avatar at"),
+        ({**GOOD, "output": "x.mp4", "audio": "none.wav"}, "line 2: media file .*nothing there"),
+        ({**GOOD, "output": "out/../out/a.mp4"}, "line 2: writes .* as line 1 does"),
+        ({**GOOD, "output": "x.avi"}, "line 2: .*ending in"),
+        ({**GOOD, "output": "x.mp4", "crf": "low"}, "line 2: 'crf' must be int, got 'low'"),
+        ({**GOOD, "output": "x.mp4", "fps": "25"}, "line 2: 'fps' must be float or null"),
+        ({**GOOD, "output": "x.mp4", "seed": True}, "line 2: 'seed' must be int, got True"),
+        ({**GOOD, "output": "x.mp4", "codec": "mpeg1"}, "line 2: 'codec' must be one of auto, h264"),
+        ({**GOOD, "output": 7}, "line 2: 'output' must be a path, got 7"),
+        ({**GOOD, "output": "x.mp4", "audio": None}, "line 2: 'audio' must be a path"),
+        ({**GOOD, "output": "a.wav/x.mp4"}, "line 2: output folder"),
+    ],
+)
+def test_faults_are_told_with_their_line(folder, line, words):
+    with pytest.raises(UserError, match=words) as caught:
+        read_jobs(write(folder, GOOD, line))
+    assert "nothing was rendered" in str(caught.value)
+
+
+def test_all_faults_are_told_at_once(folder):
+    with pytest.raises(UserError) as caught:
+        read_jobs(write(folder, *(["{"] * 30), GOOD))
+    assert "line 1:" in str(caught.value) and "line 20:" in str(caught.value) and "and 10 more" in str(caught.value)
+
+
+def test_existing_output_is_a_fault_unless_an_earlier_run_began_it(folder):
+    path = write(folder, {**GOOD, "output": "a.mp4"})
+    key = read_jobs(path)[0].key
+    (folder / "a.mp4").write_bytes(b"old")
+    with pytest.raises(UserError, match=r"line 1: output .*overwrite"):
+        read_jobs(path)
+    assert read_jobs(path, frozenset([key]))[0].key == key
+    assert len(read_jobs(write(folder, {**GOOD, "output": "a.mp4", "overwrite": True}))) == 1
+
+
+def test_the_key_follows_what_the_output_depends_on(folder):
+    path = write(folder, GOOD)
+    keys = [read_jobs(path)[0].key]
+    write_wav(folder / "a.wav", AudioTrack(speech_like(0.3)))
+    keys.append(read_jobs(path)[0].key)
+    write_toy_folder(folder / "me", size=32)
+    keys.append(read_jobs(path)[0].key)
+    keys.append(read_jobs(write(folder, {**GOOD, "seed": 1}))[0].key)
+    assert len(set(keys)) == 4
+    assert read_jobs(path)[0].key == keys[3]
+
+
+def test_no_job_and_no_file(folder):
+    with pytest.raises(UserError, match="no job"):
+        read_jobs(write(folder, "", "# nothing"))
+    with pytest.raises(UserError, match="readable"):
+        read_jobs(folder / "none.jsonl")
+    (folder / "bin.jsonl").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UserError, match="readable"):
+        read_jobs(folder / "bin.jsonl")
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.one_of(
+        st.text(max_size=40),
+        st.dictionaries(
+            st.sampled_from([*GOOD, "crf", "fps", "codec", "motion", "x"]),
+            st.one_of(
+                st.none(),
+                st.booleans(),
+                st.integers(),
+                st.floats(),
+                st.text(max_size=8),
+                st.lists(st.integers(), max_size=2),
+            ),
+            max_size=6,
+        ).map(json.dumps),
+    )
+)
+def test_strangers_files_end_in_a_user_error(folder, text):
+    path = folder / "jobs.jsonl"
+    path.write_text(text, encoding="utf-8", errors="replace")
+    with pytest.raises(UserError):
+        read_jobs(path)
+
+
+def test_jobs_of_one_avatar_stay_together(folder):
+    write_toy_folder(folder / "you")
+    lines = [{**GOOD, "avatar": who, "output": f"{i}.mp4"} for i, who in enumerate(["me", "you", "me", "you"])]
+    assert [job.line for job in by_avatar(read_jobs(write(folder, *lines)))] == [1, 3, 2, 4]
