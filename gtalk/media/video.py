@@ -8,7 +8,16 @@ from pathlib import Path
 import numpy as np
 
 from gtalk.errors import UserError
-from gtalk.media.source import MediaInfo, decode, open_media, probe, require_video, to_rgb, video_stream
+from gtalk.media.source import (
+    MediaInfo,
+    decode,
+    open_media,
+    picture_time,
+    probe,
+    require_video,
+    to_rgb,
+    video_stream,
+)
 from gtalk.media.timeline import Timeline, scan
 from gtalk.shapes import UInt8
 from gtalk.types import VIDEO_FPS
@@ -52,6 +61,26 @@ class VideoReader:
             got=f"{done}",
             remedy="Something changed the file while it was read; run again.",
         )
+
+    def glimpses(self, count: int) -> list[UInt8[np.ndarray, "H W 3"]]:
+        """About `count` pictures spread over the video, found by seeking: quick, not exact in time."""
+        from av.error import FFmpegError
+
+        pictures = []
+        with open_media(self.info.path) as container:
+            stream = video_stream(container)
+            assert stream is not None
+            for share in (np.arange(count) + 0.5) / count:
+                time_s = self.info.video_start_s + share * self.timeline.duration_s
+                try:
+                    container.seek(int(time_s / stream.time_base), stream=stream)
+                except FFmpegError:
+                    break
+                for frame in decode(container, stream):
+                    if picture_time(frame, time_s) >= time_s - 0.5 / self.fps:
+                        pictures.append(to_rgb(frame, self.size))
+                        break
+        return pictures or [next(self.read())]
 
 
 def read_video(

@@ -1,0 +1,234 @@
+"""What stands behind the person: a plate without the person, and how the camera's framing shifts against it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from gtalk.clip.pictures import in_order, read_frame, read_grey
+from gtalk.clip.similarity import matrices, opencv_matrix
+from gtalk.dataset.format import Segment
+from gtalk.progress import OnProgress, Progress, silent
+from gtalk.shapes import Float, UInt8
+
+MEMORY_BYTES = 260_000_000  # of pictures held for the median
+MOST_PICTURES = 96
+MARGIN = 0.012  # of the height: pixels so near to the person may be hair or a shadow
+LEVELS = 5
+FEWEST_PIXELS = 40
+GAIN = 0.9  # a shift is believed when it leaves at most this share of the difference
+MOVING_DIFFERENCE = 14.0  # of 255
+
+
+@dataclass(frozen=True)
+class Background:
+    """The plate and what was found out about it."""
+
+    plate: UInt8[np.ndarray, "H W 3"]
+    framing: Float[np.ndarray, "T 3"]
+    """Camera framing relative to the plate: dx, dy in picture heights, log scale (see `clip.similarity`)."""
+    seen_share: float
+    """Share of the plate that was really seen; the rest is painted in."""
+    moving_share: float
+    """Share of background pixels that differ from the plate."""
+
+
+def make_background(
+    root: Path, size: tuple[int, int], segments: Sequence[Segment], on_progress: OnProgress = silent
+) -> Background:
+    """Median of the pixels that are background, over frames spread through the clip.
+
+    Frames of segments whose framing differs are first brought into the framing of the longest segment.
+    """
+    per_segment = _segment_plates(root, size, segments, on_progress)
+    reference = max(range(len(segments)), key=lambda i: segments[i].stop - segments[i].start)
+    shifts = [
+        np.zeros(3) if i == reference else align_plates(per_segment[reference], plate)
+        for i, plate in enumerate(per_segment)
+    ]
+    framing = np.zeros((segments[-1].stop, 3))
+    for segment, shift in zip(segments, shifts, strict=True):
+        framing[segment.start : segment.stop] = shift
+    indices = _spread(segments, _capacity(size))
+    stack, seen = _stack(root, size, indices, framing)
+    plate, known = masked_median(stack, seen)
+    difference = np.abs(stack.astype(np.int16) - plate).max(-1)
+    moving = float(((difference > MOVING_DIFFERENCE) & seen).sum() / max(1, seen.sum()))
+    return Background(paint_in(plate, known), framing, float(known.mean()), moving)
+
+
+def masked_median(
+    stack: UInt8[np.ndarray, "N H W 3"], seen: np.ndarray
+) -> tuple[UInt8[np.ndarray, "H W 3"], np.ndarray]:
+    """(median over the pictures in which a pixel was seen, where it was seen at all)."""
+    count = seen.sum(0)
+    plate = np.zeros(stack.shape[1:], np.uint8)
+    for row in range(stack.shape[1]):  # by rows: sorting copies what it sorts
+        values = np.where(seen[:, row, :, None], stack[:, row], 255)
+        ordered = np.sort(values, axis=0)
+        middle = np.maximum(count[row] - 1, 0) // 2
+        plate[row] = np.take_along_axis(ordered, middle[None, :, None], axis=0)[0]
+    return plate, count > 0
+
+
+def paint_in(plate: UInt8[np.ndarray, "H W 3"], known: np.ndarray) -> UInt8[np.ndarray, "H W 3"]:
+    """Fill what was never seen, smoothly from its surroundings (pull-push through a pyramid)."""
+    if known.all() or not known.any():
+        return plate if known.any() else np.full_like(plate, 128)
+    filled = _pull_push(plate.astype(np.float32), known.astype(np.float32))
+    soft = cv2.GaussianBlur(known.astype(np.float32), (0, 0), 1.5)[..., None] * known[..., None]
+    return np.clip(np.rint(plate * soft + filled * (1 - soft)), 0, 255).astype(np.uint8)
+
+
+def align_plates(
+    reference: tuple[np.ndarray, np.ndarray], other: tuple[np.ndarray, np.ndarray]
+) -> Float[np.ndarray, "3"]:
+    """[dx, dy, log scale] that takes `reference` to `other`, both (picture, where it is known).
+
+    Direct alignment (Gauss-Newton on grey values, coarse to fine): backgrounds are often smooth, which
+    starves feature matching. Identity unless the shift explains the difference clearly better.
+    """
+    height, width = reference[0].shape[:2]
+    a, b = (_grey_pyramid(*plate) for plate in (reference, other))
+    shift = np.zeros(3)
+    for (grey_a, known_a), (grey_b, known_b) in zip(reversed(a), reversed(b), strict=True):
+        for _ in range(12):
+            step = _gauss_newton(grey_a, known_a, grey_b, known_b, shift)
+            if step is None:
+                break
+            shift = shift + step
+            if np.abs(step).max() < 1e-5:
+                break
+    before = _difference(a[1], b[1], np.zeros(3))
+    after = _difference(a[1], b[1], shift)
+    plausible = np.abs(shift[:2]).max() < 0.25 and abs(shift[2]) < 0.3
+    moved_px = np.abs(shift).max() * max(height, width)
+    return shift if plausible and moved_px > 0.3 and after < GAIN * before else np.zeros(3)
+
+
+def _segment_plates(
+    root: Path, size: tuple[int, int], segments: Sequence[Segment], on_progress: OnProgress
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """(picture, known) of each segment at reduced size, from a few of its frames."""
+    scale = min(1.0, 256 / size[1])
+    small = (round(size[0] * scale), round(size[1] * scale))
+    plates = []
+    for number, segment in enumerate(segments):
+        count = min(9, segment.stop - segment.start)
+        indices = np.linspace(segment.start, segment.stop - 1, count).astype(int)
+        stack, seen = _stack(root, size, indices, np.zeros((segments[-1].stop, 3)), small)
+        plates.append(masked_median(stack, seen))
+        on_progress(Progress("background", number + 1, len(segments)))
+    return plates
+
+
+def _stack(
+    root: Path,
+    size: tuple[int, int],
+    indices: np.ndarray,
+    framing: np.ndarray,
+    small: tuple[int, int] | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Pictures in the plate's framing and where they show background."""
+    kernel = np.ones((2 * max(1, round(MARGIN * size[1])) + 1,) * 2, np.uint8)
+
+    def load(index: int) -> tuple[np.ndarray, np.ndarray]:
+        frame = read_frame(root / "frames", index)
+        person = cv2.dilate(read_grey(root / "mattes", index), kernel)
+        seen = (person < 8).astype(np.uint8) * 255
+        if framing[index].any():
+            dx, dy, log_scale = framing[index]
+            matrix = opencv_matrix(matrices(np.array([dx, dy, 0.0, log_scale]), size))
+            flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+            frame = cv2.warpAffine(frame, matrix, size, flags=flags)
+            seen = cv2.warpAffine(seen, matrix, size, flags=flags)
+        if small is not None:
+            frame = cv2.resize(frame, small, interpolation=cv2.INTER_AREA)
+            seen = cv2.resize(seen, small, interpolation=cv2.INTER_AREA)
+        return frame, seen > 250
+
+    loaded = list(in_order(load, [int(i) for i in indices]))
+    return np.stack([frame for frame, _ in loaded]), np.stack([seen for _, seen in loaded])
+
+
+def _capacity(size: tuple[int, int]) -> int:
+    return int(min(MOST_PICTURES, max(9, MEMORY_BYTES // (size[0] * size[1] * 5))))
+
+
+def _spread(segments: Sequence[Segment], count: int) -> np.ndarray:
+    total = segments[-1].stop
+    return np.unique(np.linspace(0, total - 1, min(count, total)).round().astype(int))
+
+
+def _pull_push(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    height, width = weight.shape
+    if min(height, width) <= 2 or weight.min() > 0:
+        mean = (values * weight[..., None]).sum((0, 1)) / max(float(weight.sum()), 1e-6)
+        return np.where(weight[..., None] > 0, values, mean)
+    half = ((width + 1) // 2, (height + 1) // 2)
+    small_weight = cv2.resize(weight, half, interpolation=cv2.INTER_AREA)
+    small = cv2.resize(values * weight[..., None], half, interpolation=cv2.INTER_AREA)
+    small = small / np.maximum(small_weight, 1e-6)[..., None]
+    coarse = _pull_push(small, (small_weight > 0).astype(np.float32))
+    up = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+    return np.where(weight[..., None] > 0, values, up)
+
+
+def _grey_pyramid(picture: np.ndarray, known: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    weight = known.astype(np.float32)
+    levels = []
+    for _ in range(LEVELS):
+        levels.append((grey, weight))
+        small = ((grey.shape[1] + 1) // 2, (grey.shape[0] + 1) // 2)
+        if min(small) < 12:
+            break
+        total = cv2.resize(weight, small, interpolation=cv2.INTER_AREA)
+        grey = cv2.resize(grey * weight, small, interpolation=cv2.INTER_AREA) / np.maximum(total, 1e-6)
+        weight = (total > 0.99).astype(np.float32)
+    return levels
+
+
+def _warped(grey: np.ndarray, known: np.ndarray, shift: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """`other` brought into the reference's framing."""
+    height, width = grey.shape
+    similarity = np.array([shift[0], shift[1], 0.0, shift[2]])
+    matrix = opencv_matrix(matrices(similarity, (width, height)))
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return cv2.warpAffine(grey, matrix, (width, height), flags=flags), cv2.warpAffine(
+        known, matrix, (width, height), flags=flags
+    )
+
+
+def _gauss_newton(
+    grey_a: np.ndarray, known_a: np.ndarray, grey_b: np.ndarray, known_b: np.ndarray, shift: np.ndarray
+) -> np.ndarray | None:
+    height, width = grey_a.shape
+    moved, known = _warped(grey_b, known_b, shift)
+    both = cv2.erode(((known > 0.99) & (known_a > 0.99)).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    if both.sum() < FEWEST_PIXELS:
+        return None
+    dx = cv2.Sobel(moved, cv2.CV_32F, 1, 0, ksize=3) / 8
+    dy = cv2.Sobel(moved, cv2.CV_32F, 0, 1, ksize=3) / 8
+    y, x = np.nonzero(both)
+    gx, gy = dx[both] * height, dy[both] * height
+    radial = gx * ((x + 0.5 - width / 2) / height) + gy * ((y + 0.5 - height / 2) / height)
+    jacobian = np.stack([gx, gy, radial], axis=1).astype(np.float64)
+    residual = (grey_a - moved)[both].astype(np.float64)
+    # A lamp that was switched must not look like a shift.
+    residual = residual - np.median(residual)
+    weight = 1.0 / np.maximum(np.abs(residual) / 4.0, 1.0)
+    normal = jacobian.T @ (jacobian * weight[:, None])
+    damping = np.diag([1e-3, 1e-3, 3e-2]) * max(float(np.trace(normal)) / 3, 1e-9)
+    return np.linalg.solve(normal + damping, jacobian.T @ (weight * residual))
+
+
+def _difference(a: tuple[np.ndarray, np.ndarray], b: tuple[np.ndarray, np.ndarray], shift: np.ndarray) -> float:
+    moved, known = _warped(*b, shift)
+    both = (known > 0.99) & (a[1] > 0.99)
+    residual = (a[0] - moved)[both]
+    return float(np.abs(residual - np.median(residual)).mean()) if both.sum() >= FEWEST_PIXELS else float("inf")

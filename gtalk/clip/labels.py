@@ -1,0 +1,206 @@
+"""Which part of the person a pixel shows: head with hair and ears, neck, torso, lips, mouth, eyes.
+
+Lips, mouth and eyes are the tracked contours. Head, neck and torso are told apart by where a pixel lies
+relative to the head (a prior in units of the head) and by its colour (skin, hair and clothes of this
+clip, learnt once from pixels whose part is beyond doubt, so that labels do not flicker).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from gtalk.clip.guided import guided_filter
+from gtalk.dataset.format import MaskClass
+from gtalk.shapes import Float, UInt8
+from gtalk.topology import FACE_OVAL, INNER_LIPS_RING, LEFT_EYE_RING, OUTER_LIPS_RING, RIGHT_EYE_RING
+
+WORK_HEIGHT = 192  # colours and priors are weighed at this height, then drawn to the picture's edges
+BINS = 24  # per colour channel
+CHIN = 152
+JAW = FACE_OVAL[9:28]  # from ear to ear along the chin, from the picture's right to its left
+SKIN, HAIR, CLOTHES = range(3)
+
+
+@dataclass(frozen=True)
+class HeadFrame:
+    """Coordinates fixed to the head in the picture: origin between the eyes, unit = half the width of the face.
+
+    u to the picture's right along the eyes, v down along the face; the chin is at about v = 1.5.
+    """
+
+    origin_px: Float[np.ndarray, "2"]
+    axes: Float[np.ndarray, "2 2"]
+    """Rows: unit vectors of u and v."""
+    unit_px: float
+
+    @staticmethod
+    def of(points_px: Float[np.ndarray, "478 2"]) -> HeadFrame:
+        """From the landmarks of a frame."""
+        eyes = points_px[[33, 133, 362, 263]].mean(0)
+        across = points_px[[263, 362]].mean(0) - points_px[[33, 133]].mean(0)
+        across = across / max(float(np.linalg.norm(across)), 1e-6)
+        down = np.array([-across[1], across[0]])
+        # The oval's height hardly changes when the head turns; its width does.
+        height = float(np.ptp(points_px[FACE_OVAL] @ down))
+        return HeadFrame(eyes, np.stack([across, down]), max(0.38 * height, 1.0))
+
+    def grid_point(self, point_px: Float[np.ndarray, "2"]) -> Float[np.ndarray, "2"]:
+        """(u, v) of one point."""
+        return self.axes @ (point_px - self.origin_px) / self.unit_px
+
+    def grid(self, size: tuple[int, int], scale: float) -> tuple[np.ndarray, np.ndarray]:
+        """u and v of every pixel of a picture of `size` (width, height) that is `scale` times the original."""
+        x = (np.arange(size[0], dtype=np.float32) + 0.5) / scale - np.float32(self.origin_px[0])
+        y = (np.arange(size[1], dtype=np.float32) + 0.5) / scale - np.float32(self.origin_px[1])
+        axes = (self.axes / self.unit_px).astype(np.float32)
+        return x * axes[0, 0] + y[:, None] * axes[0, 1], x * axes[1, 0] + y[:, None] * axes[1, 1]
+
+
+@dataclass(frozen=True)
+class ColourModel:
+    """Log-likelihood of each colour cell for skin, hair and clothes of this clip."""
+
+    log_likelihood: Float[np.ndarray, "3 cells"]
+
+    @staticmethod
+    def learn(samples: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> ColourModel:
+        """From (frame, matte, landmarks [478,2]) of some tens of frames."""
+        counts = np.zeros((3, BINS**3), np.float64)
+        for frame, matte, points in samples:
+            small, person, scale = _shrink(frame, matte)
+            cells = _cells(small)
+            for part, seed in enumerate(_seeds(points, scale, person > 0.9)):
+                counts[part] += np.bincount(cells[seed], minlength=BINS**3)
+        grid = counts.reshape(3, BINS, BINS, BINS).astype(np.float32)
+        for axis in (1, 2, 3):  # neighbouring colours count too
+            padded = np.pad(grid, [(0, 0)] + [(1, 1) if a == axis else (0, 0) for a in (1, 2, 3)], mode="edge")
+            grid = sum(
+                np.take(padded, range(k, k + BINS), axis=axis) * w for k, w in ((0, 0.25), (1, 0.5), (2, 0.25))
+            )
+        flat = grid.reshape(3, -1)
+        known = flat.sum(1, keepdims=True)
+        # A part that was never seen surely (no hair, no clothes) explains every colour equally badly.
+        likelihood = (flat + 1e-5 * np.maximum(known, 1.0)) / np.maximum(known, 1.0)
+        return ColourModel(np.log(likelihood).astype(np.float32))
+
+
+class Labeller:
+    """Labels the pixels of frames, given their mattes and landmarks."""
+
+    def __init__(self, colours: ColourModel) -> None:
+        self.colours = colours
+
+    def label(
+        self,
+        frame: UInt8[np.ndarray, "H W 3"],
+        matte: UInt8[np.ndarray, "H W"],
+        points_px: Float[np.ndarray, "478 2"],
+    ) -> UInt8[np.ndarray, "H W"]:
+        """MaskClass of every pixel."""
+        small, person, scale = _shrink(frame, matte)
+        scores = self._scores(small, points_px, scale)
+        scores = cv2.blur(scores, (5, 5))
+        scores = np.exp(scores - scores.max(-1, keepdims=True))
+        shares = scores / scores.sum(-1, keepdims=True)
+        height, width = matte.shape
+        full = np.dstack(
+            [_drawn(frame, shares[..., part], (width, height)) for part in range(2)]  # torso is what is left
+        )
+        neck, head = full[..., 1], full[..., 0]
+        torso = 1.0 - neck - head
+        labels = np.full(matte.shape, MaskClass.HEAD, np.uint8)
+        labels[(neck > head) & (neck >= torso)] = MaskClass.NECK
+        labels[(torso > head) & (torso > neck)] = MaskClass.TORSO
+        face = np.zeros(matte.shape, np.uint8)
+        _fill(face, points_px[FACE_OVAL], 1)
+        labels[face > 0] = MaskClass.HEAD
+        labels[matte < 128] = MaskClass.BACKGROUND
+        return draw_features(labels, points_px)
+
+    def _scores(self, small: np.ndarray, points_px: np.ndarray, scale: float) -> np.ndarray:
+        """Log-score of head, neck and torso for every pixel of the small picture, [h,w,3]."""
+        skin, hair, clothes = self.colours.log_likelihood[:, _cells(small)]
+        below, u, v = _below_jaw(points_px, small.shape[:2], scale)
+        beside = np.abs(u)
+        chin = float(HeadFrame.of(points_px).grid_point(points_px[CHIN])[1])
+        depth = v - chin
+        # Above the jaw all is head. Below it: hair hangs beside the face, the neck is a column of skin
+        # that ends where the shoulders begin, clothes are what is lower and farther out.
+        is_head = np.where(below < 0, 6.0, -6.0 * np.clip(below / 0.25, 0, 1)) + 0.0 * u
+        hanging = -2.0 - 2.5 * np.clip(depth - 0.9, 0, 3) - 3.0 * np.clip(0.55 - beside, 0, 1) / 0.3
+        hanging = hanging - 3.0 * np.clip(beside - 1.6, 0, 2)
+        head = np.maximum(is_head + np.maximum(skin, hair), hanging + hair)
+        neck = skin - 3.0 * np.clip(beside - 0.9, 0, 3) - 3.0 * np.clip(depth - 0.75, 0, 3)
+        torso = np.maximum(clothes, np.maximum(skin, hair) - 2.5) - 4.0 * np.clip(0.35 - depth, 0, 2)
+        torso = torso + 2.0 * np.clip(np.maximum(depth - 0.8, (beside - 1.0) * (depth > 0.1)), 0, 2)
+        neck = np.maximum(neck, -14.0 - 3.0 * np.clip(depth - 0.3, 0, 3))
+        above = below < 0
+        return np.dstack([head, np.where(above, -30.0, neck), np.where(above, -30.0, torso)]).astype(np.float32)
+
+
+def draw_features(labels: UInt8[np.ndarray, "H W"], points_px: Float[np.ndarray, "478 2"]) -> np.ndarray:
+    """Draw lips, mouth and eyes over `labels` (changed in place)."""
+    _fill(labels, points_px[OUTER_LIPS_RING], MaskClass.LIPS)
+    _fill(labels, points_px[INNER_LIPS_RING], MaskClass.MOUTH)
+    _fill(labels, points_px[LEFT_EYE_RING], MaskClass.EYES)
+    _fill(labels, points_px[RIGHT_EYE_RING], MaskClass.EYES)
+    return labels
+
+
+def _fill(labels: np.ndarray, ring_px: np.ndarray, value: int) -> None:
+    # Pixel centres are at .5 here and at whole numbers in OpenCV.
+    cv2.fillPoly(labels, [np.rint((ring_px - 0.5) * 16).astype(np.int32)], int(value), shift=4)
+
+
+def _shrink(frame: np.ndarray, matte: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    height, width = matte.shape
+    scale = min(1.0, WORK_HEIGHT / height)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    small = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
+    return small, cv2.resize(matte, size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255, scale
+
+
+def _cells(rgb: np.ndarray) -> np.ndarray:
+    """Colour cell of every pixel, in Lab, where distances are what people see."""
+    lab = cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB).astype(np.int32) * BINS >> 8
+    return (lab[..., 0] * BINS + lab[..., 1]) * BINS + lab[..., 2]
+
+
+def _seeds(points_px: np.ndarray, scale: float, person: np.ndarray) -> list[np.ndarray]:
+    """Where skin, hair and clothes are beyond doubt, as masks of the small picture."""
+    u, v = HeadFrame.of(points_px).grid(person.shape[::-1], scale)
+    oval = np.zeros(person.shape, np.uint8)
+    ring = points_px[FACE_OVAL] * scale
+    _fill(oval, ring.mean(0) + 0.85 * (ring - ring.mean(0)), 1)
+    outside = np.zeros(person.shape, np.uint8)
+    _fill(outside, ring.mean(0) + 1.12 * (ring - ring.mean(0)), 1)
+    skin = (oval > 0) & (v > 0.25)
+    hair = person & (outside == 0) & (v < -0.3) & (np.abs(u) < 2)
+    chin = float(HeadFrame.of(points_px).grid_point(points_px[CHIN])[1])
+    clothes = person & (v > chin + 0.9) | person & (v > chin + 0.5) & (np.abs(u) > 1.3)
+    return [skin, hair, clothes]
+
+
+def _below_jaw(
+    points_px: np.ndarray, shape: tuple[int, ...], scale: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(how far each pixel lies below the jaw line in head units, u, v); the line goes on outwards from the ears."""
+    head = HeadFrame.of(points_px)
+    u, v = head.grid((shape[1], shape[0]), scale)
+    jaw = np.array([head.grid_point(point) for point in points_px[JAW]])
+    jaw = jaw[np.argsort(jaw[:, 0])]
+    # Beyond the jaw's corners lie ear lobes, as low as the mouth's corners at most, then hair.
+    mouth = float(np.mean([head.grid_point(points_px[i])[1] for i in (61, 291)]))
+    low = np.minimum(jaw[[0, -1], 1] + 0.25, mouth)
+    line_u = np.concatenate([[jaw[0, 0] - 0.35], jaw[:, 0], [jaw[-1, 0] + 0.35]])
+    line_v = np.concatenate([[low[0]], np.maximum(jaw[:, 1], min(low)), [low[1]]])
+    return v - np.interp(u, line_u, line_v).astype(np.float32), u, v
+
+
+def _drawn(frame: np.ndarray, share: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    full = cv2.resize(share, size, interpolation=cv2.INTER_LINEAR)
+    return guided_filter(frame, full, max(2, size[1] // 64), epsilon=1e-3)

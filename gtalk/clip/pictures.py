@@ -1,0 +1,100 @@
+"""Folders of pictures: written and read in order by a few threads, never many in memory at once."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import cv2
+import numpy as np
+
+from gtalk.errors import UserError
+from gtalk.shapes import UInt8
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+WORKERS = max(2, min(4, os.cpu_count() or 2))
+AHEAD = 2 * WORKERS
+
+
+def in_order(work: Callable[[Item], Result], items: Iterable[Item], ahead: int = AHEAD) -> Iterator[Result]:
+    """`map(work, items)` on threads, in order, with at most `ahead` items under way."""
+    pending: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(WORKERS) as pool:
+        try:
+            for item in items:
+                pending.append(pool.submit(work, item))
+                if len(pending) >= ahead:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            for future in pending:
+                future.cancel()
+
+
+def read_frames(folder: Path, indices: Iterable[int]) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
+    """RGB pictures `folder`/NNNNNN.jpg, decoded ahead on threads."""
+    return in_order(lambda index: read_frame(folder, index), indices)
+
+
+def read_frame(folder: Path, index: int) -> UInt8[np.ndarray, "H W 3"]:
+    """One RGB picture."""
+    return cv2.cvtColor(_read(folder / f"{index:06d}.jpg", cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+
+
+def read_grey(folder: Path, index: int) -> UInt8[np.ndarray, "H W"]:
+    """One single-channel picture `folder`/NNNNNN.png."""
+    return _read(folder / f"{index:06d}.png", cv2.IMREAD_GRAYSCALE)
+
+
+def write_frame(folder: Path, index: int, rgb: UInt8[np.ndarray, "H W 3"], quality: int) -> None:
+    """Write an RGB picture as JPEG without chroma subsampling."""
+    options = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, 0x111111]
+    _write(folder / f"{index:06d}.jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), options)
+
+
+def write_grey(folder: Path, index: int, picture: UInt8[np.ndarray, "H W"]) -> None:
+    """Write a single-channel picture as PNG, fast rather than small."""
+    _write(folder / f"{index:06d}.png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+
+
+@contextmanager
+def fresh_folder(folder: Path) -> Iterator[Path]:
+    """A temporary folder that replaces `folder` when the block ends well and vanishes otherwise."""
+    temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.part")
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+        if folder.exists():
+            shutil.rmtree(folder)
+        temporary.rename(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _read(path: Path, flags: int) -> np.ndarray:
+    picture = cv2.imread(str(path), flags)
+    if picture is None:
+        raise UserError(
+            f"picture {path}",
+            expected="a readable picture",
+            got="none",
+            remedy="Run `gtalk prepare` again with --stage media.",
+        )
+    return picture
+
+
+def _write(path: Path, picture: np.ndarray, options: list[int]) -> None:
+    if not cv2.imwrite(str(path), picture, options):
+        raise UserError(
+            f"picture {path}", expected="to write it", got="an error of the disk", remedy="Is the disk full?"
+        )
