@@ -160,10 +160,20 @@ def fit_avatar(
     """Run a fit, drawing its events."""
     from gtalk.fit import run
 
-    renderer, preset = run.choose(renderer, preset)
-    bars.say(f"renderer: {renderer}, preset {preset}")
-    chosen = run.load_config(renderer, preset, config)
+    renderer, preset, why = choose(renderer, preset)
+    bars.say(f"renderer: {renderer}, preset {config or preset} ({why})")
+    chosen = run.load_config(renderer, str(config or preset))
     draw_fit(bars, run.fit(dataset, output, renderer, chosen, consent, resume=not restart), watch)
+
+
+def choose(renderer: Renderer, preset: Preset) -> tuple[str, str, str]:
+    """What `auto` means on this machine: (renderer, preset, reason)."""
+    import torch
+
+    has_gpu = torch.cuda.is_available()
+    reason = f"{'a GPU' if has_gpu else 'no GPU'} on this machine"
+    chosen = "gaussian" if renderer == "auto" else renderer  # measured: finer and quicker to draw than the field
+    return chosen, ("gpu" if has_gpu else "cpu") if preset == "auto" else preset, reason
 
 
 def draw_fit(bars: Bars, events: Iterator[FitEvent], watch: Callable[[FitEvent], None] | None = None) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import cv2
 import numpy as np
@@ -31,6 +31,7 @@ class Face:
     blendshapes: Float[np.ndarray, "52"] | None = None
 
 
+@runtime_checkable
 class Finder(Protocol):
     """Finds faces in the pictures of one shot after another."""
 

@@ -1,0 +1,84 @@
+"""The public face: help that teaches, exit statuses, one clear message for what the user can mend."""
+
+import pytest
+
+from gtalk import cli
+from gtalk.errors import UserError
+
+COMMANDS = ("train", "prepare", "fit", "motion", "dub", "batch", "view", "eval", "export", "assets")
+
+
+def status_of(*args: str) -> int:
+    try:
+        return cli.main(list(args))
+    except SystemExit as end:
+        assert isinstance(end.code, int)
+        return end.code
+
+
+def test_help_names_every_command(capsys) -> None:
+    assert status_of("--help") == 0
+    shown = capsys.readouterr().out
+    assert all(name in shown for name in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_explains_itself(command: str, capsys) -> None:
+    assert status_of(command, "--help") == 0
+    shown = capsys.readouterr().out
+    assert f"gtalk {command}" in shown
+    assert len(shown) > 300
+
+
+@pytest.mark.parametrize("command", ["train", "track", "drive"])
+def test_motion_has_its_own_commands(command: str, capsys) -> None:
+    assert status_of("motion", command, "--help") == 0
+    assert "gtalk motion" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (["train", "nowhere.mp4", "-o", "out", "--person", "a", "--consent", "b"], "nowhere.mp4"),
+        (["train", "nowhere.mp4", "-o", "out"], "nowhere.mp4"),
+        (["dub", "nowhere", "speech.wav", "-o", "x.mp4"], "speech.wav"),
+        (["eval", "nowhere"], "nowhere"),
+        (["view", "nowhere"], "nowhere"),
+        (["fit", "nowhere", "-o", "x", "--person", "a", "--consent", "b"], "nowhere"),
+        (["batch", "nowhere.jsonl"], "nowhere.jsonl"),
+        (["motion", "drive", "nowhere", "a.wav", "-o", "x.npz"], "nowhere"),
+        (["assets", "get", "face_landmaker.task"], "face_landmaker.task"),
+    ],
+)
+def test_what_is_missing_is_named_with_status_2(args: list[str], says: str, tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert status_of(*args) == 2
+    message = capsys.readouterr().err
+    assert says in message
+    assert "Traceback" not in message
+    assert not list(tmp_path.iterdir()), "something half-written was left"
+
+
+def test_a_wrong_flag_is_status_2(capsys) -> None:
+    assert status_of("dub", "me", "a.wav", "-o", "x.mp4", "--qualty", "3") == 2
+    assert "--qualty" in capsys.readouterr().err
+
+
+def test_consent_is_asked_for() -> None:
+    from gtalk.cli.training import require_consent
+
+    with pytest.raises(UserError, match="whose likeness"):
+        require_consent("", "")
+    with pytest.raises(UserError, match="only one of them"):
+        require_consent("Ada", " ")
+    assert require_consent(" Ada ", "I agree.").person == "Ada"
+
+
+def test_assets_are_listed(capsys, monkeypatch, tmp_path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("GTALK_ASSETS", raising=False)
+    assert status_of("assets") == 0
+    shown = capsys.readouterr().out
+    assert "face_landmarker.task" in shown
+    assert "Apache-2.0" in shown
+    assert "not present" in shown
