@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 
 from gtalk.ops import GridSpec, blend_basis
@@ -49,10 +48,7 @@ POSE_CHANNELS = 3  # rotation, seen by the colour network: the light stays while
 
 def head_spec(config: HeadConfig) -> GridSpec:
     """The grid that a config describes."""
-    growth = np.linspace(0.0, 1.0, config.levels)
-    ratio = config.finest_resolution / config.base_resolution
-    resolutions = tuple(round(float(config.base_resolution * ratio**g)) for g in growth)
-    return GridSpec(3, resolutions, 2, 1 << config.log2_table)
+    return GridSpec.geometric(3, config.levels, config.base_resolution, config.finest_resolution, config.log2_table)
 
 
 def initial_tensors(config: HeadConfig, code_size: int, rng: torch.Generator) -> dict[str, torch.Tensor]:
@@ -65,19 +61,24 @@ def initial_tensors(config: HeadConfig, code_size: int, rng: torch.Generator) ->
         return (torch.rand(*shape, generator=rng) * 2.0 - 1.0) * bound
 
     return {
-        "table": uniform(spec.n_entries, 2, bound=1e-2),
-        "basis": torch.zeros(code_size, blended, 2),
-        "density.w0": uniform(inputs, hidden, bound=(6.0 / inputs) ** 0.5),
+        "basis": torch.cat([uniform(1, blended, 2, bound=1e-2), torch.zeros(code_size, blended, 2)]),
+        "fine": uniform(spec.n_entries - blended, 2, bound=1e-2),
+        "density.w0": uniform(hidden, inputs, bound=(6.0 / inputs) ** 0.5),
         "density.b0": torch.zeros(hidden),
         "density.code": torch.zeros(code_size, hidden),
-        "density.w1": uniform(hidden, CHANNELS, bound=(6.0 / hidden) ** 0.5),
+        "density.w1": uniform(CHANNELS, hidden, bound=(6.0 / hidden) ** 0.5),
         "density.b1": torch.zeros(CHANNELS),
-        "colour.w0": uniform(CHANNELS - 1, colour, bound=(6.0 / CHANNELS) ** 0.5),
+        "colour.w0": uniform(colour, CHANNELS - 1, bound=(6.0 / CHANNELS) ** 0.5),
         "colour.b0": torch.zeros(colour),
         "colour.pose": torch.zeros(POSE_CHANNELS, colour),
-        "colour.w1": uniform(colour, 3, bound=(6.0 / colour) ** 0.5),
+        "colour.w1": uniform(3, colour, bound=(6.0 / colour) ** 0.5),
         "colour.b1": torch.zeros(3),
     }
+
+
+def blended_table(tensors: dict[str, torch.Tensor], code: Float[torch.Tensor, " K"]) -> Float[torch.Tensor, "E 2"]:
+    """The tables of one instant: coarse levels blended by the code, fine levels as they are."""
+    return torch.cat([blend_basis(tensors["basis"], code), tensors["fine"]])
 
 
 def frame_field(
@@ -89,7 +90,7 @@ def frame_field(
 ) -> FrameField:
     """The field of one frame. `table`, when given, is the blended table (a leaf, during the fit)."""
     if table is None:
-        table = blend_basis(tensors["table"], tensors["basis"], code)
+        table = blended_table(tensors, code)
     return FrameField(
         head_spec(config),
         table,

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 
-from gtalk.ops import GridSpec, blend_basis, hash_encode, mlp
+from gtalk.avatar.head import blended_table
+from gtalk.ops import GridSpec, hash_encode, mlp
 from gtalk.shapes import Bool, Float
 
 MARGIN = 0.2  # of the picture's height, around it: what a moved torso brings into view
@@ -42,27 +42,25 @@ class TorsoConfig:
 
 def torso_spec(config: TorsoConfig) -> GridSpec:
     """The grid that a config describes."""
-    growth = np.linspace(0.0, 1.0, config.levels)
-    ratio = config.finest_resolution / config.base_resolution
-    resolutions = tuple(round(float(config.base_resolution * ratio**g)) for g in growth)
-    return GridSpec(2, resolutions, 2, 1 << config.log2_table)
+    return GridSpec.geometric(2, config.levels, config.base_resolution, config.finest_resolution, config.log2_table)
 
 
 def initial_tensors(config: TorsoConfig, rng: torch.Generator) -> dict[str, torch.Tensor]:
     """Fresh parameters, by name."""
     spec, code_size = torso_spec(config), 6 + config.jaw_codes
     inputs, hidden = 2 * config.levels, config.hidden
+    blended = spec.offsets[config.blended_levels]
 
     def uniform(*shape: int, bound: float) -> torch.Tensor:
         return (torch.rand(*shape, generator=rng) * 2.0 - 1.0) * bound
 
     return {
-        "table": uniform(spec.n_entries, 2, bound=1e-2),
-        "basis": torch.zeros(code_size, spec.offsets[config.blended_levels], 2),
-        "w0": uniform(inputs, hidden, bound=(6.0 / inputs) ** 0.5),
+        "basis": torch.cat([uniform(1, blended, 2, bound=1e-2), torch.zeros(code_size, blended, 2)]),
+        "fine": uniform(spec.n_entries - blended, 2, bound=1e-2),
+        "w0": uniform(hidden, inputs, bound=(6.0 / inputs) ** 0.5),
         "b0": torch.zeros(hidden),
         "code": torch.zeros(code_size, hidden),
-        "w1": uniform(hidden, OUTPUTS, bound=(6.0 / hidden) ** 0.5),
+        "w1": uniform(OUTPUTS, hidden, bound=(6.0 / hidden) ** 0.5),
         "b1": torch.zeros(OUTPUTS),
     }
 
@@ -90,10 +88,10 @@ def evaluate(
 ) -> tuple[Float[torch.Tensor, "N 3"], Float[torch.Tensor, " N"]]:
     """Premultiplied colour and coverage at points of the unit square."""
     if table is None:
-        table = blend_basis(tensors["table"], tensors["basis"], code)
+        table = blended_table(tensors, code)
     encoded = hash_encode(unit, table, torso_spec(config))
     out = torch.sigmoid(
-        mlp(encoded, tensors["w0"], tensors["b0"] + code @ tensors["code"], tensors["w1"], tensors["b1"])
+        mlp(encoded, [tensors["w0"], tensors["w1"]], [tensors["b0"] + code @ tensors["code"], tensors["b1"]])
     )
     alpha = out[:, 3]
     return out[:, :3] * alpha[:, None], alpha

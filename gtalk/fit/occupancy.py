@@ -19,6 +19,7 @@ from gtalk.shapes import Bool, Float, Int, UInt8
 SEARCH_BOX = np.array([[-0.16, -0.17, -0.22], [0.16, 0.19, 0.10]])  # head space, around the mesh centre
 HULL_FRAMES = 48
 HULL_SHARE = 0.94  # a voxel is inside when this share of the frames that see it agrees: masks err
+SEEN_SHARE = 0.3  # what is out of the picture in most frames is not learned
 HEIGHT_RESOLUTION = 128
 
 
@@ -76,7 +77,7 @@ def head_volume(context: FitContext, resolution: int, config: ShellConfig) -> He
     points = _voxel_centres(origin, np.full(3, extent / resolution), resolution)
     inside = _in_hull(points, views) & _in_shell(points, person, config)
     occupied = inside.reshape(resolution, resolution, resolution)
-    return HeadVolume(origin, extent, _grown(occupied))
+    return HeadVolume(origin, extent, occupied)
 
 
 def prune(
@@ -112,7 +113,7 @@ def _in_hull(points: np.ndarray, views: list[tuple[np.ndarray, np.ndarray]]) -> 
         visible = (x >= 0) & (y >= 0) & (x < mask.shape[1]) & (y < mask.shape[0]) & (projected[:, 2] > 0)
         seen += visible
         agreed[visible] += mask[y[visible], x[visible]]
-    return (seen > 0) & (agreed >= HULL_SHARE * seen)
+    return (seen >= SEEN_SHARE * len(views)) & (agreed >= HULL_SHARE * seen)
 
 
 def _in_shell(points: np.ndarray, person: Person, config: ShellConfig) -> np.ndarray:
@@ -144,7 +145,3 @@ def _height_map(person: Person, low: np.ndarray, scale: float) -> tuple[np.ndarr
     filled = value_of[np.asarray(nearest)]
     return cv2.GaussianBlur(filled, (0, 0), 1.5), distance
 
-
-def _grown(occupied: np.ndarray) -> np.ndarray:
-    field = torch.from_numpy(occupied.astype(np.float32))[None, None]
-    return (torch.nn.functional.max_pool3d(field, 3, 1, 1)[0, 0] > 0).numpy()

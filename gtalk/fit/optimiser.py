@@ -28,14 +28,14 @@ class Adam:
                 gradient,
                 self.first[name],
                 self.second[name],
-                rate,
-                BETAS,
-                EPSILON,
                 self.steps[name],
+                rate,
+                *BETAS,
+                EPSILON,
             )
 
     def step_basis(self, name: str, table_gradient: torch.Tensor, code: torch.Tensor, rate: float) -> None:
-        """One step on a basis [K,E,F] whose blended table has the gradient given: that of H_k is c_k times it."""
+        """One step on a basis [1+K,E,F] whose blended table has the gradient given: that of H_k is c_k times it."""
         self.steps[name] += 1
         with torch.no_grad():
             adam_basis_step_(
@@ -44,10 +44,10 @@ class Adam:
                 code,
                 self.first[name],
                 self.second[name],
-                rate,
-                BETAS,
-                EPSILON,
                 self.steps[name],
+                rate,
+                *BETAS,
+                EPSILON,
             )
 
     def state(self) -> dict[str, torch.Tensor]:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from gtalk.avatar import radiance
+from gtalk.avatar.head import blended_table
 from gtalk.avatar.pose_code import PoseCode
 from gtalk.avatar.radiance import Instant, RadianceAvatar, RadianceConfig
 from gtalk.config import to_mapping
@@ -23,13 +24,12 @@ from gtalk.fit.patches import PatchConfig, draw_patches
 from gtalk.fit.schedule import LearningRate, ramp
 from gtalk.fit.torso_area import torso_area
 from gtalk.fit.trainer import TrainerConfig
-from gtalk.ops import blend_basis
 from gtalk.render.picture import framed_plate, over
 from gtalk.render.rays import pixel_centres
 
 FIELDS = ("head", "torso")
 FIXED = ("occupied", "area", "origin_m", "extent_m")  # not learned by gradients
-BASES = ("table", "basis")
+TABLES = ("basis", "fine")
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,9 @@ class RatesConfig:
     """Learning rates."""
 
     table: float = 1e-2
-    basis: float = 5e-3
+    """Hash tables."""
     network: float = 2e-3
+    """Small networks."""
     final_factor: float = 0.03
     """All rates at the end, as a factor of the start's."""
     basis_decay: float = 1e-4
@@ -122,7 +123,7 @@ class RadianceModel:
         self.plate = dataset.background()
         self.learner = self._avatar(self.tensors)
         self.learned = [n for n in self.tensors if n.rsplit(".")[-1] not in FIXED]
-        self.networks = [n for n in self.learned if n.rsplit(".")[-1] not in BASES]
+        self.networks = [n for n in self.learned if n.rsplit(".")[-1] not in TABLES]
         for name in self.networks:
             self.tensors[name].requires_grad_()
         self.adam = Adam({n: self.tensors[n] for n in self.learned})
@@ -157,8 +158,8 @@ class RadianceModel:
         codes = {"head": now.code, "torso": now.torso_code}
         tables = {}
         for name in FIELDS:
-            blended = blend_basis(self.tensors[f"{name}.table"], self.tensors[f"{name}.basis"], codes[name])
-            tables[name] = blended.detach().requires_grad_()
+            fields = self.learner.head if name == "head" else self.learner.torso
+            tables[name] = blended_table(fields, codes[name]).detach().requires_grad_()
         points = self.pixels[pixels]
         head = self.learner.trace_head(now, camera, points, tables["head"])
         torso_rgb, torso_alpha = self.learner.torso_layer(now, camera, points, tables["torso"])
@@ -218,13 +219,14 @@ class RadianceModel:
             return self.factor * LearningRate(start, rates.final_factor).at(progress)
 
         for name in FIELDS:
-            total = torch.stack([g for g, _ in gradients[name]]).sum(0) / n_frames
-            self.adam.step(f"{name}.table", total, rate(rates.table))
             basis = self.tensors[f"{name}.basis"]
+            coarse = basis.shape[1]
+            total = torch.stack([g[coarse:] for g, _ in gradients[name]]).sum(0) / n_frames
+            self.adam.step(f"{name}.fine", total, rate(rates.table))
             for gradient, code in gradients[name]:
-                self.adam.step_basis(f"{name}.basis", gradient[: basis.shape[1]], code, rate(rates.basis))
+                self.adam.step_basis(f"{name}.basis", gradient[:coarse], code, rate(rates.table))
             if rates.basis_decay > 0:
-                basis.mul_(1.0 - rates.basis_decay)
+                basis[1:].mul_(1.0 - rates.basis_decay)
         for name in self.networks:
             tensor = self.tensors[name]
             if tensor.grad is not None:

@@ -10,18 +10,21 @@ from gtalk.ops import GridSpec, composite, hash_encode, march, mlp
 from gtalk.shapes import Bool, Float
 
 
+UNIT_CUBE = torch.tensor([[0.0, 0.0, 0.0], [1.0, 1.0, 1.0]])
+
+
 class FrameField(NamedTuple):
     """Everything a ray meets, at one instant: blended tables and two small networks."""
 
     spec: GridSpec
     table: Float[torch.Tensor, "E F"]
-    density_w0: Float[torch.Tensor, "I H"]
+    density_w0: Float[torch.Tensor, "H I"]
     density_b0: Float[torch.Tensor, " H"]
-    density_w1: Float[torch.Tensor, "H 16"]
+    density_w1: Float[torch.Tensor, "16 H"]
     density_b1: Float[torch.Tensor, " 16"]
-    colour_w0: Float[torch.Tensor, "15 C"]
+    colour_w0: Float[torch.Tensor, "C 15"]
     colour_b0: Float[torch.Tensor, " C"]
-    colour_w1: Float[torch.Tensor, "C 3"]
+    colour_w1: Float[torch.Tensor, "3 C"]
     colour_b1: Float[torch.Tensor, " 3"]
 
 
@@ -57,14 +60,25 @@ def trace(
     corner = origin_m.new_tensor(volume.origin_m)
     origins = ((origin_m - corner) / volume.extent_m).expand_as(directions_m)
     directions = directions_m / volume.extent_m
-    depths, ray_of, starts = march(origins, directions, volume.occupied, volume.step_m, volume.max_samples)
+    near, far = _cube_entry_and_exit(origins, directions)
+    depths, ray_of, starts = march(
+        origins, directions, near, far, volume.occupied, UNIT_CUBE.to(near), volume.step_m, volume.max_samples
+    )
     points = origins[ray_of] + depths[:, None] * directions[ray_of]
     encoded = hash_encode(points, field.table, field.spec)
-    out = mlp(encoded, field.density_w0, field.density_b0, field.density_w1, field.density_b1)
+    out = mlp(encoded, [field.density_w0, field.density_w1], [field.density_b0, field.density_b1])
     density = density_of(out[:, 0]) / volume.step_m
-    seen, alpha, depth, weights = composite(density, depths, out[:, 1:], starts, volume.step_m)
+    seen, alpha, depth, weights = composite(density, out[:, 1:].contiguous(), depths, volume.step_m, starts)
     rgb = shade(field, seen, alpha)
     return Traced(rgb, alpha, depth, weights, depths, ray_of, points)
+
+
+def _cube_entry_and_exit(origins: torch.Tensor, directions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Depths at which rays enter and leave the unit cube; entry is not below zero (Kay and Kajiya 1986)."""
+    inverse = 1.0 / torch.where(directions.abs() < 1e-9, 1e-9, directions)
+    first, second = -origins * inverse, (1.0 - origins) * inverse
+    near = torch.minimum(first, second).amax(-1).clamp_min(0.0)
+    return near, torch.maximum(torch.maximum(first, second).amin(-1), near)
 
 
 def density_of(logit: Float[torch.Tensor, " S"]) -> Float[torch.Tensor, " S"]:
@@ -77,5 +91,5 @@ def shade(
 ) -> Float[torch.Tensor, "N 3"]:
     """Premultiplied colour of composited features."""
     mean = seen / alpha.clamp_min(1e-3)[:, None]
-    colour = torch.sigmoid(mlp(mean, field.colour_w0, field.colour_b0, field.colour_w1, field.colour_b1))
+    colour = torch.sigmoid(mlp(mean, [field.colour_w0, field.colour_w1], [field.colour_b0, field.colour_b1]))
     return colour * alpha[:, None]
