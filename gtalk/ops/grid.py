@@ -1,30 +1,49 @@
-"""The layout of a multi-resolution hash grid (Mueller et al. 2022, section 3)."""
+"""The shape of a multi-resolution hash grid."""
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 from functools import cached_property
-
-PRIMES = (1, 2_654_435_761, 805_459_861)
+from itertools import accumulate
 
 
 @dataclass(frozen=True)
 class GridSpec:
-    """Levels of a hash grid over the unit square or cube. Level l has (resolution + 1)^dim corners."""
+    """Vertices of `len(resolutions)` grids over the unit square or cube, each with `n_features` numbers.
+
+    A level with `resolutions[l]` cells along each axis has (res + 1)^dim vertices. It is stored whole
+    (dense) when they fit into 2^log2_table_size entries, x fastest; otherwise vertices share that many
+    entries through a hash (Mueller et al. 2022, "Instant Neural Graphics Primitives"), with one change:
+    entry = (x + h(y, z)) mod 2^log2_table_size, so that neighbours along x are neighbours in memory.
+    """
 
     dim: int
+    """2 or 3."""
     resolutions: tuple[int, ...]
+    """Cells along each axis, level by level."""
     log2_table_size: int
+    """Entries of one level, at most, as a power of two."""
     n_features: int = 2
+    """Numbers at each vertex."""
+
+    def __post_init__(self) -> None:
+        if self.dim not in {2, 3}:
+            raise ValueError(f"dim: expected 2 or 3; got {self.dim}.")
+        if not self.resolutions or min(self.resolutions) < 1 or max(self.resolutions) > 1 << 20:
+            raise ValueError(f"resolutions: expected one or more numbers in 1..2^20; got {self.resolutions}.")
+        if not 1 <= self.log2_table_size <= 26:
+            raise ValueError(f"log2_table_size: expected 1..26; got {self.log2_table_size}.")
+        if not 1 <= self.n_features <= 16:
+            raise ValueError(f"n_features: expected 1..16; got {self.n_features}.")
 
     @staticmethod
     def geometric(
         dim: int, n_levels: int, base: int, finest: int, log2_table_size: int, n_features: int = 2
     ) -> GridSpec:
-        """Resolutions that grow by a constant factor from `base` to `finest`."""
-        growth = (finest / base) ** (1 / max(n_levels - 1, 1))
-        return GridSpec(dim, tuple(round(base * growth**i) for i in range(n_levels)), log2_table_size, n_features)
+        """Resolutions in geometric progression from `base` to `finest` cells."""
+        growth = (finest / base) ** (1.0 / max(n_levels - 1, 1))
+        resolutions = tuple(round(base * growth**level) for level in range(n_levels))
+        return GridSpec(dim, resolutions, log2_table_size, n_features)
 
     @property
     def n_levels(self) -> int:
@@ -32,17 +51,25 @@ class GridSpec:
         return len(self.resolutions)
 
     @cached_property
+    def sizes(self) -> tuple[int, ...]:
+        """Entries of each level."""
+        return tuple(min((res + 1) ** self.dim, 1 << self.log2_table_size) for res in self.resolutions)
+
+    @cached_property
     def offsets(self) -> tuple[int, ...]:
-        """Where each level's entries begin, and the total: L + 1 numbers."""
-        sizes = (min((r + 1) ** self.dim, 1 << self.log2_table_size) for r in self.resolutions)
-        return (0, *itertools.accumulate(sizes))
+        """First entry of each level, and the number of all entries: L + 1 numbers."""
+        return tuple(accumulate(self.sizes, initial=0))
+
+    def is_dense(self, level: int) -> bool:
+        """Whether every vertex of the level has an entry of its own."""
+        return (self.resolutions[level] + 1) ** self.dim <= 1 << self.log2_table_size
 
     @property
     def n_entries(self) -> int:
-        """Entries of all levels together."""
+        """Entries of all levels: rows of the table."""
         return self.offsets[-1]
 
     @property
     def output_size(self) -> int:
-        """Features of a point: L * n_features."""
+        """Numbers per encoded point, L * n_features."""
         return self.n_levels * self.n_features

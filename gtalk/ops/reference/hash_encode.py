@@ -1,0 +1,47 @@
+"""Hash-grid encoding in plain differentiable torch."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import torch
+
+from gtalk.ops.grid import GridSpec
+from gtalk.shapes import Float
+
+PRIME_Y, PRIME_Z = 2654435761, 805459861
+
+
+def hash_encode(
+    points: Float[torch.Tensor, "N D"], table: Float[torch.Tensor, "E F"], spec: GridSpec
+) -> Float[torch.Tensor, "N LF"]:
+    """As `gtalk.ops.hash_encode`. A bfloat16 table is read as float32."""
+    if table.dtype == torch.bfloat16:
+        table = table.float()
+    unit = points.to(table.dtype).clamp(0.0, 1.0)
+    return torch.cat([_level(unit, table, spec, level) for level in range(spec.n_levels)], dim=1)
+
+
+def _level(unit: torch.Tensor, table: torch.Tensor, spec: GridSpec, level: int) -> torch.Tensor:
+    res = spec.resolutions[level]
+    scaled = unit * res
+    cell = scaled.detach().floor().clamp(0, res - 1).nan_to_num()
+    frac = scaled - cell
+    corner0 = cell.long()
+    out = torch.zeros(len(unit), spec.n_features, dtype=table.dtype, device=table.device)
+    for corner in product((0, 1), repeat=spec.dim):
+        step = torch.tensor(corner, device=unit.device)
+        weight = torch.where(step.bool(), frac, 1.0 - frac).prod(1)
+        entry = spec.offsets[level] + vertex_entry(corner0 + step, spec, level)
+        out = out + weight[:, None] * table[entry]
+    return out
+
+
+def vertex_entry(vertex: torch.Tensor, spec: GridSpec, level: int) -> torch.Tensor:
+    """Entry of integer vertices [N, dim] within their level."""
+    x, y = vertex[:, 0], vertex[:, 1]
+    z = vertex[:, 2] if spec.dim == 3 else torch.zeros_like(x)
+    if spec.is_dense(level):
+        side = spec.resolutions[level] + 1
+        return x + side * (y + side * z)
+    return (x + ((y * PRIME_Y) ^ (z * PRIME_Z))) & ((1 << spec.log2_table_size) - 1)
