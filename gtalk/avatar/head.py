@@ -78,7 +78,7 @@ def initial_tensors(config: HeadConfig, code_size: int, rng: torch.Generator) ->
 
 def blended_table(tensors: dict[str, torch.Tensor], code: Float[torch.Tensor, " K"]) -> Float[torch.Tensor, "E 2"]:
     """The tables of one instant: coarse levels blended by the code, fine levels as they are."""
-    return torch.cat([blend_basis(tensors["basis"], code), tensors["fine"]])
+    return blend_basis(tensors["basis"], code, tensors["fine"])
 
 
 def frame_field(

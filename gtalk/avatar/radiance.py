@@ -66,11 +66,11 @@ class RadianceAvatar:
         self.plate, self.pose_code, self._tensors = plate, pose_code, tensors
         self.head = _named(tensors, "head.")
         self.torso = _named(tensors, "torso.")
-        device = self.head["table"].device
+        device = self.head["basis"].device
         self.plate_tensor = torch.from_numpy(plate).to(device).float() / 255.0
         corner = self.head["origin_m"].tolist()
         self.volume = Volume(
-            self.head["occupied"].bool(),
+            self.head["occupied"],
             (corner[0], corner[1], corner[2]),
             float(self.head["extent_m"]),
             config.head.step_m,
@@ -107,7 +107,7 @@ class RadianceAvatar:
 
     def instants(self, motion: Motion) -> list[Instant]:
         """What the fields need to know of each frame."""
-        device = self.head["table"].device
+        device = self.head["basis"].device
         codes = self.basis.encode(motion)
         poses = self.pose_code.encode(motion.head_pose)
         placed = self.pose_code.torso_and_framing(motion)
@@ -148,7 +148,7 @@ class RadianceAvatar:
         self, now: Instant, camera: Camera, background: np.ndarray | str | None
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         shape = (camera.height, camera.width)
-        points_px = pixel_centres(camera, self.head["table"].device)
+        points_px = pixel_centres(camera, self.head["basis"].device)
         head = self.trace_head(now, camera, points_px)
         torso_rgb, torso_alpha = self.torso_layer(now, camera, points_px)
         rgb = over(head.rgb, head.alpha, torso_rgb)

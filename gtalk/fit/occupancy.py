@@ -144,4 +144,3 @@ def _height_map(person: Person, low: np.ndarray, scale: float) -> tuple[np.ndarr
     value_of[nearest[~empty]] = height[~empty]
     filled = value_of[np.asarray(nearest)]
     return cv2.GaussianBlur(filled, (0, 0), 1.5), distance
-

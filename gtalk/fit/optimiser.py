@@ -34,7 +34,9 @@ class Adam:
                 EPSILON,
             )
 
-    def step_basis(self, name: str, table_gradient: torch.Tensor, code: torch.Tensor, rate: float) -> None:
+    def step_basis(
+        self, name: str, table_gradient: torch.Tensor, code: torch.Tensor, rate: float, basis_rate: float
+    ) -> None:
         """One step on a basis [1+K,E,F] whose blended table has the gradient given: that of H_k is c_k times it."""
         self.steps[name] += 1
         with torch.no_grad():
@@ -46,6 +48,7 @@ class Adam:
                 self.second[name],
                 self.steps[name],
                 rate,
+                basis_rate,
                 *BETAS,
                 EPSILON,
             )

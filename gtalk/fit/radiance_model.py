@@ -55,6 +55,8 @@ class RatesConfig:
 
     table: float = 1e-2
     """Hash tables."""
+    basis: float = 4e-3
+    """What expressions and poses add to them."""
     network: float = 2e-3
     """Small networks."""
     final_factor: float = 0.03
@@ -224,7 +226,7 @@ class RadianceModel:
             total = torch.stack([g[coarse:] for g, _ in gradients[name]]).sum(0) / n_frames
             self.adam.step(f"{name}.fine", total, rate(rates.table))
             for gradient, code in gradients[name]:
-                self.adam.step_basis(f"{name}.basis", gradient[:coarse], code, rate(rates.table))
+                self.adam.step_basis(f"{name}.basis", gradient[:coarse], code, rate(rates.table), rate(rates.basis))
             if rates.basis_decay > 0:
                 basis[1:].mul_(1.0 - rates.basis_decay)
         for name in self.networks:
@@ -254,7 +256,7 @@ class RadianceModel:
             cell = torch.floor(head.points * resolution).long().clamp(0, resolution - 1)
             place = (cell[:, 0] * resolution + cell[:, 1]) * resolution + cell[:, 2]
             strongest.scatter_reduce_(0, place, head.weights, "amax")
-        kept = prune(volume.occupied, strongest.reshape(volume.occupied.shape), self.config.prune_below)
+        kept = prune(volume.occupied > 0, strongest.reshape(volume.occupied.shape), self.config.prune_below)
         self.tensors["head.occupied"].copy_(kept)
         self.learner = self._avatar(self.tensors)
 

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import torch
 
 from gtalk.ops import GridSpec, composite, hash_encode, march, mlp
-from gtalk.shapes import Bool, Float
+from gtalk.shapes import Float, UInt8
 
-
+DENSITY_BIAS = -2.0  # a fresh field is thin
 UNIT_CUBE = torch.tensor([[0.0, 0.0, 0.0], [1.0, 1.0, 1.0]])
 
 
@@ -31,7 +31,7 @@ class FrameField(NamedTuple):
 class Volume(NamedTuple):
     """Where the field lives and how it is stepped through."""
 
-    occupied: Bool[torch.Tensor, "R R R"]
+    occupied: UInt8[torch.Tensor, "R R R"]
     origin_m: tuple[float, float, float]
     extent_m: float
     step_m: float
@@ -82,8 +82,8 @@ def _cube_entry_and_exit(origins: torch.Tensor, directions: torch.Tensor) -> tup
 
 
 def density_of(logit: Float[torch.Tensor, " S"]) -> Float[torch.Tensor, " S"]:
-    """Optical thickness of one step: softplus, shifted so that a fresh field is thin."""
-    return torch.nn.functional.softplus(logit - 2.0)
+    """Optical thickness of one step."""
+    return torch.nn.functional.softplus(logit + DENSITY_BIAS)
 
 
 def shade(
