@@ -93,8 +93,12 @@ def load_lpips(path: Path) -> Callable[[UInt8[np.ndarray, "H W 3"], UInt8[np.nda
     try:
         model = torch.jit.load(str(path), map_location="cpu").eval()
     except (RuntimeError, ValueError, OSError) as error:
-        raise UserError(f"LPIPS model {path}", expected="a TorchScript file", got=str(error).splitlines()[0],
-                        remedy="Export it with torch.jit.trace(lpips.LPIPS(), (a, b)).save(PATH).") from error  # fmt: skip
+        raise UserError(
+            f"LPIPS model {path}",
+            expected="a TorchScript file",
+            got=str(error).splitlines()[0],
+            remedy="Export it with torch.jit.trace(lpips.LPIPS(), (a, b)).save(PATH).",
+        ) from error
 
     def distance(picture: np.ndarray, truth: np.ndarray) -> float:
         pair = [torch.from_numpy(p.astype(np.float32).transpose(2, 0, 1)[None] / 127.5 - 1) for p in (picture, truth)]
