@@ -6,11 +6,12 @@ for the two halves of the alternation.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from gtalk.clip.flow import FlowConfig, TextureTracks, track_texture
 from gtalk.clip.landmarks import Landmarks
 from gtalk.clip.track_gaps import fill_gaps, fill_rotations
 from gtalk.clip.track_geometry import (
@@ -30,6 +31,7 @@ from gtalk.clip.track_model import (
     update_structure,
 )
 from gtalk.clip.track_pose import Observations, robust_weights, solve_states
+from gtalk.clip.track_refine import RefineConfig, refine_poses
 from gtalk.dataset.format import Person, Segment
 from gtalk.errors import UserError
 from gtalk.progress import OnProgress, Progress, silent
@@ -51,10 +53,10 @@ class TrackConfig:
     """Expected focal length, in picture widths or heights (the longer one): a portrait lens."""
     iterations: int = 4
     """Alternations of poses and structure."""
-    smoothness_rad: float = 0.004
-    """Expected change of the head's turn per frame, from frame to frame, radians."""
-    smoothness_m: float = 0.0008
-    """Expected change of the head's shift per frame, from frame to frame, metres."""
+    flow: FlowConfig = field(default_factory=FlowConfig)
+    """Texture tracks, when the pictures are at hand."""
+    refine: RefineConfig = field(default_factory=RefineConfig)
+    """How far landmarks, texture and smoothness are trusted."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,7 @@ def track_face(
     segments: Sequence[Segment],
     config: TrackConfig = TrackConfig(),
     on_progress: OnProgress = silent,
+    frames: Callable[[], Iterable[np.ndarray]] | None = None,
 ) -> Track:
     """Bundle adjustment of a whole clip.
 
@@ -93,6 +96,8 @@ def track_face(
         segments: parts without a cut; motion is smooth only inside each.
         config: settings.
         on_progress: told after every alternation.
+        frames: gives the pictures (uint8 [H,W,3] RGB) once more, for the texture tracks; without it poses
+            come from landmarks and smoothness alone and shake more.
 
     Raises:
         UserError: hardly a face in the clip.
@@ -115,19 +120,32 @@ def track_face(
     model = Model(focal_px, centre_px, prior_shape, np.zeros((0, N_POINTS, 3)))
     model, states, sigma_px = _fit_model(model, states, points_px[chosen], prior_shape, config, on_progress)
     everyone = _initial_states(model, points_px, landmarks.depth.astype(np.float64), valid)
-    everyone, _ = solve_states(model, everyone, Observations(points_px, sigma_px, valid), iterations=6)
+    observations = Observations(points_px, sigma_px, valid)
+    everyone, _ = solve_states(model, everyone, observations, iterations=5)
     model, everyone = _face_forward(model, everyone, valid)
-    everyone = States(
-        fill_rotations(everyone.rotation, valid, segments),
-        fill_gaps(everyone.translation, valid, segments),
-        fill_gaps(everyone.coefficients, valid, segments),
-    )
+    everyone, information = solve_states(model, everyone, observations, iterations=1)
+    everyone = _fill(everyone, valid, segments)
+    tracks = TextureTracks.none()
+    if frames is not None:
+        tracks = track_texture(frames(), model, everyone, valid, segments, config.flow, on_progress)
+    borders = [segment.start for segment in segments]
+    everyone, _ = refine_poses(model, everyone, information, valid, borders, tracks, config.refine)
+    everyone = _fill(everyone, valid, segments)
     on_progress(Progress("track", config.iterations + 1, config.iterations + 1))
     residual = np.sqrt((residuals_px(model, everyone, points_px)[:, :N_FACE] ** 2).sum(-1).mean(-1)) * valid
     camera = Camera(model.focal_px, float(centre_px[0]), float(centre_px[1]), *size)
     person = Person(model.shape, model.basis, TRIANGLES)
     poses = to_world(everyone.rotation, everyone.translation)
     return Track(camera, poses, person, everyone.coefficients, valid, residual, [])
+
+
+def _fill(states: States, valid: np.ndarray, segments: Sequence[Segment]) -> States:
+    """Frames without a face lie between their neighbours, not where smoothness would swing them."""
+    return States(
+        fill_rotations(states.rotation, valid, segments),
+        fill_gaps(states.translation, valid, segments),
+        fill_gaps(states.coefficients, valid, segments),
+    )
 
 
 def _spread(indices: np.ndarray, count: int) -> np.ndarray:
