@@ -1,0 +1,20 @@
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+#include <cmath>
+#include <cstring>
+
+#include "kernels.h"
+
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // inside the intrinsics of GCC 12
+#pragma GCC push_options
+#pragma GCC target("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,bmi,bmi2,prefer-vector-width=512")
+#define GTALK_WIDTH 16
+namespace gtalk::tuned::avx512 {
+namespace {
+#include "all.inl"
+}
+}  // namespace gtalk::tuned::avx512
+constexpr gtalk::tuned::Kernels gtalk::tuned::kernels_avx512 = gtalk::tuned::avx512::all_kernels;
+#pragma GCC pop_options
+#endif

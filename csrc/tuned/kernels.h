@@ -1,0 +1,35 @@
+// Vectorised CPU kernels, one set per instruction set, chosen at run time. Raw pointers, one thread each.
+//
+// tuned/<isa>.cpp includes all.inl under its own `#pragma GCC target` and in its own namespace, so that nothing
+// compiled for one instruction set can be picked by the linker for another, and one binary runs everywhere.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "../common/grid.h"
+
+namespace gtalk::tuned {
+
+using HashEncode = void (*)(const Grid&, const float* points, const void* table, float* out, int64_t n);
+// Levels [first, last) only; adds to table_grad.
+using HashEncodeBackward = void (*)(
+    const Grid&, const float* points, const float* grad, float* table_grad, int64_t n, int64_t first, int64_t last);
+
+struct Kernels {
+  HashEncode hash_encode_float, hash_encode_bfloat16;  // two features a vertex
+  HashEncodeBackward hash_encode_backward;
+};
+
+extern const Kernels kernels_avx512, kernels_avx2, kernels_portable;
+
+// The kernels in use; nullptr where only the plain functors are wanted.
+const Kernels* kernels();
+
+// Names of instruction sets: "avx512", "avx2", "portable" (no intrinsics), "plain" (the functors that CUDA runs
+// too). "best" is the best of the first three that this machine has. Returns the name in use; an unknown name or
+// one that this machine cannot run throws std::invalid_argument. The environment variable GTALK_ISA is the default.
+std::string use_isa(const std::string& name);
+std::string isa();
+
+}  // namespace gtalk::tuned

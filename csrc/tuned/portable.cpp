@@ -1,0 +1,13 @@
+// 128-bit vectors, as every x86-64 and ARM64 machine has; the compiler makes what it can of them elsewhere.
+#include <cmath>
+#include <cstring>
+
+#include "kernels.h"
+
+#define GTALK_WIDTH 4
+namespace gtalk::tuned::portable {
+namespace {
+#include "all.inl"
+}
+}  // namespace gtalk::tuned::portable
+constexpr gtalk::tuned::Kernels gtalk::tuned::kernels_portable = gtalk::tuned::portable::all_kernels;
