@@ -1,0 +1,347 @@
+// Gaussian splatting on the CPU: tensors in, tensors out. The arithmetic is in splat_*.h, its twin in
+// gtalk/ops/reference/splat.py. On CUDA the same operators are gsplat's (gtalk/ops/splat_cuda.py).
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/sum.h>
+#include <ATen/ops/zeros.h>
+#include <torch/library.h>
+
+#include <mutex>
+
+#include "../common/check.h"
+#include "../tuned/kernels.h"
+#include "splat_bin.h"
+#include "splat_crew.h"
+#include "splat_kernels.h"
+
+namespace gtalk::splat {
+namespace {
+
+using at::Tensor;
+
+constexpr long CHUNK = 1024;  // Gaussians of a chunk of work
+
+const Kernels& kernels() { return kernels_of(tuned::isa()); }
+
+const float* floats(const char* name, const Tensor& t) {
+  check_dtype(name, t, at::kFloat);
+  check_in_place(name, t);
+  return t.const_data_ptr<float>();
+}
+
+const unsigned char* bytes(const char* name, const Tensor& t) {
+  check_dtype(name, t, at::kByte);
+  check_in_place(name, t);
+  return t.const_data_ptr<unsigned char>();
+}
+
+template <class F>
+void for_chunks(long n, const F& f) {
+  Crew::get().run((n + CHUNK - 1) / CHUNK, [&](long chunk, int worker) {
+    f(chunk * CHUNK, std::min(n, (chunk + 1) * CHUNK), worker);
+  });
+}
+
+View view_of(const Tensor& transforms, at::ArrayRef<double> intrinsics, int64_t width, int64_t height) {
+  check_shape("transforms", transforms, {2, 3, 4});
+  TORCH_CHECK_VALUE(intrinsics.size() == 4, "intrinsics: expected fx, fy, cx, cy; got ", intrinsics.size(), " numbers.");
+  TORCH_CHECK_VALUE(width >= 1 && height >= 1 && width < 32768 && height < 32768, "size: expected 1..32767; got ", width, "x", height, ".");
+  View view{};
+  std::memcpy(view.transforms, floats("transforms", transforms), sizeof(view.transforms));
+  view.fx = intrinsics[0], view.fy = intrinsics[1], view.cx = intrinsics[2], view.cy = intrinsics[3];
+  view.width = width, view.height = height, view.near = 0.01f;
+  return view;
+}
+
+void deform_into(const float* base, const Tensor& basis, const float* code, const float* limit, float* out, long n) {
+  const Kernels& k = kernels();
+  const int K = int(basis.size(1));
+  if (basis.scalar_type() == at::kHalf) {
+    const auto* rows = reinterpret_cast<const unsigned short*>(basis.const_data_ptr<at::Half>());
+    for_chunks(n, [&](long a, long b, int) { k.deform_half(base, rows, code, limit, out, a, b, K); });
+  } else {
+    const float* rows = floats("basis", basis);
+    for_chunks(n, [&](long a, long b, int) { k.deform(base, rows, code, limit, out, a, b, K); });
+  }
+}
+
+void check_basis(const Tensor& basis, int64_t n, const Tensor& code) {
+  check_shape("basis", basis, {n, code.size(0), 16});
+  check_in_place("basis", basis);
+}
+
+Tensor splat_deform(const Tensor& base, const Tensor& basis, const Tensor& code, const Tensor& limit) {
+  check_shape("base", base, {-1, 16});
+  check_shape("code", code, {-1});
+  check_shape("limit", limit, {16});
+  check_basis(basis, base.size(0), code);
+  Tensor out = at::empty_like(base);
+  deform_into(floats("base", base), basis, floats("code", code), floats("limit", limit), out.mutable_data_ptr<float>(), base.size(0));
+  return out;
+}
+
+std::tuple<Tensor, Tensor> splat_deform_backward(const Tensor& base, const Tensor& basis, const Tensor& limit,
+                                                 const Tensor& out, const Tensor& d_out) {
+  const int64_t n = base.size(0), K = basis.size(1);
+  check_shape("base", base, {-1, 16});
+  check_shape("basis", basis, {n, K, 16});
+  check_shape("out", out, {n, 16});
+  check_shape("d_out", d_out, {n, 16});
+  check_shape("limit", limit, {16});
+  Tensor inner = at::empty_like(base), d_code = at::zeros({Crew::MOST, K}, base.options());
+  const float *b = floats("base", base), *B = floats("basis", basis), *l = floats("limit", limit);
+  const float *o = floats("out", out), *d = floats("d_out", d_out);
+  float *to = inner.mutable_data_ptr<float>(), *codes = d_code.mutable_data_ptr<float>();
+  const Kernels& k = kernels();
+  for_chunks(n, [&](long from, long until, int worker) {
+    k.deform_backward(b, B, l, o, d, to, codes + worker * K, from, until, int(K));
+  });
+  return {inner, d_code.sum(0)};
+}
+
+struct Scratch {  // kept between frames: allocating megabytes anew costs page faults
+  Bins bins;
+  std::vector<float> splats, gaussians, planes, plate, d_splats, photo, share;
+  std::vector<int> column;
+};
+Scratch& scratch() {
+  thread_local Scratch s;
+  return s;
+}
+
+Tile tile_of(const float* splats, const uint32_t* list, const uint32_t* begin, const uint32_t* end, long t, int tiles_x, int height) {
+  const int y0 = int(t / tiles_x) * TILE_H;
+  return {splats, list + begin[t], long(end[t] - begin[t]), int(t % tiles_x) * TILE_W, y0, std::min(TILE_H, height - y0)};
+}
+
+void project_and_bin(const float* gaussians, long n, const View& view, int width, int height) {
+  Scratch& s = scratch();
+  if (long(s.splats.size()) < n * 16) s.splats.resize(n * 16);
+  float* splats = s.splats.data();
+  const Kernels& k = kernels();
+  for_chunks(n, [&](long a, long b, int) { k.project(gaussians, view, splats, a, b); });
+  bin(splats, n, width, height, s.bins);
+}
+
+std::tuple<Tensor, Tensor, Tensor, Tensor> splat_rasterise(const Tensor& gaussians, const Tensor& transforms,
+                                                           at::ArrayRef<double> intrinsics, int64_t width, int64_t height) {
+  check_shape("gaussians", gaussians, {-1, 16});
+  const View view = view_of(transforms, intrinsics, width, height);
+  project_and_bin(floats("gaussians", gaussians), gaussians.size(0), view, int(width), int(height));
+  const Bins& bins = scratch().bins;
+  const long stride = stride_of(int(width)), tiles = long(bins.tiles_x) * bins.tiles_y;
+  Tensor planes = at::empty({5, height, stride}, gaussians.options());
+  Tensor splats = at::empty({bins.seen, 16}, gaussians.options());
+  Tensor ranges = at::empty({2, tiles}, gaussians.options().dtype(at::kInt));
+  Tensor list = at::empty({long(bins.begin[tiles])}, ranges.options());
+  std::memcpy(splats.mutable_data_ptr<float>(), bins.splats.data(), bins.seen * 64);
+  std::memcpy(ranges.mutable_data_ptr<int>(), bins.begin.data(), tiles * 4);
+  std::memcpy(ranges.mutable_data_ptr<int>() + tiles, bins.end.data(), tiles * 4);
+  std::memcpy(list.mutable_data_ptr<int>(), bins.list.data(), list.numel() * 4);
+  float* to = planes.mutable_data_ptr<float>();
+  const Kernels& k = kernels();
+  Crew::get().run(tiles, [&](long t, int) {
+    k.blend_tile(tile_of(bins.splats.data(), bins.list.data(), bins.begin.data(), bins.end.data(), t, bins.tiles_x, int(height)),
+                 to, stride, stride * height, true);
+  });
+  return {planes, splats, ranges, list};
+}
+
+std::tuple<Tensor, Tensor> splat_rasterise_backward(const Tensor& gaussians, const Tensor& transforms,
+                                                    at::ArrayRef<double> intrinsics, int64_t width, int64_t height,
+                                                    const Tensor& planes, const Tensor& splats, const Tensor& ranges,
+                                                    const Tensor& list, const Tensor& d_planes) {
+  const View view = view_of(transforms, intrinsics, width, height);
+  const long n = gaussians.size(0), stride = stride_of(int(width));
+  const int tiles_x = int(stride / TILE_W);
+  const long tiles = long(tiles_x) * ((height + TILE_H - 1) / TILE_H);
+  check_shape("gaussians", gaussians, {-1, 16});
+  check_shape("planes", planes, {5, height, stride});
+  check_shape("d_planes", d_planes, {-1, height, stride});
+  TORCH_CHECK_VALUE(d_planes.size(0) >= 4, "d_planes: expected 4 planes or more; got ", d_planes.size(0), ".");
+  check_shape("ranges", ranges, {2, tiles});
+  check_dtype("ranges", ranges, at::kInt);
+  check_dtype("list", list, at::kInt);
+  const auto* begin = reinterpret_cast<const uint32_t*>(ranges.const_data_ptr<int>());
+  const auto* ids = reinterpret_cast<const uint32_t*>(list.const_data_ptr<int>());
+  const float *rows = floats("splats", splats), *c = floats("planes", planes), *d = floats("d_planes", d_planes);
+  const int workers = Crew::workers();
+  std::vector<float>& buffer = scratch().d_splats;
+  buffer.assign(size_t(workers) * n * 16, 0.0f);
+  float* d_splats = buffer.data();
+  const Kernels& k = kernels();
+  Crew::get().run(tiles, [&](long t, int worker) {
+    k.blend_tile_backward(tile_of(rows, ids, begin, begin + tiles, t, tiles_x, int(height)), c, d,
+                          d_splats + worker * n * 16, stride, stride * height);
+  });
+  Tensor d_gaussians = at::empty_like(gaussians), d_transforms = at::zeros({Crew::MOST, 24}, gaussians.options());
+  const float* g = floats("gaussians", gaussians);
+  float *to = d_gaussians.mutable_data_ptr<float>(), *moved = d_transforms.mutable_data_ptr<float>();
+  for_chunks(n, [&](long a, long b, int worker) {
+    for (int w = 1; w < workers; w++)
+      for (long i = a * 16; i < b * 16; i++) d_splats[i] += d_splats[w * n * 16 + i];
+    k.project_backward(g, view, d_splats, to, moved + worker * 24, a, b);
+  });
+  return {d_gaussians, d_transforms.sum(0).reshape({2, 3, 4})};
+}
+
+std::tuple<Tensor, Tensor> splat_photo_loss(const Tensor& planes, const Tensor& background, const Tensor& truth,
+                                            const Tensor& matte, const Tensor& labels, const Tensor& weights,
+                                            double dssim_share, double coverage_weight) {
+  check_shape("truth", truth, {-1, -1, 3});
+  const int64_t height = truth.size(0), width = truth.size(1), stride = stride_of(int(width));
+  check_shape("planes", planes, {-1, height, stride});
+  check_shape("background", background, {3, height, stride});
+  check_shape("matte", matte, {height, width});
+  check_shape("labels", labels, {height, width});
+  check_shape("weights", weights, {256});
+  TORCH_CHECK_VALUE(planes.size(0) >= 4, "planes: expected 4 planes or more; got ", planes.size(0), ".");
+  Tensor d_planes = at::empty({4, height, stride}, planes.options()), terms = at::empty({4}, planes.options().dtype(at::kDouble));
+  std::vector<float>& space = scratch().photo;
+  space.resize(photo_scratch(int(width), int(height)));
+  Photo photo{floats("planes", planes), floats("background", background), bytes("truth", truth), bytes("matte", matte),
+              bytes("labels", labels), floats("weights", weights), d_planes.mutable_data_ptr<float>(), space.data(),
+              stride, stride * height, int(width), int(height), float(dssim_share), float(coverage_weight)};
+  kernels().photo_loss(photo, terms.mutable_data_ptr<double>());
+  return {d_planes, terms};
+}
+
+AdamStep adam_step(double beta1, double beta2, double epsilon, int64_t step) {
+  return {float(beta1), float(beta2), float(epsilon), float(1.0 - std::pow(beta1, double(step))), float(1.0 - std::pow(beta2, double(step)))};
+}
+
+float* changed(const char* name, const Tensor& t) { return const_cast<float*>(floats(name, t)); }
+
+void splat_adam_(const Tensor& value, const Tensor& gradient, const Tensor& first, const Tensor& second,
+                 const Tensor& rates, double beta1, double beta2, double epsilon, int64_t step) {
+  const int64_t n = value.size(0);
+  for (const auto& [name, t] : {std::pair{"value", value}, {"gradient", gradient}, {"first", first}, {"second", second}})
+    check_shape(name, t, {n, 16});
+  check_shape("rates", rates, {16});
+  float *v = changed("value", value), *m = changed("first", first), *s = changed("second", second);
+  const float *g = floats("gradient", gradient), *r = floats("rates", rates);
+  const AdamStep adam = adam_step(beta1, beta2, epsilon, step);
+  const Kernels& k = kernels();
+  for_chunks(n, [&](long a, long b, int) { k.adam(v, g, m, s, r, adam, a, b); });
+}
+
+void splat_adam_basis_(const Tensor& basis, const Tensor& gradient, const Tensor& code, const Tensor& first,
+                       const Tensor& second, const Tensor& rates, const Tensor& kept, double beta1, double beta2,
+                       double epsilon, int64_t step) {
+  const int64_t n = basis.size(0), K = code.size(0);
+  check_shape("basis", basis, {n, K, 16});
+  check_shape("first", first, {n, K, 16});
+  check_shape("gradient", gradient, {n, 16});
+  check_shape("second", second, {n, 16});
+  check_shape("rates", rates, {16});
+  check_shape("kept", kept, {16});
+  float *B = changed("basis", basis), *m = changed("first", first);
+  const float *g = floats("gradient", gradient), *c = floats("code", code), *s = floats("second", second);
+  const float *r = floats("rates", rates), *keep = floats("kept", kept);
+  const AdamStep adam = adam_step(beta1, beta2, epsilon, step);
+  const Kernels& k = kernels();
+  for_chunks(n, [&](long a, long b, int) { k.adam_basis(B, g, c, m, s, r, keep, adam, a, b, int(K)); });
+}
+
+void frame_plate_into(const Tensor& plate, at::ArrayRef<double> framing, int width, int height, float* out) {
+  Scratch& s = scratch();
+  const long stride = stride_of(width);
+  s.column.resize(width), s.share.resize(width + padded(width));
+  kernels().frame_plate(floats("plate", plate), out, stride, stride * height, width, height, float(framing[0]), float(framing[1]),
+                        float(framing[2]), s.column.data(), s.share.data(), s.share.data() + width, 0, height);
+}
+
+void check_plate(const Tensor& plate, at::ArrayRef<double> framing, int64_t width, int64_t height) {
+  check_shape("plate", plate, {3, height, stride_of(int(width))});
+  TORCH_CHECK_VALUE(framing.size() == 3, "framing: expected dx, dy, log scale; got ", framing.size(), " numbers.");
+}
+
+Tensor splat_plate(const Tensor& plate, at::ArrayRef<double> framing, int64_t width) {
+  check_plate(plate, framing, width, plate.size(1));
+  Tensor out = at::empty_like(plate);
+  frame_plate_into(plate, framing, int(width), int(plate.size(1)), out.mutable_data_ptr<float>());
+  return out;
+}
+
+// Motion to picture: deform both parts, project, sort, blend, lay over the plate. as_bytes: uint8 rgb and alpha and
+// no depth; else floats.
+std::tuple<Tensor, Tensor, Tensor> splat_frame(const Tensor& base, const Tensor& basis_a, const Tensor& code_a,
+                                               const Tensor& basis_b, const Tensor& code_b, const Tensor& limit,
+                                               const Tensor& transforms, at::ArrayRef<double> intrinsics, int64_t width,
+                                               int64_t height, const std::optional<Tensor>& plate,
+                                               at::ArrayRef<double> framing, bool as_bytes) {
+  const int64_t n = base.size(0), n_a = basis_a.size(0), stride = stride_of(int(width)), plane = stride * height;
+  check_shape("base", base, {-1, 16});
+  check_basis(basis_a, n_a, code_a);
+  check_basis(basis_b, n - n_a, code_b);
+  check_shape("limit", limit, {16});
+  const View view = view_of(transforms, intrinsics, width, height);
+  Scratch& s = scratch();
+  s.gaussians.resize(n * 16), s.planes.resize(5 * plane);
+  const float *rows = floats("base", base), *most = floats("limit", limit);
+  deform_into(rows, basis_a, floats("code_a", code_a), most, s.gaussians.data(), n_a);
+  deform_into(rows + n_a * 16, basis_b, floats("code_b", code_b), most, s.gaussians.data() + n_a * 16, n - n_a);
+  project_and_bin(s.gaussians.data(), n, view, int(width), int(height));
+  const float* behind = nullptr;
+  if (plate) {
+    check_plate(*plate, framing, width, height);
+    behind = floats("plate", *plate);
+    if (framing[0] != 0.0 || framing[1] != 0.0 || framing[2] != 0.0) {
+      s.plate.resize(3 * plane);
+      frame_plate_into(*plate, framing, int(width), int(height), s.plate.data());
+      behind = s.plate.data();
+    }
+  }
+  const auto type = base.options().dtype(as_bytes ? at::kByte : at::kFloat);
+  Tensor rgb = at::empty({height, width, 3}, type), alpha = at::empty({height, width}, type);
+  Tensor depth = at::empty({as_bytes ? 0 : height, as_bytes ? 0 : width}, base.options());
+  float* planes = s.planes.data();
+  const Resolve resolve{planes, behind, stride, plane, int(width)};
+  const Kernels& k = kernels();
+  const Bins& bins = s.bins;
+  Crew::get().run(bins.tiles_y, [&](long band, int) {
+    for (long t = band * bins.tiles_x; t < (band + 1) * bins.tiles_x; t++)
+      k.blend_tile(tile_of(bins.splats.data(), bins.list.data(), bins.begin.data(), bins.end.data(), t, bins.tiles_x, int(height)),
+                   planes, stride, plane, !as_bytes);
+    const int first = int(band) * TILE_H, last = std::min(first + TILE_H, int(height));
+    if (as_bytes)
+      k.resolve_bytes(resolve, rgb.mutable_data_ptr<unsigned char>(), alpha.mutable_data_ptr<unsigned char>(), first, last);
+    else
+      k.resolve_floats(resolve, rgb.mutable_data_ptr<float>(), alpha.mutable_data_ptr<float>(), depth.mutable_data_ptr<float>(), first, last);
+  });
+  return {rgb, alpha, depth};
+}
+
+}  // namespace
+}  // namespace gtalk::splat
+
+TORCH_LIBRARY_FRAGMENT(gtalk, m) {
+  m.def("splat_deform(Tensor base, Tensor basis, Tensor code, Tensor limit) -> Tensor");
+  m.def("splat_deform_backward(Tensor base, Tensor basis, Tensor limit, Tensor out, Tensor d_out) -> (Tensor, Tensor)");
+  m.def("splat_rasterise(Tensor gaussians, Tensor transforms, float[] intrinsics, int width, int height)"
+        " -> (Tensor, Tensor, Tensor, Tensor)");
+  m.def("splat_rasterise_backward(Tensor gaussians, Tensor transforms, float[] intrinsics, int width, int height,"
+        " Tensor planes, Tensor splats, Tensor ranges, Tensor list, Tensor d_planes) -> (Tensor, Tensor)");
+  m.def("splat_photo_loss(Tensor planes, Tensor background, Tensor truth, Tensor matte, Tensor labels, Tensor weights,"
+        " float dssim_share, float coverage_weight) -> (Tensor, Tensor)");
+  m.def("splat_adam_(Tensor(a!) value, Tensor gradient, Tensor(b!) first, Tensor(c!) second, Tensor rates, float beta1,"
+        " float beta2, float epsilon, int step) -> ()");
+  m.def("splat_adam_basis_(Tensor(a!) basis, Tensor gradient, Tensor code, Tensor(b!) first, Tensor second, Tensor rates,"
+        " Tensor kept, float beta1, float beta2, float epsilon, int step) -> ()");
+  m.def("splat_plate(Tensor plate, float[] framing, int width) -> Tensor");
+  m.def("splat_frame(Tensor base, Tensor basis_a, Tensor code_a, Tensor basis_b, Tensor code_b, Tensor limit,"
+        " Tensor transforms, float[] intrinsics, int width, int height, Tensor? plate, float[] framing, bool as_bytes)"
+        " -> (Tensor, Tensor, Tensor)");
+}
+
+TORCH_LIBRARY_IMPL(gtalk, CPU, m) {
+  m.impl("splat_deform", gtalk::splat::splat_deform);
+  m.impl("splat_deform_backward", gtalk::splat::splat_deform_backward);
+  m.impl("splat_rasterise", gtalk::splat::splat_rasterise);
+  m.impl("splat_rasterise_backward", gtalk::splat::splat_rasterise_backward);
+  m.impl("splat_photo_loss", gtalk::splat::splat_photo_loss);
+  m.impl("splat_adam_", gtalk::splat::splat_adam_);
+  m.impl("splat_adam_basis_", gtalk::splat::splat_adam_basis_);
+  m.impl("splat_plate", gtalk::splat::splat_plate);
+  m.impl("splat_frame", gtalk::splat::splat_frame);
+}
