@@ -1,0 +1,147 @@
+"""How well predicted face motion matches the truth. Pure functions of motions, landmarks and samples.
+
+Distances are between lips seen from the front, each frame's lips centred on themselves, so that neither
+head pose nor a constant shift counts. Absolute values differ from person to person by a factor of two:
+`lmd_ratio`, the distance over that of a mouth which never moves, is the measure to compare.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gtalk.basis import LIPS
+from gtalk.shapes import Bool, Float
+from gtalk.types import AUDIO_RATE, OUTER_EYE_DISTANCE_M, Motion
+
+_UPPER_INNER, _LOWER_INNER = (61, 62, 63), (67, 66, 65)
+SILENT_DB = -42.0
+"""Under the loud parts of the sound: quieter than that is silence."""
+SETTLE_S = 0.2  # lips may take so long to come to rest
+_LEAST_SPEED_M = 0.0004  # per frame; less than that is tracking noise
+
+
+def lip_shape(motion: Motion) -> Float[np.ndarray, "T 20 2"]:
+    """Lips from the front, each frame centred on itself, metres."""
+    lips = motion.landmarks[:, LIPS, :2]
+    return lips - lips.mean(1, keepdims=True)
+
+
+def lmd(predicted: Motion, truth: Motion) -> float:
+    """Mean distance of lip landmarks over valid frames, in per cent of the outer-eye distance."""
+    distance = np.linalg.norm(lip_shape(predicted) - lip_shape(truth), axis=-1).mean(1)
+    return _mean(distance[truth.valid]) / OUTER_EYE_DISTANCE_M * 100.0
+
+
+def lmd_ratio(predicted: Motion, truth: Motion, mean_mouth: Float[np.ndarray, "68 3"]) -> float:
+    """`lmd` over that of a mouth that never moves: the mean landmarks of the *training* frames."""
+    still = truth.replace(landmarks=np.broadcast_to(mean_mouth, truth.landmarks.shape))
+    return lmd(predicted, truth) / max(lmd(still, truth), 1e-12)
+
+
+def lmd_px(predicted: Float[np.ndarray, "T 20 2"], truth: Float[np.ndarray, "T 20 2"]) -> float:
+    """The peers' measure: mean distance of lip landmarks in pixels, each frame centred on itself."""
+    offset = (predicted - predicted.mean(1, keepdims=True)) - (truth - truth.mean(1, keepdims=True))
+    return _mean(np.linalg.norm(offset, axis=-1).mean(1))
+
+
+def aperture(motion: Motion) -> Float[np.ndarray, " T"]:
+    """Opening between the inner lips, metres, signed: 0 when they touch."""
+    upper, lower = motion.landmarks[:, _UPPER_INNER, 1], motion.landmarks[:, _LOWER_INNER, 1]
+    return (upper - lower).mean(1)
+
+
+def aperture_correlation(predicted: Motion, truth: Motion) -> float:
+    """Pearson correlation of the mouth's opening over valid frames; NaN where one of them never moves."""
+    return correlation(aperture(predicted)[truth.valid], aperture(truth)[truth.valid])
+
+
+def correlation(a: Float[np.ndarray, " T"], b: Float[np.ndarray, " T"]) -> float:
+    """Pearson's correlation; NaN for constants or fewer than three values."""
+    if len(a) < 3 or a.std() < 1e-9 or b.std() < 1e-9:
+        return float("nan")
+    return float(np.corrcoef(a, b)[0, 1])
+
+
+def best_lag(a: Float[np.ndarray, " T"], b: Float[np.ndarray, " T"], reach: int = 15) -> tuple[int, float]:
+    """(lag, correlation there): by how many frames `a` comes after `b`, within +-reach."""
+    lags = [lag for lag in range(-reach, reach + 1) if len(a) - abs(lag) >= 10]
+    if not lags:
+        return 0, float("nan")
+    pairs = [(a[max(lag, 0) : len(a) + min(lag, 0)], b[max(-lag, 0) : len(b) - max(lag, 0)]) for lag in lags]
+    scores = np.nan_to_num([correlation(x, y) for x, y in pairs], nan=-2.0)
+    best = int(np.argmax(scores))
+    return lags[best], float(scores[best])
+
+
+def av_offset_frames(motion: Motion, truth: Motion, reach: int = 15) -> int:
+    """By how many frames the mouth of `motion` comes later than the true one (0 is right)."""
+    return best_lag(aperture(motion), aperture(truth), reach)[0]
+
+
+def av_offset_to_sound_frames(motion: Motion, samples: Float[np.ndarray, " N"], reach: int = 15) -> int:
+    """By how many frames the mouth comes later than the loudness of vowels. Needs half a minute of speech."""
+    return best_lag(aperture(motion), _vowel_loudness(samples, len(motion), motion.fps), reach)[0]
+
+
+def loudness_db(samples: Float[np.ndarray, " N"], n_frames: int, fps: float) -> Float[np.ndarray, " T"]:
+    """Decibels of the sound within half a frame of each frame's instant."""
+    half = AUDIO_RATE / fps / 2
+    power = np.concatenate([[0.0], np.cumsum(samples.astype(np.float64) ** 2)])
+    centre = np.arange(n_frames) * 2 * half
+    low = np.clip(np.round(centre - half), 0, len(samples)).astype(int)
+    high = np.clip(np.round(centre + half), 0, len(samples)).astype(int)
+    return 10.0 * np.log10((power[high] - power[low]) / np.maximum(high - low, 1) + 1e-10)
+
+
+def silent_frames(samples: Float[np.ndarray, " N"], n_frames: int, fps: float) -> Bool[np.ndarray, " T"]:
+    """Frames in silence that has lasted SETTLE_S and lasts one more frame."""
+    level = loudness_db(samples, n_frames, fps)
+    quiet = level < max(np.percentile(level, 95) + SILENT_DB, -65.0) if n_frames else np.zeros(0, bool)
+    settle = round(SETTLE_S * fps)
+    runs = np.convolve(quiet, np.ones(settle + 2))[: n_frames + 1]
+    return np.append(runs, 0.0)[1 : n_frames + 1] >= settle + 2
+
+
+def lip_speed(motion: Motion) -> Float[np.ndarray, " T"]:
+    """Mean movement of the lip landmarks since the frame before, metres."""
+    shape = lip_shape(motion)
+    speed = np.linalg.norm(np.diff(shape, axis=0), axis=-1).mean(1)
+    return np.concatenate([speed[:1] * 0.0, speed])
+
+
+def silence_leakage(motion: Motion, samples: Float[np.ndarray, " N"], truth: Motion | None = None) -> float:
+    """Share of silent frames whose lips move more than the speaker's own silent frames do (99th percentile).
+
+    NaN where the sound has no silent frame. Without the truth, or where it has none, tracking noise decides.
+    """
+    silent = silent_frames(samples, len(motion), motion.fps)
+    limit = _LEAST_SPEED_M
+    if truth is not None and silent[: len(truth)].any():
+        limit = max(limit, float(np.percentile(lip_speed(truth)[silent[: len(truth)]], 99)))
+    return float((lip_speed(motion)[silent] > limit).mean()) if silent.any() else float("nan")
+
+
+def jitter_ratio(predicted: Motion, truth: Motion) -> float:
+    """Mean acceleration of the lip landmarks over the truth's; above 1 is shaky."""
+    return _acceleration(predicted, truth.valid) / max(_acceleration(truth, truth.valid), 1e-12)
+
+
+def amplitude_ratio(predicted: Motion, truth: Motion) -> float:
+    """Standard deviation of the mouth's opening over the truth's; below 1 is mumbling."""
+    spread = float(aperture(truth)[truth.valid].std())
+    return float(aperture(predicted)[truth.valid].std()) / max(spread, 1e-12)
+
+
+def _acceleration(motion: Motion, valid: np.ndarray) -> float:
+    shape = lip_shape(motion)
+    second = np.linalg.norm(shape[2:] - 2.0 * shape[1:-1] + shape[:-2], axis=-1).mean(1)
+    return _mean(second[valid[2:] & valid[1:-1] & valid[:-2]])
+
+
+def _vowel_loudness(samples: np.ndarray, n_frames: int, fps: float) -> np.ndarray:
+    level = np.maximum(loudness_db(samples, n_frames, fps), -60.0)
+    return np.convolve(level, [0.25, 0.5, 0.25], mode="same")
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(values.mean()) if len(values) else float("nan")

@@ -1,0 +1,7 @@
+"""Sound -> features at 100 Hz, the same numbers live and offline.
+
+    samples ─▶ frontend (spectrum, pitch, loudness) ─▶ activity ─▶ running normalisation ─┬─▶ mel, pitch, energy
+                                                                                          └─▶ phones
+
+`gtalk.speech.features` joins them; `gtalk.speech.hubert` is an optional encoder behind the same interface.
+"""
