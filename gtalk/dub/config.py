@@ -21,6 +21,10 @@ class DubConfig:
     """Height of the picture in pixels; the avatar's own by default. The width follows."""
     background: str = "plate"
     """plate: the room of the clip. transparent. A colour as #rrggbb or by name. A picture or video file."""
+    onto: Path | None = None
+    """Footage of the same person: only the mouth and jaw are replaced, all else of the shot stays as it is."""
+    onto_length: Literal["loop", "retime"] = "loop"
+    """When shot and sound differ in length. loop: the shot runs to and fro, or is cut. retime: it is stretched."""
     seed: int = 0
     """Chooses head motion, gaze and blinks."""
     audio: Path | None = None

@@ -16,16 +16,17 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from gtalk.dub.background import TRANSPARENT, Background, make_background
+from gtalk.dub.background import TRANSPARENT, Background, Still, make_background
 from gtalk.dub.config import DubConfig
+from gtalk.dub.onto import Onto, shot_order, track_shot
 from gtalk.dub.outputs import check_output, putting_in_place
 from gtalk.dub.provenance import provenance_tags
 from gtalk.errors import UserError
 from gtalk.media.audio import no_sound, stream_audio
-from gtalk.media.source import probe
+from gtalk.media.source import probe, require_video
 from gtalk.media.writer import VideoWriter, WriteConfig
 from gtalk.progress import OnProgress, Progress, silent
-from gtalk.talk import Performer, Talker, frame_count, load_performer
+from gtalk.talk import PLATE, Moment, Performer, Talker, frame_count, load_performer
 from gtalk.talk.interpolate import exact_rate, first_sample, resampled_count
 from gtalk.types import AUDIO_RATE, Camera, Frame, Motion
 
@@ -85,6 +86,11 @@ def check_dub(source: Path, output: Path, config: DubConfig) -> None:
     if not _is_motion(source) and config.audio is not None:
         raise UserError("audio", expected="it only beside a motion file", got=f"a sound file {source} as well",
                         remedy="Give the sound once.")  # fmt: skip
+    if config.onto is not None:
+        require_video(probe(config.onto))
+        if config.background != PLATE or config.height is not None:
+            raise UserError("onto", expected="neither background nor height: the shot has its own", got="one of them",
+                            remedy="Leave them out.")  # fmt: skip
     if sound is not None and not probe(Path(sound)).has_audio:
         raise no_sound(Path(sound))
 
@@ -94,19 +100,14 @@ def render_dub(
 ) -> DubResult:
     """`dub` with an avatar that is already loaded."""
     source, output = Path(source), Path(output)
-    avatar = performer.avatar
-    fps = float(exact_rate(float(avatar.fps if config.fps is None else config.fps)))
-    size = picture_size(avatar.camera, config.height)
-    background = make_background(config.background, size, fps)
-    talker = performer.talker(fps=fps, size=size, background=background.rendered, seed=config.seed, batch=config.batch)
-    plan = _plan_motion(talker, source, config) if _is_motion(source) else _plan_speech(talker, source)
+    plan = _plan(performer, source, config, on_progress)
     writing = WriteConfig(codec=config.codec, crf=config.crf, alpha=config.background == TRANSPARENT)
     try:
         with putting_in_place(output, config, performer.identity) as temporary:
             tags = provenance_tags(performer.identity)
-            writer = VideoWriter(temporary, size, fps, plan.sound_rate, writing, tags)
+            writer = VideoWriter(temporary, plan.size, plan.fps, plan.sound_rate, writing, tags)
             with writer:
-                return _write(plan, writer, background, fps, output, config, on_progress)
+                return _write(plan, writer, output, config, on_progress)
     except Exception as error:
         if getattr(error, "errno", None) in _NO_SPACE:
             raise UserError(
@@ -134,9 +135,12 @@ def picture_size(camera: Camera, height: int | None) -> tuple[int, int]:
 
 @dataclass
 class _Plan:
-    """Frames, the sound that goes with them, and what is known about the length beforehand."""
+    """What is written: frames, the sound that goes with them, and what is known beforehand."""
 
     frames: Iterator[Frame]
+    fps: float
+    size: tuple[int, int]
+    background: Background
     sound: Iterator[np.ndarray]
     sound_rate: int | None
     n_frames: int | None
@@ -145,34 +149,51 @@ class _Plan:
     """Samples to write at most."""
 
 
-def _plan_speech(talker: Talker, source: Path) -> _Plan:
-    info = probe(source)
-    if not info.has_audio:
-        raise no_sound(source)
-    pieces = stream_audio(source, AUDIO_RATE)
-    expected = frame_count(round(info.duration_s * AUDIO_RATE), talker.fps) or None
-    return _Plan(talker.stream(pieces), stream_audio(source, info.audio_rate), info.audio_rate, expected)
+def _plan(performer: Performer, source: Path, config: DubConfig, on_progress: OnProgress) -> _Plan:
+    avatar = performer.avatar
+    rate = config.fps if config.fps is not None or config.onto is None else probe(config.onto).fps
+    fps = float(exact_rate(float(avatar.fps if rate is None else rate)))
+    size = picture_size(avatar.camera, config.height)
+    background = make_background(config.background, size, fps)
+    options = {"fps": fps, "seed": config.seed, "batch": config.batch}
+    shown = {"size": size, "background": background.rendered} if config.onto is None else {"background": None}
+    talker = performer.talker(**options, **shown)
+    moments, sound, sound_rate, n_frames, stop = _plan_sound(talker, source, config)
+    frames = talker.drawn(moments)
+    if config.onto is not None:
+        shot = track_shot(config.onto, fps, on_progress)
+        total = n_frames if _is_motion(source) else frame_count(_count_samples(source), fps)
+        frames = Onto(talker, shot, shot_order(len(shot.motion), total or 0, config.onto_length)).frames(moments)
+        size, background = shot.size, Still(PLATE)
+    return _Plan(frames, fps, size, background, sound, sound_rate, n_frames, stop)
 
 
-def _plan_motion(talker: Talker, source: Path, config: DubConfig) -> _Plan:
+def _plan_sound(
+    talker: Talker, source: Path, config: DubConfig
+) -> tuple[Iterator[Moment], Iterator[np.ndarray], int | None, int | None, int | None]:
+    """(moments, sound, its rate, number of frames as far as known, samples to write at most)."""
+    if not _is_motion(source):
+        info = probe(source)
+        if not info.has_audio:
+            raise no_sound(source)
+        expected = frame_count(round(info.duration_s * AUDIO_RATE), talker.fps) or None
+        moments = talker.moments(stream_audio(source, AUDIO_RATE))
+        return moments, stream_audio(source, info.audio_rate), info.audio_rate, expected, None
     motion = Motion.load(source)
-    frames = talker.render_motion(motion)
     count = resampled_count(len(motion), motion.fps, talker.fps)
+    moments = talker.motion_moments(motion)
     if config.audio is None:
-        return _Plan(frames, iter(()), None, count)
+        return moments, iter(()), None, count, None
     rate = probe(config.audio).audio_rate
-    return _Plan(frames, stream_audio(config.audio, rate), rate, count, first_sample(count, talker.fps, rate))
+    return moments, stream_audio(config.audio, rate), rate, count, first_sample(count, talker.fps, rate)
 
 
-def _write(
-    plan: _Plan,
-    writer: VideoWriter,
-    background: Background,
-    fps: float,
-    output: Path,
-    config: DubConfig,
-    on_progress: OnProgress,
-) -> DubResult:
+def _count_samples(source: Path) -> int:
+    return sum(len(piece) for piece in stream_audio(source, AUDIO_RATE))
+
+
+def _write(plan: _Plan, writer: VideoWriter, output: Path, config: DubConfig, on_progress: OnProgress) -> DubResult:
+    fps, background = plan.fps, plan.background
     start_s = reported_s = time.perf_counter()
     encode_s = 0.0
     sound = _Sound(plan)

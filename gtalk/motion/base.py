@@ -28,10 +28,20 @@ class MotionStream(Protocol):
 class MotionModel(Protocol):
     """Turns speech into motion for one person."""
 
-    fps: float
-    basis: MotionBasis
-    lookahead_s: float
-    """How much audio after an instant is needed before its frame is certain."""
+    @property
+    def fps(self) -> float:
+        """Frames a second that come out."""
+        ...
+
+    @property
+    def basis(self) -> MotionBasis:
+        """The person's."""
+        ...
+
+    @property
+    def lookahead_s(self) -> float:
+        """How much audio after an instant is needed before its frame is certain."""
+        ...
 
     def stream(self, seed: int = 0) -> MotionStream:
         """A fresh stream. The seed chooses the head motion, gaze and blinks."""

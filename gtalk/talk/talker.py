@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 
 import numpy as np
 
@@ -83,17 +84,7 @@ class Talker:
 
         Each frame comes as soon as it is decided and its batch is full; memory does not grow with the length.
         """
-        session = self.session()
-        waiting: list[Moment] = []
-        for chunk in audio_chunks:
-            for piece in _pieces(chunk):
-                waiting += session.advance(piece)
-                while len(waiting) >= self.batch:
-                    yield from self.draw(waiting[: self.batch])
-                    waiting = waiting[self.batch :]
-        waiting += session.end()
-        for start in range(0, len(waiting), self.batch):
-            yield from self.draw(waiting[start : start + self.batch])
+        return self.drawn(self.moments(audio_chunks))
 
     def render_motion(self, motion: Motion, audio: Shaped[np.ndarray, "..."] | None = None) -> Iterator[Frame]:
         """Frames of a motion: a file, a re-enactment. Edits and frame rate apply as to speech.
@@ -102,6 +93,18 @@ class Talker:
             motion: T >= 1 frames at any rate; ceil(T / motion.fps * fps) frames come out.
             audio: mono at AUDIO_RATE, starting with the motion; silence where it ends sooner.
         """
+        return self.drawn(self.motion_moments(motion, audio))
+
+    def moments(self, audio_chunks: Iterable[Shaped[np.ndarray, "..."]]) -> Iterator[Moment]:
+        """`stream` before drawing."""
+        session = self.session()
+        for chunk in audio_chunks:
+            for piece in _pieces(chunk):
+                yield from session.advance(piece)
+        yield from session.end()
+
+    def motion_moments(self, motion: Motion, audio: Shaped[np.ndarray, "..."] | None = None) -> Iterator[Moment]:
+        """`render_motion` before drawing."""
         if not len(motion):
             raise UserError(
                 "motion", expected="at least one frame", got="none", remedy="Check how the motion file was made."
@@ -118,8 +121,7 @@ class Talker:
             ready = [resampler.push(piece), resampler.finish(count) if last else None]
             moments = self._moments(_joined(ready), done, sound, 0)
             done += len(moments)
-            for begin in range(0, len(moments), self.batch):
-                yield from self.draw(moments[begin : begin + self.batch])
+            yield from moments
 
     def draw(self, moments: Sequence[Moment]) -> list[Frame]:
         """Pictures of decided moments, as one batch."""
@@ -138,6 +140,11 @@ class Talker:
         stream = self._model().stream(self.seed)
         silence = stream.push(np.zeros(_REST_SAMPLES, np.float32))
         return Motion.concatenate([silence, stream.finish()]).landmarks[-1, MOUTH_GROUP]
+
+    def drawn(self, moments: Iterator[Moment]) -> Iterator[Frame]:
+        """Pictures of moments as they come, `batch` at a time."""
+        while group := list(islice(moments, self.batch)):
+            yield from self.draw(group)
 
     def _model(self) -> MotionModel:
         if self.motion_model is None:

@@ -197,7 +197,8 @@ def test_one_huge_chunk_needs_no_more_memory_than_a_short_one():
         tracemalloc.stop()
         return size
 
-    assert peak(40) < 1.05 * peak(8)
+    # Keeping the samples alone would take 1.5 MB more.
+    assert peak(28) < peak(4) + 300_000
 
 
 def test_view_can_change_while_talking():

@@ -1,0 +1,34 @@
+"""Tracking of a video that is not to become a dataset: the camera, and the face's motion in every picture."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from gtalk.clip.cuts import CutFinder
+from gtalk.clip.landmarks import detect_landmarks
+from gtalk.clip.motion_stage import motion_from_track
+from gtalk.clip.track import track_face
+from gtalk.dataset.format import Segment
+from gtalk.media.video import VideoReader
+from gtalk.progress import OnProgress, silent
+from gtalk.types import Camera, Motion
+
+
+def track_reader(reader: VideoReader, name: str, on_progress: OnProgress = silent) -> tuple[Camera, Motion]:
+    """(camera, motion with one frame a picture). Raises UserError when hardly a face is seen.
+
+    Poses are refined by texture tracks, as those of a dataset are: what is pasted into a shot must not
+    swim on it.
+    """
+    finder = CutFinder()
+
+    def watched():
+        for picture in reader:
+            finder.see(picture)
+            yield picture
+
+    landmarks = detect_landmarks(watched(), reader.size, len(reader), on_progress)
+    bounds = [0, *finder.cuts().tolist(), len(reader)]
+    segments = [Segment(a, b, name) for a, b in pairwise(bounds)]
+    track = track_face(landmarks, reader.size, segments, on_progress=on_progress, frames=lambda: reader)
+    return track.camera, motion_from_track(track, landmarks, reader.fps, segments=segments)

@@ -1,0 +1,96 @@
+"""Putting a rendered lower face back into the original picture. Pure functions of pictures.
+
+The avatar is rendered twice for a frame: as the shot shows it (the tracked mouth) and as it shall be.
+What the first lacks of the original in light and colour, smoothed, is added to the second; then the second
+replaces the lower face under a soft mask. Outside the mask every pixel stays as it was, bit for bit.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from gtalk.basis import INNER_LIPS, JAW, LIPS
+from gtalk.shapes import Float, UInt8
+
+_CHEEKS = JAW[2:15]
+_NOSE_BASE = 33
+_BELOW = 0.10  # of the face's width: how far under the jaw the mask reaches, where its shadow moves
+_FEATHER = 0.09  # of the face's width
+_LIGHT_SIGMA = 0.10  # of the face's width: light and colour vary no faster
+_LEAST_WEIGHT = 1e-3
+
+
+def face_width_px(points_px: Float[np.ndarray, "68 2"]) -> float:
+    """Distance of the jaw's ends, pixels."""
+    return float(np.linalg.norm(points_px[JAW[0]] - points_px[JAW[-1]]))
+
+
+def lower_face_mask(points_px: list[Float[np.ndarray, "68 2"]], size: tuple[int, int]) -> Float[np.ndarray, "H W"]:
+    """Weight of the rendered face, 0 to 1: all of the lower face that any of these landmark sets covers.
+
+    Exactly 0 outside, smoothly rising inward (smoothstep of the distance to the border), below the eyes only.
+    """
+    filled = np.zeros(size[::-1], np.uint8)
+    for points in points_px:
+        width = face_width_px(points)
+        down = points[8] - points[27]  # chin from the root of the nose: "down" of a tilted head
+        down = down / max(np.linalg.norm(down), 1e-6)
+        jaw = points[_CHEEKS]
+        low = jaw[3:-3] + _BELOW * width * down
+        outline = np.concatenate([jaw, low, points[LIPS], points[_NOSE_BASE][None]])
+        hull = cv2.convexHull(outline.astype(np.float32)).round().astype(np.int32)
+        cv2.fillConvexPoly(filled, hull, (255.0,))
+    feather = max(2.0, _FEATHER * face_width_px(points_px[0]))
+    # The picture's edge is no border of the face: the mask does not fade there.
+    distance = cv2.distanceTransform(filled, cv2.DIST_L2, 5)
+    share = np.clip(distance / feather, 0.0, 1.0)
+    return share * share * (3.0 - 2.0 * share)
+
+
+def light_difference(
+    original: UInt8[np.ndarray, "H W 3"],
+    as_shot: UInt8[np.ndarray, "H W 3"],
+    alpha: UInt8[np.ndarray, "H W"],
+    points_px: Float[np.ndarray, "68 2"],
+) -> Float[np.ndarray, "H W 3"]:
+    """What the render lacks of the original, in grey levels, smoothed over skin (float32).
+
+    The mouth's interior and what the person does not cover have no say: they differ for other reasons.
+    A weighted mean under a Gaussian: blur(weight * difference) / blur(weight).
+    """
+    sigma = max(1.0, _LIGHT_SIGMA * face_width_px(points_px))
+    weight = (alpha.astype(np.float32) / 255.0) ** 4
+    mouth = cv2.convexHull(points_px[INNER_LIPS].astype(np.float32)).round().astype(np.int32)
+    weight = np.asarray(cv2.fillConvexPoly(weight, mouth, (0.0,)))
+    difference = original.astype(np.float32) - as_shot
+    # A hand or hair in front of the face is no matter of light: large differences count less.
+    weight /= 1.0 + (np.abs(difference).max(axis=2) / 40.0) ** 4
+    total = cv2.GaussianBlur(weight, (0, 0), sigma)
+    summed = cv2.GaussianBlur(difference * weight[..., None], (0, 0), sigma)
+    return summed / np.maximum(total, _LEAST_WEIGHT)[..., None]
+
+
+def paste(
+    original: UInt8[np.ndarray, "H W 3"],
+    as_shot: UInt8[np.ndarray, "H W 3"],
+    as_spoken: UInt8[np.ndarray, "H W 3"],
+    alpha: UInt8[np.ndarray, "H W"],
+    mask: Float[np.ndarray, "H W"],
+    points_px: Float[np.ndarray, "68 2"],
+) -> UInt8[np.ndarray, "H W 3"]:
+    """The original with another lower face.
+
+    Args:
+        original: the shot's picture.
+        as_shot: the avatar with the mouth that the shot shows, over black, premultiplied.
+        as_spoken: the avatar with the mouth that it shall have, likewise.
+        alpha: coverage of `as_spoken`.
+        mask: of `lower_face_mask`.
+        points_px: landmarks as the shot shows them.
+    """
+    light = light_difference(original, as_shot, alpha, points_px)
+    weight = (mask * (alpha.astype(np.float32) / 255.0))[..., None]
+    before = original.astype(np.float32)
+    mixed = before + weight * (as_spoken + light - before)
+    return np.where(mask[..., None] > 0, np.clip(np.rint(mixed), 0, 255).astype(np.uint8), original)
