@@ -110,8 +110,8 @@ class ToyAvatar:
         self.plate = np.broadcast_to(plate, (height, width, 3)).copy()
 
     def render(self, motion, camera=None, size=None, background=PLATE) -> RenderOutput:
-        width, height = size or (self.camera.width, self.camera.height)
-        camera = (camera or self.camera).resized(width, height)
+        camera = camera or self.camera
+        camera = camera.resized(*size) if size else camera
         pictures = [self._one(motion[i], camera, background) for i in range(len(motion))]
         rgb, alpha = (torch.from_numpy(np.stack(part)) for part in zip(*pictures, strict=True))
         return RenderOutput(rgb, alpha, alpha * 0.8)

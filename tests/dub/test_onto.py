@@ -1,0 +1,163 @@
+"""Lip-sync of existing footage: what is outside the mask stays, what is inside speaks the new words."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from gtalk.dub import export
+from gtalk.dub.config import DubConfig
+from gtalk.dub.onto import Alignment, Onto, Shot, pictures_in_order, shot_order
+from gtalk.dub.paste import light_difference, lower_face_mask, paste
+from gtalk.errors import UserError
+from gtalk.media.audio import stream_audio, write_wav
+from gtalk.media.video import read_video
+from gtalk.media.writer import VideoWriter, WriteConfig
+from gtalk.types import AudioTrack, Motion
+from tests.toys import ToyAvatar, landmarks_68, motion_of, speech_like, toy_performer
+
+SIZE = 160
+TINT = np.array([0.9, 0.85, 0.8])
+
+
+@pytest.fixture(scope="module")
+def shot(tmp_path_factory) -> Shot:
+    """The toy says something else under another light, before a noisy wall. 30 pictures."""
+    path = tmp_path_factory.mktemp("shot") / "shot.mp4"
+    motion = motion_of(np.abs(np.sin(np.arange(30) / 3)) * 0.02, first=100)
+    rng = np.random.default_rng(0)
+    wall = rng.integers(60, 200, (SIZE, SIZE, 3)).astype(np.uint8)
+    talker = toy_performer(SIZE).talker(background=wall)
+    with VideoWriter(path, (SIZE, SIZE), 25.0, config=WriteConfig(crf=1)) as writer:
+        for frame in talker.render_motion(motion):
+            writer.write((frame.rgb * TINT).astype(np.uint8))
+    return Shot(read_video(path, 25.0, retime=False), ToyAvatar(SIZE).camera, motion)
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("sound") / "speech.wav"
+    write_wav(path, AudioTrack(speech_like(2.0, seed=4)))
+    return path
+
+
+def dubbed(shot: Shot, sound: Path, order: np.ndarray) -> list[np.ndarray]:
+    talker = toy_performer(SIZE).talker(background=None)
+    return [frame.rgb for frame in Onto(talker, shot, order).frames(talker.moments(stream_audio(sound)))]
+
+
+def test_outside_the_mask_every_pixel_stays_and_inside_the_mouth_is_the_new_one(shot, sound):
+    order = shot_order(30, 50, "loop")
+    pictures = list(shot.pictures)
+    out = dubbed(shot, sound, order)
+    assert len(out) == 50
+    talker = toy_performer(SIZE).talker(background=np.zeros((SIZE, SIZE, 3), np.uint8))
+    moments = list(talker.moments(stream_audio(sound)))
+    mouths = 0
+    for now, moment, index in zip(out, moments, order, strict=True):
+        was = shot.motion[int(index)]
+        spoken = was.landmarks.copy()
+        spoken[:, 48:] = moment.motion.landmarks[:, 48:]
+        pose = was.head_pose[0]
+        sets = [shot.camera.project(p[0] @ pose[:3, :3].T + pose[:3, 3]) for p in (was.landmarks, spoken)]
+        mask = lower_face_mask(sets, (SIZE, SIZE))
+        assert (mask == 0).mean() > 0.6
+        np.testing.assert_array_equal(now[mask == 0], pictures[index][mask == 0])
+        # The render of the new mouth under the shot's light is the truth inside.
+        truth = talker.draw([type(moment)(0.0, was.replace(landmarks=spoken), moment.samples)])[0].rgb * TINT
+        inside = mask > 0.99
+        error = np.abs(now[inside].astype(float) - truth[inside]).mean()
+        before = np.abs(pictures[index][inside].astype(float) - truth[inside]).mean()
+        mouths += before > 12
+        assert error < 6 and (before < 12 or error < 0.6 * before)
+    assert mouths > 5, "the words differ, or nothing was tested"
+
+
+def test_no_seam_at_the_border_of_the_mask(shot, sound):
+    out = dubbed(shot, sound, np.arange(30))
+    for now, before, motion in zip(out, shot.pictures, [shot.motion[i] for i in range(30)], strict=True):
+        pose = motion.head_pose[0]
+        points = shot.camera.project(motion.landmarks[0] @ pose[:3, :3].T + pose[:3, 3])
+        mask = lower_face_mask([points], (SIZE, SIZE))
+        border = (mask > 0) & (mask < 0.3)
+        steps = [np.abs(np.diff(p.astype(float).mean(2), axis=1))[border[:, 1:]].mean() for p in (now, before)]
+        assert steps[0] < 1.2 * steps[1] + 0.5
+
+
+def test_a_frame_without_a_face_is_left_alone(shot, sound):
+    blind = Shot(shot.pictures, shot.camera, shot.motion.replace(valid=np.arange(30) != 7))
+    out = dubbed(blind, sound, np.arange(30))
+    pictures = list(shot.pictures)
+    np.testing.assert_array_equal(out[7], pictures[7])
+    assert (out[8] != pictures[8]).any()
+
+
+def test_alignment_between_head_frames_keeps_the_projection():
+    rng = np.random.default_rng(0)
+    camera = ToyAvatar(SIZE).camera
+    face = landmarks_68(np.zeros(1))[0] + rng.normal(0, 0.002, (68, 3))
+    turn = Rotation.from_rotvec([0.1, -0.05, 0.02]).as_matrix()
+    other = 1.03 * face @ turn.T + np.array([0.004, -0.01, 0.02])
+    alignment = Alignment.between(face, other)
+    assert alignment.scale == pytest.approx(1.03)
+    np.testing.assert_allclose(alignment.to_avatar(other[None])[0], face, atol=1e-12)
+    pose = motion_of(np.zeros(3), first=5).head_pose
+    moved = alignment.pose(pose)
+    np.testing.assert_allclose(
+        moved[:, :3, :3] @ moved[:, :3, :3].transpose(0, 2, 1), np.tile(np.eye(3), (3, 1, 1)), atol=1e-12
+    )
+    for a, b in zip(pose, moved, strict=True):
+        np.testing.assert_allclose(
+            camera.project(face @ b[:3, :3].T + b[:3, 3]), camera.project(other @ a[:3, :3].T + a[:3, 3]), atol=1e-9
+        )
+
+
+def test_orders():
+    assert shot_order(4, 9, "loop").tolist() == [0, 1, 2, 3, 2, 1, 0, 1, 2]
+    assert shot_order(1, 3, "loop").tolist() == [0, 0, 0]
+    assert shot_order(9, 4, "loop").tolist() == [0, 1, 2, 3]
+    assert shot_order(3, 6, "retime").tolist() == [0, 0, 1, 1, 2, 2]
+    assert shot_order(10, 4, "retime").tolist() == [0, 3, 6, 9]
+
+
+@pytest.mark.parametrize(
+    "order", [[0, 1, 2, 3, 2, 1, 0, 1, 2], [5, 4, 3], [0, 0, 2, 5, 29], [3], list(range(29, -1, -1)), []]
+)
+def test_pictures_come_in_any_order(shot, order):
+    every = list(shot.pictures)
+    for got, index in zip(pictures_in_order(shot.pictures, np.array(order, int)), order, strict=True):
+        np.testing.assert_array_equal(got, every[index])
+
+
+def test_light_is_smooth_and_exact_where_it_is_constant():
+    rng = np.random.default_rng(0)
+    render = rng.integers(50, 150, (SIZE, SIZE, 3)).astype(np.uint8)
+    camera = ToyAvatar(SIZE).camera
+    motion = motion_of(np.full(1, 0.02))
+    pose = motion.head_pose[0]
+    points = camera.project(motion.landmarks[0] @ pose[:3, :3].T + pose[:3, 3])
+    full = np.full((SIZE, SIZE), 255, np.uint8)
+    np.testing.assert_allclose(light_difference(render + 20, render, full, points), 20, atol=0.01)
+    mask = lower_face_mask([points], (SIZE, SIZE))
+    same = paste(render + 20, render, render, full, mask, points)
+    np.testing.assert_array_equal(same, render + 20)
+    assert mask.max() == 1 and mask[int(points[36:48, 1].max()) - 2 :: -1].max() == 0, "eyes are kept"
+
+
+def test_a_whole_dub_onto_a_shot(shot, sound, tmp_path, monkeypatch):
+    # Tracking has tests of its own and needs a real face.
+    monkeypatch.setattr(export, "track_shot", lambda path, fps, on_progress: shot)
+    config = DubConfig(onto=shot.pictures.info.path)
+    export.check_dub(sound, tmp_path / "a.mp4", config)
+    result = export.render_dub(toy_performer(SIZE), sound, tmp_path / "a.mp4", config)
+    assert result.n_frames == 50 and result.n_samples == 32_000
+    out = read_video(tmp_path / "a.mp4", 25.0, retime=False)
+    assert out.size == (SIZE, SIZE) and len(out) == 50
+    with pytest.raises(UserError, match="onto"):
+        export.check_dub(sound, tmp_path / "b.mp4", DubConfig(onto=shot.pictures.info.path, height=64))
+    with pytest.raises(UserError, match="media file"):
+        export.check_dub(sound, tmp_path / "b.mp4", DubConfig(onto=tmp_path / "none.mp4"))
+    with pytest.raises(UserError, match="a video"):
+        export.check_dub(sound, tmp_path / "b.mp4", DubConfig(onto=sound))
+    assert isinstance(shot.motion, Motion)
