@@ -1,0 +1,180 @@
+"""Training of the network on takes: random crops, AdamW, averaged weights, a validation block."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from gtalk.motion.losses import MotionLoss
+from gtalk.motion.net import ROWS_PER_FRAME, MotionNet, NetConfig
+from gtalk.motion.takes import Take
+from gtalk.shapes import Float
+
+
+@dataclass(frozen=True)
+class FitConfig:
+    """How long and how fast to train."""
+
+    steps: int = 400
+    """Gradient steps."""
+    batch: int = 32
+    """Crops in a step."""
+    crop_frames: int = 32
+    """Length of a crop."""
+    learning_rate: float = 2e-3
+    """At its peak; it warms up for fifty steps and falls along a cosine."""
+    weight_decay: float = 0.05
+    """Of AdamW."""
+    averaging: float = 0.99
+    """Decay of the exponential average of the weights, which is what is kept."""
+    original_share: float = 0.5
+    """Share of crops from the recordings as they are, rather than from augmented copies."""
+    check_every: int = 100
+    """Steps between looks at the validation block."""
+    threads: int = 1
+    """CPU threads."""
+
+
+@dataclass
+class FitResult:
+    """The best network and how it came about."""
+
+    net: MotionNet
+    step: int
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+def fit_net(
+    originals: Sequence[Take],
+    copies: Sequence[Take],
+    validation: Sequence[Take],
+    loss: MotionLoss,
+    net_config: NetConfig,
+    config: FitConfig,
+    seed: int = 0,
+    start: dict[str, torch.Tensor] | None = None,
+    on_step: Callable[[int, dict[str, float]], None] = lambda step, facts: None,
+) -> FitResult:
+    """Train from scratch, or from `start`; the averaged weights of the best look at `validation` are kept.
+
+    `validation` takes are the originals with only the held-back frames usable; none: the last weights are kept.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    torch.manual_seed(seed)
+    net = MotionNet(originals[0].rows.shape[1], originals[0].codes.shape[1], net_config)
+    _standardise(net, originals)
+    if start is not None:
+        net.load_state_dict(start)
+    kept = copy.deepcopy(net).eval()
+    pool = [_Crops(takes, net, config.crop_frames) for takes in (originals, copies or originals)]
+    optimiser = torch.optim.AdamW(net.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+    best, result = math.inf, FitResult(kept, 0)
+    n_first = round(config.batch * (config.original_share if copies else 1.0))
+    for step in range(1, config.steps + 1):
+        optimiser.param_groups[0]["lr"] = config.learning_rate * _schedule(step, config.steps)
+        shares = [(pool[0], n_first), (pool[1], config.batch - n_first)]
+        parts = [crops.draw(count, generator) for crops, count in shares if count]
+        rows, codes, usable = (torch.cat(part) for part in zip(*parts, strict=True))
+        net.train()
+        terms = loss(net(rows).transpose(1, 2), codes, usable)
+        total = torch.stack(list(terms.values())).sum()
+        optimiser.zero_grad(set_to_none=True)
+        total.backward()
+        torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+        optimiser.step()
+        _average(kept, net, min(config.averaging, 1.0 - 1.0 / step))
+        if step % config.check_every == 0 or step == config.steps:
+            facts = {name: float(term.detach()) for name, term in terms.items()}
+            facts["validation"] = validation_loss(kept, validation, loss)
+            result.history.append({"step": float(step), **facts})
+            on_step(step, facts)
+            if not validation or facts["validation"] < best:
+                best, result.net, result.step = facts["validation"], copy.deepcopy(kept), step
+    return result
+
+
+def predict(net: MotionNet, rows: Float[np.ndarray, "R D"], frames: int) -> Float[np.ndarray, "T K"]:
+    """Codes of `frames` frames of a whole recording; before and after it lie copies of its first and last row."""
+    after = max(0, (frames - 1) * ROWS_PER_FRAME + net.config.future_rows + 1 - len(rows))
+    padded = np.concatenate([np.repeat(rows[:1], net.past_rows, 0), rows, np.repeat(rows[-1:], after, 0)])
+    padded = padded[: (frames - 1) * ROWS_PER_FRAME + net.rows]
+    with torch.inference_mode():
+        return net(torch.from_numpy(np.ascontiguousarray(padded.T))[None])[0].T.numpy().astype(np.float64)
+
+
+def validation_loss(net: MotionNet, takes: Sequence[Take], loss: MotionLoss) -> float:
+    """Landmark and velocity terms on the usable frames of whole takes; NaN without takes."""
+    if not takes:
+        return math.nan
+    total = 0.0
+    for take in takes:
+        codes = torch.from_numpy(predict(net, take.rows, len(take.codes))).float()
+        terms = loss(codes[None], torch.from_numpy(take.codes).float()[None], torch.from_numpy(take.usable)[None])
+        total += float(terms["landmarks"] + 0.25 * terms["velocity"])
+    return total / len(takes)
+
+
+class _Crops:
+    """Draws crops that do not cross a cut; what has no usable frame is never drawn."""
+
+    def __init__(self, takes: Sequence[Take], net: MotionNet, length: int) -> None:
+        self.net, self.length = net, length
+        self.rows, self.codes, self.usable = [], [], []
+        starts = []
+        for index, take in enumerate(takes):
+            missing = (len(take.codes) + length) * ROWS_PER_FRAME + net.rows - len(take.rows)
+            rows = np.concatenate(
+                [np.repeat(take.rows[:1], net.past_rows, 0), take.rows, np.repeat(take.rows[-1:], max(missing, 0), 0)]
+            )
+            self.rows.append(torch.from_numpy(np.ascontiguousarray(rows.T)))
+            self.codes.append(torch.from_numpy(_padded(take.codes, length)).float())
+            self.usable.append(torch.from_numpy(_padded(take.usable, length)))
+            for first, stop in take.runs:
+                for at in range(first, max(first + 1, stop - length + 1)):
+                    if take.usable[at : min(at + length, stop)].sum() >= length // 4:
+                        starts.append((index, at, stop))
+        self.starts = starts
+
+    def draw(self, count: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """([B,D,R] rows, [B,T,K] codes, [B,T] usable)."""
+        window = (self.length - 1) * ROWS_PER_FRAME + self.net.rows
+        rows, codes, usable = [], [], []
+        for pick in torch.randint(len(self.starts), (count,), generator=generator).tolist():
+            index, at, stop = self.starts[pick]
+            rows.append(self.rows[index][:, at * ROWS_PER_FRAME : at * ROWS_PER_FRAME + window])
+            codes.append(self.codes[index][at : at + self.length])
+            mask = self.usable[index][at : at + self.length].clone()
+            mask[max(0, stop - at) :] = False
+            usable.append(mask)
+        if not count:
+            return (
+                torch.zeros(0, self.rows[0].shape[0], window),
+                torch.zeros(0, self.length, self.codes[0].shape[1]),
+                torch.zeros(0, self.length, dtype=torch.bool),
+            )
+        return torch.stack(rows), torch.stack(codes), torch.stack(usable)
+
+
+def _padded(values: np.ndarray, count: int) -> np.ndarray:
+    return np.concatenate([values, np.zeros((count, *values.shape[1:]), values.dtype)])
+
+
+def _standardise(net: MotionNet, takes: Sequence[Take]) -> None:
+    rows = np.concatenate([take.rows for take in takes])
+    net.shift.copy_(torch.from_numpy(rows.mean(0)))
+    net.scale.copy_(torch.from_numpy(1.0 / np.maximum(rows.std(0), 0.05)))
+
+
+def _schedule(step: int, steps: int) -> float:
+    return min(1.0, step / 50) * 0.5 * (1.0 + math.cos(math.pi * step / steps))
+
+
+def _average(kept: MotionNet, net: MotionNet, decay: float) -> None:
+    with torch.no_grad():
+        for old, new in zip(kept.parameters(), net.parameters(), strict=True):
+            old.lerp_(new, 1.0 - decay)

@@ -1,0 +1,217 @@
+"""`train_motion`: from datasets of one person to a motion model in the avatar's folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from gtalk.basis import MotionBasis
+from gtalk.dataset.format import Dataset
+from gtalk.errors import UserError
+from gtalk.files import sha256_of_file, sha256_of_json
+from gtalk.motion.augment import AugmentConfig
+from gtalk.motion.eyes import EyeLife
+from gtalk.motion.face import FaceMap
+from gtalk.motion.fit_net import FitConfig, fit_net, predict
+from gtalk.motion.losses import LossConfig, MotionLoss
+from gtalk.motion.model import N_BROWS, PersonMotionModel, has_motion_model, load_motion_model, save_motion_model
+from gtalk.motion.net import ROWS_PER_FRAME, MotionNet, NetConfig
+from gtalk.motion.pose import mean_pose, pose_vectors
+from gtalk.motion.sway import Sway, voice_columns
+from gtalk.motion.takes import Take, TrainingClip, make_copies, make_take, read_training_clip
+from gtalk.progress import OnProgress, Progress, silent
+from gtalk.shapes import Float
+from gtalk.speech.features import SpeechFeatures
+from gtalk.types import Motion
+
+GUARD_FRAMES = 12  # between training and validation frames: more than half a syllable
+_BANK = 3000
+
+
+@dataclass(frozen=True)
+class MotionConfig:
+    """Settings of the training of a motion model."""
+
+    net: NetConfig = field(default_factory=NetConfig)
+    """The network."""
+    loss: LossConfig = field(default_factory=LossConfig)
+    """Weights of the loss."""
+    fit: FitConfig = field(default_factory=FitConfig)
+    """The optimiser."""
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    """Changed copies of the sound."""
+    phones: bool = True
+    """Use the phone scores of PocketSphinx's acoustic model."""
+    validation_share: float = 0.1
+    """Share of the training frames, in one block, that decides when to stop."""
+    seconds: float | None = None
+    """Use only the first seconds of each clip, to see what a shorter one would give."""
+    seed: int = 0
+    """Of everything random."""
+
+
+@dataclass(frozen=True)
+class _Material:
+    clips: list[TrainingClip]
+    features: SpeechFeatures
+    basis: MotionBasis
+    motion: Motion
+    brow_mean: Float[np.ndarray, " 2"]
+    brow_scale: Float[np.ndarray, " 2"]
+    takes: list[Take] = field(default_factory=list)
+
+
+def train_motion(
+    datasets: Dataset | Path | Sequence[Dataset | Path],
+    output_folder: Path,
+    config: MotionConfig = MotionConfig(),
+    on_progress: OnProgress = silent,
+    resume: bool = True,
+) -> PersonMotionModel:
+    """Train on the training part of datasets of one person, and write motion.json and motion.safetensors.
+
+    Args:
+        datasets: one or more dataset folders; frames from `first_test_frame` on are never read.
+        output_folder: the avatar's folder; made if it is not there.
+        config: settings.
+        on_progress: told after every step.
+        resume: return the model that is there if it was made from the same inputs with the same settings.
+
+    Raises:
+        UserError: the clips are too short, or the folder cannot be written.
+    """
+    several = [datasets] if isinstance(datasets, (Dataset, Path, str)) else list(datasets)
+    opened = [d if isinstance(d, Dataset) else Dataset(Path(d)) for d in several]
+    if not opened:
+        raise UserError("datasets", expected="at least one", got="none", remedy="Run `gtalk prepare` first.")
+    key = _key(opened, config)
+    if resume and has_motion_model(output_folder):
+        model = load_motion_model(output_folder)
+        if model.facts.get("key") == key:
+            return model
+    model = fit_motion_model([read_training_clip(d, config.seconds) for d in opened], config, on_progress, {"key": key})
+    save_motion_model(model, Path(output_folder))
+    return model
+
+
+def fit_motion_model(
+    clips: list[TrainingClip], config: MotionConfig, on_progress: OnProgress = silent, facts: dict | None = None
+) -> PersonMotionModel:
+    """The training itself, on clips of one person in memory."""
+    on_progress(Progress("motion features", 0, len(clips) * (1 + config.augment.copies)))
+    material = _gather(clips, config)
+    copies = _copies(material, config, on_progress)
+    loss = MotionLoss(material.basis, config.loss)
+    originals, validation = _split(material.takes, config.validation_share)
+    copies, _ = _split(copies, config.validation_share)
+
+    def report(step: int, terms: dict[str, float]) -> None:
+        note = " ".join(f"{name} {value:.3f}" for name, value in terms.items() if not math.isnan(value))
+        on_progress(Progress("motion", step, config.fit.steps, note))
+
+    result = fit_net(originals, copies, validation, loss, config.net, config.fit, config.seed, on_step=report)
+    mouth = np.concatenate([t.codes[t.usable, :-N_BROWS] for t in material.takes])
+    facts = {
+        **(facts or {}),
+        "best_step": result.step,
+        "frames": len(material.motion),
+        "history": _plain(result.history),
+    }
+    face, sway, eyes, centre = _idle_life(material, result.net)
+    return PersonMotionModel(
+        material.basis,
+        material.features,
+        config.net,
+        result.net.eval(),
+        face,
+        sway,
+        eyes,
+        centre,
+        material.brow_scale,
+        mouth[np.linspace(0, len(mouth) - 1, min(len(mouth), _BANK)).round().astype(int)],
+        facts,
+    )
+
+
+def _gather(clips: list[TrainingClip], config: MotionConfig) -> _Material:
+    features = SpeechFeatures(config.phones).adapted(np.concatenate([clip.samples for clip in clips]))
+    motion = Motion.concatenate([clip.motion for clip in clips])
+    basis = MotionBasis.fit(motion)
+    brows = motion.brows[motion.valid]
+    material = _Material(clips, features, basis, motion, brows.mean(0), brows.std(0) + 1e-6)
+    material.takes.extend(make_take(clip, _codes(material, clip), features) for clip in clips)
+    return material
+
+
+def _codes(material: _Material, clip: TrainingClip) -> np.ndarray:
+    mouth = material.basis.encode(clip.motion)[:, material.basis.groups["mouth"]]
+    return np.concatenate([mouth, (clip.motion.brows - material.brow_mean) / material.brow_scale], axis=1)
+
+
+def _copies(material: _Material, config: MotionConfig, on_progress: OnProgress) -> list[Take]:
+    copies: list[Take] = []
+    total = len(material.clips) * (1 + config.augment.copies)
+    one = dataclasses.replace(config.augment, copies=1)
+    for index, clip in enumerate(material.clips):
+        for number in range(config.augment.copies):
+            seed = config.seed * 10007 + index * 101 + number
+            copies += make_copies(clip, _codes(material, clip), material.features, one, seed)
+            on_progress(Progress("motion features", len(copies) + index + 1, total))
+    return copies
+
+
+def _split(takes: list[Take], share: float) -> tuple[list[Take], list[Take]]:
+    """(takes without the validation block and its guard, takes with nothing but the block)."""
+    if share <= 0:
+        return takes, []
+    training, validation = [], []
+    for take in takes:
+        count = len(take.codes)
+        start = int(count * (0.5 - share / 2))
+        stop = int(count * (0.5 + share / 2))
+        frame = np.arange(count)
+        near = (frame >= start - GUARD_FRAMES) & (frame < stop + GUARD_FRAMES)
+        training.append(dataclasses.replace(take, usable=take.usable & ~near))
+        validation.append(dataclasses.replace(take, usable=take.usable & (frame >= start) & (frame < stop)))
+    return training, validation
+
+
+def _idle_life(material: _Material, net: MotionNet) -> tuple[FaceMap, Sway, EyeLife, np.ndarray]:
+    """What the head, the eyes and the brows do besides speaking."""
+    motion = material.motion
+    centre = mean_pose(motion.head_pose[motion.valid])
+    pose = pose_vectors(motion.head_pose, centre)
+    columns = material.features.groups["pitch"].start, material.features.groups["energy"].start
+    voices, activities, guesses, runs, offset = [], [], [], [], 0
+    for clip, take in zip(material.clips, material.takes, strict=True):
+        count = len(clip.motion)
+        rows = take.rows[:, [columns[1], columns[0], columns[1] + 1]].astype(np.float64)
+        rows[:, 1] *= take.rows[:, columns[0] + 1]
+        voices.append(voice_columns(rows, 0, count))
+        activities.append(rows[np.minimum(np.arange(count) * ROWS_PER_FRAME, len(rows) - 1), 2])
+        guesses.append(predict(net, take.rows, count)[:, -N_BROWS:] * material.brow_scale)
+        runs += [(s.start + offset, s.stop + offset) for s in clip.segments]
+        offset += count
+    activity = np.concatenate(activities)
+    silent_frames = np.convolve(activity < 0.15, np.ones(7), mode="same") >= 7
+    brows = motion.brows - np.concatenate(guesses)
+    sway = Sway.fit(np.concatenate([pose, brows], 1), np.concatenate(voices), activity, runs, motion.valid)
+    face = FaceMap.fit(motion, material.basis, pose, silent_frames)
+    eyes = EyeLife.fit(motion.eyes, motion.gaze, pose, runs, motion.valid, motion.fps)
+    return face, sway, eyes, centre
+
+
+def _key(datasets: list[Dataset], config: MotionConfig) -> str:
+    inputs = [
+        [sha256_of_file(d.root / name) for name in ("manifest.json", "motion.npz", "audio.wav")] for d in datasets
+    ]
+    return sha256_of_json({"inputs": inputs, "config": dataclasses.asdict(config)})
+
+
+def _plain(history: list[dict[str, float]]) -> list[dict[str, float]]:
+    return [{k: round(v, 5) for k, v in row.items() if not math.isnan(v)} for row in history]
