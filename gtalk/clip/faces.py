@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -14,6 +11,7 @@ from typing import Protocol, runtime_checkable
 import cv2
 import numpy as np
 
+from gtalk.clip.quiet import quiet
 from gtalk.errors import UserError
 from gtalk.shapes import Float, UInt8
 
@@ -52,7 +50,7 @@ class FaceMeshFinder:
     """MediaPipe FaceMesh with irises (478 points). Its weights are in the wheel."""
 
     def __init__(self, static: bool = False) -> None:
-        with _quiet():
+        with quiet():
             from mediapipe.python.solutions.face_mesh import FaceMesh
 
             self._mesh = FaceMesh(static_image_mode=static, max_num_faces=MAX_FACES, refine_landmarks=True)
@@ -65,14 +63,14 @@ class FaceMeshFinder:
             warnings.simplefilter("ignore")
             # Square, since the graph turns points by the head's roll as if width and height were equal.
             square = _pad_to_square(frame)
-            with _quiet() if self._greets else nullcontext():
+            with quiet() if self._greets else nullcontext():
                 found = self._mesh.process(square).multi_face_landmarks or []  # type: ignore[attr-defined]
             self._greets = self._greets and not found
         return [Face(_to_pixels(face.landmark, square)) for face in found]
 
     def reset(self) -> None:
         """Forget the tracked faces."""
-        with _quiet():
+        with quiet():
             self._mesh.reset()
             # The native library writes its greetings with the first picture: let that one be black.
             self._mesh.process(np.zeros((64, 64, 3), np.uint8))
@@ -86,7 +84,7 @@ class FaceLandmarkerFinder:
     """MediaPipe Face Landmarker from a `.task` file: the same points, and 52 blendshape scores."""
 
     def __init__(self, path: Path) -> None:
-        with _quiet():
+        with quiet():
             from mediapipe.tasks.python import BaseOptions, vision
 
             options = vision.FaceLandmarkerOptions(
@@ -134,7 +132,7 @@ class SmallFaceFinder:
     def find(self, frame: UInt8[np.ndarray, "H W 3"]) -> list[Face]:
         """Each picture by itself."""
         if self._detector is None or self._mesh is None:
-            with _quiet():
+            with quiet():
                 from mediapipe.python.solutions.face_detection import FaceDetection
 
                 self._detector = FaceDetection(model_selection=1)
@@ -179,20 +177,3 @@ def _to_pixels(landmarks: object, frame: np.ndarray) -> np.ndarray:
     height, width = frame.shape[:2]
     points = np.array([(p.x, p.y, p.z) for p in landmarks])  # type: ignore[attr-defined]
     return (points * [width, height, width]).astype(np.float32)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Drop what native libraries write to stderr: they greet from C++, past Python's own stream."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    null = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(null, 2)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(null)
-        os.close(kept)

@@ -13,6 +13,7 @@ import numpy as np
 
 from gtalk.clip.flow import FlowConfig, TextureTracks, track_texture
 from gtalk.clip.landmarks import Landmarks
+from gtalk.clip.track_expression import fit_expressions, rigid_vertices
 from gtalk.clip.track_gaps import fill_gaps, fill_rotations
 from gtalk.clip.track_geometry import (
     FLIP,
@@ -31,7 +32,7 @@ from gtalk.clip.track_model import (
     update_structure,
 )
 from gtalk.clip.track_pose import Observations, robust_weights, solve_states
-from gtalk.clip.track_refine import RefineConfig, refine_poses
+from gtalk.clip.track_refine import RefineConfig, refine_poses, texture_residuals
 from gtalk.dataset.format import Person, Segment
 from gtalk.errors import UserError
 from gtalk.progress import OnProgress, Progress, silent
@@ -47,8 +48,10 @@ MIN_FRAMES = 3
 class TrackConfig:
     """Settings of the bundle adjustment."""
 
-    expressions: int = 24
-    """Number of expression components."""
+    expressions: int = 36
+    """Number of expressions of the person."""
+    rough_expressions: int = 24
+    """Number of them while poses are still unknown."""
     focal_prior: float = 2.2
     """Expected focal length, in picture widths or heights (the longer one): a portrait lens."""
     iterations: int = 4
@@ -129,7 +132,12 @@ def track_face(
     if frames is not None:
         tracks = track_texture(frames(), model, everyone, valid, segments, config.flow, on_progress)
     borders = [segment.start for segment in segments]
-    everyone, _ = refine_poses(model, everyone, information, valid, borders, tracks, config.refine)
+    everyone, texture_m = refine_poses(model, everyone, information, valid, borders, tracks, config.refine)
+    error_px = np.linalg.norm(texture_residuals(model, everyone, texture_m, tracks), axis=1)
+    rigidity = rigid_vertices(model.shape, tracks, error_px)
+    model, everyone = fit_expressions(model, everyone, observations, rigidity, chosen, config.expressions)
+    model, everyone = normalise(model, everyone, rigidity, valid)
+    model, everyone = _face_forward(model, everyone, valid)
     everyone = _fill(everyone, valid, segments)
     on_progress(Progress("track", config.iterations + 1, config.iterations + 1))
     residual = np.sqrt((residuals_px(model, everyone, points_px)[:, :N_FACE] ** 2).sum(-1).mean(-1)) * valid
@@ -212,7 +220,7 @@ def _fit_model(
         spread = 1.48 * np.median(np.abs(left - np.median(left, axis=0)), axis=(0, 2))
         if round_ == 0:
             rigidity[:N_FACE] = 1.0 / (np.median(spread) ** 2 / 4 + spread[:N_FACE] ** 2)
-            count = min(config.expressions, max(0, len(states) // 4))
+            count = min(config.rough_expressions, max(0, len(states) // 4))
             basis = principal_expressions(model, states, points_px, count)
             model = Model(model.focal_px, model.centre_px, model.shape, basis)
             states = States(states.rotation, states.translation, np.zeros((len(states), count)))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from gtalk.clip.track_geometry import cross_matrix, project, projection_jacobian, symmetry_alignment
-from gtalk.shapes import Float
+from gtalk.shapes import Bool, Float
 from gtalk.topology import EYE_CORNERS, IRIS_CENTRES, MIRROR, N_FACE
 from gtalk.types import OUTER_EYE_DISTANCE_M
 
@@ -102,21 +102,24 @@ def update_structure(
     return replace(model, shape=shape, basis=basis)
 
 
-def normalise(model: Model, states: States, rigidity: Float[np.ndarray, "478"]) -> tuple[Model, States]:
+def normalise(
+    model: Model, states: States, rigidity: Float[np.ndarray, "478"], valid: Bool[np.ndarray, " T"] | None = None
+) -> tuple[Model, States]:
     """Fix what the images leave free, without changing what is projected.
 
-    Coefficients get mean 0 and become uncorrelated with unit variance; expressions lose the part that
+    Coefficients get mean 0, unit variance and no correlation over the valid frames; expressions lose the part that
     is a rigid motion or scaling of the rigid points (a pose can do that); the outer eye corners are
     OUTER_EYE_DISTANCE_M apart (camera distances scale along); the head's origin lies between the ears.
     """
     coefficients, basis, shape = states.coefficients, model.basis, model.shape
-    mean = coefficients.mean(0)
+    known = np.ones(len(states), bool) if valid is None else valid
+    mean = coefficients[known].mean(0)
     shape = shape + np.tensordot(mean, basis, 1)
     coefficients = coefficients - mean
     if len(basis):
         basis = remove_rigid(basis, shape, rigidity)
-        spread = coefficients.reshape(len(coefficients), -1)
-        _, singular, rows = np.linalg.svd(spread / np.sqrt(len(spread)), full_matrices=False)
+        spread = coefficients[known] / np.sqrt(known.sum())
+        _, singular, rows = np.linalg.svd(spread, full_matrices=False)
         half = (singular[:, None] * rows) @ basis[:, :N_FACE].reshape(len(basis), -1)
         u, _, _ = np.linalg.svd(half, full_matrices=False)
         mixing = u.T @ (singular[:, None] * rows)

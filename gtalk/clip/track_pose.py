@@ -100,7 +100,32 @@ def _basis_products(model: Model) -> np.ndarray:
 def frame_normals(
     model: Model, states: States, observations: Observations, prior: float, table: np.ndarray | None = None
 ) -> Normals:
-    """Normal equations of a chunk of frames. Sums run in single precision, residuals in double."""
+    """Normal equations of a chunk of frames."""
+    normal, right = _joint_normals(model, states, observations, table)
+    return _eliminate(normal, right, states.coefficients, prior)
+
+
+def solve_coefficients(
+    model: Model, states: States, observations: Observations, iterations: int = 3, prior: float = 1.0
+) -> States:
+    """Expressions of every frame for fixed poses."""
+    table, parts = _basis_products(model), []
+    for start in range(0, len(states), CHUNK):
+        piece = slice(start, start + CHUNK)
+        state = states[piece]
+        for _ in range(iterations if model.size else 0):
+            normal, right = _joint_normals(model, state, observations[piece], table)
+            inner = normal[:, 6:, 6:] + prior * np.eye(model.size)
+            step = np.linalg.solve(inner, (right[:, 6:] - prior * state.coefficients)[..., None])[..., 0]
+            state = States(state.rotation, state.translation, state.coefficients + step)
+        parts.append(state.coefficients)
+    return States(states.rotation, states.translation, np.concatenate(parts))
+
+
+def _joint_normals(
+    model: Model, states: States, observations: Observations, table: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Matrix [T,6+K,6+K] and right side of (pose, coefficients). Sums run in single precision, residuals in double."""
     turned = deform(model, states.coefficients) @ states.rotation.transpose(0, 2, 1)
     camera = turned + states.translation[:, None]
     residual = observations.points_px - project(camera, model.focal_px, model.centre_px)
@@ -125,7 +150,7 @@ def frame_normals(
         upper = inform.reshape(frames, -1) @ (_basis_products(model) if table is None else table)
         rows, columns = np.triu_indices(size)
         normal[:, 6 + rows, 6 + columns] = normal[:, 6 + columns, 6 + rows] = upper
-    return _eliminate(normal, right, states.coefficients, prior)
+    return normal, right
 
 
 def _jacobian_rows(
