@@ -12,12 +12,13 @@ import cv2
 import numpy as np
 import torch
 
-from gtalk.dataset.format import HEAD_CLASSES, MaskClass, Person
+from gtalk.dataset.format import HEAD_CLASSES, MaskClass
 from gtalk.fit.model import FitContext
 from gtalk.shapes import Bool, Float, Int, UInt8
 
 SEARCH_BOX = np.array([[-0.16, -0.17, -0.22], [0.16, 0.19, 0.10]])  # head space, around the mesh centre
 HULL_FRAMES = 48
+SURFACE_FRAMES = 12
 HULL_SHARE = 0.94  # a voxel is inside when this share of the frames that see it agrees: masks err
 SEEN_SHARE = 0.3  # what is out of the picture in most frames is not learned
 HEIGHT_RESOLUTION = 128
@@ -27,8 +28,8 @@ HEIGHT_RESOLUTION = 128
 class ShellConfig:
     """How far from the tracked mesh the head may be, along the face's axis, in metres."""
 
-    in_front_m: float = 0.018
-    behind_m: float = 0.032
+    in_front_m: float = 0.008
+    behind_m: float = 0.014
     slope: float = 1.2
     """How fast the surface recedes beyond the mesh's edge, metres a metre."""
     widen: float = 0.8
@@ -47,6 +48,18 @@ class HeadVolume:
     """Indexed [x, y, z]."""
 
 
+@dataclass(frozen=True)
+class Surface:
+    """The tracked mesh as a height map over (y, x) of head space, with what its motion sweeps."""
+
+    low: Float[np.ndarray, " 2"]
+    cells_per_m: float
+    front: Float[np.ndarray, "N N"]
+    back: Float[np.ndarray, "N N"]
+    beyond: Float[np.ndarray, "N N"]
+    """Distance outside the mesh's outline, in cells."""
+
+
 def spread_frames(context: FitContext, count: int) -> Int[np.ndarray, " N"]:
     """`count` training frames whose head poses differ as much as possible (farthest-point sampling)."""
     poses = context.dataset.motion.head_pose[context.indices]
@@ -61,31 +74,43 @@ def spread_frames(context: FitContext, count: int) -> Int[np.ndarray, " N"]:
 
 def head_volume(context: FitContext, resolution: int, config: ShellConfig) -> HeadVolume:
     """The smallest cube around hull and shell, and its occupancy at `resolution`."""
-    person = context.dataset.person
-    centre = person.shape.mean(0)
+    surface = _surface(context)
+    centre = context.dataset.person.shape.mean(0)
     box = np.stack([SEARCH_BOX[0] + centre, SEARCH_BOX[1] + centre])
     views = [_view(context, int(i), config) for i in spread_frames(context, HULL_FRAMES)]
     coarse = 48
     points = _voxel_centres(box[0], (box[1] - box[0]) / coarse, coarse)
-    inside = _in_hull(points, views) & _in_shell(points, person, config)
-    if not inside.any():
-        inside[:] = _in_shell(points, person, config)
+    inside = _inside(points, views, surface, config)
     cell = ((box[1] - box[0]) / coarse).max()
     low, high = points[inside].min(0) - cell, points[inside].max(0) + cell
     extent = float((high - low).max())
     origin = (low + high) / 2 - extent / 2
     points = _voxel_centres(origin, np.full(3, extent / resolution), resolution)
-    inside = _in_hull(points, views) & _in_shell(points, person, config)
+    inside = _inside(points, views, surface, config)
     occupied = inside.reshape(resolution, resolution, resolution)
     return HeadVolume(origin, extent, occupied)
 
 
 def prune(
     occupied: Bool[torch.Tensor, "R R R"], strongest: Float[torch.Tensor, "R R R"], threshold: float
-) -> torch.Tensor:
-    """Keep voxels whose strongest compositing weight, or a neighbour's, reached `threshold`."""
+) -> Bool[torch.Tensor, "R R R"]:
+    """Keep voxels whose strongest compositing weight, or a neighbour's, reached `threshold`.
+
+    `strongest` is negative where no sample fell: nothing is known there, and it stays.
+    """
     near = torch.nn.functional.max_pool3d(strongest[None, None], 3, 1, 1)[0, 0]
-    return occupied & (near >= threshold)
+    return occupied & ((near >= threshold) | (strongest < 0))
+
+
+def _inside(
+    points: np.ndarray, views: list[tuple[np.ndarray, np.ndarray]], surface: Surface, config: ShellConfig
+) -> np.ndarray:
+    """In shell and hull; in the shell alone where the masks leave nothing."""
+    shell = _in_shell(points, surface, config)
+    hull = _in_hull(points[shell], views)
+    inside = shell.copy()
+    inside[shell] = hull if hull.any() else True
+    return inside
 
 
 def _voxel_centres(origin: np.ndarray, cell: np.ndarray, resolution: int) -> np.ndarray:
@@ -116,26 +141,41 @@ def _in_hull(points: np.ndarray, views: list[tuple[np.ndarray, np.ndarray]]) -> 
     return (seen >= SEEN_SHARE * len(views)) & (agreed >= HULL_SHARE * seen)
 
 
-def _in_shell(points: np.ndarray, person: Person, config: ShellConfig) -> np.ndarray:
+def _in_shell(points: np.ndarray, surface: Surface, config: ShellConfig) -> np.ndarray:
     """Near the mesh's surface along z; beyond its outline, near the surface continued backwards."""
+    place = (points[:, :2] - surface.low) * surface.cells_per_m
+    column, row = np.clip(place.round().astype(int), 0, HEIGHT_RESOLUTION - 1).T
+    distance = surface.beyond[row, column] / surface.cells_per_m
+    recede, widen = config.slope * distance, config.widen * distance
+    front = surface.front[row, column] - recede + widen + config.in_front_m
+    back = surface.back[row, column] - recede - widen - config.behind_m
+    return (points[:, 2] < front) & (points[:, 2] > back)
+
+
+def _surface(context: FitContext) -> Surface:
+    """Highest and lowest z of the mesh over the frames looked at."""
+    person = context.dataset.person
+    meshes = person.shape[None]
+    moved = context.dataset.motion.channels.get("landmarks478")
+    if moved is not None:
+        meshes = np.concatenate([meshes, moved[spread_frames(context, SURFACE_FRAMES)]])
     low, high = person.shape[:, :2].min(0) - 0.15, person.shape[:, :2].max(0) + 0.15
-    scale = (HEIGHT_RESOLUTION - 1) / (high - low).max()
-    height, beyond = _height_map(person, low, scale)
-    column, row = np.clip(((points[:, :2] - low) * scale).round().astype(int), 0, HEIGHT_RESOLUTION - 1).T
-    surface, distance = height[row, column], beyond[row, column] / scale
-    offset = points[:, 2] - (surface - config.slope * distance)
-    return (offset < config.in_front_m + config.widen * distance) & (
-        offset > -config.behind_m - config.widen * distance
-    )
+    scale = (HEIGHT_RESOLUTION - 1) / float((high - low).max())
+    maps = [_height_map(mesh, person.triangles, low, scale) for mesh in meshes]
+    heights = np.stack([height for height, _ in maps])
+    beyond = np.stack([distance for _, distance in maps]).min(0)
+    return Surface(low, scale, heights.max(0), heights.min(0), beyond)
 
 
-def _height_map(person: Person, low: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
+def _height_map(
+    mesh: np.ndarray, triangles: np.ndarray, low: np.ndarray, scale: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Height z of the mesh over (y, x), continued outward from its outline; distance beyond it in cells."""
-    cells = ((person.shape[:, :2] - low) * scale).round().astype(np.int32)
-    depth = person.shape[person.triangles, 2].mean(1)
+    cells = ((mesh[:, :2] - low) * scale).round().astype(np.int32)
+    depth = mesh[triangles, 2].mean(1)
     height = np.full((HEIGHT_RESOLUTION, HEIGHT_RESOLUTION), np.nan, np.float32)
     for face in np.argsort(depth):  # far to near, so that the front wins
-        cv2.fillConvexPoly(height, cells[person.triangles[face]], float(depth[face]))
+        cv2.fillConvexPoly(height, cells[triangles[face]], float(depth[face]))
     empty = np.isnan(height)
     distance, nearest = cv2.distanceTransformWithLabels(
         empty.astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL

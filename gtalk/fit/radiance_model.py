@@ -18,12 +18,13 @@ from gtalk.dataset.split import first_test_frame
 from gtalk.fit.frames import TrainingFrame
 from gtalk.fit.losses import RegionWeights, alpha_loss, depth_variance, dssim_loss, l1_loss, pixel_weights
 from gtalk.fit.model import FitContext, StepResult
-from gtalk.fit.occupancy import ShellConfig, head_volume, prune, spread_frames
+from gtalk.fit.occupancy import ShellConfig, head_volume, prune
 from gtalk.fit.optimiser import Adam
 from gtalk.fit.patches import PatchConfig, draw_patches
 from gtalk.fit.schedule import LearningRate, ramp
 from gtalk.fit.torso_area import torso_area
 from gtalk.fit.trainer import TrainerConfig
+from gtalk.render.field import Traced
 from gtalk.render.picture import framed_plate, over
 from gtalk.render.rays import pixel_centres
 
@@ -38,7 +39,7 @@ class LossConfig:
 
     dssim: float = 0.2
     """Share of structural dissimilarity; the rest is L1."""
-    coverage: float = 0.1
+    coverage: float = 0.5
     """Rendered coverage against the matte."""
     layers: float = 0.02
     """Head's coverage against head labels, torso's against torso labels; the neck is free."""
@@ -53,11 +54,11 @@ class LossConfig:
 class RatesConfig:
     """Learning rates."""
 
-    table: float = 1e-2
+    table: float = 8e-2
     """Hash tables."""
-    basis: float = 4e-3
+    basis: float = 1e-2
     """What expressions and poses add to them."""
-    network: float = 2e-3
+    network: float = 5e-3
     """Small networks."""
     final_factor: float = 0.03
     """All rates at the end, as a factor of the start's."""
@@ -77,12 +78,10 @@ class FitConfig:
     shell: ShellConfig = field(default_factory=ShellConfig)
     code_noise: float = 0.1
     """Standard deviation of noise on codes, so that neighbouring codes look alike."""
-    prune_at: tuple[float, ...] = (0.1, 0.25, 0.5)
-    """Progress at which voxels that no ray sees are given up."""
+    prune_at: tuple[float, ...] = (0.06, 0.12, 0.2, 0.3, 0.45, 0.6, 0.8)
+    """Progress at which voxels that no ray saw since the last time are given up."""
     prune_below: float = 0.01
     """Compositing weight that a voxel must reach on some ray to stay."""
-    prune_frames: int = 24
-    """Pictures looked at for that."""
     device: str = "auto"
     """Where to fit: auto, cpu or cuda."""
 
@@ -131,7 +130,11 @@ class RadianceModel:
         self.adam = Adam({n: self.tensors[n] for n in self.learned})
         self.pixels = pixel_centres(context.camera, self.device)
         self.instants: dict[int, Instant] = {}
+        self.strongest = torch.full((config.avatar.head.occupancy_resolution**3,), -1.0, device=self.device)
         self.factor, self.prunes = 1.0, 0
+        self.small_plate = framed_plate(
+            self.learner.plate_tensor, self.pixels.new_zeros(3), context.camera.width, context.camera.height
+        )
 
     def train_step(self, frames: list[TrainingFrame], progress: float, rng: torch.Generator) -> StepResult:
         """See `Model.train_step`."""
@@ -165,7 +168,7 @@ class RadianceModel:
         points = self.pixels[pixels]
         head = self.learner.trace_head(now, camera, points, tables["head"])
         torso_rgb, torso_alpha = self.learner.torso_layer(now, camera, points, tables["torso"])
-        plate = framed_plate(self.learner.plate_tensor, now.framing, camera.width, camera.height)
+        plate = framed_plate(self.small_plate, now.framing, camera.width, camera.height)
         behind = over(torso_rgb, torso_alpha, plate.reshape(-1, 3)[pixels])
         render = over(head.rgb, head.alpha, behind)
         alpha = head.alpha + (1.0 - head.alpha) * torso_alpha
@@ -177,6 +180,7 @@ class RadianceModel:
         error = float(terms.pop("error"))
         loss = torch.stack(list(terms.values())).sum()
         loss.backward()
+        self._remember(head)
         for name in FIELDS:
             gradient = tables[name].grad
             assert gradient is not None
@@ -244,33 +248,36 @@ class RadianceModel:
         return Instant(now.code + face, now.rotation, now.torso_code + torso, now.torso, now.framing, now.T_world_head)
 
     @torch.no_grad()
+    def _remember(self, head: Traced) -> None:
+        resolution = self.learner.volume.occupied.shape[0]
+        cell = torch.floor(head.points * resolution).long().clamp_(0, resolution - 1)
+        place = (cell[:, 0] * resolution + cell[:, 1]) * resolution + cell[:, 2]
+        self.strongest.scatter_reduce_(0, place, head.weights.detach(), "amax")
+
+    @torch.no_grad()
     def _prune(self) -> None:
-        volume, camera = self.learner.volume, self.context.camera
-        resolution = volume.occupied.shape[0]
-        strongest = torch.zeros(resolution**3, device=self.device)
-        some = self.pixels.reshape(camera.height, camera.width, 2)
-        for number, index in enumerate(spread_frames(self.context, self.config.prune_frames)):
-            points = some[number % 2 :: 2, number // 2 % 2 :: 2].reshape(-1, 2)
-            now = self.learner.instants(self.context.frames[int(index)].motion)[0]
-            head = self.learner.trace_head(now, camera, points)
-            cell = torch.floor(head.points * resolution).long().clamp(0, resolution - 1)
-            place = (cell[:, 0] * resolution + cell[:, 1]) * resolution + cell[:, 2]
-            strongest.scatter_reduce_(0, place, head.weights, "amax")
-        kept = prune(volume.occupied > 0, strongest.reshape(volume.occupied.shape), self.config.prune_below)
-        self.tensors["head.occupied"].copy_(kept)
-        self.learner = self._avatar(self.tensors)
+        occupied = self.tensors["head.occupied"]
+        kept = prune(occupied > 0, self.strongest.reshape(occupied.shape), self.config.prune_below)
+        occupied.copy_(kept)
+        self.strongest.fill_(-1.0)
 
     def state(self) -> dict[str, torch.Tensor]:
         """See `Model.state`."""
         counters = torch.tensor([self.factor, float(self.prunes)], dtype=torch.float64)
         adam = {f"adam.{n}": t for n, t in self.adam.state().items()}
-        return {**{n: t.detach() for n, t in self.tensors.items()}, **adam, "counters": counters}
+        return {
+            **{n: t.detach() for n, t in self.tensors.items()},
+            **adam,
+            "counters": counters,
+            "strongest": self.strongest,
+        }
 
     def load_state(self, state: dict[str, torch.Tensor]) -> None:
         """See `Model.load_state`."""
         with torch.no_grad():
             for name, tensor in self.tensors.items():
                 tensor.copy_(state[name])
+        self.strongest.copy_(state["strongest"])
         self.adam.load_state({n.removeprefix("adam."): t for n, t in state.items() if n.startswith("adam.")})
         self.factor, self.prunes = float(state["counters"][0]), int(state["counters"][1])
         self.learner = self._avatar(self.tensors)

@@ -1,0 +1,277 @@
+"""The Gaussian avatar as the trainer's model: one whole picture a step, every gradient by hand-written kernels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from gtalk.avatar.gaussian import ROTATIONS, GaussianAvatar, GaussianConfig, Instant, face_and_rotation, intrinsics
+from gtalk.avatar.pose_code import PoseCode
+from gtalk.config import to_mapping
+from gtalk.dataset.split import first_test_frame
+from gtalk.fit.frames import TrainingFrame
+from gtalk.fit.gaussian_refine import RefineConfig, Refinement
+from gtalk.fit.gaussian_relocate import relocate
+from gtalk.fit.gaussian_seed import THIN, Seeds, make_seeds
+from gtalk.fit.losses import RegionWeights
+from gtalk.fit.model import FitContext, StepResult
+from gtalk.fit.schedule import LearningRate, ramp
+from gtalk.fit.trainer import TrainerConfig
+from gtalk.ops import splat
+
+BETAS, EPSILON = (0.9, 0.99), 1e-15
+GROUPS = ("face", "rest")
+LEAST_SPREAD = 0.05  # codes that hardly vary in the clip are not blown up to unit variance
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """Weights of the parts of the loss, and of the regions."""
+
+    dssim: float = 0.2
+    """Share of structural dissimilarity; the rest is L1."""
+    coverage: float = 0.2
+    """Rendered coverage against the matte."""
+    regions: RegionWeights = field(default_factory=RegionWeights)
+
+
+@dataclass(frozen=True)
+class RatesConfig:
+    """Learning rates a step, per kind of number."""
+
+    position: float = 1e-4
+    log_scale: float = 5e-3
+    quaternion: float = 2e-3
+    opacity: float = 3e-2
+    colour: float = 4e-3
+    skin: float = 1e-2
+    basis: float = 0.1
+    """Rates of the basis, as a share of the ones above (which are for unit codes)."""
+    final_factor: float = 0.03
+    """All rates at the end, as a factor of the start's."""
+    basis_decay: float = 0.0
+    """Share of the basis that is forgotten at each step (not of positions)."""
+
+    def table(self) -> torch.Tensor:
+        """By channel."""
+        rates = torch.zeros(splat.CHANNELS)
+        rates[splat.POSITION], rates[splat.LOG_SCALE], rates[splat.QUATERNION] = (
+            self.position,
+            self.log_scale,
+            self.quaternion,
+        )
+        rates[splat.OPACITY], rates[splat.COLOUR], rates[splat.SKIN] = self.opacity, self.colour, self.skin
+        return rates
+
+
+@dataclass(frozen=True)
+class FitConfig:
+    """Everything that a Gaussian fit can be told."""
+
+    avatar: GaussianConfig = field(default_factory=GaussianConfig)
+    trainer: TrainerConfig = field(default_factory=lambda: TrainerConfig(size=512, steps=3000))
+    loss: LossConfig = field(default_factory=LossConfig)
+    rates: RatesConfig = field(default_factory=RatesConfig)
+    refine: RefineConfig = field(default_factory=RefineConfig)
+    relocate_every: int = 100
+    """Steps between looks for dead Gaussians; 0 for never."""
+    relocate_until: float = 0.7
+    """Progress after which none moves any more."""
+    code_noise: float = 0.05
+    """Standard deviation of noise on codes, so that neighbouring codes look alike."""
+
+
+def make_model(config: FitConfig) -> GaussianModel:
+    """The model that a config describes."""
+    return GaussianModel(config)
+
+
+class GaussianModel:
+    """See `gtalk.fit.model.Model`."""
+
+    kind = "gaussian"
+
+    def __init__(self, config: FitConfig) -> None:
+        self.config = config
+
+    def prepare(self, context: FitContext) -> None:
+        """Seeds, codes, poses. The same for the same context."""
+        config, dataset = self.config, context.dataset
+        self.context = context
+        segment_of = np.zeros(first_test_frame(dataset.n_frames), np.int64)
+        for number, segment in enumerate(dataset.segments):
+            segment_of[segment.start : segment.stop] = number
+        motion = dataset.motion[context.indices]
+        self.pose_code = PoseCode.fit(motion, segment_of[context.indices])
+        raw = face_and_rotation(context.basis, self.pose_code, motion)
+        mean, spread = raw.mean(0), raw.std(0)
+        scale = np.where(spread > LEAST_SPREAD, spread, 1.0)
+        codes = (raw - mean) / scale
+        seeds = make_seeds(
+            context, self.pose_code, codes, context.basis.size, config.avatar.count, config.avatar.face_share
+        )
+        self.tensors = _initial_tensors(seeds)
+        self.tensors["code_mean"] = torch.from_numpy(mean.astype(np.float32))
+        self.tensors["code_scale"] = torch.from_numpy(scale.astype(np.float32))
+        self.limits = config.avatar.limits()
+        self.mouth_front = torch.from_numpy(np.where(seeds.mouth, seeds.position[:, 2] + 0.002, 1.0).astype(np.float32))
+        learned = ("base", *GROUPS)
+        self.moments = {f"{n}.first": torch.zeros_like(self.tensors[n]) for n in learned}
+        self.moments["base.second"] = torch.zeros_like(self.tensors["base"])
+        self.refinement = Refinement(context.indices, raw.shape[1], config.refine)
+        self.plate = dataset.background()
+        self.learner = self._avatar(self.tensors)
+        self.plate_planes = self.learner._plate("plate", context.camera)
+        self.need = torch.zeros(len(self.tensors["base"]))
+        self.instants: dict[int, Instant] = {}
+        self.steps, self.factor = 0, 1.0
+        self.weights = config.loss.regions.table()
+
+    def train_step(self, frames: list[TrainingFrame], progress: float, rng: torch.Generator) -> StepResult:
+        """See `Model.train_step`."""
+        results = [self._learn(frame, progress, rng) for frame in frames]
+        every = self.config.relocate_every
+        if every and self.steps % every == 0 and progress < self.config.relocate_until:
+            self._relocate(rng)
+        terms = {name: sum(r[2][name] for r in results) / len(results) for name in results[0][2]}
+        return StepResult(sum(r[0] for r in results) / len(results), sum(r[1] for r in results) / len(results), terms)
+
+    def _learn(self, frame: TrainingFrame, progress: float, rng: torch.Generator) -> tuple[float, float, dict]:
+        """One picture: forward, backward, step."""
+        config, tensors, camera = self.config, self.tensors, self.context.camera
+        now = self.instants.get(frame.index)
+        if now is None:
+            now = self.instants[frame.index] = self.learner.instants(frame.motion, camera)[0]
+        now = self.refinement.apply(frame.index, now)
+        code = now.code + config.code_noise * torch.randn(now.code.shape, generator=rng)
+        split = len(tensors["face"])
+        parts = {"face": slice(0, split), "rest": slice(split, None)}
+        codes = {"face": code, "rest": code[-ROTATIONS:].contiguous()}
+        base = tensors["base"]
+        gaussians = torch.cat([splat.deform(base[parts[g]], tensors[g], codes[g], self.limits) for g in GROUPS])
+        transforms, view = now.transforms(), intrinsics(camera)
+        planes, saved = splat.rasterise_planes(gaussians, transforms, view, camera.width, camera.height)
+        plate = splat.framed_plate(self.plate_planes, now.framing, camera.width)
+        d_planes, parts_of_loss = splat.photo_loss(
+            planes, plate, torch.from_numpy(frame.rgb), torch.from_numpy(frame.matte), torch.from_numpy(frame.labels),
+            self.weights, config.loss.dssim, config.loss.coverage,
+        )  # fmt: skip
+        d_gaussians, d_transforms = splat.rasterise_backward(
+            gaussians, transforms, view, camera.width, planes, saved, d_planes
+        )
+        self.steps += 1
+        self.need += d_gaussians[:, splat.POSITION].norm(dim=1) + 0.05 * d_gaussians[:, splat.COLOUR].abs().sum(1)
+        schedule = LearningRate(self.factor, config.rates.final_factor).at(progress)
+        d_code = self._update(gaussians, d_gaussians, codes, parts, schedule)
+        freedom = ramp(progress, config.refine.begin, config.refine.begin + 0.05)
+        if freedom > 0:
+            self.refinement.step(frame.index, now, d_transforms, d_code, freedom * max(schedule, 0.15 * self.factor))
+        l1, dssim, coverage, error = (float(v) for v in parts_of_loss)
+        share = config.loss.dssim
+        terms = {"l1": (1.0 - share) * l1, "dssim": share * dssim, "coverage": config.loss.coverage * coverage}
+        return sum(terms.values()), error, terms
+
+    def _update(
+        self,
+        gaussians: torch.Tensor,
+        d_gaussians: torch.Tensor,
+        codes: dict[str, torch.Tensor],
+        parts: dict[str, slice],
+        schedule: float,
+    ) -> torch.Tensor:
+        """Adam on base and basis. Returns the gradient of the code."""
+        tensors, moments, rates = self.tensors, self.moments, self.config.rates
+        base, table = tensors["base"], rates.table() * schedule
+        kept = torch.full((splat.CHANNELS,), 1.0 - rates.basis_decay * schedule)
+        kept[splat.POSITION] = 1.0
+        inner, d_code = {}, torch.zeros_like(codes["face"])
+        for group in GROUPS:
+            rows = parts[group]
+            inner[group], d = splat.deform_backward(
+                base[rows], tensors[group], self.limits, gaussians[rows], d_gaussians[rows]
+            )
+            d_code[-len(d) :] += d
+        splat.adam_(
+            base, d_gaussians, moments["base.first"], moments["base.second"], table, BETAS, EPSILON, self.steps
+        )
+        for group in GROUPS:
+            splat.adam_basis_(
+                tensors[group], inner[group], codes[group], moments[f"{group}.first"],
+                moments["base.second"][parts[group]], table * rates.basis, kept, BETAS, EPSILON, self.steps,
+            )  # fmt: skip
+        base[:, 2].clamp_(max=self.mouth_front)  # teeth stay behind lips
+        base[:, splat.LOG_SCALE].clamp_(-9.0, -3.5)
+        return d_code
+
+    def _relocate(self, rng: torch.Generator) -> None:
+        split, count = len(self.tensors["face"]), len(self.tensors["base"])
+        for group, rows in (("face", slice(0, split)), ("rest", slice(split, count))):
+            relocate(self.tensors, self.moments, self.need, rows, group, -3.5, count // 20, rng)
+        self.need.zero_()
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """See `Model.state`."""
+        refined = {f"refine.{n}": t for n, t in self.refinement.state().items()}
+        counters = torch.tensor([self.factor, float(self.steps)], dtype=torch.float64)
+        return {**self.tensors, **self.moments, **refined, "need": self.need, "counters": counters}
+
+    def load_state(self, state: dict[str, torch.Tensor]) -> None:
+        """See `Model.load_state`."""
+        for name, tensor in {**self.tensors, **self.moments, "need": self.need}.items():
+            tensor.copy_(state[name])
+        self.refinement.load_state({n.removeprefix("refine."): t for n, t in state.items() if n.startswith("refine.")})
+        self.factor, self.steps = float(state["counters"][0]), int(state["counters"][1])
+
+    def slow_down(self, factor: float) -> None:
+        """See `Model.slow_down`."""
+        self.factor *= factor
+
+    def avatar(self) -> GaussianAvatar:
+        """See `Model.avatar`."""
+        tensors = {n: t.clone() for n, t in self.tensors.items()}
+        return self._avatar({**tensors, **{g: tensors[g].half() for g in GROUPS}})
+
+    def config_mapping(self) -> dict[str, Any]:
+        """See `Model.config_mapping`."""
+        values = to_mapping(self.config)
+        values.pop("trainer")
+        return values
+
+    def _avatar(self, tensors: dict[str, torch.Tensor]) -> GaussianAvatar:
+        context = self.context
+        return GaussianAvatar(
+            self.config.avatar, context.basis, context.camera, context.dataset.fps, self.plate, self.pose_code, tensors
+        )
+
+
+def _initial_tensors(seeds: Seeds) -> dict[str, torch.Tensor]:
+    """Base and bases from seeds (face seeds first)."""
+    n, code_size = len(seeds.face), seeds.motion.shape[1]
+    base = np.zeros((n, splat.CHANNELS), np.float32)
+    base[:, splat.POSITION] = seeds.position
+    base[:, splat.LOG_SCALE] = np.log(np.maximum(seeds.size_m, 2e-4) * 0.6)[:, None]
+    base[:, 5] += np.log(THIN)
+    base[:, splat.QUATERNION] = _facing(seeds.normal)
+    base[:, splat.OPACITY] = 1.4
+    base[:, splat.COLOUR] = seeds.colour
+    base[:, 14] = seeds.skin
+    split = int(seeds.face.sum())
+    basis = np.zeros((n, code_size, splat.CHANNELS), np.float32)
+    basis[:, :, splat.POSITION] = seeds.motion
+    return {
+        "base": torch.from_numpy(base),
+        "face": torch.from_numpy(basis[:split].copy()),
+        "rest": torch.from_numpy(basis[split:, -ROTATIONS:].copy()),
+    }
+
+
+def _facing(normals: np.ndarray) -> np.ndarray:
+    """Quaternions wxyz that turn z onto unit normals [N,3]."""
+    w = 1.0 + normals[:, 2]
+    flipped = w < 1e-6
+    quaternions = np.stack([w, -normals[:, 1], normals[:, 0], np.zeros(len(w))], 1)
+    quaternions[flipped] = [0.0, 1.0, 0.0, 0.0]
+    return quaternions / np.linalg.norm(quaternions, axis=1, keepdims=True)
