@@ -1,0 +1,251 @@
+"""The Gaussian avatar: 3D Gaussians whose every number is a linear function of a short code.
+
+    code (face, head rotation) ──▶ motion basis ──▶ Gaussians ──▶ head pose / torso motion (skinning) ──▶ splats over the plate
+
+Two groups: the `face` (mesh, mouth, eyes, chin, neck) follows the whole code, the `rest` (hair, torso) only
+the head's rotation, so that nothing there speckles when the face does what it seldom did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+import torch
+
+from gtalk.avatar.base import PLATE
+from gtalk.avatar.pose_code import PoseCode
+from gtalk.basis import MotionBasis
+from gtalk.config import from_mapping
+from gtalk.errors import UserError
+from gtalk.ops import splat
+from gtalk.shapes import Float, UInt8
+from gtalk.types import Camera, Motion, RenderOutput
+
+ROTATIONS = 3  # of the head pose's code, the last three numbers
+
+
+@dataclass(frozen=True)
+class GaussianConfig:
+    """Size of a Gaussian avatar, and how far its basis may move a Gaussian."""
+
+    count: int = 18000
+    """Gaussians in all."""
+    face_share: float = 0.6
+    """Share of them that follows the whole code; the rest follows the head's rotation only."""
+    limit_position_m: float = 0.03
+    limit_log_scale: float = 0.7
+    limit_quaternion: float = 0.7
+    limit_opacity: float = 4.0
+    """Of the logit."""
+    limit_colour: float = 0.35
+
+    def limits(self) -> Float[torch.Tensor, "16"]:
+        """How far each number may move from its base."""
+        limit = torch.zeros(splat.CHANNELS)
+        limit[splat.POSITION], limit[splat.LOG_SCALE] = self.limit_position_m, self.limit_log_scale
+        limit[splat.QUATERNION], limit[splat.OPACITY] = self.limit_quaternion, self.limit_opacity
+        limit[splat.COLOUR] = self.limit_colour
+        return limit
+
+
+class Instant(NamedTuple):
+    """One frame of motion, as the Gaussians take it."""
+
+    code: Float[torch.Tensor, " K"]
+    """Face code, then head rotation; zero mean and unit variance over the clip."""
+    T_camera_head: Float[np.ndarray, "3 4"]
+    T_camera_torso: Float[np.ndarray, "3 4"]
+    framing: tuple[float, float, float]
+
+    def transforms(self) -> Float[torch.Tensor, "2 3 4"]:
+        """Both transforms, as the rasteriser takes them."""
+        return torch.from_numpy(np.stack([self.T_camera_head, self.T_camera_torso]).astype(np.float32))
+
+
+class GaussianAvatar:
+    """See `gtalk.avatar.base.Avatar`."""
+
+    kind = "gaussian"
+
+    def __init__(
+        self,
+        config: GaussianConfig,
+        basis: MotionBasis,
+        camera: Camera,
+        fps: float,
+        plate: UInt8[np.ndarray, "H W 3"],
+        pose_code: PoseCode,
+        tensors: dict[str, torch.Tensor],
+    ) -> None:
+        """`tensors`: base [N,16], face [Nf,K,16], rest [Nr,3,16], code_mean [K], code_scale [K]."""
+        self.config, self.basis, self.camera, self.fps = config, basis, camera, fps
+        self.plate, self.pose_code, self._tensors = plate, pose_code, tensors
+        self.limits = config.limits().to(tensors["base"].device)
+        self._plates: dict[tuple[int, int], torch.Tensor] = {}
+
+    @classmethod
+    def from_parts(
+        cls,
+        config: Mapping[str, Any],
+        basis: MotionBasis,
+        camera: Camera,
+        fps: float,
+        plate: UInt8[np.ndarray, "H W 3"],
+        tensors: dict[str, torch.Tensor],
+    ) -> GaussianAvatar:
+        """Build from what was saved. Raises KeyError or ValueError when a tensor is missing or misshapen."""
+        sizes = from_mapping(GaussianConfig, config, "avatar.json: config")
+        arrays = {n.removeprefix("pose."): v.numpy() for n, v in tensors.items() if n.startswith("pose.")}
+        own = {n: v for n, v in tensors.items() if not n.startswith("pose.")}
+        _check_shapes(own, basis.size + ROTATIONS)
+        return cls(sizes, basis, camera, fps, plate, PoseCode.from_arrays(arrays), own)
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Everything learned, by name."""
+        pose = {f"pose.{n}": torch.from_numpy(v) for n, v in self.pose_code.to_arrays().items()}
+        return {**self._tensors, **pose}
+
+    def to(self, device: torch.device | str) -> GaussianAvatar:
+        """A copy on another device."""
+        moved = {n: t.to(device) for n, t in self._tensors.items()}
+        return GaussianAvatar(self.config, self.basis, self.camera, self.fps, self.plate, self.pose_code, moved)
+
+    def instants(self, motion: Motion, camera: Camera | None = None) -> list[Instant]:
+        """What the Gaussians need to know of each frame."""
+        camera = camera or self.camera
+        codes = face_and_rotation(self.basis, self.pose_code, motion)
+        mean, scale = self._tensors["code_mean"].cpu().numpy(), self._tensors["code_scale"].cpu().numpy()
+        codes = ((codes - mean) / scale).astype(np.float32)
+        placed = self.pose_code.torso_and_framing(motion)
+        heads = camera.T_camera_world @ motion.head_pose
+        torso_rest = self.camera.T_camera_world @ self.pose_code.T_world_mean
+        T_new_own = camera.T_camera_world @ np.linalg.inv(self.camera.T_camera_world)
+        device = self._tensors["base"].device
+        return [
+            Instant(
+                torch.from_numpy(codes[i]).to(device),
+                heads[i, :3],
+                (T_new_own @ torso_motion(self.camera, placed[i, :4]) @ torso_rest)[:3],
+                (float(placed[i, 4]), float(placed[i, 5]), float(placed[i, 6])),
+            )
+            for i in range(len(motion))
+        ]
+
+    def gaussians(self, instant: Instant) -> Float[torch.Tensor, "N 16"]:
+        """The Gaussians of one instant, in head space of the mean pose, with their skinning still to apply."""
+        own = self._tensors
+        split = len(own["face"])
+        face = splat.deform(own["base"][:split], own["face"], instant.code, self.limits)
+        rest = splat.deform(own["base"][split:], own["rest"], instant.code[-ROTATIONS:].contiguous(), self.limits)
+        return torch.cat([face, rest])
+
+    @torch.no_grad()
+    def render(
+        self,
+        motion: Motion,
+        camera: Camera | None = None,
+        size: tuple[int, int] | None = None,
+        background: UInt8[np.ndarray, "H W 3"] | str | None = PLATE,
+    ) -> RenderOutput:
+        """See `gtalk.avatar.base.Avatar.render`. Raises UserError when a background has another size."""
+        frames = self._frames(motion, camera, size, background, as_bytes=False)
+        rgb, alpha, depth = (torch.stack(parts) for parts in zip(*frames, strict=True))
+        return RenderOutput(rgb, alpha, depth)
+
+    @torch.no_grad()
+    def render_bytes(
+        self,
+        motion: Motion,
+        camera: Camera | None = None,
+        size: tuple[int, int] | None = None,
+        background: UInt8[np.ndarray, "H W 3"] | str | None = PLATE,
+    ) -> tuple[UInt8[torch.Tensor, "B H W 3"], UInt8[torch.Tensor, "B H W"]]:
+        """Pictures and coverage as bytes, without the detour through floats that `render` takes."""
+        frames = self._frames(motion, camera, size, background, as_bytes=True)
+        return torch.stack([f[0] for f in frames]), torch.stack([f[1] for f in frames])
+
+    def _frames(
+        self,
+        motion: Motion,
+        camera: Camera | None,
+        size: tuple[int, int] | None,
+        background: np.ndarray | str | None,
+        *,
+        as_bytes: bool,
+    ) -> list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+        camera = camera or self.camera
+        if size is not None:
+            camera = camera.resized(*size)
+        plate = None if background is None else self._plate(background, camera)
+        own, frames = self._tensors, []
+        for now in self.instants(motion, camera):
+            framing = now.framing if isinstance(background, str) else (0.0, 0.0, 0.0)
+            codes = now.code, now.code[-ROTATIONS:].contiguous()
+            frames.append(
+                splat.render_frame(
+                    own["base"], (own["face"], own["rest"]), codes, self.limits, now.transforms(), intrinsics(camera),
+                    (camera.width, camera.height), plate, framing, as_bytes=as_bytes,
+                )
+            )  # fmt: skip
+        return frames
+
+    def _plate(self, background: np.ndarray | str, camera: Camera) -> torch.Tensor:
+        size = (camera.width, camera.height)
+        if not isinstance(background, str):
+            if background.shape != (camera.height, camera.width, 3):
+                raise UserError(
+                    "background",
+                    expected=f"a picture of {camera.width}x{camera.height}",
+                    got=f"{background.shape[1]}x{background.shape[0]}",
+                    remedy="Resize it to the output's size.",
+                )
+            return splat.plate_planes(torch.from_numpy(background))
+        if size not in self._plates:
+            if len(self._plates) > 4:
+                self._plates.clear()
+            shrinks = size[0] < self.plate.shape[1]
+            resized = cv2.resize(self.plate, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+            self._plates[size] = splat.plate_planes(torch.from_numpy(resized))
+        return self._plates[size]
+
+
+def intrinsics(camera: Camera) -> tuple[float, float, float, float]:
+    """fx, fy, cx, cy in pixels."""
+    return camera.focal_px, camera.focal_px, camera.cx_px, camera.cy_px
+
+
+def face_and_rotation(basis: MotionBasis, pose_code: PoseCode, motion: Motion) -> Float[np.ndarray, "T K"]:
+    """Raw codes: the face's, clamped to the clip's range, then the head rotation's, clamped too."""
+    return np.concatenate([basis.encode(motion), pose_code.encode(motion.head_pose)[:, -ROTATIONS:]], axis=1)
+
+
+def torso_motion(camera: Camera, similarity: Float[np.ndarray, "4"]) -> Float[np.ndarray, "4 4"]:
+    """The affine map of camera space whose picture is a similarity of the picture plane.
+
+    A similarity (dx, dy, rotation, log scale) moves a point p to c + exp(scale) R(rotation) (p - c) +
+    (dx, dy) heights, c the picture's centre and R turning x towards y; depths stay.
+    """
+    dx, dy, angle, log_scale = similarity
+    turn = np.exp(log_scale) * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    middle = np.array([camera.width / 2 - camera.cx_px, camera.height / 2 - camera.cy_px])
+    shift = middle - turn @ middle + np.array([dx, dy]) * camera.height
+    out = np.eye(4)
+    out[:2, :2] = turn
+    out[:2, 2] = shift / camera.focal_px
+    return out
+
+
+def _check_shapes(tensors: dict[str, torch.Tensor], code_size: int) -> None:
+    base, face, rest = tensors["base"], tensors["face"], tensors["rest"]
+    ok = base.ndim == 2 and base.shape[1] == splat.CHANNELS and base.dtype == torch.float32
+    ok = ok and face.shape[1:] == (code_size, splat.CHANNELS) and rest.shape[1:] == (ROTATIONS, splat.CHANNELS)
+    ok = ok and len(face) + len(rest) == len(base)
+    ok = ok and all(tensors[n].shape == (code_size,) for n in ("code_mean", "code_scale"))
+    ok = ok and all(t.dtype in {torch.float16, torch.float32} for t in (face, rest))
+    if not ok or not all(bool(tensors[n].isfinite().all()) for n in tensors):
+        shapes = {n: tuple(t.shape) for n, t in tensors.items()}
+        raise ValueError(f"tensors of other shapes or types than a Gaussian avatar of this basis has: {shapes}")
