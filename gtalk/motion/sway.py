@@ -18,7 +18,7 @@ from gtalk.shapes import Bool, Float
 
 N_VALUES = 8
 ORDER = 10
-VOICE_ROWS = tuple(range(-48, 9, 8))
+VOICE_ROWS = tuple(range(-49, 8, 8))
 """Feature rows around a frame's instant whose loudness and pitch are looked at."""
 _BURN_IN = 300
 _KNEE = 0.8  # of the range: up to there nothing is bent
