@@ -61,6 +61,12 @@ class PoseCode:
         margin = CLAMP_MARGIN * (self.high - self.low)
         return np.clip(_raw_codes(self.T_world_mean, head_pose), self.low - margin, self.high + margin)
 
+    def encode_torso(self, torso: Float[np.ndarray, "T 4"]) -> Float[np.ndarray, "T 4"]:
+        """Torso similarities over the clip's range: -1 to 1, clamped with a margin."""
+        low, high = self.predicted_low[:4], self.predicted_high[:4]
+        half = np.maximum((high - low) / 2, 1e-4)
+        return np.clip((torso - (low + high) / 2) / half, -1.0 - 2 * CLAMP_MARGIN, 1.0 + 2 * CLAMP_MARGIN)
+
     def torso_and_framing(self, motion: Motion) -> Float[np.ndarray, "T 7"]:
         """Torso similarity and framing of each frame: as tracked where the channels are there, else predicted."""
         codes = self.encode(motion.head_pose)

@@ -31,6 +31,8 @@ class RadianceConfig:
 
     head: HeadConfig = field(default_factory=HeadConfig)
     torso: TorsoConfig = field(default_factory=TorsoConfig)
+    plate_margin: float = 0.12
+    """How far the plate reaches beyond the picture, in picture heights."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ class RadianceAvatar:
         self.torso = _named(tensors, "torso.")
         device = self.head["basis"].device
         self.plate_tensor = torch.from_numpy(plate).to(device).float() / 255.0
+        self._plates: dict[int, torch.Tensor] = {}
         corner = self.head["origin_m"].tolist()
         self.volume = Volume(
             self.head["occupied"],
@@ -111,7 +114,8 @@ class RadianceAvatar:
         codes = self.basis.encode(motion)
         poses = self.pose_code.encode(motion.head_pose)
         placed = self.pose_code.torso_and_framing(motion)
-        torso_codes = np.concatenate([poses, codes[:, : self.config.torso.jaw_codes]], axis=1)
+        leaning = self.pose_code.encode_torso(placed[:, :4])
+        torso_codes = np.concatenate([poses, leaning, codes[:, : self.config.torso.jaw_codes]], axis=1)
 
         def tensor(value: np.ndarray) -> torch.Tensor:
             return torch.as_tensor(value, dtype=torch.float32, device=device)
@@ -182,9 +186,19 @@ class RadianceAvatar:
         layer = zeros.index_copy(0, inside, torch.cat([rgb, alpha[:, None]], -1))
         return layer[:, :3], layer[:, 3]
 
+    def plate_at(self, width: int, height: int) -> Float[torch.Tensor, "h w 3"]:
+        """The plate, reduced where the picture is much smaller; remembered by size."""
+        finer = round(self.plate_tensor.shape[0] / (1.0 + 2.0 * self.config.plate_margin) / height)
+        if finer not in self._plates:
+            image = self.plate_tensor.permute(2, 0, 1)[None]
+            reduced = torch.nn.functional.avg_pool2d(image, max(finer, 1), ceil_mode=True)
+            self._plates[finer] = reduced[0].permute(1, 2, 0).contiguous()
+        return self._plates[finer]
+
     def _background(self, background: np.ndarray | str, framing: torch.Tensor, camera: Camera) -> torch.Tensor:
         if isinstance(background, str):
-            return framed_plate(self.plate_tensor, framing, camera.width, camera.height)
+            plate = self.plate_at(camera.width, camera.height)
+            return framed_plate(plate, framing, camera.width, camera.height, self.config.plate_margin)
         if background.shape != (camera.height, camera.width, 3):
             raise UserError(
                 "background",

@@ -1,8 +1,8 @@
 """Neck, torso and clothes: a 2D hash-grid picture with coverage, laid on a plane that moves with the torso.
 
 Its coordinates are the picture's own, in picture heights, with the torso's tracked similarity undone.
-Like the head's, its coarse tables are a linear basis, here over head pose and jaw, so that the neck
-follows the head and nothing is replayed.
+Like the head's, its coarse tables are a linear basis, here over head pose, the torso's own placement and
+the jaw, so that the neck follows the head, a turned body changes its outline, and nothing is replayed.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from gtalk.shapes import Bool, Float
 
 MARGIN = 0.2  # of the picture's height, around it: what a moved torso brings into view
 OUTPUTS = 4  # colour and coverage
+WARP_UNIT = 0.02  # of the unit square: what one step of an optimiser changes must be small
+POSE_CODES = 10  # head pose and the torso's own similarity
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,8 @@ class TorsoConfig:
     """Coarsest levels whose tables follow head pose and jaw."""
     hidden: int = 32
     """Width of the network."""
+    warp_cells: int = 8
+    """Control points along the picture of the smooth displacement that head pose and placement cause."""
     jaw_codes: int = 2
     """Leading mouth components that the neck sees."""
     area_resolution: int = 96
@@ -47,7 +51,7 @@ def torso_spec(config: TorsoConfig) -> GridSpec:
 
 def initial_tensors(config: TorsoConfig, rng: torch.Generator) -> dict[str, torch.Tensor]:
     """Fresh parameters, by name."""
-    spec, code_size = torso_spec(config), 6 + config.jaw_codes
+    spec, code_size = torso_spec(config), POSE_CODES + config.jaw_codes
     inputs, hidden = 2 * config.levels, config.hidden
     blended = spec.offsets[config.blended_levels]
 
@@ -57,6 +61,7 @@ def initial_tensors(config: TorsoConfig, rng: torch.Generator) -> dict[str, torc
     return {
         "basis": torch.cat([uniform(1, blended, 2, bound=1e-2), torch.zeros(code_size, blended, 2)]),
         "fine": uniform(spec.n_entries - blended, 2, bound=1e-2),
+        "warp": torch.zeros(code_size, 2, config.warp_cells, config.warp_cells),
         "w0": uniform(hidden, inputs, bound=(6.0 / inputs) ** 0.5),
         "b0": torch.zeros(hidden),
         "code": torch.zeros(code_size, hidden),
@@ -79,6 +84,16 @@ def inside_area(unit: Float[torch.Tensor, "N 2"], area: Bool[torch.Tensor, "R R"
     return within & area[y, x]
 
 
+def displacement(
+    warp: Float[torch.Tensor, "K 2 G G"], code: Float[torch.Tensor, " K"], unit: Float[torch.Tensor, "N 2"]
+) -> Float[torch.Tensor, "N 2"]:
+    """What a code displaces points of the unit square by: linear in the code, bilinear between control points."""
+    field = torch.einsum("k,kdyx->dyx", code * WARP_UNIT, warp)
+    places = (2.0 * unit - 1.0)[None, None]
+    moved = torch.nn.functional.grid_sample(field[None], places, padding_mode="border", align_corners=True)
+    return moved[0, :, 0].T
+
+
 def evaluate(
     config: TorsoConfig,
     tensors: dict[str, torch.Tensor],
@@ -89,7 +104,7 @@ def evaluate(
     """Premultiplied colour and coverage at points of the unit square."""
     if table is None:
         table = blended_table(tensors, code)
-    encoded = hash_encode(unit, table, torso_spec(config))
+    encoded = hash_encode(unit + displacement(tensors["warp"], code, unit), table, torso_spec(config))
     out = torch.sigmoid(
         mlp(encoded, [tensors["w0"], tensors["w1"]], [tensors["b0"] + code @ tensors["code"], tensors["b1"]])
     )

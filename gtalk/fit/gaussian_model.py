@@ -194,9 +194,7 @@ class GaussianModel:
                 base[rows], tensors[group], self.limits, gaussians[rows], d_gaussians[rows]
             )
             d_code[-len(d) :] += d
-        splat.adam_(
-            base, d_gaussians, moments["base.first"], moments["base.second"], table, BETAS, EPSILON, self.steps
-        )
+        splat.adam_(base, d_gaussians, moments["base.first"], moments["base.second"], table, BETAS, EPSILON, self.steps)
         for group in GROUPS:
             splat.adam_basis_(
                 tensors[group], inner[group], codes[group], moments[f"{group}.first"],

@@ -6,6 +6,7 @@ the torso) that the fit corrects.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -30,6 +31,9 @@ CHIN_REACH_M = 0.05  # below the nose, what is nearer to the mesh than this foll
 INFLUENCE_M = 0.025  # how far the mesh's motion reaches beyond it
 RIDGE = 1e-2
 THIN = 0.35  # thickness of a Gaussian across the surface, as a share of its size along it
+
+
+Height = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass
@@ -128,33 +132,27 @@ class _View:
         self.T_rest = camera.T_camera_world @ pose_code.T_world_mean
         self.T_torso = torso_motion(camera, placed[:4]) @ self.T_rest
 
-    def blended(self, share: np.ndarray) -> np.ndarray:
-        """Canonical to camera for skinning shares [N] -> [N,4,4]."""
-        return self.T_head + share[:, None, None] * (self.T_torso - self.T_head)
-
-    def pixels(self, points: np.ndarray, share: np.ndarray) -> np.ndarray:
-        """Canonical points [N,3] in pixels [N,2]."""
-        matrix = self.blended(share)
-        seen = np.einsum("nij,nj->ni", matrix[:, :3, :3], points) + matrix[:, :3, 3]
-        centre = np.array([self.camera.cx_px, self.camera.cy_px])
-        return seen[:, :2] / seen[:, 2:] * self.camera.focal_px + centre
+    def pixels(self, points: np.ndarray) -> np.ndarray:
+        """Points of the head in pixels [N,2]."""
+        return self._seen(self.T_head, points)
 
     def rest_pixels(self, points: np.ndarray) -> np.ndarray:
         """Canonical points as the mean pose shows them."""
-        seen = points @ self.T_rest[:3, :3].T + self.T_rest[:3, 3]
+        return self._seen(self.T_rest, points)
+
+    def _seen(self, T: np.ndarray, points: np.ndarray) -> np.ndarray:
+        seen = points @ T[:3, :3].T + T[:3, 3]
         return seen[:, :2] / seen[:, 2:] * self.camera.focal_px + [self.camera.cx_px, self.camera.cy_px]
 
-    def lift(self, pixels: np.ndarray, height, share: np.ndarray) -> np.ndarray:
+    def lift(self, pixels: np.ndarray, height: Height, share: float) -> np.ndarray:
         """Pixels [N,2] to canonical points with z = height(points), by a few fixed-point steps."""
-        inverse = np.linalg.inv(self.blended(share))
-        ray = np.concatenate(
-            [(pixels - [self.camera.cx_px, self.camera.cy_px]) / self.camera.focal_px, np.ones((len(pixels), 1))], 1
-        )
-        direction = np.einsum("nij,nj->ni", inverse[:, :3, :3], ray)
-        origin = inverse[:, :3, 3]
-        points = np.zeros((len(pixels), 3))
-        for _ in range(6):
-            step = (height(points) - origin[:, 2]) / direction[:, 2]
+        inverse = np.linalg.inv(self.T_head + share * (self.T_torso - self.T_head))
+        centre = np.array([self.camera.cx_px, self.camera.cy_px])
+        ray = np.concatenate([(pixels - centre) / self.camera.focal_px, np.ones((len(pixels), 1))], 1)
+        direction, origin = ray @ inverse[:3, :3].T, inverse[:3, 3]
+        points = origin + (height(np.zeros((len(pixels), 3))) - origin[2])[:, None] / direction[:, 2:] * direction
+        for _ in range(4):
+            step = (height(points) - origin[2]) / direction[:, 2]
             points = origin + step[:, None] * direction
         return points
 
@@ -169,7 +167,7 @@ class _View:
         """Where the mesh covers the picture."""
         dense = self.frame.motion.channels.get("landmarks478")
         points = mesh.mean if dense is None else dense[0]
-        corners = self.pixels(points, np.zeros(len(points)))[mesh.triangles]
+        corners = self.pixels(points)[mesh.triangles]
         mask = np.zeros((self.camera.height, self.camera.width), np.uint8)
         for triangle in np.round(corners * 16).astype(np.int32):
             cv2.fillConvexPoly(mask, triangle, 1, shift=4)
@@ -197,8 +195,7 @@ def _mesh_seeds(
     per_triangle = np.bincount(chosen, minlength=len(area))
     size = np.sqrt(area[chosen] / per_triangle[chosen])
     normal = cross[chosen] / np.maximum(np.linalg.norm(cross[chosen], axis=1, keepdims=True), 1e-12)
-    share = np.zeros(count)
-    colour = np.median([view.colours(view.pixels(position, share)) for view in views], axis=0)
+    colour = np.median([view.colours(view.pixels(position)) for view in views], axis=0)
     yes, no = np.ones(count, bool), np.zeros(count, bool)
     return Seeds(position, colour, size, normal, np.full(count, SKIN_LOGIT[MaskClass.HEAD]), motion, yes, no)
 
@@ -220,7 +217,7 @@ def _mouth_seeds(context: FitContext, pose_code: PoseCode, mesh: MovingMesh, cou
     n = len(position)
     inside = view.frame.rgb[view.frame.labels == MaskClass.MOUTH]
     dark = np.median(inside, 0) / 255.0 if len(inside) else np.array([0.25, 0.1, 0.1])
-    pixels = view.pixels(position, np.zeros(n))
+    pixels = view.pixels(position)
     cell = np.clip(pixels.astype(int), 0, [view.camera.width - 1, view.camera.height - 1])
     shows = view.frame.labels[cell[:, 1], cell[:, 0]] == MaskClass.MOUTH
     colour = np.where(shows[:, None], view.colours(pixels), dark)
@@ -291,8 +288,7 @@ def _uncovered(camera, views: list[_View], mesh: MovingMesh, spacing: float):
             if not len(x):
                 continue
             pixels = np.stack([x, y], 1) + 0.5
-            share = np.full(len(pixels), 1.0 / (1.0 + np.exp(-logits[label])))
-            points = view.lift(pixels, height, share)
+            points = view.lift(pixels, height, 1.0 / (1.0 + np.exp(-logits[label])))
             cell = ((view.rest_pixels(points) + margin * camera.width) / spacing).astype(int)
             fine = (cell >= 0).all(1) & (cell < [columns, rows]).all(1)
             flat = cell[:, 1] * columns + cell[:, 0]

@@ -21,6 +21,7 @@ from gtalk.fit.model import FitContext, StepResult
 from gtalk.fit.occupancy import ShellConfig, head_volume, prune
 from gtalk.fit.optimiser import Adam
 from gtalk.fit.patches import PatchConfig, draw_patches
+from gtalk.fit.plate import widened_plate
 from gtalk.fit.schedule import LearningRate, ramp
 from gtalk.fit.torso_area import torso_area
 from gtalk.fit.trainer import TrainerConfig
@@ -121,7 +122,8 @@ class RadianceModel:
         tensors["torso.area"] = torch.from_numpy(area.astype(np.uint8))
         self.tensors = {n: t.to(self.device) for n, t in tensors.items()}
         self.pose_code = pose_code
-        self.plate = dataset.background()
+        framing = dataset.motion.channels.get("framing", np.zeros((dataset.n_frames, 3)))
+        self.plate = widened_plate(context, framing, config.avatar.plate_margin)
         self.learner = self._avatar(self.tensors)
         self.learned = [n for n in self.tensors if n.rsplit(".")[-1] not in FIXED]
         self.networks = [n for n in self.learned if n.rsplit(".")[-1] not in TABLES]
@@ -132,9 +134,6 @@ class RadianceModel:
         self.instants: dict[int, Instant] = {}
         self.strongest = torch.full((config.avatar.head.occupancy_resolution**3,), -1.0, device=self.device)
         self.factor, self.prunes = 1.0, 0
-        self.small_plate = framed_plate(
-            self.learner.plate_tensor, self.pixels.new_zeros(3), context.camera.width, context.camera.height
-        )
 
     def train_step(self, frames: list[TrainingFrame], progress: float, rng: torch.Generator) -> StepResult:
         """See `Model.train_step`."""
@@ -168,7 +167,8 @@ class RadianceModel:
         points = self.pixels[pixels]
         head = self.learner.trace_head(now, camera, points, tables["head"])
         torso_rgb, torso_alpha = self.learner.torso_layer(now, camera, points, tables["torso"])
-        plate = framed_plate(self.small_plate, now.framing, camera.width, camera.height)
+        plate = self.learner.plate_at(camera.width, camera.height)
+        plate = framed_plate(plate, now.framing, camera.width, camera.height, config.avatar.plate_margin)
         behind = over(torso_rgb, torso_alpha, plate.reshape(-1, 3)[pixels])
         render = over(head.rgb, head.alpha, behind)
         alpha = head.alpha + (1.0 - head.alpha) * torso_alpha
