@@ -7,13 +7,14 @@ for the two halves of the alternation.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from gtalk.clip.flow import FlowConfig, TextureTracks, track_texture
 from gtalk.clip.landmarks import Landmarks
 from gtalk.clip.track_expression import fit_expressions, rigid_vertices
+from gtalk.clip.track_focal import estimate_focal
 from gtalk.clip.track_gaps import fill_gaps, fill_rotations
 from gtalk.clip.track_geometry import (
     FLIP,
@@ -121,6 +122,10 @@ def track_face(
         points_px[chosen], landmarks.depth[chosen].astype(np.float64), focal_px, centre_px
     )
     model = Model(focal_px, centre_px, prior_shape, np.zeros((0, N_POINTS, 3)))
+    focal = estimate_focal(model, states, points_px[chosen], rigid_vertices(prior_shape))
+    factor = [1.0, 1.0, focal.focal_px / focal_px]
+    states = States(states.rotation, states.translation * factor, states.coefficients)
+    model = replace(model, focal_px=focal.focal_px)
     model, states, sigma_px = _fit_model(model, states, points_px[chosen], prior_shape, config, on_progress)
     everyone = _initial_states(model, points_px, landmarks.depth.astype(np.float64), valid)
     observations = Observations(points_px, sigma_px, valid)
@@ -144,7 +149,7 @@ def track_face(
     camera = Camera(model.focal_px, float(centre_px[0]), float(centre_px[1]), *size)
     person = Person(model.shape, model.basis, TRIANGLES)
     poses = to_world(everyone.rotation, everyone.translation)
-    return Track(camera, poses, person, everyone.coefficients, valid, residual, [])
+    return Track(camera, poses, person, everyone.coefficients, valid, residual, [focal.note])
 
 
 def _fill(states: States, valid: np.ndarray, segments: Sequence[Segment]) -> States:

@@ -24,17 +24,19 @@ MIN_SIGHTINGS = 50
 
 
 def rigid_vertices(
-    shape: Float[np.ndarray, "478 3"], tracks: TextureTracks, error_px: Float[np.ndarray, " M"]
+    shape: Float[np.ndarray, "478 3"],
+    tracks: TextureTracks | None = None,
+    error_px: Float[np.ndarray, " M"] | None = None,
 ) -> Float[np.ndarray, "478"]:
     """1 for vertices that move with the skull, 0 for those that express, by place and by measured texture error.
 
     Args:
         shape: the person in head space.
-        tracks: texture observations; may be empty.
+        tracks: texture observations, if any.
         error_px: distance of each observation from where the rigid head predicts it.
     """
     rows = texture_triangles(shape)
-    if len(error_px):
+    if tracks is not None and error_px is not None and len(error_px):
         usual = np.median(error_px)
         triangle = tracks.triangle[tracks.point]
         sightings = np.bincount(triangle, minlength=len(SKIN_TRIANGLES))
