@@ -30,6 +30,8 @@ class HeadConfig:
     """Cells along the head's cube at the coarsest and the finest level."""
     blended_levels: int = 8
     """Coarsest levels whose tables follow the expression."""
+    warp_cells: int = 12
+    """Control points along the cube of the smooth displacement that expression and rotation cause."""
     hidden: int = 32
     """Width of the density network."""
     colour_hidden: int = 32
@@ -42,6 +44,7 @@ class HeadConfig:
     """Samples of one ray, at most."""
 
 
+WARP_UNIT = 0.01  # of the cube: what one step of an optimiser changes must be small
 CHANNELS = 16  # one density and 15 features
 POSE_CHANNELS = 3  # rotation, seen by the colour network: the light stays while the head turns
 
@@ -63,6 +66,7 @@ def initial_tensors(config: HeadConfig, code_size: int, rng: torch.Generator) ->
     return {
         "basis": torch.cat([uniform(1, blended, 2, bound=1e-2), torch.zeros(code_size, blended, 2)]),
         "fine": uniform(spec.n_entries - blended, 2, bound=1e-2),
+        "warp": torch.zeros(code_size + POSE_CHANNELS, 3, *[config.warp_cells] * 3),
         "density.w0": uniform(hidden, inputs, bound=(6.0 / inputs) ** 0.5),
         "density.b0": torch.zeros(hidden),
         "density.code": torch.zeros(code_size, hidden),
@@ -102,4 +106,5 @@ def frame_field(
         tensors["colour.b0"] + rotation @ tensors["colour.pose"],
         tensors["colour.w1"],
         tensors["colour.b1"],
+        torch.einsum("k,kdzyx->dzyx", torch.cat([code, rotation]) * WARP_UNIT, tensors["warp"]),
     )

@@ -26,6 +26,8 @@ class FrameField(NamedTuple):
     colour_b0: Float[torch.Tensor, " C"]
     colour_w1: Float[torch.Tensor, "3 C"]
     colour_b1: Float[torch.Tensor, " 3"]
+    warp: Float[torch.Tensor, "3 G G G"]
+    """Displacement (x, y, z) of points in the unit cube, at control points indexed [z, y, x]."""
 
 
 class Volume(NamedTuple):
@@ -65,12 +67,21 @@ def trace(
         origins, directions, near, far, volume.occupied, UNIT_CUBE.to(near), volume.step_m, volume.max_samples
     )
     points = origins[ray_of] + depths[:, None] * directions[ray_of]
-    encoded = hash_encode(points, field.table, field.spec)
+    encoded = hash_encode(points + displacement(field.warp, points), field.table, field.spec)
     out = mlp(encoded, [field.density_w0, field.density_w1], [field.density_b0, field.density_b1])
     density = density_of(out[:, 0]) / volume.step_m
     seen, alpha, depth, weights = composite(density, out[:, 1:].contiguous(), depths, volume.step_m, starts)
     rgb = shade(field, seen, alpha)
     return Traced(rgb, alpha, depth, weights, depths, ray_of, points)
+
+
+def displacement(
+    warp: Float[torch.Tensor, "3 G G G"], points: Float[torch.Tensor, "S 3"]
+) -> Float[torch.Tensor, "S 3"]:
+    """Trilinear between control points that reach from face to face of the unit cube."""
+    places = (2.0 * points - 1.0)[None, None, None]
+    moved = torch.nn.functional.grid_sample(warp[None], places, padding_mode="border", align_corners=True)
+    return moved[0, :, 0, 0].T
 
 
 def _cube_entry_and_exit(origins: torch.Tensor, directions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
