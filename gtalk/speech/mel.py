@@ -10,12 +10,12 @@ from gtalk.types import AUDIO_RATE
 
 def hz_to_mel(hz: float | np.ndarray) -> np.ndarray:
     """O'Shaughnessy's mel scale."""
-    return 2595.0 * np.log10(1.0 + np.asarray(hz) / 700.0)
+    return np.asarray(2595.0 * np.log10(1.0 + np.asarray(hz) / 700.0))
 
 
 def mel_to_hz(mel: float | np.ndarray) -> np.ndarray:
     """Inverse of `hz_to_mel`."""
-    return 700.0 * (10.0 ** (np.asarray(mel) / 2595.0) - 1.0)
+    return np.asarray(700.0 * (10.0 ** (np.asarray(mel) / 2595.0) - 1.0))
 
 
 def mel_filters(

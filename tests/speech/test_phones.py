@@ -1,0 +1,92 @@
+import numpy as np
+import pytest
+
+from gtalk.errors import UserError
+from gtalk.speech import phones
+from gtalk.speech.phones import LAG, AcousticModel, PhoneLoop, PhoneScores, load_acoustic_model, with_deltas
+
+pytest.importorskip("pocketsphinx")
+
+
+def test_the_model_of_the_wheel() -> None:
+    model = load_acoustic_model()
+    assert len(model.phones) == 42
+    assert {"AA", "M", "SIL", "UW"} <= set(model.phones)
+    assert model.means.shape == model.variances.shape == (42, 3, 128, 13)
+    assert model.weights.shape == (42, 3, 128, 3)
+    np.testing.assert_allclose(model.weights.sum(2), 1.0)
+    assert (model.variances > 0).all()
+
+
+def test_scores_equal_the_plain_formula() -> None:
+    rng = np.random.default_rng(0)
+    model = AcousticModel(
+        ("A", "B"),
+        rng.normal(size=(2, 3, 4, 13)) * 3,
+        rng.uniform(0.3, 4.0, (2, 3, 4, 13)),
+        rng.dirichlet(np.ones(4), (2, 3, 3)).transpose(0, 1, 3, 2),
+    )
+    streams = [rng.normal(size=(5, 13)) for _ in range(3)]
+    expected = np.zeros((5, 2, 3))
+    for s, x in enumerate(streams):
+        gap = x[:, None, None] - model.means[None, :, s]
+        density = -0.5 * (gap**2 / model.variances[:, s] + np.log(model.variances[:, s])).sum(-1)
+        expected += np.log(np.einsum("tpc,pck->tpk", np.exp(density), model.weights[:, s]))
+    got = PhoneScores(model).states(streams)
+    # A constant of each stream is dropped.
+    np.testing.assert_allclose(got - got[:1, :1, :1], expected - expected[:1, :1, :1], atol=1e-4)
+
+
+def test_differences_of_a_parabola() -> None:
+    time = np.arange(12.0)
+    cepstra = np.repeat((0.5 * time**2)[:, None], 13, axis=1)
+    static, first, second = with_deltas(cepstra, np.zeros((6, 13)))
+    np.testing.assert_allclose(static[:, 0], 0.5 * time[3:9] ** 2)
+    np.testing.assert_allclose(first[:, 0], 4.0 * time[3:9])  # (c[t+2] - c[t-2])
+    np.testing.assert_allclose(second[:, 0], 8.0)
+
+
+def brute_force(evidence: np.ndarray, stay: float) -> np.ndarray:
+    """Posteriors with LAG frames of future by the transition matrix of the whole loop."""
+    count, phones_, states = evidence.shape
+    size = phones_ * states
+    move = np.zeros((size, size))
+    for p in range(phones_):
+        for k in range(states):
+            move[p * states + k, p * states + k] = stay
+            if k + 1 < states:
+                move[p * states + k, p * states + k + 1] = 1 - stay
+            else:
+                move[p * states + k, ::states] += (1 - stay) / phones_
+    seen = evidence.reshape(count, size)
+    forward, belief = [], np.full(size, 1.0 / size)
+    for row in seen:
+        belief = (belief @ move) * row
+        belief /= belief.sum()
+        forward.append(belief)
+    out = []
+    for t in range(count):
+        back = np.ones(size)
+        for u in range(min(count - 1, t + LAG), t, -1):
+            back = move @ (seen[u] * back)
+        joint = (forward[t] * back).reshape(phones_, states).sum(1)
+        out.append(joint / joint.sum())
+    return np.array(out)
+
+
+def test_the_loop_equals_brute_force_whatever_the_chunks() -> None:
+    states = np.random.default_rng(1).normal(size=(14, 4, 3)) * 8
+    loop, parts = PhoneLoop(), []
+    for start, stop in ((0, 1), (1, 2), (2, 9), (9, 9), (9, 14)):
+        parts.append(loop(states[start:stop], last=stop == 14))
+    expected = brute_force(np.exp(phones._TEMPER * states), phones._STAY)
+    got = np.concatenate(parts)
+    assert len(parts[0]) == len(parts[1]) == 0
+    np.testing.assert_allclose(got, np.maximum(np.log(expected), phones._FLOOR), atol=1e-5)
+
+
+def test_a_damaged_model_is_a_user_error(tmp_path) -> None:
+    for name in ("mdef", "means", "variances", "sendump"):
+        (tmp_path / name).write_bytes(b"nonsense" * 20)
+    with pytest.raises(UserError, match="Install pocketsphinx again"):
+        phones.read_acoustic_model(tmp_path)
