@@ -1,0 +1,1 @@
+"""From clips to a dataset: landmarks, tracking, masks, background, motion, quality, in stages that resume."""

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
 
-from gtalk.clip.pictures import in_order, read_frame, read_grey
+from gtalk.clip.pictures import in_order
 from gtalk.clip.similarity import matrices, opencv_matrix
 from gtalk.dataset.format import Segment
 from gtalk.progress import OnProgress, Progress, silent
-from gtalk.shapes import Float, UInt8
+from gtalk.shapes import Bool, Float, Int, UInt8
 
 MEMORY_BYTES = 260_000_000  # of pictures held for the median
 MOST_PICTURES = 96
@@ -21,7 +20,12 @@ MARGIN = 0.012  # of the height: pixels so near to the person may be hair or a s
 LEVELS = 5
 FEWEST_PIXELS = 40
 GAIN = 0.9  # a shift is believed when it leaves at most this share of the difference
+LEAST_SEEN = 0.04  # of the pictures: what is seen less often may be a strand that the matte lost
 MOVING_DIFFERENCE = 14.0  # of 255
+
+
+Read = Callable[[int], tuple[np.ndarray, np.ndarray]]
+"""Frame index -> (RGB picture, matte 0 to 255)."""
 
 
 @dataclass(frozen=True)
@@ -29,22 +33,23 @@ class Background:
     """The plate and what was found out about it."""
 
     plate: UInt8[np.ndarray, "H W 3"]
+    known: Bool[np.ndarray, "H W"]
+    """Where the plate was really seen; the rest is painted in."""
     framing: Float[np.ndarray, "T 3"]
     """Camera framing relative to the plate: dx, dy in picture heights, log scale (see `clip.similarity`)."""
-    seen_share: float
-    """Share of the plate that was really seen; the rest is painted in."""
     moving_share: float
     """Share of background pixels that differ from the plate."""
 
 
 def make_background(
-    root: Path, size: tuple[int, int], segments: Sequence[Segment], on_progress: OnProgress = silent
+    read: Read, size: tuple[int, int], segments: Sequence[Segment], on_progress: OnProgress = silent
 ) -> Background:
     """Median of the pixels that are background, over frames spread through the clip.
 
     Frames of segments whose framing differs are first brought into the framing of the longest segment.
+    Only the frames `frames_needed(size, segments)` are read.
     """
-    per_segment = _segment_plates(root, size, segments, on_progress)
+    per_segment = _segment_plates(read, size, segments, on_progress)
     reference = max(range(len(segments)), key=lambda i: segments[i].stop - segments[i].start)
     shifts = [
         np.zeros(3) if i == reference else align_plates(per_segment[reference], plate)
@@ -53,18 +58,33 @@ def make_background(
     framing = np.zeros((segments[-1].stop, 3))
     for segment, shift in zip(segments, shifts, strict=True):
         framing[segment.start : segment.stop] = shift
-    indices = _spread(segments, _capacity(size))
-    stack, seen = _stack(root, size, indices, framing)
+    stack, seen = _stack(read, size, _spread(segments, _capacity(size)), framing)
     plate, known = masked_median(stack, seen)
     difference = np.abs(stack.astype(np.int16) - plate).max(-1)
     moving = float(((difference > MOVING_DIFFERENCE) & seen).sum() / max(1, seen.sum()))
-    return Background(paint_in(plate, known), framing, float(known.mean()), moving)
+    return Background(paint_in(plate, known), known, framing, moving)
+
+
+def frames_needed(size: tuple[int, int], segments: Sequence[Segment]) -> Int[np.ndarray, " N"]:
+    """Indices of the frames that `make_background` looks at, ascending."""
+    samples = [_samples(segment, len(segments)) for segment in segments]
+    return np.unique(np.concatenate([_spread(segments, _capacity(size)), *samples]))
+
+
+def framed_like(picture: np.ndarray, framing: Float[np.ndarray, "3"], back: bool = False) -> np.ndarray:
+    """A picture of the plate as the camera framed it in a frame; with `back`, a frame brought to the plate."""
+    if not framing.any():
+        return picture
+    size = (picture.shape[1], picture.shape[0])
+    matrix = opencv_matrix(matrices(np.array([framing[0], framing[1], 0.0, framing[2]]), size))
+    flags = cv2.INTER_LINEAR | (cv2.WARP_INVERSE_MAP if back else 0)
+    return cv2.warpAffine(picture, matrix, size, flags=flags, borderMode=cv2.BORDER_CONSTANT)
 
 
 def masked_median(
     stack: UInt8[np.ndarray, "N H W 3"], seen: np.ndarray
 ) -> tuple[UInt8[np.ndarray, "H W 3"], np.ndarray]:
-    """(median over the pictures in which a pixel was seen, where it was seen at all)."""
+    """(median over the pictures in which a pixel was seen, where it was seen often enough)."""
     count = seen.sum(0)
     plate = np.zeros(stack.shape[1:], np.uint8)
     for row in range(stack.shape[1]):  # by rows: sorting copies what it sorts
@@ -72,7 +92,7 @@ def masked_median(
         ordered = np.sort(values, axis=0)
         middle = np.maximum(count[row] - 1, 0) // 2
         plate[row] = np.take_along_axis(ordered, middle[None, :, None], axis=0)[0]
-    return plate, count > 0
+    return plate, count >= max(1, round(LEAST_SEEN * len(stack)))
 
 
 def paint_in(plate: UInt8[np.ndarray, "H W 3"], known: np.ndarray) -> UInt8[np.ndarray, "H W 3"]:
@@ -111,23 +131,21 @@ def align_plates(
 
 
 def _segment_plates(
-    root: Path, size: tuple[int, int], segments: Sequence[Segment], on_progress: OnProgress
+    read: Read, size: tuple[int, int], segments: Sequence[Segment], on_progress: OnProgress
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """(picture, known) of each segment at reduced size, from a few of its frames."""
     scale = min(1.0, 256 / size[1])
     small = (round(size[0] * scale), round(size[1] * scale))
     plates = []
     for number, segment in enumerate(segments):
-        count = min(9, segment.stop - segment.start)
-        indices = np.linspace(segment.start, segment.stop - 1, count).astype(int)
-        stack, seen = _stack(root, size, indices, np.zeros((segments[-1].stop, 3)), small)
+        stack, seen = _stack(read, size, _samples(segment, len(segments)), np.zeros((segments[-1].stop, 3)), small)
         plates.append(masked_median(stack, seen))
         on_progress(Progress("background", number + 1, len(segments)))
     return plates
 
 
 def _stack(
-    root: Path,
+    read: Read,
     size: tuple[int, int],
     indices: np.ndarray,
     framing: np.ndarray,
@@ -137,15 +155,9 @@ def _stack(
     kernel = np.ones((2 * max(1, round(MARGIN * size[1])) + 1,) * 2, np.uint8)
 
     def load(index: int) -> tuple[np.ndarray, np.ndarray]:
-        frame = read_frame(root / "frames", index)
-        person = cv2.dilate(read_grey(root / "mattes", index), kernel)
-        seen = (person < 8).astype(np.uint8) * 255
-        if framing[index].any():
-            dx, dy, log_scale = framing[index]
-            matrix = opencv_matrix(matrices(np.array([dx, dy, 0.0, log_scale]), size))
-            flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-            frame = cv2.warpAffine(frame, matrix, size, flags=flags)
-            seen = cv2.warpAffine(seen, matrix, size, flags=flags)
+        frame, matte = read(index)
+        seen = (cv2.dilate(matte, kernel) < 8).astype(np.uint8) * 255
+        frame, seen = framed_like(frame, framing[index], back=True), framed_like(seen, framing[index], back=True)
         if small is not None:
             frame = cv2.resize(frame, small, interpolation=cv2.INTER_AREA)
             seen = cv2.resize(seen, small, interpolation=cv2.INTER_AREA)
@@ -153,6 +165,12 @@ def _stack(
 
     loaded = list(in_order(load, [int(i) for i in indices]))
     return np.stack([frame for frame, _ in loaded]), np.stack([seen for _, seen in loaded])
+
+
+def _samples(segment: Segment, n_segments: int) -> np.ndarray:
+    """Frames of a segment for its own plate."""
+    count = int(np.clip(300 // n_segments, 3, 9))
+    return np.unique(np.linspace(segment.start, segment.stop - 1, count).astype(int))
 
 
 def _capacity(size: tuple[int, int]) -> int:

@@ -42,10 +42,10 @@ def guided_filter(
     covariance = mean(small * target[..., None]) - guide_mean * target_mean[..., None]
     pairs = mean(_products(small)) - _products(guide_mean)
     slope = _solve(pairs, covariance, epsilon)
-    offset = target_mean - (slope * guide_mean).sum(-1)
+    offset = target_mean - np.einsum("hwc,hwc->hw", slope, guide_mean)
     coefficients = cv2.resize(mean(np.dstack([slope, offset])), (width, height), interpolation=cv2.INTER_LINEAR)
-    full = guide.astype(np.float32) * (1 / 255)
-    return (coefficients[..., :3] * full).sum(-1) + coefficients[..., 3]
+    slope = np.ascontiguousarray(coefficients[..., :3])
+    return np.einsum("hwc,hwc->hw", slope, guide.astype(np.float32)) * (1 / 255) + coefficients[..., 3]
 
 
 def _products(rgb: np.ndarray) -> np.ndarray:

@@ -13,12 +13,11 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from gtalk.clip.guided import guided_filter
 from gtalk.dataset.format import MaskClass
 from gtalk.shapes import Float, UInt8
 from gtalk.topology import FACE_OVAL, INNER_LIPS_RING, LEFT_EYE_RING, OUTER_LIPS_RING, RIGHT_EYE_RING
 
-WORK_HEIGHT = 192  # colours and priors are weighed at this height, then drawn to the picture's edges
+WORK_HEIGHT = 224  # colours and priors are weighed at this height
 BINS = 24  # per colour channel
 CHIN = 152
 JAW = FACE_OVAL[9:28]  # from ear to ear along the chin, from the picture's right to its left
@@ -53,7 +52,7 @@ class HeadFrame:
         return self.axes @ (point_px - self.origin_px) / self.unit_px
 
     def grid(self, size: tuple[int, int], scale: float) -> tuple[np.ndarray, np.ndarray]:
-        """u and v of every pixel of a picture of `size` (width, height) that is `scale` times the original."""
+        """U and v of every pixel of a picture of `size` (width, height) that is `scale` times the original."""
         x = (np.arange(size[0], dtype=np.float32) + 0.5) / scale - np.float32(self.origin_px[0])
         y = (np.arange(size[1], dtype=np.float32) + 0.5) / scale - np.float32(self.origin_px[1])
         axes = (self.axes / self.unit_px).astype(np.float32)
@@ -77,10 +76,11 @@ class ColourModel:
                 counts[part] += np.bincount(cells[seed], minlength=BINS**3)
         grid = counts.reshape(3, BINS, BINS, BINS).astype(np.float32)
         for axis in (1, 2, 3):  # neighbouring colours count too
-            padded = np.pad(grid, [(0, 0)] + [(1, 1) if a == axis else (0, 0) for a in (1, 2, 3)], mode="edge")
-            grid = sum(
-                np.take(padded, range(k, k + BINS), axis=axis) * w for k, w in ((0, 0.25), (1, 0.5), (2, 0.25))
+            edge = [(0, 0)] + [(1, 1) if a == axis else (0, 0) for a in (1, 2, 3)]
+            left, middle, right = (
+                np.take(np.pad(grid, edge, mode="edge"), range(k, k + BINS), axis=axis) for k in range(3)
             )
+            grid = 0.25 * left + 0.5 * middle + 0.25 * right
         flat = grid.reshape(3, -1)
         known = flat.sum(1, keepdims=True)
         # A part that was never seen surely (no hair, no clothes) explains every colour equally badly.
@@ -102,29 +102,34 @@ class Labeller:
     ) -> UInt8[np.ndarray, "H W"]:
         """MaskClass of every pixel."""
         small, person, scale = _shrink(frame, matte)
-        scores = self._scores(small, points_px, scale)
-        scores = cv2.blur(scores, (5, 5))
-        scores = np.exp(scores - scores.max(-1, keepdims=True))
-        shares = scores / scores.sum(-1, keepdims=True)
-        height, width = matte.shape
-        full = np.dstack(
-            [_drawn(frame, shares[..., part], (width, height)) for part in range(2)]  # torso is what is left
-        )
-        neck, head = full[..., 1], full[..., 0]
-        torso = 1.0 - neck - head
-        labels = np.full(matte.shape, MaskClass.HEAD, np.uint8)
-        labels[(neck > head) & (neck >= torso)] = MaskClass.NECK
-        labels[(torso > head) & (torso > neck)] = MaskClass.TORSO
-        face = np.zeros(matte.shape, np.uint8)
-        _fill(face, points_px[FACE_OVAL], 1)
-        labels[face > 0] = MaskClass.HEAD
+        below, *scores = self._scores(small, points_px, scale)
+        scores = [cv2.blur(score, (5, 5)) for score in scores]
+        self._only_connected(scores, below, person, points_px * scale)
+        full = (matte.shape[1], matte.shape[0])
+        head, neck, torso = (cv2.resize(score, full, interpolation=cv2.INTER_LINEAR) for score in scores)
+        labels = np.where(neck > torso, np.uint8(MaskClass.NECK), np.uint8(MaskClass.TORSO))
+        labels[head >= np.maximum(neck, torso)] = MaskClass.HEAD
+        _fill(labels, points_px[FACE_OVAL], MaskClass.HEAD)
         labels[matte < 128] = MaskClass.BACKGROUND
         return draw_features(labels, points_px)
 
-    def _scores(self, small: np.ndarray, points_px: np.ndarray, scale: float) -> np.ndarray:
-        """Log-score of head, neck and torso for every pixel of the small picture, [h,w,3]."""
+    @staticmethod
+    def _only_connected(scores: list[np.ndarray], below: np.ndarray, person: np.ndarray, points: np.ndarray) -> None:
+        """Head and neck are one piece each: what only looks like hair or skin elsewhere is clothes (in place)."""
+        head, neck, torso = scores
+        is_head = head >= np.maximum(neck, torso)
+        face = np.zeros(person.shape, np.uint8)
+        _fill(face, points[FACE_OVAL], 1)
+        whole_head = _piece((is_head | (face > 0)) & (person > 0.5), face > 0)
+        head[is_head & ~whole_head & (face == 0) & (below > 0)] -= 30.0
+        below_chin = cv2.dilate(face, np.ones((9, 9), np.uint8)) > 0
+        is_neck = ~is_head & (neck > torso)
+        neck[is_neck & ~_piece(is_neck & (person > 0.5), below_chin | whole_head)] -= 30.0
+
+    def _scores(self, small: np.ndarray, points_px: np.ndarray, scale: float) -> list[np.ndarray]:
+        """How far below the jaw, and log-scores of head, neck and torso, for every pixel of the small picture."""
         skin, hair, clothes = self.colours.log_likelihood[:, _cells(small)]
-        below, u, v = _below_jaw(points_px, small.shape[:2], scale)
+        below, u, v = _below_jaw(points_px, (small.shape[0], small.shape[1]), scale)
         beside = np.abs(u)
         chin = float(HeadFrame.of(points_px).grid_point(points_px[CHIN])[1])
         depth = v - chin
@@ -136,10 +141,13 @@ class Labeller:
         head = np.maximum(is_head + np.maximum(skin, hair), hanging + hair)
         neck = skin - 3.0 * np.clip(beside - 0.9, 0, 3) - 3.0 * np.clip(depth - 0.75, 0, 3)
         torso = np.maximum(clothes, np.maximum(skin, hair) - 2.5) - 4.0 * np.clip(0.35 - depth, 0, 2)
-        torso = torso + 2.0 * np.clip(np.maximum(depth - 0.8, (beside - 1.0) * (depth > 0.1)), 0, 2)
+        torso = torso + 2.0 * np.clip(np.maximum(depth - 0.8, (beside - 1.0) * np.clip(2 * depth + 1, 0, 1)), 0, 2)
         neck = np.maximum(neck, -14.0 - 3.0 * np.clip(depth - 0.3, 0, 3))
         above = below < 0
-        return np.dstack([head, np.where(above, -30.0, neck), np.where(above, -30.0, torso)]).astype(np.float32)
+        # Clipped, or a rare colour would outvote all its neighbours.
+        best = np.maximum(head, np.maximum(neck, torso)) - 12.0
+        scores = (head, np.where(above, -99.0, neck), np.where(above, -99.0, torso))
+        return [below, *(np.maximum(score, best).astype(np.float32) for score in scores)]
 
 
 def draw_features(labels: UInt8[np.ndarray, "H W"], points_px: Float[np.ndarray, "478 2"]) -> np.ndarray:
@@ -153,7 +161,7 @@ def draw_features(labels: UInt8[np.ndarray, "H W"], points_px: Float[np.ndarray,
 
 def _fill(labels: np.ndarray, ring_px: np.ndarray, value: int) -> None:
     # Pixel centres are at .5 here and at whole numbers in OpenCV.
-    cv2.fillPoly(labels, [np.rint((ring_px - 0.5) * 16).astype(np.int32)], int(value), shift=4)
+    cv2.fillPoly(labels, [np.rint((ring_px - 0.5) * 16).astype(np.int32)], (int(value),), shift=4)
 
 
 def _shrink(frame: np.ndarray, matte: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
@@ -172,21 +180,24 @@ def _cells(rgb: np.ndarray) -> np.ndarray:
 
 def _seeds(points_px: np.ndarray, scale: float, person: np.ndarray) -> list[np.ndarray]:
     """Where skin, hair and clothes are beyond doubt, as masks of the small picture."""
-    u, v = HeadFrame.of(points_px).grid(person.shape[::-1], scale)
+    u, v = HeadFrame.of(points_px).grid((person.shape[1], person.shape[0]), scale)
     oval = np.zeros(person.shape, np.uint8)
     ring = points_px[FACE_OVAL] * scale
     _fill(oval, ring.mean(0) + 0.85 * (ring - ring.mean(0)), 1)
     outside = np.zeros(person.shape, np.uint8)
     _fill(outside, ring.mean(0) + 1.12 * (ring - ring.mean(0)), 1)
-    skin = (oval > 0) & (v > 0.25)
-    hair = person & (outside == 0) & (v < -0.3) & (np.abs(u) < 2)
     chin = float(HeadFrame.of(points_px).grid_point(points_px[CHIN])[1])
+    lips = points_px[OUTER_LIPS_RING] * scale
+    _fill(oval, lips.mean(0) + 1.3 * (lips - lips.mean(0)), 0)
+    skin = (oval > 0) & (v > 0.25)
+    beside = (outside == 0) & (np.abs(u) < 2)
+    hair = person & beside & (v < chin - 0.7)
     clothes = person & (v > chin + 0.9) | person & (v > chin + 0.5) & (np.abs(u) > 1.3)
     return [skin, hair, clothes]
 
 
 def _below_jaw(
-    points_px: np.ndarray, shape: tuple[int, ...], scale: float
+    points_px: np.ndarray, shape: tuple[int, int], scale: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(how far each pixel lies below the jaw line in head units, u, v); the line goes on outwards from the ears."""
     head = HeadFrame.of(points_px)
@@ -196,11 +207,18 @@ def _below_jaw(
     # Beyond the jaw's corners lie ear lobes, as low as the mouth's corners at most, then hair.
     mouth = float(np.mean([head.grid_point(points_px[i])[1] for i in (61, 291)]))
     low = np.minimum(jaw[[0, -1], 1] + 0.25, mouth)
-    line_u = np.concatenate([[jaw[0, 0] - 0.35], jaw[:, 0], [jaw[-1, 0] + 0.35]])
-    line_v = np.concatenate([[low[0]], np.maximum(jaw[:, 1], min(low)), [low[1]]])
+    # Farther out the line rises: what is beside a tilted head may be a shoulder.
+    left, right = jaw[0, 0], jaw[-1, 0]
+    line_u = np.concatenate([[left - 1.4, left - 0.35], jaw[:, 0], [right + 0.35, right + 1.4]])
+    line_v = np.concatenate([[low[0] - 1.4, low[0]], np.maximum(jaw[:, 1], min(low)), [low[1], low[1] - 1.4]])
     return v - np.interp(u, line_u, line_v).astype(np.float32), u, v
 
 
-def _drawn(frame: np.ndarray, share: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    full = cv2.resize(share, size, interpolation=cv2.INTER_LINEAR)
-    return guided_filter(frame, full, max(2, size[1] // 64), epsilon=1e-3)
+def _piece(area: np.ndarray, anchor: np.ndarray) -> np.ndarray:
+    """The part of `area` that hangs together with `anchor`, thin bridges not counted."""
+    kernel = np.ones((3, 3), np.uint8)
+    solid = cv2.erode(area.astype(np.uint8), kernel)
+    _, pieces = cv2.connectedComponents(solid | (anchor & area).astype(np.uint8), connectivity=4)
+    kept = np.unique(pieces[anchor & area])
+    joined = np.isin(pieces, kept[kept > 0]).astype(np.uint8)
+    return (cv2.dilate(joined, np.ones((5, 5), np.uint8)) > 0) & area

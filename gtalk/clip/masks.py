@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import cv2
 import numpy as np
 
+from gtalk.clip.background import Background, framed_like, frames_needed, make_background
 from gtalk.clip.labels import ColourModel, Labeller
-from gtalk.clip.matte import coarse_mattes, refine
-from gtalk.clip.pictures import fresh_folder, in_order, read_frames, write_grey
+from gtalk.clip.matte import Plate, coarse_mattes, refine
+from gtalk.clip.pictures import fresh_folder, in_order, read_frame, read_frames, read_grey, write_grey
 from gtalk.dataset.format import MaskClass, Segment
 from gtalk.progress import OnProgress, silent, track
 from gtalk.shapes import Bool, Float
@@ -22,6 +25,7 @@ def make_masks(
     points_px: Float[np.ndarray, "T 478 2"],
     valid: Bool[np.ndarray, " T"],
     segments: Sequence[Segment],
+    size: tuple[int, int],
     on_progress: OnProgress = silent,
 ) -> dict[str, float]:
     """Write mattes/ and masks/ for the pictures in frames/.
@@ -31,37 +35,64 @@ def make_masks(
         points_px: landmarks of every frame; those of faceless frames are interpolated.
         valid: where a face was seen.
         segments: parts without a cut.
+        size: (width, height) of the pictures.
+        on_progress: told after every frame.
 
     Returns:
-        Share of the picture that is person, on average, and the share of each class.
+        Mean share of the picture of each class.
     """
-    frames = root / "frames"
-    labeller = Labeller(_learn_colours(frames, points_px, valid))
-    starts = [segment.start for segment in segments]
+    frames, total = root / "frames", len(points_px)
+    plate, colours = _first_look(root, points_px, valid, segments, size)
+    labeller = Labeller(colours)
     areas = np.zeros(len(MaskClass))
     with fresh_folder(root / "mattes") as mattes, fresh_folder(root / "masks") as masks:
 
         def finish(item: tuple[int, tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
             index, (frame, coarse) = item
-            matte = refine(frame, coarse)
+            matte = refine(frame, coarse, _plate_of(plate, index))
             labels = labeller.label(frame, matte, points_px[index])
             write_grey(mattes, index, matte)
             write_grey(masks, index, labels)
             return np.bincount(labels.ravel(), minlength=len(MaskClass)) / labels.size
 
-        coarse = coarse_mattes(read_frames(frames, range(len(points_px))), starts)
-        done = in_order(finish, enumerate(coarse))
-        for shares in track(done, "masks", len(points_px), on_progress):
+        coarse = coarse_mattes(read_frames(frames, range(total)), [segment.start for segment in segments])
+        for shares in track(in_order(finish, enumerate(coarse)), "masks", total, on_progress):
             areas += shares
-    areas /= len(points_px)
+    areas /= total
     return {part.name.lower(): round(float(areas[part]), 4) for part in MaskClass}
 
 
-def _learn_colours(frames: Path, points_px: np.ndarray, valid: np.ndarray) -> ColourModel:
-    seen = np.flatnonzero(valid)
-    chosen = seen[np.linspace(0, len(seen) - 1, min(COLOUR_FRAMES, len(seen))).astype(int)]
-    pictures = coarse_mattes(read_frames(frames, chosen), range(len(chosen)))
-    return ColourModel.learn(
-        (frame, (coarse * 255).astype(np.uint8), points_px[index])
-        for index, (frame, coarse) in zip(chosen, pictures, strict=True)
-    )
+def _first_look(
+    root: Path,
+    points_px: np.ndarray,
+    valid: np.ndarray,
+    segments: Sequence[Segment],
+    size: tuple[int, int],
+) -> tuple[Background, ColourModel]:
+    """A plate and a colour model from coarse mattes of some frames."""
+    frames = root / "frames"
+    needed = frames_needed(size, segments)
+    seen = needed[valid[needed]] if valid[needed].any() else needed
+    samples = set(seen[np.linspace(0, len(seen) - 1, min(COLOUR_FRAMES, len(seen))).astype(int)].tolist())
+    with TemporaryDirectory(prefix=".coarse.part", dir=root) as folder:
+
+        def keep() -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+            pictures = coarse_mattes(read_frames(frames, needed), range(len(needed)))
+            for index, (frame, coarse) in zip(needed.tolist(), pictures, strict=True):
+                matte = (coarse * 255).astype(np.uint8)
+                write_grey(Path(folder), index, matte)
+                if index in samples:
+                    yield frame, matte, points_px[index]
+
+        colours = ColourModel.learn(keep())
+        background = make_background(lambda i: (read_frame(frames, i), read_grey(Path(folder), i)), size, segments)
+    return background, colours
+
+
+def _plate_of(background: Background, index: int) -> Plate:
+    """The plate as frame `index` frames it, at half size: that is what the matte needs."""
+    half = (max(1, background.plate.shape[1] // 2), max(1, background.plate.shape[0] // 2))
+    rgb = cv2.resize(background.plate, half, interpolation=cv2.INTER_AREA)
+    known = cv2.resize(background.known.astype(np.float32), half, interpolation=cv2.INTER_AREA)
+    framing = background.framing[index]
+    return Plate(framed_like(rgb, framing), framed_like(known, framing))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -64,10 +65,7 @@ def run_media(job: Job) -> dict[str, Any]:
             samples, facts = clip_sound(clip, reader, total_frames=len(reader))
             sound.append(samples)
             bounds = [0, *finder.cuts().tolist(), len(reader)]
-            segments += [
-                {"start": start + a, "stop": start + b, "source": clip.name}
-                for a, b in zip(bounds[:-1], bounds[1:], strict=True)
-            ]
+            segments += [{"start": start + a, "stop": start + b, "source": clip.name} for a, b in pairwise(bounds)]
             sources.append(_source_facts(clip, reader, crop, start) | facts)
             start += len(reader)
         samples = _audio_of_frames(np.concatenate(sound), start)

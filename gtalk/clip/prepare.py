@@ -1,6 +1,6 @@
 """`prepare`: clips of one person -> a dataset folder, in stages that resume.
 
-    media → landmarks → track (camera and pose) → masks → background → audio features → motion → report
+media → landmarks → track (camera and pose) → masks → background → audio features → motion → report
 """
 
 from __future__ import annotations
@@ -9,21 +9,22 @@ import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import numpy as np
 
 from gtalk.clip.background import make_background
-from gtalk.clip.landmarks import Landmarks, detect_landmarks
+from gtalk.clip.landmarks import detect_landmarks
 from gtalk.clip.masks import make_masks
 from gtalk.clip.media_stage import run_media
 from gtalk.clip.motion_stage import motion_from_track
-from gtalk.clip.pictures import in_order, read_frame, read_frames, read_grey
-from gtalk.clip.records import load_landmarks, load_track, save_landmarks, save_track, save_arrays
+from gtalk.clip.pictures import read_frame, read_frames, read_grey
+from gtalk.clip.records import load_landmarks, load_track, save_arrays, save_landmarks, save_track
 from gtalk.clip.report import write_report
-from gtalk.clip.stages import STATE_FILE, Job, Pipeline, Stage
+from gtalk.clip.stages import Job, Pipeline, Stage
 from gtalk.clip.torso import track_torso
 from gtalk.clip.track import TrackConfig, model_points, track_face
 from gtalk.config import to_mapping
@@ -110,7 +111,7 @@ def track_motion(video: Path, on_progress: OnProgress = silent) -> Motion:
 
     landmarks = detect_landmarks(watched(), reader.size, len(reader), on_progress)
     bounds = [0, *finder.cuts().tolist(), len(reader)]
-    segments = [Segment(a, b, Path(video).name) for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+    segments = [Segment(a, b, Path(video).name) for a, b in pairwise(bounds)]
     track = track_face(landmarks, reader.size, segments, on_progress=on_progress)
     return motion_from_track(track, landmarks, VIDEO_FPS, segments=segments)
 
@@ -145,7 +146,8 @@ def _run_landmarks(job: Job) -> dict[str, Any]:
 
 def _run_track(job: Job) -> dict[str, Any]:
     landmarks = load_landmarks(job.root / "landmarks.npz")
-    track = track_face(landmarks, _size(job), _segments(job), job.config.track, job.on_progress)
+    pictures = partial(read_frames, job.root / "frames", range(job.facts["media"]["n_frames"]))
+    track = track_face(landmarks, _size(job), _segments(job), job.config.track, job.on_progress, pictures)
     save_track(job.root, track)
     return {
         "focal_px": round(track.camera.focal_px, 2),
@@ -157,19 +159,22 @@ def _run_track(job: Job) -> dict[str, Any]:
 def _run_masks(job: Job) -> dict[str, Any]:
     track = load_track(job.root)
     points = model_points(track)
-    return make_masks(job.root, points, track.valid, _segments(job), job.on_progress)
+    return make_masks(job.root, points, track.valid, _segments(job), _size(job), job.on_progress)
 
 
 def _run_background(job: Job) -> dict[str, Any]:
     import cv2
 
     segments, size = _segments(job), _size(job)
-    background = make_background(job.root, size, segments, job.on_progress)
+    frames, mattes = job.root / "frames", job.root / "mattes"
+    background = make_background(
+        lambda i: (read_frame(frames, i), read_grey(mattes, i)), size, segments, job.on_progress
+    )
     with atomic_path(job.root / "background.png") as temporary:
         cv2.imwrite(str(temporary), cv2.cvtColor(background.plate, cv2.COLOR_RGB2BGR))
 
-    def read(index: int) -> tuple[np.ndarray, np.ndarray]:
-        return read_frame(job.root / "frames", index), read_grey(job.root / "masks", index)
+    def read(index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return read_frame(frames, index), read_grey(job.root / "masks", index), read_grey(mattes, index)
 
     torso = track_torso(read, size, segments, job.on_progress)
     save_arrays(
@@ -179,7 +184,7 @@ def _run_background(job: Job) -> dict[str, Any]:
         framing=background.framing,
     )
     return {
-        "plate_seen_share": round(background.seen_share, 4),
+        "plate_seen_share": round(float(background.known.mean()), 4),
         "moving_share": round(background.moving_share, 4),
         "torso_tracked_share": round(float(torso.tracked.mean()), 4),
         "torso_rest_frame": torso.rest_frame,
@@ -215,11 +220,9 @@ def _part(*names: str):
 STAGES = [
     Stage("media", 1, (), ("frames", "audio.wav"), _part("size", "framing", "jpeg_quality"), run_media),
     Stage("landmarks", 1, ("media",), ("landmarks.npz",), _part("landmark_model"), _run_landmarks),
-    Stage(
-        "track", 1, ("media", "landmarks"), ("camera.json", "person.npz", "track.npz"), _part("track"), _run_track
-    ),
-    Stage("masks", 1, ("media", "track"), ("mattes", "masks"), _part(), _run_masks),
-    Stage("background", 1, ("media", "track", "masks"), ("background.png", "poses.npz"), _part(), _run_background),
+    Stage("track", 1, ("media", "landmarks"), ("camera.json", "person.npz", "track.npz"), _part("track"), _run_track),
+    Stage("masks", 4, ("media", "track"), ("mattes", "masks"), _part(), _run_masks),
+    Stage("background", 2, ("media", "track", "masks"), ("background.png", "poses.npz"), _part(), _run_background),
     Stage("audio", 1, ("media",), ("audio_features.npz",), _part(), _run_audio),
     Stage("motion", 1, ("landmarks", "track", "background"), ("motion.npz",), _part(), _run_motion),
     Stage("report", 1, ("masks", "background", "audio", "motion"), ("report.html",), _part(), _run_report),
@@ -268,9 +271,7 @@ def _check_output(output: Path, inputs: dict[str, str]) -> bool:
 
 def _manifest(job: Job, inputs: dict[str, str], records: dict[str, Any]) -> dict[str, Any]:
     media = job.facts["media"]
-    sources = [
-        source | {"sha256": digest} for source, digest in zip(media["sources"], inputs.values(), strict=True)
-    ]
+    sources = [source | {"sha256": digest} for source, digest in zip(media["sources"], inputs.values(), strict=True)]
     return {
         "schema_version": DATASET_VERSION,
         "fps": VIDEO_FPS,

@@ -46,9 +46,7 @@ def save_track(root: Path, track: Track) -> None:
         notes=np.array(track.notes, dtype=np.str_),
     )
     person = track.person
-    save_arrays(
-        root / "person.npz", shape=person.shape, expressions=person.expressions, triangles=person.triangles
-    )
+    save_arrays(root / "person.npz", shape=person.shape, expressions=person.expressions, triangles=person.triangles)
     write_json(root / "camera.json", track.camera.to_json())
 
 

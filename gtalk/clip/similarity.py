@@ -22,7 +22,7 @@ def matrices(similarity: Float[np.ndarray, "*batch 4"], size: tuple[int, int]) -
     centre = np.array([width / 2, height / 2])
     scale = np.exp(similarity[..., 3])
     cos, sin = scale * np.cos(similarity[..., 2]), scale * np.sin(similarity[..., 2])
-    linear = np.stack([np.stack([cos, -sin], -1), np.stack([sin, cos], -1)], -2)
+    linear = np.stack([cos, np.negative(sin), sin, cos], axis=-1).reshape(*cos.shape, 2, 2)
     shift = centre + similarity[..., :2] * height - linear @ centre
     return np.concatenate([linear, shift[..., None]], axis=-1)
 
@@ -46,7 +46,8 @@ def compose(first: Float[np.ndarray, "2 3"], then: Float[np.ndarray, "*batch 2 3
 
 def inverse(matrix: Float[np.ndarray, "2 3"]) -> Float[np.ndarray, "2 3"]:
     """The similarity that undoes `matrix`."""
-    linear = np.linalg.inv(matrix[:, :2])
+    (a, b), (c, d) = matrix[:, :2]  # by hand: LAPACK's threads take milliseconds to wake for a 2x2
+    linear = np.array([[d, -b], [-c, a]]) / (a * d - b * c)
     return np.concatenate([linear, -linear @ matrix[:, 2:]], axis=1)
 
 

@@ -13,8 +13,23 @@
     audio_features.npz   features at 100 Hz
     motion.npz           the tracked Motion
     report.html          what a person should know before an hour of training
+    track.npz, prepare.json, clips.json   what `prepare` needs to resume
 
 Frame i of everything is the same instant; a frame with no face is marked, never dropped.
+
+`torso` = [dx, dy, theta, s] says where the torso of a rest picture lies in a frame, as a 2D similarity about
+the picture's centre c = (width / 2, height / 2). A point of the rest picture is seen at
+
+    p = c + exp(s) R(theta) (p_rest - c) + (dx, dy) height,     R(theta) = [[cos, -sin], [sin, cos]]
+
+in pixels with y down, so a positive theta turns clockwise on the screen. The rest is the frame
+`stages.background.facts.torso_rest_frame` of the manifest, the one nearest to the median.
+
+`framing` = [dx, dy, s] is the same with theta = 0 and takes a point of the plate to the frame: how the camera
+frames the room there, relative to the plate (the framing of the longest segment). It changes only at cuts.
+
+A clip with larger pictures than the dataset's is cropped and scaled: with `crop` = {x, y, width, height} of its
+entry in `sources`, dataset pixel (u, v) is source pixel (x + u * crop.width / width, y + v * crop.height / height).
 """
 
 from __future__ import annotations

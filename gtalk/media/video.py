@@ -84,7 +84,11 @@ class VideoReader:
 
 
 def read_video(
-    path: Path, fps: float = VIDEO_FPS, max_size: int | None = None, retime: bool = True, timeline: Timeline | None = None
+    path: Path,
+    fps: float = VIDEO_FPS,
+    max_size: int | None = None,
+    retime: bool = True,
+    timeline: Timeline | None = None,
 ) -> VideoReader:
     """Open a video for reading at `fps` pictures a second.
 

@@ -244,13 +244,11 @@ class _Container:
         self.video.time_base = context.time_base = 1 / writer.fps
         self.reformat = VideoReformatter()
         self.audio: Any = self._add_sound(writer) if writer.audio_rate is not None else None
-        self.rate = writer.audio_rate
+        self.rate = writer.audio_rate or 0
 
     def _add_sound(self, writer: VideoWriter) -> Any:
         rate = writer.audio_rate
-        if self.form.sound == "aac" and rate not in AAC_RATES:
-            rate = 48_000
-        elif self.form.sound == "libopus":
+        if (self.form.sound == "aac" and rate not in AAC_RATES) or self.form.sound == "libopus":
             rate = 48_000
         stream: Any = self.file.add_stream(self.form.sound, rate=rate, layout="mono")
         if self.form.sound != "pcm_s16le":
@@ -276,7 +274,7 @@ class _Container:
         else:
             data, form = samples, "flt"
         frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(data[None]), format=form, layout="mono")
-        frame.sample_rate, frame.pts, frame.time_base = self.rate, position, Fraction(1, self.rate or 1)
+        frame.sample_rate, frame.pts, frame.time_base = self.rate, position, Fraction(1, self.rate)
         self.file.mux(self.audio.encode(frame))
 
     def close(self) -> None:

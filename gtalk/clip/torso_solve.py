@@ -1,0 +1,144 @@
+"""From what was observed of the torso to a smooth similarity per frame: one sparse problem per shot.
+
+A similarity is linear in z = [a, b, x, y]: p' = o + [[a, -b], [b, a]] (p - o) + (x, y). So corners and
+contour points give linear equations, smoothness is a band matrix, and robust weights are found by
+reweighting. Clothes are not rigid: errors of neighbouring corners are alike, so that many corners count
+as a few independent ones, and corners that move by themselves (a tie, a collar) count less.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import solveh_banded
+
+from gtalk.shapes import Float, Int
+
+NOISE_PX = 0.8  # at WORK_HEIGHT
+INDEPENDENT = 60.0  # corners are worth at most so many independent ones
+CONTOUR_WORTH = (0.5, 6.0)  # of the shoulder line, in corners: where texture is followed, and where there is none
+ENOUGH_CORNERS = 10.0
+ACCELERATION_PX = 0.2  # expected second difference of the torso's motion
+TURN = 0.1  # expected rotation and scale, radians: the torso keeps its size
+ITERATIONS = 7
+
+
+@dataclass(frozen=True)
+class Observations:
+    """What was seen of the torso in one frame, in pixels of the working size."""
+
+    corner: Int[np.ndarray, " N"]
+    rest: Float[np.ndarray, "N 2"]
+    seen: Float[np.ndarray, "N 2"]
+    contour: Float[np.ndarray, "M 2"]
+    """Points of the rest's shoulder line."""
+    normal: Float[np.ndarray, "M 2"]
+    """Across the line, in the frame."""
+    reached: Float[np.ndarray, "M 2"]
+    """Where the frame's line was met along the normal."""
+
+
+def solve_shot(
+    frames: list[Observations], centre: Float[np.ndarray, "2"], radius: float, n_corners: int
+) -> Float[np.ndarray, "T 2 3"]:
+    """Matrices rest -> frame for the frames of a shot, all at once.
+
+    Args:
+        frames: observations, one entry per frame; entries may be empty.
+        centre: o, the middle of the rest's torso.
+        radius: its size, which brings turns and shifts to the same unit.
+        n_corners: numbers that `corner` may take.
+    """
+    solution = np.tile([radius, 0.0, 0.0, 0.0], (len(frames), 1))
+    spread = np.full(n_corners, NOISE_PX)
+    for iteration in range(ITERATIONS):
+        tolerance = NOISE_PX * (6.0 if iteration == 0 else 2.0)
+        normals = np.zeros((len(frames), 4, 4))
+        rights = np.zeros((len(frames), 4))
+        errors: list[np.ndarray] = []
+        for t, frame in enumerate(frames):
+            normals[t], rights[t], error = _frame_normals(frame, solution[t], centre, radius, spread, tolerance)
+            errors.append(error)
+        solution = _solve(normals, rights, radius)
+        if iteration >= 1:
+            spread = _corner_spread(frames, errors, n_corners)
+    return _to_matrices(solution, centre, radius)
+
+
+def _frame_normals(
+    frame: Observations, z: np.ndarray, centre: np.ndarray, radius: float, spread: np.ndarray, tolerance: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(normal matrix, right side, error of each corner in pixels) of one frame."""
+    normal, right = np.zeros((4, 4)), np.zeros(4)
+    error = np.zeros(0)
+    texture = 0.0
+    if len(frame.rest):
+        rows = _rows(frame.rest, centre, radius)
+        target = frame.seen - centre
+        residual = rows @ z - target
+        error = np.linalg.norm(residual, axis=1)
+        sigma = spread[frame.corner]
+        weight = 1.0 / (sigma**2 * (1.0 + (error / tolerance) ** 2) ** 2)
+        texture = float((weight * NOISE_PX**2).sum())
+        weight *= min(1.0, INDEPENDENT / max(texture, 1e-9))
+        normal += np.einsum("n,nij,nik->jk", weight, rows, rows)
+        right += np.einsum("n,nij,ni->j", weight, rows, target)
+    if len(frame.contour):
+        rows = np.einsum("ni,nij->nj", frame.normal, _rows(frame.contour, centre, radius))
+        target = ((frame.reached - centre) * frame.normal).sum(1)
+        off = rows @ z - target
+        weight = 1.0 / (NOISE_PX**2 * (1.0 + (off / (2 * tolerance)) ** 2) ** 2)
+        worth = np.interp(texture, [0.0, ENOUGH_CORNERS], CONTOUR_WORTH[::-1])
+        weight *= min(1.0, worth / max(float((weight * NOISE_PX**2).sum()), 1e-9))
+        normal += (rows * weight[:, None]).T @ rows
+        right += rows.T @ (weight * target)
+    return normal, right, error
+
+
+def _rows(points: np.ndarray, centre: np.ndarray, radius: float) -> np.ndarray:
+    """[N,2,4]: derivative of a moved point (relative to the centre) by z, with a and b in units of the radius."""
+    x, y = ((points - centre) / radius).T
+    one, zero = np.ones_like(x), np.zeros_like(x)
+    return np.stack([np.stack([x, -y, one, zero], -1), np.stack([y, x, zero, one], -1)], 1)
+
+
+def _solve(normals: np.ndarray, rights: np.ndarray, radius: float) -> np.ndarray:
+    """Minimise data + smoothness + a weak wish for no turn and no change of size."""
+    count = len(normals)
+    prior = 1.0 / (TURN * radius) ** 2
+    band = np.zeros((12, 4 * count))  # lower form: band[k, j] = A[j + k, j]
+    right = rights.copy()
+    right[:, 0] += prior * radius
+    normals = normals + np.diag([prior, prior, 1e-6, 1e-6])
+    for i in range(4):
+        for j in range(i + 1):
+            band[i - j, j::4] += normals[:, i, j]
+    if count > 2:
+        smooth = 1.0 / ACCELERATION_PX**2
+        ones = np.zeros((3, count))
+        for a, value_a in enumerate((1.0, -2.0, 1.0)):
+            for b, value_b in enumerate((1.0, -2.0, 1.0)):
+                if a >= b:
+                    ones[a - b, b : b + count - 2] += value_a * value_b
+        for distance in range(3):
+            for parameter in range(4):
+                band[4 * distance, parameter::4] += smooth * ones[distance]
+    return solveh_banded(band, right.ravel(), lower=True).reshape(count, 4)
+
+
+def _corner_spread(frames: list[Observations], errors: list[np.ndarray], n_corners: int) -> np.ndarray:
+    """How far each corner usually lies from where the similarity puts it, pixels."""
+    corners = np.concatenate([frame.corner for frame in frames]) if frames else np.zeros(0, int)
+    error = np.minimum(np.concatenate(errors), 6.0) if errors else np.zeros(0)
+    count = np.bincount(corners, minlength=n_corners)
+    power = np.bincount(corners, weights=error**2, minlength=n_corners)
+    # Few sightings say little: the typical spread counts as ten of them.
+    return np.sqrt((power + 10 * NOISE_PX**2) / (count + 10))
+
+
+def _to_matrices(z: np.ndarray, centre: np.ndarray, radius: float) -> np.ndarray:
+    a, b = z[:, 0] / radius, z[:, 1] / radius
+    linear = np.stack([np.stack([a, -b], -1), np.stack([b, a], -1)], -2)
+    shift = centre + z[:, 2:] - linear @ centre
+    return np.concatenate([linear, shift[..., None]], axis=-1)

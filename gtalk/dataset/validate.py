@@ -1,0 +1,221 @@
+"""Proves a dataset folder whole, or says exactly what is wrong with it."""
+
+from __future__ import annotations
+
+import json
+import wave
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from gtalk.dataset.format import Dataset, MaskClass
+from gtalk.errors import UserError
+from gtalk.types import AUDIO_RATE, Motion
+
+STAGES = ("media", "landmarks", "track", "masks", "background", "audio", "motion", "report")
+PICTURES = (("frames", ".jpg"), ("masks", ".png"), ("mattes", ".png"))
+FEATURE_RATE = 100
+SHOWN = 5  # of many alike problems, so many are named
+
+
+def validate(folder: Path, deep: bool = True) -> Dataset:
+    """Check every part of a dataset against its manifest.
+
+    Args:
+        folder: the dataset.
+        deep: decode every picture too (some milliseconds each); without it, that they are there and not empty.
+
+    Returns:
+        The dataset, whole.
+
+    Raises:
+        UserError: names everything that is missing, damaged or of the wrong shape.
+    """
+    problems = find_problems(folder, deep)
+    if problems:
+        raise UserError(
+            f"dataset {folder}",
+            expected="a whole dataset",
+            got="; ".join(problems[:SHOWN]) + (f"; and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""),
+            remedy="Run `gtalk prepare` again with the same clips: what is whole is kept.",
+        )
+    return Dataset(folder)
+
+
+def find_problems(folder: Path, deep: bool = True) -> list[str]:
+    """Everything wrong with a dataset folder, in words; empty when it is whole.
+
+    Raises UserError when there is no readable manifest at all.
+    """
+    dataset = Dataset(folder)
+    try:
+        frames, (width, height) = dataset.n_frames, dataset.size
+        problems = list(_manifest_problems(dataset))
+    except (KeyError, TypeError, ValueError) as error:
+        return [f"manifest.json lacks or garbles {error}"]
+    if problems:
+        return problems
+    checks: list[Callable[[], Iterator[str]]] = [
+        lambda: _picture_problems(dataset, deep),
+        lambda: _sound_problems(dataset),
+        lambda: _array_problems(dataset.root, "landmarks.npz", {"points_px": (frames, 478, 2), "valid": (frames,)}),
+        lambda: _camera_problems(dataset),
+        lambda: _person_problems(dataset),
+        lambda: _array_problems(
+            dataset.root,
+            "poses.npz",
+            {"T_world_head": (frames, 4, 4), "torso": (frames, 4), "framing": (frames, 3)},
+        ),
+        lambda: _plate_problems(dataset.root, width, height),
+        lambda: _feature_problems(dataset),
+        lambda: _motion_problems(dataset),
+    ]
+    for check in checks:
+        problems.extend(check())
+    if not (dataset.root / "report.html").is_file():
+        problems.append("report.html is missing")
+    return problems
+
+
+def _manifest_problems(dataset: Dataset) -> Iterator[str]:
+    manifest = dataset.manifest
+    if dataset.n_frames < 1 or min(dataset.size) < 2 or not dataset.fps > 0:
+        yield "manifest.json: no frames, no size or no rate"
+    position = 0
+    for segment in dataset.segments:
+        if segment.start != position or segment.stop <= segment.start:
+            yield f"manifest.json: the segment at frame {segment.start} does not follow the one before it"
+        position = segment.stop
+    if position != dataset.n_frames:
+        yield f"manifest.json: segments end at frame {position} of {dataset.n_frames}"
+    for stage in STAGES:
+        if stage not in manifest.get("stages", {}):
+            yield f"stage {stage} is not done"
+
+
+def _picture_problems(dataset: Dataset, deep: bool) -> Iterator[str]:
+    width, height = dataset.size
+    for folder, suffix in PICTURES:
+        missing = [i for i in range(dataset.n_frames) if not _filled(dataset.root / folder / f"{i:06d}{suffix}")]
+        if missing:
+            yield f"{folder}/ lacks {_some(missing)} of {dataset.n_frames} pictures"
+            continue
+        surplus = sum(1 for _ in (dataset.root / folder).iterdir()) - dataset.n_frames
+        if surplus:
+            yield f"{folder}/ holds {surplus} files too many"
+        for index in range(dataset.n_frames) if deep else (0, dataset.n_frames - 1):
+            name = f"{folder}/{index:06d}{suffix}"
+            picture = cv2.imread(str(dataset.root / name), cv2.IMREAD_UNCHANGED)
+            if picture is None:
+                yield f"{name} cannot be decoded"
+            elif picture.shape[:2] != (height, width):
+                yield f"{name} is {picture.shape[1]}x{picture.shape[0]}, not {width}x{height}"
+            elif folder == "masks" and picture.max() > max(MaskClass):
+                yield f"{name} holds a class that does not exist"
+
+
+def _sound_problems(dataset: Dataset) -> Iterator[str]:
+    try:
+        with wave.open(str(dataset.audio_path), "rb") as file:
+            if (file.getframerate(), file.getnchannels()) != (AUDIO_RATE, 1):
+                yield f"audio.wav is not {AUDIO_RATE} Hz mono"
+            wanted = round(dataset.n_frames * AUDIO_RATE / dataset.fps)
+            if file.getnframes() != wanted:
+                yield f"audio.wav has {file.getnframes()} samples, {wanted} belong to {dataset.n_frames} frames"
+    except (OSError, EOFError, wave.Error) as error:
+        yield f"audio.wav: {_words(error)}"
+
+
+def _array_problems(root: Path, name: str, shapes: dict[str, tuple[int, ...]]) -> Iterator[str]:
+    try:
+        with np.load(root / name, allow_pickle=False) as file:
+            arrays = {key: file[key] for key in file.files}
+    except Exception as error:  # zip, zlib and numpy each have their own
+        yield f"{name}: {_words(error)}"
+        return
+    for key, shape in shapes.items():
+        if key not in arrays:
+            yield f"{name} lacks {key}"
+        elif arrays[key].shape != shape:
+            yield f"{name}: {key} has shape {arrays[key].shape}, not {shape}"
+        elif arrays[key].dtype.kind == "f" and not np.isfinite(arrays[key]).all():
+            yield f"{name}: {key} is not finite"
+
+
+def _camera_problems(dataset: Dataset) -> Iterator[str]:
+    try:
+        camera = dataset.camera
+        if (camera.width, camera.height) != dataset.size:
+            yield f"camera.json is of {camera.width}x{camera.height} pictures, not {dataset.size}"
+        if not camera.focal_px > 0:
+            yield "camera.json: the focal length is not positive"
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        yield f"camera.json: {_words(error)}"
+
+
+def _person_problems(dataset: Dataset) -> Iterator[str]:
+    try:
+        person = dataset.person
+    except Exception as error:
+        yield f"person.npz: {_words(error)}"
+        return
+    if person.shape.shape != (478, 3) or person.expressions.shape[1:] != (478, 3) or person.triangles.shape[1:] != (3,):
+        yield "person.npz: arrays of the wrong shape"
+    elif person.triangles.min() < 0 or person.triangles.max() >= 478:
+        yield "person.npz: triangles name vertices that do not exist"
+
+
+def _plate_problems(root: Path, width: int, height: int) -> Iterator[str]:
+    picture = cv2.imread(str(root / "background.png"), cv2.IMREAD_COLOR)
+    if picture is None:
+        yield "background.png is missing or cannot be decoded"
+    elif picture.shape[:2] != (height, width):
+        yield f"background.png is {picture.shape[1]}x{picture.shape[0]}, not {width}x{height}"
+
+
+def _feature_problems(dataset: Dataset) -> Iterator[str]:
+    try:
+        with np.load(dataset.root / "audio_features.npz", allow_pickle=False) as file:
+            lengths = {name: len(file[name]) for name in file.files}
+    except Exception as error:
+        yield f"audio_features.npz: {_words(error)}"
+        return
+    wanted = dataset.n_frames / dataset.fps * FEATURE_RATE
+    if not lengths:
+        yield "audio_features.npz is empty"
+    for name, length in lengths.items():
+        if abs(length - wanted) > 2:
+            yield f"audio_features.npz: {name} has {length} rows, about {wanted:.0f} belong to the sound"
+
+
+def _motion_problems(dataset: Dataset) -> Iterator[str]:
+    try:
+        motion = Motion.load(dataset.root / "motion.npz")
+    except UserError as error:
+        yield f"motion.npz: {error.got}"
+        return
+    if len(motion) != dataset.n_frames or motion.fps != dataset.fps:
+        yield f"motion.npz has {len(motion)} frames at {motion.fps:g} fps, not {dataset.n_frames} at {dataset.fps:g}"
+    rotation = motion.head_pose[:, :3, :3]
+    if np.abs(rotation @ rotation.transpose(0, 2, 1) - np.eye(3)).max(initial=0.0) > 1e-3:
+        yield "motion.npz: a head pose is not a rigid motion"
+
+
+def _filled(path: Path) -> bool:
+    return path.is_file() and path.stat().st_size > 0
+
+
+def _some(indices: list[int]) -> str:
+    names = ", ".join(str(i) for i in indices[:3])
+    return f"{len(indices)} ({names}{', ...' if len(indices) > 3 else ''})"
+
+
+def _words(error: Any) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "missing"
+    if isinstance(error, json.JSONDecodeError):
+        return "not JSON"
+    return f"{type(error).__name__}: {error}"
