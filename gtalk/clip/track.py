@@ -7,14 +7,13 @@ for the two halves of the alternation.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from gtalk.clip.flow import FlowConfig, TextureTracks, track_texture
 from gtalk.clip.landmarks import Landmarks
 from gtalk.clip.track_expression import fit_expressions, rigid_vertices
-from gtalk.clip.track_focal import estimate_focal
 from gtalk.clip.track_gaps import fill_gaps, fill_rotations
 from gtalk.clip.track_geometry import (
     FLIP,
@@ -27,13 +26,12 @@ from gtalk.clip.track_model import (
     Model,
     States,
     normalise,
-    principal_expressions,
     residuals_px,
     set_frontal,
-    update_structure,
 )
-from gtalk.clip.track_pose import Observations, robust_weights, solve_states
+from gtalk.clip.track_pose import Observations, solve_states
 from gtalk.clip.track_refine import RefineConfig, refine_poses, texture_residuals
+from gtalk.clip.track_rigid import adjust_rigid, carry, spread_over_poses
 from gtalk.dataset.format import Person, Segment
 from gtalk.errors import UserError
 from gtalk.progress import OnProgress, Progress, silent
@@ -41,7 +39,8 @@ from gtalk.shapes import Bool, Float
 from gtalk.topology import EYE_CORNERS, N_FACE, N_POINTS, RIGID, TRIANGLES
 from gtalk.types import OUTER_EYE_DISTANCE_M, Camera
 
-MODEL_FRAMES = 1200  # the model is fitted on at most so many frames, spread over the clip
+MODEL_FRAMES = 1200  # expressions are fitted on at most so many frames, spread over the clip
+SKULL_FRAMES = 240  # shape and focal length on so many, of poses as different as there are
 MIN_FRAMES = 3
 
 
@@ -51,12 +50,8 @@ class TrackConfig:
 
     expressions: int = 36
     """Number of expressions of the person."""
-    rough_expressions: int = 24
-    """Number of them while poses are still unknown."""
     focal_prior: float = 2.2
     """Expected focal length, in picture widths or heights (the longer one): a portrait lens."""
-    iterations: int = 4
-    """Alternations of poses and structure."""
     flow: FlowConfig = field(default_factory=FlowConfig)
     """Texture tracks, when the pictures are at hand."""
     refine: RefineConfig = field(default_factory=RefineConfig)
@@ -114,22 +109,13 @@ def track_face(
             got=f"a face in {int(valid.sum())} of {len(valid)} frames",
             remedy="Use a clip in which one person faces the camera.",
         )
-    centre_px = np.array(size) / 2.0
-    focal_px = config.focal_prior * max(size)
+    points_px, depth = landmarks.points_px.astype(np.float64), landmarks.depth.astype(np.float64)
     chosen = _spread(np.flatnonzero(valid), MODEL_FRAMES)
-    points_px = landmarks.points_px.astype(np.float64)
-    prior_shape, states = _initialise(
-        points_px[chosen], landmarks.depth[chosen].astype(np.float64), focal_px, centre_px
-    )
-    model = Model(focal_px, centre_px, prior_shape, np.zeros((0, N_POINTS, 3)))
-    focal = estimate_focal(model, states, points_px[chosen], rigid_vertices(prior_shape))
-    factor = [1.0, 1.0, focal.focal_px / focal_px]
-    states = States(states.rotation, states.translation * factor, states.coefficients)
-    model = replace(model, focal_px=focal.focal_px)
-    model, states, sigma_px = _fit_model(model, states, points_px[chosen], prior_shape, config, on_progress)
-    everyone = _initial_states(model, points_px, landmarks.depth.astype(np.float64), valid)
-    observations = Observations(points_px, sigma_px, valid)
-    everyone, _ = solve_states(model, everyone, observations, iterations=5)
+    model, rigidity, note = _fit_skull(points_px[chosen], depth[chosen], size, config)
+    on_progress(Progress("track", 1, 3))
+    everyone = _initial_states(model, points_px, depth, valid)
+    observations = Observations(points_px, _landmark_errors(model, everyone, points_px, chosen, rigidity), valid)
+    everyone, _ = solve_states(model, everyone, observations)
     model, everyone = _face_forward(model, everyone, valid)
     everyone, information = solve_states(model, everyone, observations, iterations=1)
     everyone = _fill(everyone, valid, segments)
@@ -138,18 +124,19 @@ def track_face(
         tracks = track_texture(frames(), model, everyone, valid, segments, config.flow, on_progress)
     borders = [segment.start for segment in segments]
     everyone, texture_m = refine_poses(model, everyone, information, valid, borders, tracks, config.refine)
+    on_progress(Progress("track", 2, 3))
     error_px = np.linalg.norm(texture_residuals(model, everyone, texture_m, tracks), axis=1)
     rigidity = rigid_vertices(model.shape, tracks, error_px)
     model, everyone = fit_expressions(model, everyone, observations, rigidity, chosen, config.expressions)
     model, everyone = normalise(model, everyone, rigidity, valid)
     model, everyone = _face_forward(model, everyone, valid)
     everyone = _fill(everyone, valid, segments)
-    on_progress(Progress("track", config.iterations + 1, config.iterations + 1))
+    on_progress(Progress("track", 3, 3))
     residual = np.sqrt((residuals_px(model, everyone, points_px)[:, :N_FACE] ** 2).sum(-1).mean(-1)) * valid
-    camera = Camera(model.focal_px, float(centre_px[0]), float(centre_px[1]), *size)
+    camera = Camera(model.focal_px, size[0] / 2.0, size[1] / 2.0, *size)
     person = Person(model.shape, model.basis, TRIANGLES)
     poses = to_world(everyone.rotation, everyone.translation)
-    return Track(camera, poses, person, everyone.coefficients, valid, residual, [focal.note])
+    return Track(camera, poses, person, everyone.coefficients, valid, residual, [note])
 
 
 def _fill(states: States, valid: np.ndarray, segments: Sequence[Segment]) -> States:
@@ -205,41 +192,35 @@ def _initial_states(model: Model, points_px: np.ndarray, depth: np.ndarray, vali
     return States(rotation, translation[nearest], np.zeros((len(valid), model.size)))
 
 
-def _fit_model(
-    model: Model,
-    states: States,
-    points_px: np.ndarray,
-    prior_shape: np.ndarray,
-    config: TrackConfig,
-    on_progress: OnProgress,
-) -> tuple[Model, States, np.ndarray]:
-    """Alternate poses and structure over independent frames. Also returns the expected error of each vertex."""
-    everyone = np.ones(len(states), bool)
-    sigma_px = np.where(np.isin(np.arange(N_POINTS), RIGID), 1.0, 4.0) * np.ones(N_POINTS)
-    sigma_px[N_FACE:] = np.inf
-    rigidity = np.zeros(N_POINTS)
-    for round_ in range(config.iterations):
-        observations = Observations(points_px, sigma_px, everyone)
-        states, _ = solve_states(model, states, observations, iterations=3)
-        left = residuals_px(model, states, points_px)
-        spread = 1.48 * np.median(np.abs(left - np.median(left, axis=0)), axis=(0, 2))
-        if round_ == 0:
-            rigidity[:N_FACE] = 1.0 / (np.median(spread) ** 2 / 4 + spread[:N_FACE] ** 2)
-            count = min(config.rough_expressions, max(0, len(states) // 4))
-            basis = principal_expressions(model, states, points_px, count)
-            model = Model(model.focal_px, model.centre_px, model.shape, basis)
-            states = States(states.rotation, states.translation, np.zeros((len(states), count)))
-            states, _ = solve_states(model, states, observations, iterations=2)
-            left = residuals_px(model, states, points_px)
-            spread = 1.48 * np.median(np.abs(left - np.median(left, axis=0)), axis=(0, 2))
-        sigma_px = np.maximum(spread, 0.25 * np.median(spread[:N_FACE]))
-        weights = robust_weights(left, sigma_px)
-        noise_px = float(np.median(spread[:N_FACE]))
-        model = update_structure(model, states, points_px, weights, prior_shape, noise_px)
-        model, states = normalise(model, states, rigidity)
-        sigma_px[N_FACE:] = np.inf
-        on_progress(Progress("track", round_ + 1, config.iterations + 1))
-    return model, states, sigma_px
+def _fit_skull(
+    points_px: np.ndarray, depth: np.ndarray, size: tuple[int, int], config: TrackConfig
+) -> tuple[Model, np.ndarray, str]:
+    """Camera and a first shape without expressions; which vertices count as rigid; what to say of the focal length."""
+    centre_px = np.array(size) / 2.0
+    prior_px = config.focal_prior * max(size)
+    shape, states = _initialise(points_px, depth, prior_px, centre_px)
+    rigidity = rigid_vertices(shape)
+    kept = np.flatnonzero(rigidity)
+    bones = Model(prior_px, centre_px, shape[kept], np.zeros((0, len(kept), 3)))
+    seen = Observations(points_px[:, kept], np.ones(len(kept)), np.ones(len(states), bool))
+    states, _ = solve_states(bones, states, seen)
+    error = np.sqrt((residuals_px(bones, states, points_px[:, kept]) ** 2).mean((1, 2)))
+    part = spread_over_poses(states, error <= 2.0 * np.median(error), SKULL_FRAMES)
+    found = adjust_rigid(bones, states[part], points_px[part][:, kept])
+    model = Model(found.focal_px, centre_px, carry(shape, kept, found.shape), np.zeros((0, N_POINTS, 3)))
+    return normalise(model, found.states, rigidity)[0], rigidity, found.note
+
+
+def _landmark_errors(
+    model: Model, states: States, points_px: np.ndarray, chosen: np.ndarray, rigidity: np.ndarray
+) -> np.ndarray:
+    """[478] expected error of each rigid vertex in pixels, as measured; infinite for the others."""
+    part = points_px[chosen]
+    seen = Observations(part, np.where(rigidity > 0.5, 1.0, np.inf), np.ones(len(chosen), bool))
+    states, _ = solve_states(model, states[chosen], seen)
+    spread = 1.48 * np.median(np.abs(residuals_px(model, states, part)), axis=(0, 2))
+    floor = 0.5 * np.median(spread[rigidity > 0.5])
+    return np.where(rigidity > 0.5, np.maximum(spread, floor), np.inf)
 
 
 def _face_forward(model: Model, states: States, valid: np.ndarray) -> tuple[Model, States]:

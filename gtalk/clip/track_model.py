@@ -13,7 +13,7 @@ import numpy as np
 
 from gtalk.clip.track_geometry import cross_matrix, project, projection_jacobian, symmetry_alignment
 from gtalk.shapes import Bool, Float
-from gtalk.topology import EYE_CORNERS, IRIS_CENTRES, MIRROR, N_FACE
+from gtalk.topology import EYE_CORNERS, MIRROR, N_FACE
 from gtalk.types import OUTER_EYE_DISTANCE_M
 
 ORIGIN_BEHIND_EYES_M = 0.065
@@ -169,17 +169,3 @@ def remove_rigid(
     design = (modes * root).reshape(7, -1).T
     weights = np.linalg.lstsq(design, (basis * root).reshape(len(basis), -1).T, rcond=None)[0]
     return basis - np.tensordot(weights.T, modes, 1)
-
-
-def principal_expressions(
-    model: Model, states: States, points_px: Float[np.ndarray, "T 478 2"], count: int
-) -> Float[np.ndarray, "K 478 3"]:
-    """First guess of the expressions: principal components of what the rigid model leaves, back in head space."""
-    depth = place(model, states)[..., 2:3]
-    offset = residuals_px(model, states, points_px) * depth / model.focal_px
-    offset = np.concatenate([offset, np.zeros_like(depth)], axis=-1) @ states.rotation
-    offset[:, IRIS_CENTRES[0] :] *= 0.1  # gaze is no expression
-    flat = offset.reshape(len(offset), -1)
-    flat = flat - flat.mean(0)
-    _, singular, rows = np.linalg.svd(flat, full_matrices=False)
-    return (rows[:count] * singular[:count, None] / np.sqrt(len(flat))).reshape(-1, *model.shape.shape)
