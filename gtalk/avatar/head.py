@@ -54,7 +54,7 @@ def head_spec(config: HeadConfig) -> GridSpec:
     return GridSpec.geometric(3, config.levels, config.base_resolution, config.finest_resolution, config.log2_table)
 
 
-def initial_tensors(config: HeadConfig, code_size: int, rng: torch.Generator) -> dict[str, torch.Tensor]:
+def initial_tensors(config: HeadConfig, code_size: int, rng: torch.Generator | None) -> dict[str, torch.Tensor]:
     """Fresh parameters, by name."""
     spec = head_spec(config)
     blended = spec.offsets[config.blended_levels]

@@ -209,7 +209,7 @@ class RadianceAvatar:
         return torch.from_numpy(background).to(framing.device).float() / 255.0
 
 
-def initial_tensors(config: RadianceConfig, code_size: int, rng: torch.Generator) -> dict[str, torch.Tensor]:
+def initial_tensors(config: RadianceConfig, code_size: int, rng: torch.Generator | None) -> dict[str, torch.Tensor]:
     """Fresh parameters of both fields, and empty maps of where they are."""
     head = head_field.initial_tensors(config.head, code_size, rng)
     torso = torso_field.initial_tensors(config.torso, rng)
@@ -226,7 +226,7 @@ def _named(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Ten
 
 def _check_shapes(config: RadianceConfig, code_size: int, tensors: dict[str, torch.Tensor]) -> None:
     with torch.device("meta"):
-        wanted = initial_tensors(config, code_size, None)  # type: ignore[arg-type]
+        wanted = initial_tensors(config, code_size, None)
     for name, like in wanted.items():
         if tensors[name].shape != like.shape or tensors[name].dtype != like.dtype:
             raise ValueError(

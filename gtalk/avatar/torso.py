@@ -49,7 +49,7 @@ def torso_spec(config: TorsoConfig) -> GridSpec:
     return GridSpec.geometric(2, config.levels, config.base_resolution, config.finest_resolution, config.log2_table)
 
 
-def initial_tensors(config: TorsoConfig, rng: torch.Generator) -> dict[str, torch.Tensor]:
+def initial_tensors(config: TorsoConfig, rng: torch.Generator | None) -> dict[str, torch.Tensor]:
     """Fresh parameters, by name."""
     spec, code_size = torso_spec(config), POSE_CODES + config.jaw_codes
     inputs, hidden = 2 * config.levels, config.hidden
