@@ -75,6 +75,7 @@ def evaluate(
     performer = load_performer(Path(avatar_folder))
     result = evaluate_performer(performer, Dataset(Path(dataset_folder)), config, on_progress)
     result["speed"]["fit_s"] = _number(facts["provenance"].get("metrics", {}).get("fit_s"))
+    result["speed"]["motion_s"] = _number(getattr(performer.motion_model, "facts", {}).get("train_s"))
     result["avatar"] = {"kind": facts["kind"], "id": performer.identity.avatar_id}
     return result
 

@@ -36,7 +36,8 @@ class _Format:
 
 
 _FORMATS = {
-    "h264": _Format("libx264", "yuv420p", None, (".mp4", ".mov"), "aac", {"preset": "fast"}),
+    # veryfast: half the work of fast, no larger, 1.2 dB less at 42.6 dB (512x512 portrait, crf 17).
+    "h264": _Format("libx264", "yuv420p", None, (".mp4", ".mov"), "aac", {"preset": "veryfast"}),
     "h265": _Format("libx265", "yuv420p", None, (".mp4", ".mov"), "aac", {"preset": "fast"}),
     "prores4444": _Format("prores_ks", "yuv444p10le", "yuva444p10le", (".mov",), "pcm_s16le", {"profile": "4444"}),
     "vp9": _Format("libvpx-vp9", "yuv420p", "yuva420p", (".webm",), "libopus", {"b": "0", "row-mt": "1"}),

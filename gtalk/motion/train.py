@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -103,6 +104,7 @@ def fit_motion_model(
     clips: list[TrainingClip], config: MotionConfig, on_progress: OnProgress = silent, facts: dict | None = None
 ) -> PersonMotionModel:
     """The training itself, on clips of one person in memory."""
+    started_s = time.perf_counter()
     on_progress(Progress("motion features", 0, len(clips) * (1 + config.augment.copies)))
     material = _gather(clips, config)
     copies = _copies(material, config, on_progress)
@@ -121,6 +123,7 @@ def fit_motion_model(
         "best_step": result.step,
         "frames": len(material.motion),
         "history": _plain(result.history),
+        "train_s": round(time.perf_counter() - started_s, 2),
     }
     face, sway, eyes, centre = _idle_life(material, result.net)
     return PersonMotionModel(
