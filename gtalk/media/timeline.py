@@ -100,7 +100,9 @@ def find_cadence(
     if duplicate.mean() < LEAST_DUPLICATES or len(distinct) < 12:
         return None
     shown = times_s[distinct]
-    period = float(np.median((shown[8:] - shown[:-8]) / 8))
+    # Over whole cycles of the usual cadences (5 of 6, 4 of 5, 24 of 25) their unevenness cancels.
+    lag = max((lag for lag in (120, 60, 20, 4) if lag <= len(shown) // 2), default=1)
+    period = float(np.median((shown[lag:] - shown[:-lag]) / lag))
     nearest = min(COMMON_RATES, key=lambda rate: abs(rate * period - 1.0))
     if abs(nearest * period - 1.0) < 0.01:
         period = 1.0 / nearest

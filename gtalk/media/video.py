@@ -85,7 +85,7 @@ class VideoReader:
 
 def read_video(
     path: Path,
-    fps: float = VIDEO_FPS,
+    fps: float | int = VIDEO_FPS,
     max_size: int | None = None,
     retime: bool = True,
     timeline: Timeline | None = None,
@@ -106,4 +106,4 @@ def read_video(
     if max_size is not None and max(size) > max_size:
         scale = max_size / max(size)
         size = (max(1, round(size[0] * scale)), max(1, round(size[1] * scale)))
-    return VideoReader(info, timeline or scan(path, retime), fps, size)
+    return VideoReader(info, timeline or scan(path, retime), float(fps), size)

@@ -74,7 +74,7 @@ class VideoWriter(AbstractContextManager):
         self,
         path: Path,
         size: tuple[int, int],
-        fps: float,
+        fps: float | int,
         audio_rate: int | None = None,
         config: WriteConfig | None = None,
         metadata: dict[str, str] | None = None,
@@ -193,7 +193,7 @@ def _check_free(path: Path, codec: str) -> None:
 def write_video(
     path: Path,
     pictures: Iterable[UInt8[np.ndarray, "H W 3"]],
-    fps: float,
+    fps: float | int,
     audio: AudioTrack | None = None,
     config: WriteConfig | None = None,
 ) -> None:

@@ -1,0 +1,61 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gtalk.media.timeline import Timeline, find_cadence, scan
+from tests.media.clips import Recipe, write_clip
+
+
+def stored(true_fps: float, stored_fps: float, count: int, noise: float = 0.02) -> tuple[np.ndarray, np.ndarray]:
+    """(times, differences) of pictures at one rate stored at a higher one."""
+    rng = np.random.default_rng(0)
+    times = np.arange(count) / stored_fps
+    shown = np.floor(times * true_fps + 0.5)
+    moved = np.concatenate([[1.0], np.diff(shown)])
+    return times, np.where(moved > 0, 0.05 * (1 + noise * rng.standard_normal(count)), 1e-5)
+
+
+@pytest.mark.parametrize(("true_fps", "stored_fps"), [(25, 30), (24, 30), (23.976, 29.97), (25, 60), (24, 25), (15, 30)])
+def test_doubled_pictures_get_their_true_times(true_fps: float, stored_fps: float) -> None:
+    times, differences = stored(true_fps, stored_fps, 240)
+    found = find_cadence(times, differences)
+    assert found is not None
+    index, true, rate = found
+    assert abs(rate / true_fps - 1) < 2e-3
+    expected = np.arange(len(true)) / true_fps
+    assert np.abs((true - true.mean()) - (expected - expected.mean())).max() < 0.012
+    assert len(index) == len(true)
+
+
+def test_pictures_without_a_cadence_are_left_alone() -> None:
+    times, differences = stored(25, 25, 300)
+    assert find_cadence(times, differences) is None
+    rng = np.random.default_rng(1)
+    differences[rng.choice(300, 60, replace=False)] = 1e-6  # a stuttering capture
+    assert find_cadence(times, differences) is None
+    frozen = differences.copy()
+    frozen[100:200] = 0.0
+    assert find_cadence(times, frozen) is None
+
+
+def test_a_doubled_file_is_retimed_and_moves_evenly(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "doubled.mp4", Recipe(fps=30, shown_fps=25, seconds=4, flash_s=9))
+    timeline = scan(path)
+    assert abs(timeline.true_fps - 25) < 0.05
+    assert abs(timeline.stored_fps - 30) < 0.05
+    assert any("doubl" in note for note in timeline.notes)
+    chosen = timeline.frames_at(25.0)
+    assert np.array_equal(np.unique(np.diff(chosen)), [1])  # every distinct picture once
+    assert scan(path, retime=False).true_fps == pytest.approx(30, abs=0.05)
+
+
+def test_nearest_picture_in_time() -> None:
+    timeline = Timeline(np.arange(60) / 50, np.arange(60), 1.2, 60, 50.0, 50.0)
+    assert np.array_equal(timeline.frames_at(25.0), np.arange(0, 60, 2))
+    slow = Timeline(np.arange(12) / 10, np.arange(12), 1.2, 12, 10.0, 10.0)
+    chosen = slow.frames_at(25.0)
+    assert len(chosen) == 30
+    assert np.abs(slow.times_s[chosen] - np.arange(30) / 25).max() <= 0.08
+    single = Timeline(np.zeros(1), np.zeros(1, np.int64), 0.04, 1, 25.0, 25.0)
+    assert np.array_equal(single.frames_at(25.0), [0])
