@@ -160,8 +160,7 @@ class RadianceAvatar:
         depth = head.depth_m + (1.0 - head.alpha) * torso_alpha * self.torso_depth_m
         depth = torch.where(alpha > 1e-3, depth / alpha.clamp_min(1e-3), torch.zeros_like(depth))
         if background is not None:
-            behind = self._background(background, now.framing, camera)
-            rgb = over(rgb, alpha, behind.reshape(-1, 3))
+            rgb = over(rgb, alpha, self._background(background, now.framing, camera, points_px))
         return rgb.reshape(*shape, 3), alpha.reshape(shape), depth.reshape(shape)
 
     def trace_head(
@@ -186,7 +185,7 @@ class RadianceAvatar:
         layer = zeros.index_copy(0, inside, torch.cat([rgb, alpha[:, None]], -1))
         return layer[:, :3], layer[:, 3]
 
-    def plate_at(self, width: int, height: int) -> Float[torch.Tensor, "h w 3"]:
+    def plate_at(self, height: int) -> Float[torch.Tensor, "h w 3"]:
         """The plate, reduced where the picture is much smaller; remembered by size."""
         finer = round(self.plate_tensor.shape[0] / (1.0 + 2.0 * self.config.plate_margin) / height)
         if finer not in self._plates:
@@ -195,10 +194,18 @@ class RadianceAvatar:
             self._plates[finer] = reduced[0].permute(1, 2, 0).contiguous()
         return self._plates[finer]
 
-    def _background(self, background: np.ndarray | str, framing: torch.Tensor, camera: Camera) -> torch.Tensor:
+    def behind(
+        self, framing: Float[torch.Tensor, " 3"], camera: Camera, points_px: Float[torch.Tensor, "N 2"]
+    ) -> Float[torch.Tensor, "N 3"]:
+        """The plate at some pixels."""
+        size = (camera.width, camera.height)
+        return framed_plate(self.plate_at(camera.height), framing, points_px, size, self.config.plate_margin)
+
+    def _background(
+        self, background: np.ndarray | str, framing: torch.Tensor, camera: Camera, points_px: torch.Tensor
+    ) -> torch.Tensor:
         if isinstance(background, str):
-            plate = self.plate_at(camera.width, camera.height)
-            return framed_plate(plate, framing, camera.width, camera.height, self.config.plate_margin)
+            return self.behind(framing, camera, points_px)
         if background.shape != (camera.height, camera.width, 3):
             raise UserError(
                 "background",
@@ -206,7 +213,7 @@ class RadianceAvatar:
                 got=f"{background.shape[1]}x{background.shape[0]}",
                 remedy="Resize it to the output's size.",
             )
-        return torch.from_numpy(background).to(framing.device).float() / 255.0
+        return torch.from_numpy(background).to(framing.device).float().reshape(-1, 3) / 255.0
 
 
 def initial_tensors(config: RadianceConfig, code_size: int, rng: torch.Generator | None) -> dict[str, torch.Tensor]:

@@ -182,5 +182,5 @@ def _height_map(
     )
     value_of = np.zeros(int(nearest.max()) + 1, np.float32)
     value_of[nearest[~empty]] = height[~empty]
-    filled = value_of[np.asarray(nearest)]
+    filled = value_of[np.asarray(nearest, dtype=np.int64)]
     return cv2.GaussianBlur(filled, (0, 0), 1.5), distance

@@ -26,7 +26,7 @@ from gtalk.fit.schedule import LearningRate, ramp
 from gtalk.fit.torso_area import torso_area
 from gtalk.fit.trainer import TrainerConfig
 from gtalk.render.field import Traced
-from gtalk.render.picture import framed_plate, over
+from gtalk.render.picture import over
 from gtalk.render.rays import pixel_centres
 
 FIELDS = ("head", "torso")
@@ -143,9 +143,9 @@ class RadianceModel:
         gradients: dict[str, list[tuple[torch.Tensor, torch.Tensor]]] = {n: [] for n in FIELDS}
         results = [self._look(frame, progress, rng, gradients) for frame in frames]
         self._update(progress, gradients, len(frames))
-        terms = {name: sum(r[2][name] for r in results) / len(results) for name in results[0][2]}
-        loss, error = (sum(r[i] for r in results) / len(results) for i in (0, 1))
-        return StepResult(loss, error, terms)
+        count = len(results)
+        terms = {name: sum(parts[name] for _, _, parts in results) / count for name in results[0][2]}
+        return StepResult(sum(r[0] for r in results) / count, sum(r[1] for r in results) / count, terms)
 
     def _look(
         self,
@@ -167,9 +167,7 @@ class RadianceModel:
         points = self.pixels[pixels]
         head = self.learner.trace_head(now, camera, points, tables["head"])
         torso_rgb, torso_alpha = self.learner.torso_layer(now, camera, points, tables["torso"])
-        plate = self.learner.plate_at(camera.width, camera.height)
-        plate = framed_plate(plate, now.framing, camera.width, camera.height, config.avatar.plate_margin)
-        behind = over(torso_rgb, torso_alpha, plate.reshape(-1, 3)[pixels])
+        behind = over(torso_rgb, torso_alpha, self.learner.behind(now.framing, camera, points))
         render = over(head.rgb, head.alpha, behind)
         alpha = head.alpha + (1.0 - head.alpha) * torso_alpha
         terms = self._losses(frame, flat, render, alpha, head.alpha, torso_alpha)

@@ -60,13 +60,13 @@ def trace(
 ) -> Traced:
     """Colours, coverage and depth along rays of head space (directions of unit length along the axis)."""
     corner = origin_m.new_tensor(volume.origin_m)
-    origins = ((origin_m - corner) / volume.extent_m).expand_as(directions_m)
+    origins = ((origin_m - corner) / volume.extent_m).expand_as(directions_m)  # one camera: all the same
     directions = directions_m / volume.extent_m
     near, far = _cube_entry_and_exit(origins, directions)
     depths, ray_of, starts = march(
         origins, directions, near, far, volume.occupied, UNIT_CUBE.to(near), volume.step_m, volume.max_samples
     )
-    points = origins[ray_of] + depths[:, None] * directions[ray_of]
+    points = origins[0] + depths[:, None] * directions[ray_of]
     encoded = hash_encode(points + displacement(field.warp, points), field.table, field.spec)
     out = mlp(encoded, [field.density_w0, field.density_w1], [field.density_b0, field.density_b1])
     density = density_of(out[:, 0]) / volume.step_m

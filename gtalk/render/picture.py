@@ -11,26 +11,24 @@ from gtalk.shapes import Float
 def framed_plate(
     plate: Float[torch.Tensor, "h w 3"],
     framing: Float[torch.Tensor, " 3"],
-    width: int,
-    height: int,
+    points_px: Float[torch.Tensor, "N 2"],
+    size: tuple[int, int],
     margin: float = 0.0,
-) -> Float[torch.Tensor, "H W 3"]:
-    """The plate as the camera frames it, at width x height.
+) -> Float[torch.Tensor, "N 3"]:
+    """The plate as the camera frames it, at points of a picture of `size` = (width, height).
 
     `framing` is (dx, dy in picture heights, log scale) about the picture's centre: a plate point p is
     seen at centre + (dx, dy) + exp(scale) * (p - centre). The plate reaches `margin` picture heights
     beyond the picture on every side; beyond the plate its edge goes on. A plate much finer than
     the picture should be averaged beforehand.
     """
-    dx, dy, log_scale = framing.unbind(-1)
-    shrink = torch.exp(-log_scale)
-    y = torch.linspace(-1.0 + 1.0 / height, 1.0 - 1.0 / height, height, device=plate.device)
-    x = torch.linspace(-1.0 + 1.0 / width, 1.0 - 1.0 / width, width, device=plate.device)
-    x = (x - 2.0 * dx * height / width) * shrink / (1.0 + 2.0 * margin * height / width)
-    y = (y - 2.0 * dy) * shrink / (1.0 + 2.0 * margin)
-    grid = torch.stack(torch.meshgrid(y, x, indexing="ij")[::-1], -1)
+    width, height = size
+    centre = points_px.new_tensor([width / 2, height / 2])
+    place = (points_px - centre - framing[:2] * height) * torch.exp(-framing[2])
+    reach = points_px.new_tensor([width / 2 + margin * height, height / 2 + margin * height])
     image = plate.permute(2, 0, 1)[None]
-    return F.grid_sample(image, grid[None], "bilinear", "border", False)[0].permute(1, 2, 0)
+    seen = F.grid_sample(image, (place / reach)[None, None], "bilinear", "border", False)
+    return seen[0, :, 0].T
 
 
 def over(

@@ -77,25 +77,30 @@ def test_undoing_a_similarity_inverts_it(dx: float, dy: float, angle: float, log
 
 def test_no_framing_is_the_plate_itself() -> None:
     plate = torch.rand(12, 16, 3, generator=torch.Generator().manual_seed(0))
-    assert torch.allclose(framed_plate(plate, torch.zeros(3), 16, 12), plate, atol=1e-5)
+    points = pixel_centres(Camera(1.0, 8.0, 6.0, 16, 12))
+    assert torch.allclose(framed_plate(plate, torch.zeros(3), points, (16, 12)), plate.reshape(-1, 3), atol=1e-5)
 
 
 def test_framing_moves_a_spot_where_its_equation_says() -> None:
     plate = torch.zeros(60, 80, 3)
     plate[20:23, 50:53] = 1.0  # its centre is at (51.5, 21.5)
     framing = torch.tensor([0.1, -0.05, 0.2])
-    seen = framed_plate(plate, framing, 80, 60)[..., 0]
+    points = pixel_centres(Camera(1.0, 40.0, 30.0, 80, 60))
+    seen = framed_plate(plate, framing, points, (80, 60)).reshape(60, 80, 3)[..., 0]
     y, x = torch.meshgrid(torch.arange(60) + 0.5, torch.arange(80) + 0.5, indexing="ij")
     found = [float((v * seen).sum() / seen.sum()) for v in (x, y)]
     scale = float(np.exp(0.2))
     assert found == pytest.approx([40 + 6.0 + scale * 11.5, 30 - 3.0 + scale * -8.5], abs=0.15)
 
 
-def test_a_large_plate_is_averaged_not_sampled() -> None:
-    plate = torch.zeros(40, 40, 3)
-    plate[::2] = 1.0
-    small = framed_plate(plate, torch.zeros(3), 10, 10)
-    assert torch.allclose(small, torch.full_like(small, 0.5), atol=1e-5)
+def test_a_plate_with_a_margin_shows_it_when_the_camera_shifts() -> None:
+    plate = torch.zeros(60, 60, 3)
+    plate[:, :10] = 1.0  # the margin on the left: a quarter of 40 pixels
+    points = pixel_centres(Camera(1.0, 20.0, 20.0, 40, 40))
+    still = framed_plate(plate, torch.zeros(3), points, (40, 40), margin=0.25).reshape(40, 40, 3)
+    moved = framed_plate(plate, torch.tensor([0.1, 0.0, 0.0]), points, (40, 40), margin=0.25).reshape(40, 40, 3)
+    assert float(still.max()) == 0.0
+    assert torch.allclose(moved[:, :4], torch.ones(40, 4, 3), atol=1e-4) and float(moved[:, 4:].max()) < 1e-4
 
 
 def test_over() -> None:

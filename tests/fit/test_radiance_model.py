@@ -1,0 +1,126 @@
+"""The radiance fit: it learns, resumes to the bit, prunes, and leaves a loadable avatar behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from gtalk.avatar.base import Consent
+from gtalk.avatar.bundle import load_avatar
+from gtalk.config import load_preset
+from gtalk.dataset.format import Dataset
+from gtalk.fit.events import DoneEvent, StepEvent
+from gtalk.fit.model import Model
+from gtalk.fit.radiance_model import FitConfig, RadianceModel, make_model
+from gtalk.fit.run import fit, load_config
+from gtalk.fit.trainer import CHECKPOINT_NAME, train
+from tests.fit.small_fit import small_config
+from tests.synthetic_dataset import make_synthetic_dataset
+
+CONSENT = Consent("nobody", "a drawing")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory) -> Dataset:
+    return make_synthetic_dataset(tmp_path_factory.mktemp("ds"), n_frames=24, size=40)
+
+
+def psnr(a: np.ndarray, b: np.ndarray) -> float:
+    return float(-10 * np.log10(((a.astype(float) - b) ** 2).mean() / 255**2))
+
+
+def test_it_learns_the_person_and_the_avatar_folder_renders_them(dataset: Dataset, tmp_path: Path) -> None:
+    config = small_config(steps=120)
+    events = list(fit(dataset.root, tmp_path / "me", "radiance", config, CONSENT))
+    steps = [e for e in events if isinstance(e, StepEvent)]
+    assert steps[-1].psnr > steps[0].psnr + 3.0
+    assert isinstance(events[-1], DoneEvent)
+    assert not (tmp_path / "me" / CHECKPOINT_NAME).exists()
+    avatar = load_avatar(tmp_path / "me")
+    for index in (3, 23):  # seen, and held out
+        rgb = (avatar.render(dataset.motion[index]).rgb[0].clamp(0, 1) * 255).numpy()
+        empty = psnr(dataset.background(), dataset.frame(index))
+        assert psnr(rgb, dataset.frame(index)) > empty + 8.0
+        alpha = avatar.render(dataset.motion[index]).alpha[0].numpy()
+        assert np.abs(alpha - dataset.matte(index) / 255.0).mean() < 0.1
+
+
+def test_a_stopped_fit_resumes_to_the_same_bits(dataset: Dataset, tmp_path: Path) -> None:
+    config = small_config(steps=24, checkpoint_every=10)
+    whole = list(train(make_model(config), dataset, tmp_path / "a", config.trainer))[-1].avatar
+    for event in train(make_model(config), dataset, tmp_path / "b", config.trainer):
+        if isinstance(event, StepEvent) and event.step == 15:
+            break
+    resumed = list(train(make_model(config), dataset, tmp_path / "b", config.trainer))[-1].avatar
+    for name, tensor in whole.tensors().items():
+        assert torch.equal(tensor, resumed.tensors()[name]), name
+
+
+@pytest.mark.slow
+def test_a_killed_fit_resumes_to_the_same_bits(dataset: Dataset, tmp_path: Path) -> None:
+    script = (
+        "import sys, torch; from pathlib import Path; torch.set_num_threads(1)\n"
+        "from tests.fit.small_fit import small_config\n"
+        "from gtalk.avatar.base import Consent\n"
+        "from gtalk.fit.run import fit\n"
+        "for e in fit(Path(sys.argv[1]), Path(sys.argv[2]), 'radiance', small_config(steps=60, checkpoint_every=5),\n"
+        "             Consent('nobody', 'a drawing')):\n"
+        "    print(type(e).__name__, getattr(e, 'step', ''), flush=True)\n"
+    )
+
+    def start(folder: str) -> subprocess.Popen:
+        command = [sys.executable, "-c", script, str(dataset.root), str(tmp_path / folder)]
+        root = Path(__file__).parents[2]
+        return subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True)
+
+    whole = start("a")
+    assert whole.communicate(timeout=120)[0].splitlines()[-1].startswith("DoneEvent") and whole.returncode == 0
+    killed = start("b")
+    assert killed.stdout is not None
+    for line in killed.stdout:
+        if line.startswith("CheckpointEvent 20"):
+            time.sleep(0.05)
+            os.kill(killed.pid, signal.SIGKILL)
+            break
+    killed.communicate(timeout=60)
+    assert killed.returncode == -signal.SIGKILL and not (tmp_path / "b" / "avatar.json").exists()
+    again = start("b")
+    assert again.communicate(timeout=120)[0].splitlines()[-1].startswith("DoneEvent") and again.returncode == 0
+    first, second = load_avatar(tmp_path / "a").tensors(), load_avatar(tmp_path / "b").tensors()
+    assert first.keys() == second.keys()
+    for name, tensor in first.items():
+        assert torch.equal(tensor, second[name]), name
+
+
+def test_it_is_the_trainers_model_and_prunes(dataset: Dataset, tmp_path: Path) -> None:
+    config = small_config(steps=60)
+    model = make_model(config)
+    assert isinstance(model, Model) and isinstance(model, RadianceModel)
+    occupied = []
+    for event in train(model, dataset, tmp_path, config.trainer):
+        if isinstance(event, StepEvent):
+            occupied.append(int((model.tensors["head.occupied"] > 0).sum()))
+    assert occupied[-1] <= occupied[0] and occupied[-1] > 50
+
+
+@pytest.mark.parametrize("preset", ["cpu", "gpu", "quality"])
+def test_every_preset_is_a_whole_config(preset: str) -> None:
+    config = load_config("radiance", preset)
+    assert isinstance(config, FitConfig) and config == load_preset(FitConfig, "radiance", preset)
+    assert config.trainer.steps > 0
