@@ -1,5 +1,5 @@
 // Gaussian splatting on the CPU: tensors in, tensors out. The arithmetic is in splat_*.h, its twin in
-// gtalk/ops/reference/splat.py. On CUDA the same operators are gsplat's (gtalk/ops/splat_cuda.py).
+// gtalk/ops/reference/splat.py. On CUDA the same operators are gsplat's (gtalk/ops/splat_torch.py).
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/sum.h>

@@ -3,7 +3,7 @@
 A Gaussian is 16 numbers: position (3, metres), log scale (3), quaternion wxyz (4), opacity logit, colour
 (3), skinning logit (share of the torso's motion), and one unused; so that one is a cache line and the
 motion basis is a plain multiply-add over rows. Pictures are planes [C, H, S] with rows of S = W rounded
-up to 16. On CUDA the same operators run through gsplat (`gtalk.ops.splat_cuda`).
+up to 16. On CUDA, and without the extension, the same operators run in torch (`gtalk.ops.splat_torch`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import torch
 
-from gtalk.ops import checks, native
+from gtalk.ops import checks, native, splat_torch
 from gtalk.ops.reference import splat as reference
 from gtalk.shapes import Float, UInt8
 
@@ -42,8 +42,9 @@ def deform(
     checks.has_shape("limit", limit, CHANNELS)
     checks.has_dtype("basis", basis, base.dtype, torch.float16)
     checks.on_one_device(["base", "basis", "code", "limit"], [base, basis, code, limit])
-    if not native.available() or base.dtype != torch.float32:
+    if base.dtype != torch.float32:
         return reference.deform(base, basis, code, limit)
+    native.available()
     return torch.ops.gtalk.splat_deform(base.contiguous(), basis.contiguous(), code.contiguous(), limit)
 
 
@@ -69,7 +70,8 @@ def rasterise(
     checks.has_dtype("gaussians", gaussians, torch.float32, torch.float64)
     checks.has_dtype("transforms", transforms, gaussians.dtype)
     checks.on_one_device(["gaussians", "transforms"], [gaussians, transforms])
-    if not native.available() or gaussians.dtype != torch.float32:
+    native.available()
+    if gaussians.dtype != torch.float32:
         return reference.rasterise(gaussians, transforms, gaussians.new_tensor(list(intrinsics)), width, height)
     planes = torch.ops.gtalk.splat_rasterise(
         gaussians.contiguous(), transforms.contiguous(), list(intrinsics), width, height
@@ -265,5 +267,5 @@ def _register() -> None:
     torch.library.register_autograd("gtalk::splat_rasterise", rasterise_gradients, setup_context=save_rasterise)
 
 
-if hasattr(torch.ops.gtalk, "splat_rasterise"):
-    _register()
+_library = splat_torch.register(define=not hasattr(torch.ops.gtalk, "splat_rasterise"))
+_register()

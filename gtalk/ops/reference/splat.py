@@ -37,7 +37,7 @@ def deform(
     code: Float[torch.Tensor, " K"],
     limit: Float[torch.Tensor, "16"],
 ) -> Float[torch.Tensor, "N 16"]:
-    """base + clamp(code @ basis, -limit, limit)."""
+    """Base + clamp(code @ basis, -limit, limit)."""
     moved = torch.einsum("k,nkc->nc", code, basis.to(base.dtype))
     return base + torch.maximum(torch.minimum(moved, limit), -limit)
 

@@ -1,0 +1,182 @@
+"""The splatting operators in torch: for CUDA, where gsplat rasterises, and for a CPU without the extension.
+
+Everything but the rasteriser is a few matrix products and reductions, which torch does well on a GPU. Gradients
+that the extension computes by hand come from autograd here: the forward pass is done again for them.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+
+from gtalk.ops.reference import splat as reference
+
+WINDOW = 7
+SCHEMAS = (
+    "splat_deform(Tensor base, Tensor basis, Tensor code, Tensor limit) -> Tensor",
+    "splat_deform_backward(Tensor base, Tensor basis, Tensor limit, Tensor out, Tensor d_out) -> (Tensor, Tensor)",
+    "splat_rasterise(Tensor gaussians, Tensor transforms, float[] intrinsics, int width, int height)"
+    " -> (Tensor, Tensor, Tensor, Tensor)",
+    "splat_rasterise_backward(Tensor gaussians, Tensor transforms, float[] intrinsics, int width, int height,"
+    " Tensor planes, Tensor splats, Tensor ranges, Tensor list, Tensor d_planes) -> (Tensor, Tensor)",
+    "splat_photo_loss(Tensor planes, Tensor background, Tensor truth, Tensor matte, Tensor labels, Tensor weights,"
+    " float dssim_share, float coverage_weight) -> (Tensor, Tensor)",
+    "splat_adam_(Tensor(a!) value, Tensor gradient, Tensor(b!) first, Tensor(c!) second, Tensor rates, float beta1,"
+    " float beta2, float epsilon, int step) -> ()",
+    "splat_adam_basis_(Tensor(a!) basis, Tensor gradient, Tensor code, Tensor(b!) first, Tensor second, Tensor rates,"
+    " Tensor kept, float beta1, float beta2, float epsilon, int step) -> ()",
+    "splat_plate(Tensor plate, float[] framing, int width) -> Tensor",
+    "splat_frame(Tensor base, Tensor basis_a, Tensor code_a, Tensor basis_b, Tensor code_b, Tensor limit,"
+    " Tensor transforms, float[] intrinsics, int width, int height, Tensor? plate, float[] framing, bool as_bytes)"
+    " -> (Tensor, Tensor, Tensor)",
+)
+
+
+def _deform(base, basis, code, limit):
+    return reference.deform(base, basis, code.to(base.dtype), limit)
+
+
+def _deform_backward(base, basis, limit, out, d_out):
+    inner = torch.where((out - base).abs() < 0.9999 * limit, d_out, torch.zeros_like(d_out))
+    return inner, torch.einsum("nc,nkc->k", inner, basis)
+
+
+def _planes(gaussians, transforms, intrinsics, width, height):
+    """Planes [5, H, W], differentiable."""
+    if not gaussians.is_cuda:
+        return reference.rasterise(gaussians, transforms, gaussians.new_tensor(intrinsics), width, height)
+    return gsplat_planes(gaussians, transforms, intrinsics, width, height)
+
+
+def gsplat_planes(gaussians, transforms, intrinsics, width, height):
+    """Planes [5, H, W] by gsplat, from centres and covariances that are already in the camera's frame."""
+    from gsplat import rasterization
+
+    centres, covariances = reference.place(gaussians, transforms.to(gaussians.device))
+    fx, fy, cx, cy = intrinsics
+    lens = gaussians.new_tensor([[[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]]])
+    eye = torch.eye(4, device=gaussians.device)[None]
+    unused = torch.ones(len(centres), 4, device=gaussians.device)
+    seen, alpha, _ = rasterization(
+        centres, unused, unused[:, :3], torch.sigmoid(gaussians[:, 10]), gaussians[:, reference.COLOUR], eye, lens,
+        width, height, near_plane=reference.NEAR_M, eps2d=reference.BLUR_PX2, packed=False, covars=covariances,
+        render_mode="RGB+D",
+    )  # fmt: skip
+    parts = [seen[0, ..., :3].permute(2, 0, 1), 1.0 - alpha[0, ..., 0][None], seen[0, ..., 3][None]]
+    return torch.cat(parts)
+
+
+def _stride(width: int) -> int:
+    return (width + 15) // 16 * 16
+
+
+def _rasterise(gaussians, transforms, intrinsics, width, height):
+    with torch.no_grad():
+        planes = _planes(gaussians, transforms, intrinsics, width, height)
+    none = gaussians.new_empty(0, dtype=torch.int32)
+    tiles = _stride(width) // 16 * ((height + 15) // 16)
+    padded = F.pad(planes, (0, _stride(width) - width)).contiguous()
+    return padded, gaussians.new_empty(0, 16), none.new_zeros(2, tiles), none
+
+
+def _rasterise_backward(gaussians, transforms, intrinsics, width, height, planes, splats, ranges, listed, d_planes):
+    with torch.enable_grad():
+        inputs = [gaussians.detach().requires_grad_(), transforms.detach().requires_grad_()]
+        again = _planes(inputs[0], inputs[1], intrinsics, width, height)
+        d_gaussians, d_transforms = torch.autograd.grad((again[:4] * d_planes[:4, :, :width]).sum(), inputs)
+    return d_gaussians, d_transforms
+
+
+def _photo_loss(planes, background, truth, matte, labels, weights, dssim_share, coverage_weight):
+    width = truth.shape[1]
+    with torch.enable_grad():
+        own = planes[:4].detach().requires_grad_()
+        x = (own[:3] + own[3] * background)[..., :width]
+        y = truth.permute(2, 0, 1).to(x.dtype) / 255.0
+        l1 = ((x - y).abs().mean(0) * weights[labels.long()]).mean()
+        wanted = 1.0 - matte.to(x.dtype) / 255.0
+        coverage = ((own[3, :, :width] - wanted) ** 2).mean()
+        fits = min(x.shape[1:]) >= WINDOW and dssim_share > 0
+        dssim = (1.0 - _ssim(x, y)) / 2.0 if fits else x.new_zeros(())
+        loss = (1.0 - dssim_share) * l1 + dssim_share * dssim + coverage_weight * coverage
+        (gradient,) = torch.autograd.grad(loss, own)
+    terms = torch.stack([l1.detach(), dssim.detach(), coverage.detach(), ((x - y) ** 2).mean().detach()])
+    return gradient.contiguous(), terms.double()
+
+
+def _ssim(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    mx, my, xx, yy, xy = (F.avg_pool2d(v[None], WINDOW, 1)[0] for v in (x, y, x * x, y * y, x * y))
+    covariance, variances = xy - mx * my, xx - mx**2 + yy - my**2
+    return ((2 * mx * my + 1e-4) * (2 * covariance + 9e-4) / ((mx**2 + my**2 + 1e-4) * (variances + 9e-4))).mean()
+
+
+def _adam(value, gradient, first, second, rates, beta1, beta2, epsilon, step):
+    first.mul_(beta1).add_(gradient, alpha=1.0 - beta1)
+    second.mul_(beta2).addcmul_(gradient, gradient, value=1.0 - beta2)
+    size = (second / (1.0 - beta2**step)).sqrt_().add_(epsilon)
+    value.sub_(rates * first / size / (1.0 - beta1**step))
+
+
+def _adam_basis(basis, gradient, code, first, second, rates, kept, beta1, beta2, epsilon, step):
+    first.mul_(beta1).add_((1.0 - beta1) * gradient[:, None] * code[:, None])
+    size = (second / (1.0 - beta2**step)).sqrt_().add_(epsilon)
+    basis.mul_(kept).sub_((rates / size / (1.0 - beta1**step))[:, None] * first)
+
+
+def _plate(plate, framing, width):
+    height = plate.shape[1]
+    dx, dy, log_scale = framing
+    shrink = math.exp(-log_scale)
+    y = torch.linspace(-1.0 + 1.0 / height, 1.0 - 1.0 / height, height, device=plate.device)
+    x = torch.linspace(-1.0 + 1.0 / width, 1.0 - 1.0 / width, width, device=plate.device)
+    x, y = (x - 2.0 * dx * height / width) * shrink, (y - 2.0 * dy) * shrink
+    grid = torch.stack(torch.meshgrid(y, x, indexing="ij")[::-1], -1)
+    framed = F.grid_sample(plate[None, ..., :width], grid[None].to(plate.dtype), "bilinear", "border", False)[0]
+    return F.pad(framed, (0, plate.shape[2] - width)).contiguous()
+
+
+def _frame(
+    base, basis_a, code_a, basis_b, code_b, limit, transforms, intrinsics, width, height, plate, framing, as_bytes
+):
+    split = len(basis_a)
+    face = _deform(base[:split], basis_a, code_a, limit)
+    rest = _deform(base[split:], basis_b, code_b, limit)
+    planes = _planes(torch.cat([face, rest]), transforms.to(base.device), intrinsics, width, height)
+    rgb, alpha = planes[:3], 1.0 - planes[3]
+    if plate is not None:
+        behind = plate.to(base.device)
+        if any(framing):
+            behind = _plate(behind, framing, width)
+        rgb = rgb + planes[3] * behind[..., :width]
+    rgb = rgb.permute(1, 2, 0)
+    if as_bytes:
+        levels = ((v.clamp(0.0, 1.0) * 255.0 + 0.5).to(torch.uint8) for v in (rgb, alpha))
+        return *(v.contiguous() for v in levels), base.new_empty(0, 0)
+    depth = torch.where(alpha >= 1e-3, planes[4] / alpha.clamp_min(1e-3), torch.zeros_like(alpha))
+    return rgb.contiguous(), alpha.contiguous(), depth
+
+
+KERNELS = {
+    "splat_deform": _deform,
+    "splat_deform_backward": _deform_backward,
+    "splat_rasterise": _rasterise,
+    "splat_rasterise_backward": _rasterise_backward,
+    "splat_photo_loss": _photo_loss,
+    "splat_adam_": _adam,
+    "splat_adam_basis_": _adam_basis,
+    "splat_plate": _plate,
+    "splat_frame": _frame,
+}
+
+
+def register(*, define: bool) -> torch.library.Library:
+    """Give the operators their CUDA kernels; with `define` (no extension) their schemas and CPU kernels too."""
+    library = torch.library.Library("gtalk", "FRAGMENT")
+    for schema in SCHEMAS if define else ():
+        library.define(schema)
+    for name, kernel in KERNELS.items():
+        for key in ("CPU", "CUDA") if define else ("CUDA",):
+            library.impl(name, kernel, key)
+    return library
