@@ -15,6 +15,8 @@ from gtalk.shapes import Float, UInt8
 
 _CHEEKS = JAW[2:15]
 _NOSE_BASE = 33
+_INWARD = np.array([0.34, 0.32, 0.28, 0.18, 0.06, 0, 0, 0, 0.06, 0.18, 0.28, 0.32, 0.34])
+"""How far each cheek point is moved towards the mouth: the face's outline at its sides is the shot's own."""
 _BELOW = 0.10  # of the face's width: how far under the jaw the mask reaches, where its shadow moves
 _FEATHER = 0.09  # of the face's width
 _LIGHT_SIGMA = 0.10  # of the face's width: light and colour vary no faster
@@ -37,7 +39,8 @@ def lower_face_mask(points_px: list[Float[np.ndarray, "68 2"]], size: tuple[int,
         down = points[8] - points[27]  # chin from the root of the nose: "down" of a tilted head
         down = down / max(np.linalg.norm(down), 1e-6)
         jaw = points[_CHEEKS]
-        low = jaw[3:-3] + _BELOW * width * down
+        jaw = jaw + _INWARD[:, None] * (points[LIPS].mean(0) - jaw)
+        low = jaw[4:-4] + _BELOW * width * down
         outline = np.concatenate([jaw, low, points[LIPS], points[_NOSE_BASE][None]])
         hull = cv2.convexHull(outline.astype(np.float32)).round().astype(np.int32)
         cv2.fillConvexPoly(filled, hull, (255.0,))
@@ -90,7 +93,8 @@ def paste(
         points_px: landmarks as the shot shows them.
     """
     light = light_difference(original, as_shot, alpha, points_px)
-    weight = (mask * (alpha.astype(np.float32) / 255.0))[..., None]
+    cover = alpha.astype(np.float32)[..., None] / 255.0
     before = original.astype(np.float32)
-    mixed = before + weight * (as_spoken + light - before)
+    after = as_spoken + cover * light + (1.0 - cover) * before
+    mixed = before + mask[..., None] * (after - before)
     return np.where(mask[..., None] > 0, np.clip(np.rint(mixed), 0, 255).astype(np.uint8), original)
