@@ -213,7 +213,7 @@ def _from_arrays(settings: dict[str, Any], arrays: dict[str, np.ndarray]) -> Per
 
     net_config = from_mapping(NetConfig, settings["net"], "net")
     basis = MotionBasis.from_arrays(group("basis."))
-    prior = VoicePrior(_double(arrays["voice.mean"]), float(arrays["voice.log_f0"]))
+    prior = VoicePrior(_double(arrays["voice.mean"]), arrays["voice.log_f0"].item())
     features = SpeechFeatures(bool(settings["phones"]), prior)
     net = MotionNet(features.size, len(basis.mouth) + N_BROWS, net_config)
     net.load_state_dict({k: torch.from_numpy(v) for k, v in group("net.").items()})
@@ -225,7 +225,7 @@ def _from_arrays(settings: dict[str, Any], arrays: dict[str, np.ndarray]) -> Per
 
 
 def _dataclass(kind: Any, arrays: dict[str, np.ndarray]) -> Any:
-    convert: dict[str, Any] = {"float": float, "bool": bool}
+    convert: dict[str, Any] = {"float": lambda v: float(v.item()), "bool": lambda v: bool(v.item())}
     return kind(**{f.name: convert.get(str(f.type), _double)(arrays[f.name]) for f in dataclasses.fields(kind)})
 
 
