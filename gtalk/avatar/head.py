@@ -30,7 +30,7 @@ class HeadConfig:
     """Cells along the head's cube at the coarsest and the finest level."""
     blended_levels: int = 8
     """Coarsest levels whose tables follow the expression."""
-    warp_cells: int = 12
+    warp_cells: int = 16
     """Control points along the cube of the smooth displacement that expression and rotation cause."""
     hidden: int = 32
     """Width of the density network."""

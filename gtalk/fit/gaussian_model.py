@@ -8,7 +8,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from gtalk.avatar.gaussian import ROTATIONS, GaussianAvatar, GaussianConfig, Instant, face_and_rotation, intrinsics
+from gtalk.avatar.base import PLATE
+from gtalk.avatar.gaussian import (
+    PLACES,
+    REST_CODES,
+    GaussianAvatar,
+    GaussianConfig,
+    Instant,
+    intrinsics,
+    raw_codes,
+    split_code,
+)
 from gtalk.avatar.pose_code import PoseCode
 from gtalk.config import to_mapping
 from gtalk.dataset.split import first_test_frame
@@ -18,6 +28,7 @@ from gtalk.fit.gaussian_relocate import relocate
 from gtalk.fit.gaussian_seed import THIN, Seeds, make_seeds
 from gtalk.fit.losses import RegionWeights
 from gtalk.fit.model import FitContext, StepResult
+from gtalk.fit.plate import widened_plate
 from gtalk.fit.schedule import LearningRate, ramp
 from gtalk.fit.trainer import TrainerConfig
 from gtalk.ops import splat
@@ -106,7 +117,7 @@ class GaussianModel:
             segment_of[segment.start : segment.stop] = number
         motion = dataset.motion[context.indices]
         self.pose_code = PoseCode.fit(motion, segment_of[context.indices])
-        raw = face_and_rotation(context.basis, self.pose_code, motion)
+        raw = raw_codes(context.basis, self.pose_code, motion)
         mean, spread = raw.mean(0), raw.std(0)
         scale = np.where(spread > LEAST_SPREAD, spread, 1.0)
         codes = (raw - mean) / scale
@@ -122,9 +133,10 @@ class GaussianModel:
         self.moments = {f"{n}.first": torch.zeros_like(self.tensors[n]) for n in learned}
         self.moments["base.second"] = torch.zeros_like(self.tensors["base"])
         self.refinement = Refinement(context.indices, raw.shape[1], config.refine)
-        self.plate = dataset.background()
+        framing = dataset.motion.channels.get("framing", np.zeros((dataset.n_frames, 3)))
+        self.plate = widened_plate(context, framing, config.avatar.plate_margin)
         self.learner = self._avatar(self.tensors)
-        self.plate_planes = self.learner._plate("plate", context.camera)
+        self.plate_planes = self.learner.plate_planes(PLATE, context.camera)
         self.need = torch.zeros(len(self.tensors["base"]))
         self.instants: dict[int, Instant] = {}
         self.steps, self.factor = 0, 1.0
@@ -149,12 +161,12 @@ class GaussianModel:
         code = now.code + config.code_noise * torch.randn(now.code.shape, generator=rng)
         split = len(tensors["face"])
         parts = {"face": slice(0, split), "rest": slice(split, None)}
-        codes = {"face": code, "rest": code[-ROTATIONS:].contiguous()}
+        codes = split_code(code)
         base = tensors["base"]
         gaussians = torch.cat([splat.deform(base[parts[g]], tensors[g], codes[g], self.limits) for g in GROUPS])
         transforms, view = now.transforms(), intrinsics(camera)
         planes, saved = splat.rasterise_planes(gaussians, transforms, view, camera.width, camera.height)
-        plate = splat.framed_plate(self.plate_planes, now.framing, camera.width)
+        plate = splat.framed_plate(*self.plate_planes, now.framing, camera.width, camera.height)
         d_planes, parts_of_loss = splat.photo_loss(
             planes, plate, torch.from_numpy(frame.rgb), torch.from_numpy(frame.matte), torch.from_numpy(frame.labels),
             self.weights, config.loss.dssim, config.loss.coverage,
@@ -187,13 +199,13 @@ class GaussianModel:
         base, table = tensors["base"], rates.table() * schedule
         kept = torch.full((splat.CHANNELS,), 1.0 - rates.basis_decay * schedule)
         kept[splat.POSITION] = 1.0
-        inner, d_code = {}, torch.zeros_like(codes["face"])
+        inner, d_code = {}, torch.zeros(len(codes["face"]) + PLACES)
         for group in GROUPS:
             rows = parts[group]
             inner[group], d = splat.deform_backward(
                 base[rows], tensors[group], self.limits, gaussians[rows], d_gaussians[rows]
             )
-            d_code[-len(d) :] += d
+            d_code[slice(-REST_CODES, None) if group == "rest" else slice(0, -PLACES)] += d
         splat.adam_(base, d_gaussians, moments["base.first"], moments["base.second"], table, BETAS, EPSILON, self.steps)
         for group in GROUPS:
             splat.adam_basis_(
@@ -261,8 +273,8 @@ def _initial_tensors(seeds: Seeds) -> dict[str, torch.Tensor]:
     basis[:, :, splat.POSITION] = seeds.motion
     return {
         "base": torch.from_numpy(base),
-        "face": torch.from_numpy(basis[:split].copy()),
-        "rest": torch.from_numpy(basis[split:, -ROTATIONS:].copy()),
+        "face": torch.from_numpy(basis[:split, :-PLACES].copy()),
+        "rest": torch.from_numpy(basis[split:, -REST_CODES:].copy()),
     }
 
 

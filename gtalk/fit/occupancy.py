@@ -175,7 +175,7 @@ def _height_map(
     depth = mesh[triangles, 2].mean(1)
     height = np.full((HEIGHT_RESOLUTION, HEIGHT_RESOLUTION), np.nan, np.float32)
     for face in np.argsort(depth):  # far to near, so that the front wins
-        cv2.fillConvexPoly(height, cells[triangles[face]], float(depth[face]))
+        cv2.fillConvexPoly(height, cells[triangles[face]], (float(depth[face]),))
     empty = np.isnan(height)
     distance, nearest = cv2.distanceTransformWithLabels(
         empty.astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL

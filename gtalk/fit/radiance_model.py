@@ -25,6 +25,7 @@ from gtalk.fit.plate import widened_plate
 from gtalk.fit.schedule import LearningRate, ramp
 from gtalk.fit.torso_area import torso_area
 from gtalk.fit.trainer import TrainerConfig
+from gtalk.fit.warp_start import mesh_warp
 from gtalk.render.field import Traced
 from gtalk.render.picture import over
 from gtalk.render.rays import pixel_centres
@@ -77,6 +78,8 @@ class FitConfig:
     loss: LossConfig = field(default_factory=LossConfig)
     rates: RatesConfig = field(default_factory=RatesConfig)
     shell: ShellConfig = field(default_factory=ShellConfig)
+    start_warp: bool = True
+    """Start from the tracked mesh's motion; otherwise the head learns to bend from nothing."""
     code_noise: float = 0.1
     """Standard deviation of noise on codes, so that neighbouring codes look alike."""
     prune_at: tuple[float, ...] = (0.06, 0.12, 0.2, 0.3, 0.45, 0.6, 0.8)
@@ -112,6 +115,9 @@ class RadianceModel:
         tensors["head.occupied"] = torch.from_numpy(volume.occupied.astype(np.uint8))
         tensors["head.origin_m"] = torch.from_numpy(volume.origin_m.astype(np.float64))
         tensors["head.extent_m"] = torch.tensor(volume.extent_m, dtype=torch.float64)
+        warp = tensors["head.warp"]
+        if config.start_warp:
+            warp.copy_(mesh_warp(context, volume, config.avatar.head.warp_cells, len(warp) - context.basis.size))
         stop = first_test_frame(dataset.n_frames)
         segment_of = np.zeros(stop, np.int64)
         for number, segment in enumerate(dataset.segments):
