@@ -1,6 +1,14 @@
 // All operators, run by at::parallel_for.
+#include "ops/adam.h"
+#include "ops/composite.h"
 #include "ops/hash_encode.h"
+#include "ops/march.h"
+#include "ops/mlp.h"
 
 TORCH_LIBRARY_IMPL(gtalk, CPU, m) {
+  gtalk::register_adam<gtalk::Cpu>(m);
+  gtalk::register_composite<gtalk::Cpu>(m);
   gtalk::register_hash_encode<gtalk::Cpu>(m);
+  gtalk::register_march<gtalk::Cpu>(m);
+  gtalk::register_mlp<gtalk::Cpu>(m);
 }

@@ -17,7 +17,7 @@ inline void check_shape(const char* name, const at::Tensor& tensor, std::initial
     if (ok && size >= 0) ok = tensor.size(axis) == size;  // -1 stands for any size
     ++axis;
   }
-  TORCH_CHECK_VALUE(ok, name, ": expected shape [", c10::IntArrayRef(shape), "] (-1: any); got ", tensor.sizes(), ".");
+  TORCH_CHECK_VALUE(ok, name, ": expected shape ", c10::IntArrayRef(shape), " (-1: any); got ", tensor.sizes(), ".");
 }
 
 inline void check_dtype(const char* name, const at::Tensor& tensor, at::ScalarType dtype) {

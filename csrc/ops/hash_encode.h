@@ -99,7 +99,11 @@ struct HashEncodePointGrad {
 };
 
 // What the vectorised kernels can do.
-inline bool tuned_grid(const Grid& grid) { return grid.n_features == 2 && grid.n_entries < (int64_t{1} << 28); }
+inline bool tuned_grid(const Grid& grid) {
+  bool small = grid.n_features == 2;
+  for (int l = 0; l < grid.n_levels; ++l) small &= grid.levels[l].size <= 1u << 22;
+  return small;
+}
 
 template <class Backend, class T, class Table>
 void run_hash_encode(const Grid& grid, const at::Tensor& points, const at::Tensor& table, at::Tensor& out) {

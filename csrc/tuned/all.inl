@@ -2,3 +2,9 @@
 // the pragma in tuned/<isa>.cpp.
 #include "vec.inl"
 #include "hash_encode.inl"
+#include "hash_encode_backward.inl"
+#include "mlp.inl"
+
+static constexpr Kernels all_kernels = {
+    &hash_encode<false>, &hash_encode<true>, &hash_encode_backward, &mlp_forward, &mlp_backward,
+};

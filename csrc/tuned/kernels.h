@@ -16,9 +16,26 @@ using HashEncode = void (*)(const Grid&, const float* points, const void* table,
 using HashEncodeBackward = void (*)(
     const Grid&, const float* points, const float* grad, float* table_grad, int64_t n, int64_t first, int64_t last);
 
+constexpr int kMaxLayers = 4;
+
+struct Mlp {
+  int n_layers;
+  int sizes[kMaxLayers + 1];        // inputs, outputs of each layer; at most 128
+  const float* weights[kMaxLayers];  // [out][in]
+  const float* biases[kMaxLayers];   // [out] or nullptr
+  float slope;                       // of the activation below 0
+};
+
+using MlpForward = void (*)(const Mlp&, const float* x, float* y, int64_t n);
+// Adds to dw and db; dx and db[l] may be nullptr.
+using MlpBackward = void (*)(
+    const Mlp&, const float* x, const float* dy, float* dx, float* const* dw, float* const* db, int64_t n);
+
 struct Kernels {
   HashEncode hash_encode_float, hash_encode_bfloat16;  // two features a vertex
   HashEncodeBackward hash_encode_backward;
+  MlpForward mlp_forward;
+  MlpBackward mlp_backward;
 };
 
 extern const Kernels kernels_avx512, kernels_avx2, kernels_portable;

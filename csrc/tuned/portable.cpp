@@ -1,5 +1,6 @@
 // 128-bit vectors, as every x86-64 and ARM64 machine has; the compiler makes what it can of them elsewhere.
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 
 #include "kernels.h"

@@ -14,6 +14,7 @@ typedef uint32_t VUu __attribute__((vector_size(4 * W), aligned(4), may_alias));
 GTALK_INLINE VF load(const float* from) { return *reinterpret_cast<const VFu*>(from); }
 GTALK_INLINE VU load(const uint32_t* from) { return *reinterpret_cast<const VUu*>(from); }
 GTALK_INLINE void store(float* to, VF v) { *reinterpret_cast<VFu*>(to) = v; }
+GTALK_INLINE void store(uint32_t* to, VU v) { *reinterpret_cast<VUu*>(to) = v; }
 GTALK_INLINE VF splat(float x) { return x - VF{}; }
 GTALK_INLINE VU splat(uint32_t x) { return x + VU{}; }
 GTALK_INLINE VF max(VF a, VF b) { return a > b ? a : b; }  // b where a is NaN
@@ -22,14 +23,10 @@ GTALK_INLINE VF as_float(VU v) { return reinterpret_cast<VF>(v); }
 
 #if GTALK_WIDTH == 16
 
-GTALK_INLINE bool any_equal(VU a, VU b) {
-  return _mm512_cmpeq_epi32_mask(reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b)) != 0;
-}
-// Per 64-bit lane: the 8 bytes at base + 4 or 8 bytes * (the lane's low word).
+// The 4 bytes at base + Scale bytes * index.
 template <int Scale>
-GTALK_INLINE VU gather64(const void* base, VU index) {
-  const __m512i wide = _mm512_maskz_mov_epi32(0x5555, reinterpret_cast<__m512i>(index));
-  return reinterpret_cast<VU>(_mm512_i64gather_epi64(wide, base, Scale));
+GTALK_INLINE VU gather(const void* base, VU index) {
+  return reinterpret_cast<VU>(_mm512_i32gather_epi32(reinterpret_cast<__m512i>(index), base, Scale));
 }
 GTALK_INLINE void store_part(float* to, VF v, int count) {
   _mm512_mask_storeu_ps(to, static_cast<__mmask16>((1u << count) - 1u), v);
@@ -40,30 +37,18 @@ GTALK_INLINE VF load_part(const float* from, int count) {
 
 #elif GTALK_WIDTH == 8
 
-GTALK_INLINE bool any_equal(VU a, VU b) {
-  const __m256i same = _mm256_cmpeq_epi32(reinterpret_cast<__m256i>(a), reinterpret_cast<__m256i>(b));
-  return !_mm256_testz_si256(same, same);
-}
 template <int Scale>
-GTALK_INLINE VU gather64(const void* base, VU index) {
-  const __m256i wide = _mm256_blend_epi32(reinterpret_cast<__m256i>(index), _mm256_setzero_si256(), 0xAA);
-  return reinterpret_cast<VU>(_mm256_i64gather_epi64(static_cast<const long long*>(base), wide, Scale));
+GTALK_INLINE VU gather(const void* base, VU index) {
+  return reinterpret_cast<VU>(
+      _mm256_i32gather_epi32(static_cast<const int*>(base), reinterpret_cast<__m256i>(index), Scale));
 }
 
 #else
 
-GTALK_INLINE bool any_equal(VU a, VU b) {
-  bool any = false;
-  for (int i = 0; i < W; ++i) any |= a[i] == b[i];
-  return any;
-}
 template <int Scale>
-GTALK_INLINE VU gather64(const void* base, VU index) {
-  uint64_t words[W / 2];
-  for (int i = 0; i < W / 2; ++i)
-    std::memcpy(&words[i], static_cast<const char*>(base) + int64_t{Scale} * index[2 * i], 8);
+GTALK_INLINE VU gather(const void* base, VU index) {
   VU v;
-  std::memcpy(&v, words, sizeof v);
+  for (int i = 0; i < W; ++i) std::memcpy(&v[i], static_cast<const char*>(base) + int64_t{Scale} * index[i], 4);
   return v;
 }
 
@@ -82,24 +67,46 @@ GTALK_INLINE VF load_part(const float* from, int count) {
 
 #endif
 
-// Neighbouring lanes swapped: (1, 0, 3, 2, ...).
-GTALK_INLINE VF swap_pairs(VF v) {
+// a * b + c; `_down` for a whole c of about 2^23 or more and the result rounded down (up to a rounding of a * b - 0.5).
 #if GTALK_WIDTH == 16
-  return _mm512_permute_ps(v, 0xB1);
+GTALK_INLINE VF multiply_add(VF a, VF b, VF c) { return _mm512_fmadd_ps(a, b, c); }
+GTALK_INLINE VF multiply_add_down(VF a, VF b, float c) {
+  return _mm512_fmadd_round_ps(a, b, splat(c), _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
+}
 #elif GTALK_WIDTH == 8
-  return _mm256_permute_ps(v, 0xB1);
+GTALK_INLINE VF multiply_add(VF a, VF b, VF c) { return _mm256_fmadd_ps(a, b, c); }
+GTALK_INLINE VF multiply_add_down(VF a, VF b, float c) { return _mm256_fmadd_ps(a, b, splat(-0.5f)) + c; }
 #else
-  return __builtin_shuffle(v, VI{1, 0, 3, 2});
+GTALK_INLINE VF multiply_add(VF a, VF b, VF c) { return a * b + c; }
+GTALK_INLINE VF multiply_add_down(VF a, VF b, float c) { return (a * b - 0.5f) + c; }
 #endif
+
+struct Pair {
+  VF low, high;
+};
+
+// (a0, b0, a1, b1, ...), in two vectors.
+GTALK_INLINE Pair interleave(VF a, VF b) {
+#if GTALK_WIDTH == 16
+  const VI low{0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23}, high = low + 8;
+#elif GTALK_WIDTH == 8
+  const VI low{0, 8, 1, 9, 2, 10, 3, 11}, high = low + 4;
+#else
+  const VI low{0, 4, 1, 5}, high = low + 2;
+#endif
+  return {__builtin_shuffle(a, b, low), __builtin_shuffle(a, b, high)};
 }
 
-// Even lanes of a, odd lanes of b.
-GTALK_INLINE VF even_odd(VF a, VF b) {
-#if GTALK_WIDTH == 16
-  return _mm512_mask_mov_ps(a, 0xAAAA, b);
-#elif GTALK_WIDTH == 8
-  return _mm256_blend_ps(a, b, 0xAA);
-#else
-  return __builtin_shuffle(a, b, VI{0, 5, 2, 7});
-#endif
-}
+// Zeroed floats, aligned to a cache line. (A std::vector's functions would be compiled for this instruction set and
+// could be linked into code for another.)
+struct Memory {
+  explicit Memory(int64_t count) {
+    const size_t bytes = (sizeof(float) * static_cast<size_t>(count) + 63) / 64 * 64;
+    floats = static_cast<float*>(std::aligned_alloc(64, bytes));
+    std::memset(floats, 0, bytes);
+  }
+  ~Memory() { std::free(floats); }
+  Memory(const Memory&) = delete;
+  Memory& operator=(const Memory&) = delete;
+  float* floats;
+};

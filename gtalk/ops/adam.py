@@ -31,7 +31,7 @@ def adam_step_(
     if not native.available():
         reference.adam_step_(param, grad, exp_avg, exp_avg_sq, step, lr, beta1, beta2, eps, sparse)
         return
-    raise NotImplementedError
+    torch.ops.gtalk.adam_step_(param, grad, exp_avg, exp_avg_sq, step, lr, beta1, beta2, eps, sparse)
 
 
 def check(param: torch.Tensor, grad: torch.Tensor, exp_avg: torch.Tensor, exp_avg_sq: torch.Tensor, step: int) -> None:
@@ -43,3 +43,19 @@ def check(param: torch.Tensor, grad: torch.Tensor, exp_avg: torch.Tensor, exp_av
         checks.require(tensor.is_contiguous(), name, "a contiguous tensor", f"strides {tensor.stride()}")
     checks.require(step >= 1, "step", "a number from 1", step)
     checks.on_one_device(names, tensors)
+
+
+@native.fake("adam_step_")
+def _fake(
+    param: torch.Tensor,
+    grad: torch.Tensor,
+    exp_avg: torch.Tensor,
+    exp_avg_sq: torch.Tensor,
+    step: int,
+    lr: float,
+    beta1: float,
+    beta2: float,
+    eps: float,
+    sparse: bool,
+) -> None:
+    return None

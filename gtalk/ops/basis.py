@@ -32,7 +32,7 @@ def blend_basis(
     check(tables, coefs, rest, dtype)
     if not native.available():
         return reference.blend_basis(tables, coefs, rest, dtype)
-    raise NotImplementedError
+    return torch.ops.gtalk.blend_basis(tables, coefs, rest, dtype or tables.dtype)
 
 
 @torch.no_grad()
@@ -59,7 +59,9 @@ def adam_basis_step_(
     if not native.available():
         reference.adam_basis_step_(tables, grad, coefs, exp_avg, exp_avg_sq, step, lr, lr_basis, beta1, beta2, eps)
         return
-    raise NotImplementedError
+    torch.ops.gtalk.adam_basis_step_(
+        tables, grad, coefs, exp_avg, exp_avg_sq, step, lr, lr if lr_basis is None else lr_basis, beta1, beta2, eps
+    )
 
 
 def check(
@@ -92,3 +94,44 @@ def check_step(
         checks.require(tensor.is_contiguous(), name, "a contiguous tensor", f"strides {tensor.stride()}")
     checks.require(step >= 1, "step", "a number from 1", step)
     checks.on_one_device(names, tensors)
+
+
+@native.fake("blend_basis")
+def _fake(tables: torch.Tensor, coefs: torch.Tensor, rest: torch.Tensor | None, dtype: torch.dtype) -> torch.Tensor:
+    first = tables.shape[1] + (0 if rest is None else rest.shape[0])
+    return tables.new_empty((first, *tables.shape[2:]), dtype=dtype)
+
+
+@native.fake("adam_basis_step_")
+def _fake_step(
+    tables: torch.Tensor,
+    grad: torch.Tensor,
+    coefs: torch.Tensor,
+    exp_avg: torch.Tensor,
+    exp_avg_sq: torch.Tensor,
+    step: int,
+    lr: float,
+    lr_basis: float,
+    beta1: float,
+    beta2: float,
+    eps: float,
+) -> None:
+    return None
+
+
+def _setup(ctx, inputs: tuple, output: torch.Tensor) -> None:
+    tables, coefs, _, _ = inputs
+    ctx.save_for_backward(tables, coefs)
+
+
+def _backward(ctx, grad: torch.Tensor) -> tuple:
+    tables, coefs = ctx.saved_tensors
+    grad = grad.to(tables.dtype)
+    blended = grad[: tables.shape[1]]
+    weights = torch.cat([coefs.new_ones(1), coefs])
+    grad_tables = weights.reshape(-1, *[1] * blended.ndim) * blended if ctx.needs_input_grad[0] else None
+    grad_coefs = tables[1:].flatten(1) @ blended.flatten() if ctx.needs_input_grad[1] else None
+    return grad_tables, grad_coefs, grad[tables.shape[1] :] if ctx.needs_input_grad[2] else None, None
+
+
+native.autograd("blend_basis", _backward, _setup)

@@ -38,7 +38,8 @@ def composite(
     check(sigmas, features, t, dt, ray_offsets)
     if not native.available():
         return reference.composite(sigmas, features, t, dt, ray_offsets, early_stop)
-    raise NotImplementedError
+    lengths, step = (dt, 0.0) if isinstance(dt, torch.Tensor) else (None, float(dt))
+    return torch.ops.gtalk.composite(sigmas, features, t, lengths, step, ray_offsets, early_stop)
 
 
 def check(
@@ -63,3 +64,52 @@ def check(
     if isinstance(dt, torch.Tensor):
         checks.has_shape("dt", dt, samples)
         checks.has_dtype("dt", dt, sigmas.dtype)
+
+
+@native.fake("composite")
+def _fake(
+    sigmas: torch.Tensor,
+    features: torch.Tensor,
+    t: torch.Tensor,
+    dt: torch.Tensor | None,
+    step: float,
+    ray_offsets: torch.Tensor,
+    early_stop: float,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    rays = ray_offsets.shape[0] - 1
+    per_ray = sigmas.new_empty(rays)
+    return sigmas.new_empty(rays, features.shape[1]), per_ray, per_ray.new_empty(rays), sigmas.new_empty(len(sigmas))
+
+
+@native.fake("composite_backward")
+def _fake_backward(
+    grad_feature: torch.Tensor,
+    grad_alpha: torch.Tensor,
+    grad_depth: torch.Tensor,
+    grad_weight: torch.Tensor,
+    weights: torch.Tensor,
+    sigmas: torch.Tensor,
+    features: torch.Tensor,
+    t: torch.Tensor,
+    dt: torch.Tensor | None,
+    step: float,
+    ray_offsets: torch.Tensor,
+    early_stop: float,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    return sigmas.new_empty(sigmas.shape), features.new_empty(features.shape)
+
+
+def _setup(ctx, inputs: tuple, output: tuple) -> None:
+    sigmas, features, t, dt, ctx.step, ray_offsets, ctx.early_stop = inputs
+    ctx.save_for_backward(output[3], sigmas, features, t, dt, ray_offsets)
+
+
+def _backward(ctx, *grads: torch.Tensor) -> tuple:
+    weights, sigmas, features, t, dt, ray_offsets = ctx.saved_tensors
+    grad_sigma, grad_sample = torch.ops.gtalk.composite_backward(
+        *grads, weights, sigmas, features, t, dt, ctx.step, ray_offsets, ctx.early_stop
+    )
+    return grad_sigma, grad_sample, None, None, None, None, None
+
+
+native.autograd("composite", _backward, _setup)

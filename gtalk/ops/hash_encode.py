@@ -29,7 +29,7 @@ def hash_encode(
     check(points, table, spec)
     if not native.available():
         return reference.hash_encode(points, table, spec)
-    raise NotImplementedError
+    return torch.ops.gtalk.hash_encode(points, table, spec.resolutions, spec.log2_table_size)
 
 
 def check(points: torch.Tensor, table: torch.Tensor, spec: GridSpec) -> None:
@@ -40,3 +40,39 @@ def check(points: torch.Tensor, table: torch.Tensor, spec: GridSpec) -> None:
     wanted = torch.float64 if table.dtype == torch.float64 else torch.float32
     checks.has_dtype("points", points, wanted)
     checks.on_one_device(["points", "table"], [points, table])
+
+
+@native.fake("hash_encode")
+def _fake(points: torch.Tensor, table: torch.Tensor, resolutions: list[int], log2_table_size: int) -> torch.Tensor:
+    return points.new_empty(points.shape[0], len(resolutions) * table.shape[1])
+
+
+@native.fake("hash_encode_backward")
+def _fake_backward(
+    grad: torch.Tensor,
+    points: torch.Tensor,
+    table: torch.Tensor,
+    resolutions: list[int],
+    log2_table_size: int,
+    need_points: bool,
+    need_table: bool,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    point_grad = points.new_empty(points.shape[0] if need_points else 0, points.shape[1])
+    return point_grad, table.new_empty(table.shape[0] if need_table else 0, table.shape[1])
+
+
+def _setup(ctx, inputs: tuple, output: torch.Tensor) -> None:
+    points, table, ctx.resolutions, ctx.log2_table_size = inputs
+    ctx.save_for_backward(points, table)
+
+
+def _backward(ctx, grad: torch.Tensor) -> tuple:
+    points, table = ctx.saved_tensors
+    need_points, need_table = ctx.needs_input_grad[:2]
+    point_grad, table_grad = torch.ops.gtalk.hash_encode_backward(
+        grad, points, table, ctx.resolutions, ctx.log2_table_size, need_points, need_table
+    )
+    return point_grad if need_points else None, table_grad if need_table else None, None, None
+
+
+native.autograd("hash_encode", _backward, _setup)

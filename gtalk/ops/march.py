@@ -43,7 +43,7 @@ def march(
     check(origins, directions, near, far, occupancy, aabb, step, max_samples, jitter)
     if not native.available():
         return reference.march(origins, directions, near, far, occupancy, aabb, step, max_samples, jitter)
-    raise NotImplementedError
+    return torch.ops.gtalk.march(origins, directions, near, far, occupancy, aabb, step, max_samples, jitter)
 
 
 def check(
@@ -77,3 +77,20 @@ def check(
     for name, tensor in zip(names, tensors, strict=True):
         checks.has_dtype(name, tensor, torch.float32)
     checks.on_one_device([*names, "occupancy"], [*tensors, occupancy])
+
+
+@native.fake("march")
+def _fake(
+    origins: torch.Tensor,
+    directions: torch.Tensor,
+    near: torch.Tensor,
+    far: torch.Tensor,
+    occupancy: torch.Tensor,
+    aabb: torch.Tensor,
+    step: float,
+    max_samples: int,
+    jitter: torch.Tensor | None,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    samples = torch.library.get_ctx().new_dynamic_size()
+    offsets = origins.new_empty(origins.shape[0] + 1, dtype=torch.int64)
+    return origins.new_empty(samples), origins.new_empty(samples, dtype=torch.int32), offsets

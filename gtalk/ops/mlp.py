@@ -10,7 +10,7 @@ from gtalk.ops import checks, native
 from gtalk.ops.reference import mlp as reference
 from gtalk.shapes import Float
 
-ACTIVATIONS = ("relu", "leaky_relu")
+SLOPES = {"relu": 0.0, "leaky_relu": 0.01}
 
 
 def mlp(
@@ -35,12 +35,12 @@ def mlp(
     check(x, weights, biases, activation)
     if not native.available():
         return reference.mlp(x, weights, biases, activation)
-    raise NotImplementedError
+    return torch.ops.gtalk.mlp(x, weights, biases, SLOPES[activation])
 
 
 def check(x: torch.Tensor, weights: list[torch.Tensor], biases: list[torch.Tensor], activation: str) -> None:
     """Raise ValueError where the arguments of `mlp` do not fit."""
-    checks.require(activation in ACTIVATIONS, "activation", " or ".join(ACTIVATIONS), activation)
+    checks.require(activation in SLOPES, "activation", " or ".join(SLOPES), activation)
     checks.require(1 <= len(weights) <= 4, "weights", "1 to 4 layers", len(weights))
     checks.require(len(biases) in {0, len(weights)}, "biases", f"none or {len(weights)}", len(biases))
     checks.has_shape("x", x, None, None)
@@ -57,3 +57,41 @@ def check(x: torch.Tensor, weights: list[torch.Tensor], biases: list[torch.Tenso
             checks.has_dtype(f"biases[{layer}]", biases[layer], x.dtype)
     names = ["x", *(f"weights[{i}]" for i in range(len(weights))), *(f"biases[{i}]" for i in range(len(biases)))]
     checks.on_one_device(names, [x, *weights, *biases])
+
+
+@native.fake("mlp")
+def _fake(x: torch.Tensor, weights: list[torch.Tensor], biases: list[torch.Tensor], slope: float) -> torch.Tensor:
+    return x.new_empty(x.shape[0], weights[-1].shape[0])
+
+
+@native.fake("mlp_backward")
+def _fake_backward(
+    grad: torch.Tensor,
+    x: torch.Tensor,
+    weights: list[torch.Tensor],
+    biases: list[torch.Tensor],
+    slope: float,
+    need_x: bool,
+) -> tuple[torch.Tensor, list[torch.Tensor], list[torch.Tensor]]:
+    bias_sizes = [w.shape[0] if biases else 0 for w in weights]
+    return (
+        x.new_empty(x.shape[0] if need_x else 0, x.shape[1]),
+        [w.new_empty(w.shape) for w in weights],
+        [x.new_empty(size) for size in bias_sizes],
+    )
+
+
+def _setup(ctx, inputs: tuple, output: torch.Tensor) -> None:
+    x, weights, biases, ctx.slope = inputs
+    ctx.layers, ctx.need_x = len(weights), x.requires_grad
+    ctx.save_for_backward(x, *weights, *biases)
+
+
+def _backward(ctx, grad: torch.Tensor) -> tuple:
+    x, *rest = ctx.saved_tensors
+    weights, biases = rest[: ctx.layers], rest[ctx.layers :]
+    grad_x, grad_weights, grad_biases = torch.ops.gtalk.mlp_backward(grad, x, weights, biases, ctx.slope, ctx.need_x)
+    return grad_x if ctx.need_x else None, grad_weights, grad_biases[: len(biases)], None
+
+
+native.autograd("mlp", _backward, _setup)

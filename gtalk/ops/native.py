@@ -7,6 +7,9 @@ their tensors. Without it, the plain torch references of `gtalk.ops.reference` d
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
+
+import torch
 
 try:
     from gtalk import _C  # type: ignore[attr-defined]  # noqa: F401
@@ -16,6 +19,17 @@ except ImportError as error:
     BUILT, WHY_NOT = False, str(error)
 
 _warned: list[str] = []
+
+
+def fake(name: str) -> Callable[[Callable], Callable]:
+    """Decorator of a fake (meta) implementation of `torch.ops.gtalk.<name>`; nothing where nothing is built."""
+    return torch.library.register_fake(f"gtalk::{name}") if BUILT else lambda function: function
+
+
+def autograd(name: str, backward: Callable, setup_context: Callable) -> None:
+    """Give `torch.ops.gtalk.<name>` a backward."""
+    if BUILT:
+        torch.library.register_autograd(f"gtalk::{name}", backward, setup_context=setup_context)
 
 
 def available() -> bool:

@@ -1,0 +1,196 @@
+// Adam (Kingma & Ba 2015), in place, and its form for linear bases of tables.
+//
+//   m <- b1 m + (1 - b1) g,   v <- b2 v + (1 - b2) g^2,   p <- p - lr / (1 - b1^s) * m / (sqrt(v / (1 - b2^s)) + eps)
+//
+// adam_step: tensors of one shape; with `sparse`, numbers with g = 0 are left alone.
+// adam_basis_step: tables, m, v [K + 1, P]; the gradient of row k is c_k g, c_0 = 1, never formed. Columns with g = 0
+// are left alone.  blend_basis: out[p] = H[0, p] + sum_k c_k H[k + 1, p], in float or packed as bfloat16.
+#pragma once
+
+#include <ATen/Dispatch.h>
+#include <ATen/ops/empty.h>
+#include <torch/library.h>
+
+#include <cmath>
+
+#include "../common/check.h"
+#include "../common/parallel_for.h"
+
+namespace gtalk {
+
+struct AdamRates {
+  float lr, beta1, beta2, eps, root_scale;  // lr with the bias of m corrected; 1 / sqrt(1 - b2^s)
+
+  AdamRates(int64_t step, double rate, double b1, double b2, double epsilon)
+      : lr(static_cast<float>(rate / (1.0 - std::pow(b1, static_cast<double>(step))))),
+        beta1(static_cast<float>(b1)),
+        beta2(static_cast<float>(b2)),
+        eps(static_cast<float>(epsilon)),
+        root_scale(static_cast<float>(1.0 / std::sqrt(1.0 - std::pow(b2, static_cast<double>(step))))) {
+    TORCH_CHECK_VALUE(step >= 1, "step: expected a number from 1; got ", step, ".");
+  }
+
+  GTALK_HD void apply(float g, float rate, float* p, float* m, float* v) const {
+    const float mean = beta1 * *m + (1.f - beta1) * g, square = beta2 * *v + (1.f - beta2) * g * g;
+    *m = mean;
+    *v = square;
+    *p -= rate * mean / (std::sqrt(square) * root_scale + eps);
+  }
+};
+
+// Elements are taken in runs of kRun, so that the compiler can work on several at once.
+constexpr int64_t kRun = 64;
+
+struct AdamStep {
+  AdamRates rates;
+  float* p;
+  const float* g;
+  float *m, *v;
+  int64_t n;
+  bool sparse;
+
+  GTALK_HD void operator()(int64_t run) const {
+    const int64_t end = run * kRun + kRun < n ? run * kRun + kRun : n;
+    for (int64_t i = run * kRun; i < end; ++i)
+      if (!sparse || g[i] != 0.f) rates.apply(g[i], rates.lr, p + i, m + i, v + i);
+  }
+};
+
+struct AdamBasisStep {
+  AdamRates rates;
+  float lr_basis;
+  float* tables;
+  const float *g, *coefs;
+  float *m, *v;
+  int64_t rows, n;
+
+  GTALK_HD void operator()(int64_t run) const {
+    const int64_t end = run * kRun + kRun < n ? run * kRun + kRun : n;
+    bool any = false;
+    for (int64_t i = run * kRun; i < end; ++i) any |= g[i] != 0.f;
+    if (!any) return;
+    for (int64_t k = 0; k < rows; ++k) {
+      const float c = k == 0 ? 1.f : coefs[k - 1], rate = k == 0 ? rates.lr : lr_basis;
+      for (int64_t i = run * kRun; i < end; ++i)
+        if (g[i] != 0.f) rates.apply(c * g[i], rate, tables + k * n + i, m + k * n + i, v + k * n + i);
+    }
+  }
+};
+
+template <class T, class Out>
+struct BlendBasis {
+  const T *tables, *coefs;
+  Out* out;
+  int64_t rows, n;
+
+  GTALK_HD void operator()(int64_t run) const {
+    const int64_t begin = run * kRun, size = begin + kRun < n ? kRun : n - begin;
+    T sum[kRun];
+    for (int64_t i = 0; i < size; ++i) sum[i] = tables[begin + i];
+    for (int64_t k = 1; k < rows; ++k)
+      for (int64_t i = 0; i < size; ++i) sum[i] += coefs[k - 1] * tables[k * n + begin + i];
+    for (int64_t i = 0; i < size; ++i) out[begin + i] = static_cast<Out>(sum[i]);
+  }
+};
+
+template <class T, class Out>
+struct Convert {
+  const T* from;
+  Out* to;
+  GTALK_HD void operator()(int64_t i) const { to[i] = static_cast<Out>(from[i]); }
+};
+
+template <class Backend>
+void adam_step(const at::Tensor& param, const at::Tensor& grad, const at::Tensor& exp_avg,
+               const at::Tensor& exp_avg_sq, int64_t step, double lr, double beta1, double beta2, double eps, bool sparse) {
+  const at::Tensor* all[] = {&param, &grad, &exp_avg, &exp_avg_sq};
+  const char* names[] = {"param", "grad", "exp_avg", "exp_avg_sq"};
+  for (int i = 0; i < 4; ++i) {
+    check_dtype(names[i], *all[i], at::kFloat);
+    check_in_place(names[i], *all[i]);
+    TORCH_CHECK_VALUE(all[i]->sizes() == param.sizes(), names[i], ": expected shape ", param.sizes(), "; got ",
+                      all[i]->sizes(), ".");
+  }
+  const c10::OptionalDeviceGuard guard(param.device());
+  const AdamRates rates(step, lr, beta1, beta2, eps);
+  const int64_t n = param.numel();
+  Backend::for_each((n + kRun - 1) / kRun, 1.5 * kRun,
+                    AdamStep{rates, param.mutable_data_ptr<float>(), grad.const_data_ptr<float>(),
+                             exp_avg.mutable_data_ptr<float>(), exp_avg_sq.mutable_data_ptr<float>(), n, sparse});
+}
+
+template <class Backend>
+void adam_basis_step(const at::Tensor& tables, const at::Tensor& grad, const at::Tensor& coefs,
+                     const at::Tensor& exp_avg, const at::Tensor& exp_avg_sq, int64_t step, double lr, double lr_basis, double beta1, double beta2,
+                     double eps) {
+  const at::Tensor* all[] = {&tables, &exp_avg, &exp_avg_sq};
+  const char* names[] = {"tables", "exp_avg", "exp_avg_sq"};
+  for (int i = 0; i < 3; ++i) {
+    check_dtype(names[i], *all[i], at::kFloat);
+    check_in_place(names[i], *all[i]);
+    TORCH_CHECK_VALUE(all[i]->sizes() == tables.sizes(), names[i], ": expected shape ", tables.sizes(), "; got ",
+                      all[i]->sizes(), ".");
+  }
+  const int64_t rows = tables.size(0), n = rows > 0 ? tables.numel() / rows : 0;
+  check_dtype("grad", grad, at::kFloat);
+  check_in_place("grad", grad);
+  TORCH_CHECK_VALUE(grad.numel() == n, "grad: expected ", n, " numbers; got ", grad.numel(), ".");
+  check_shape("coefs", coefs, {rows - 1});
+  check_dtype("coefs", coefs, at::kFloat);
+  const c10::OptionalDeviceGuard guard(tables.device());
+  const at::Tensor c = coefs.contiguous();
+  const AdamRates rates(step, lr, beta1, beta2, eps);
+  Backend::for_each((n + kRun - 1) / kRun, 1.5 * kRun * rows,
+                    AdamBasisStep{rates, AdamRates(step, lr_basis, beta1, beta2, eps).lr,
+                                  tables.mutable_data_ptr<float>(), grad.const_data_ptr<float>(),
+                                  c.const_data_ptr<float>(), exp_avg.mutable_data_ptr<float>(),
+                                  exp_avg_sq.mutable_data_ptr<float>(), rows, n});
+}
+
+template <class Backend, class T, class Out>
+void run_blend(const at::Tensor& tables, const at::Tensor& coefs, const std::optional<at::Tensor>& rest, at::Tensor& out) {
+  const int64_t rows = tables.size(0), n = tables.numel() / rows;
+  auto* to = out.mutable_data_ptr<Out>();
+  Backend::for_each((n + kRun - 1) / kRun, 0.3 * kRun * rows,
+                    BlendBasis<T, Out>{tables.const_data_ptr<T>(), coefs.const_data_ptr<T>(), to, rows, n});
+  if (!rest) return;
+  const at::Tensor from = rest->contiguous();
+  Backend::for_each(from.numel(), 0.3, Convert<T, Out>{from.const_data_ptr<T>(), to + n});
+}
+
+template <class Backend>
+at::Tensor blend_basis(const at::Tensor& tables, const at::Tensor& coefs, const std::optional<at::Tensor>& rest,
+                       at::ScalarType dtype) {
+  TORCH_CHECK_VALUE(tables.dim() >= 2 && tables.size(0) >= 1, "tables: expected shape [K + 1, ...]; got ",
+                    tables.sizes(), ".");
+  check_shape("coefs", coefs, {tables.size(0) - 1});
+  check_dtype("coefs", coefs, tables.scalar_type());
+  const c10::OptionalDeviceGuard guard(tables.device());
+  const at::Tensor h = tables.contiguous(), c = coefs.contiguous();
+  auto shape = tables.sizes().slice(1).vec();
+  if (rest) {
+    check_dtype("rest", *rest, tables.scalar_type());
+    TORCH_CHECK_VALUE(rest->dim() == tables.dim() - 1 && rest->sizes().slice(1) == tables.sizes().slice(2),
+                      "rest: expected rows like those of tables; got shape ", rest->sizes(), ".");
+    shape[0] += rest->size(0);
+  }
+  at::Tensor out = at::empty(shape, tables.options().dtype(dtype));
+  if (dtype == at::kBFloat16) {
+    AT_DISPATCH_FLOATING_TYPES(tables.scalar_type(), "blend_basis",
+                               [&] { run_blend<Backend, scalar_t, c10::BFloat16>(h, c, rest, out); });
+  } else {
+    check_dtype("tables", tables, dtype);
+    AT_DISPATCH_FLOATING_TYPES(tables.scalar_type(), "blend_basis",
+                               [&] { run_blend<Backend, scalar_t, scalar_t>(h, c, rest, out); });
+  }
+  return out;
+}
+
+template <class Backend>
+void register_adam(torch::Library& m) {
+  m.impl("adam_step_", &adam_step<Backend>);
+  m.impl("adam_basis_step_", &adam_basis_step<Backend>);
+  m.impl("blend_basis", &blend_basis<Backend>);
+}
+
+}  // namespace gtalk

@@ -1,0 +1,83 @@
+"""Ray marching against looking at every lattice point."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gtalk.ops import march
+from gtalk.ops.reference.march import march as reference
+from tests.ops.cases import ray_inputs, uniform
+from tests.ops.test_ops import cuda
+
+
+def taken(result: tuple, step: float) -> set[tuple[int, int]]:
+    t, ray, offsets = (x.cpu() for x in result)
+    assert offsets[0] == 0 and offsets[-1] == len(t) and (offsets.diff() >= 0).all()
+    assert torch.equal(ray.long(), torch.arange(len(offsets) - 1).repeat_interleave(offsets.diff()))
+    inner = torch.ones(len(t), dtype=torch.bool)
+    inner[offsets[offsets < len(t)]] = False
+    assert (t.diff()[inner[1:]] > 0).all()
+    return {(int(r), round(float(x) / step * 64)) for r, x in zip(ray, t, strict=True)}
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    cells=st.integers(1, 24), share=st.floats(0.0, 1.0), step=st.floats(0.004, 0.2), most=st.integers(1, 200),
+    seed=st.integers(0, 1000), jittered=st.booleans(),
+)  # fmt: skip
+def test_takes_what_the_reference_takes(cells, share, step, most, seed, jittered) -> None:
+    inputs = ray_inputs(40, cells, share, seed)
+    jitter = uniform(40, seed=seed) if jittered else None
+    got = taken(march(*inputs, step, most, jitter), step)
+    wanted = taken(reference(*inputs, step, most, jitter), step)
+    # a point on a cell's border may fall on either side, and may shift what max_samples cuts off
+    assert len(got ^ wanted) <= 2 + 0.002 * len(wanted)
+
+
+def test_cuda_takes_what_the_cpu_takes() -> None:
+    device = cuda()
+    inputs = ray_inputs(500, 16, 0.3)
+    got = taken(march(*[x.to(device) for x in inputs], 1 / 64, 40), 1 / 64)
+    wanted = taken(march(*inputs, 1 / 64, 40), 1 / 64)
+    assert len(got ^ wanted) <= 2 + 0.002 * len(wanted)
+
+
+def test_known_samples() -> None:
+    occupancy = torch.zeros(4, 4, 4, dtype=torch.uint8)
+    occupancy[1, 2, 3] = 1  # x in 1/4..1/2, y in 1/2..3/4, z in 3/4..1
+    one = torch.ones(1)
+    t, ray, offsets = march(
+        torch.tensor([[0.3, 0.6, -1.0]]), torch.tensor([[0.0, 0.0, 1.0]]), 0 * one, 5 * one, occupancy,
+        torch.tensor([[0.0, 0.0, 0.0], [1.0, 1.0, 1.0]]), 0.1, 100,
+    )  # fmt: skip
+    torch.testing.assert_close(t, torch.tensor([1.75, 1.85, 1.95]))
+    assert ray.tolist() == [0, 0, 0] and offsets.tolist() == [0, 3]
+    assert ray.dtype == torch.int32 and offsets.dtype == torch.int64
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_strange_rays_end(bad: float) -> None:
+    origins, directions, near, far, occupancy, aabb = ray_inputs(64, 8, 0.5)
+    for tensor in (origins, directions):
+        strange = tensor.clone()
+        strange[::3, 1] = bad
+        pair = (strange, directions) if tensor is origins else (origins, strange)
+        _, _, offsets = march(*pair, near, far, occupancy, aabb, 0.01, 50)
+        assert (offsets.diff() <= 50).all()
+    strange = near.clone()
+    strange[::3] = bad
+    march(origins, directions, strange, far, occupancy, aabb, 0.01, 50)
+    march(origins, 0 * directions, near, far, occupancy, aabb, 0.01, 50)
+
+
+def test_no_rays_and_empty_intervals() -> None:
+    origins, directions, near, far, occupancy, aabb = ray_inputs(8, 4, 1.0)
+    t, ray, offsets = march(origins[:0], directions[:0], near[:0], far[:0], occupancy, aabb, 0.1, 5)
+    assert len(t) == len(ray) == 0 and offsets.tolist() == [0]
+    t, _, offsets = march(origins, directions, far, near - 1.0, occupancy, aabb, 0.1, 5)
+    assert len(t) == 0 and offsets.tolist() == [0] * 9
