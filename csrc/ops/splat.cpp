@@ -49,7 +49,7 @@ View view_of(const Tensor& transforms, at::ArrayRef<double> intrinsics, int64_t 
   View view{};
   std::memcpy(view.transforms, floats("transforms", transforms), sizeof(view.transforms));
   view.fx = intrinsics[0], view.fy = intrinsics[1], view.cx = intrinsics[2], view.cy = intrinsics[3];
-  view.width = width, view.height = height, view.near = 0.01f;
+  view.width = width, view.height = height, view.near = 0.01f, view.blur = view.fit_blur = BLUR_PX2;
   return view;
 }
 
@@ -243,39 +243,42 @@ void splat_adam_basis_(const Tensor& basis, const Tensor& gradient, const Tensor
   for_chunks(n, [&](long a, long b, int) { k.adam_basis(B, g, c, m, s, r, keep, adam, a, b, int(K)); });
 }
 
-void frame_plate_into(const Tensor& plate, at::ArrayRef<double> framing, int width, int height, float* out) {
+void frame_plate_into(const Tensor& plate, int64_t plate_width, at::ArrayRef<double> framing, int width, int height, float* out) {
   Scratch& s = scratch();
-  const long stride = stride_of(width);
-  s.column.resize(width), s.share.resize(width + padded(width));
-  kernels().frame_plate(floats("plate", plate), out, stride, stride * height, width, height, float(framing[0]), float(framing[1]),
-                        float(framing[2]), s.column.data(), s.share.data(), s.share.data() + width, 0, height);
+  s.column.resize(width), s.share.resize(width + padded(int(plate_width)));
+  const Plate o{floats("plate", plate), plate.size(2), stride_of(width), int(plate_width), int(plate.size(1)), width, height,
+                float(framing[0]), float(framing[1]), float(framing[2]), s.column.data(), s.share.data(), s.share.data() + width};
+  kernels().frame_plate(o, out, 0, height);
 }
 
-void check_plate(const Tensor& plate, at::ArrayRef<double> framing, int64_t width, int64_t height) {
-  check_shape("plate", plate, {3, height, stride_of(int(width))});
+void check_plate(const Tensor& plate, int64_t plate_width, at::ArrayRef<double> framing) {
+  check_shape("plate", plate, {3, -1, stride_of(int(plate_width))});
+  TORCH_CHECK_VALUE(plate_width >= 1 && plate.size(1) >= 1, "plate: expected pixels; got none.");
   TORCH_CHECK_VALUE(framing.size() == 3, "framing: expected dx, dy, log scale; got ", framing.size(), " numbers.");
 }
 
-Tensor splat_plate(const Tensor& plate, at::ArrayRef<double> framing, int64_t width) {
-  check_plate(plate, framing, width, plate.size(1));
-  Tensor out = at::empty_like(plate);
-  frame_plate_into(plate, framing, int(width), int(plate.size(1)), out.mutable_data_ptr<float>());
+Tensor splat_plate(const Tensor& plate, int64_t plate_width, at::ArrayRef<double> framing, int64_t width, int64_t height) {
+  check_plate(plate, plate_width, framing);
+  Tensor out = at::empty({3, height, stride_of(int(width))}, plate.options());
+  frame_plate_into(plate, plate_width, framing, int(width), int(height), out.mutable_data_ptr<float>());
   return out;
 }
 
+// `scale`: size of this picture over the one the Gaussians were fitted at.
 // Motion to picture: deform both parts, project, sort, blend, lay over the plate. as_bytes: uint8 rgb and alpha and
 // no depth; else floats.
 std::tuple<Tensor, Tensor, Tensor> splat_frame(const Tensor& base, const Tensor& basis_a, const Tensor& code_a,
                                                const Tensor& basis_b, const Tensor& code_b, const Tensor& limit,
                                                const Tensor& transforms, at::ArrayRef<double> intrinsics, int64_t width,
                                                int64_t height, const std::optional<Tensor>& plate,
-                                               at::ArrayRef<double> framing, bool as_bytes) {
+                                               int64_t plate_width, at::ArrayRef<double> framing, double scale, bool as_bytes) {
   const int64_t n = base.size(0), n_a = basis_a.size(0), stride = stride_of(int(width)), plane = stride * height;
   check_shape("base", base, {-1, 16});
   check_basis(basis_a, n_a, code_a);
   check_basis(basis_b, n - n_a, code_b);
   check_shape("limit", limit, {16});
-  const View view = view_of(transforms, intrinsics, width, height);
+  View view = view_of(transforms, intrinsics, width, height);
+  view.fit_blur = BLUR_PX2 * float(scale * scale), view.blur = std::max(BLUR_PX2, view.fit_blur);
   Scratch& s = scratch();
   s.gaussians.resize(n * 16), s.planes.resize(5 * plane);
   const float *rows = floats("base", base), *most = floats("limit", limit);
@@ -284,11 +287,12 @@ std::tuple<Tensor, Tensor, Tensor> splat_frame(const Tensor& base, const Tensor&
   project_and_bin(s.gaussians.data(), n, view, int(width), int(height));
   const float* behind = nullptr;
   if (plate) {
-    check_plate(*plate, framing, width, height);
+    check_plate(*plate, plate_width, framing);
     behind = floats("plate", *plate);
-    if (framing[0] != 0.0 || framing[1] != 0.0 || framing[2] != 0.0) {
+    const bool moved = framing[0] != 0.0 || framing[1] != 0.0 || framing[2] != 0.0;
+    if (moved || plate_width != width || plate->size(1) != height) {
       s.plate.resize(3 * plane);
-      frame_plate_into(*plate, framing, int(width), int(height), s.plate.data());
+      frame_plate_into(*plate, plate_width, framing, int(width), int(height), s.plate.data());
       behind = s.plate.data();
     }
   }
@@ -328,9 +332,10 @@ TORCH_LIBRARY_FRAGMENT(gtalk, m) {
         " float beta2, float epsilon, int step) -> ()");
   m.def("splat_adam_basis_(Tensor(a!) basis, Tensor gradient, Tensor code, Tensor(b!) first, Tensor second, Tensor rates,"
         " Tensor kept, float beta1, float beta2, float epsilon, int step) -> ()");
-  m.def("splat_plate(Tensor plate, float[] framing, int width) -> Tensor");
+  m.def("splat_plate(Tensor plate, int plate_width, float[] framing, int width, int height) -> Tensor");
   m.def("splat_frame(Tensor base, Tensor basis_a, Tensor code_a, Tensor basis_b, Tensor code_b, Tensor limit,"
-        " Tensor transforms, float[] intrinsics, int width, int height, Tensor? plate, float[] framing, bool as_bytes)"
+        " Tensor transforms, float[] intrinsics, int width, int height, Tensor? plate, int plate_width, float[] framing,"
+        " float scale, bool as_bytes)"
         " -> (Tensor, Tensor, Tensor)");
 }
 

@@ -8,7 +8,7 @@
 // Gradient of a splat: 0,1 centre   2-4 conic xx, xy, yy   5 opacity   6-8 colour
 //
 // p_camera = M [p; 1], M = (1 - w) T_camera_head + w T_camera_torso (linear blend skinning; T_camera_torso may be
-// any affine map). Covariance M3 R S S R^T M3^T, through the perspective's Jacobian, plus 0.3 px^2 (Zwicker et al.
+// any affine map). Covariance M3 R S S R^T M3^T, through the perspective's Jacobian, plus a blur of 0.3 px^2 (Zwicker et al.
 // 2001, "EWA volume splatting"; Kerbl et al. 2023). The Jacobian's x/z and y/z are held within 0.3 of the view's
 // half angles beyond the picture, as in gsplat.
 
@@ -56,7 +56,7 @@ GTALK_INLINE void project_16(const F* g, const View& view, Projection& o) {
     o.B0[j] = o.jx * o.A[j] + o.jxz * o.A[6 + j];
     o.B1[j] = o.jy * o.A[3 + j] + o.jyz * o.A[6 + j];
   }
-  o.a = dot3(o.B0, o.B0) + splat(BLUR_PX2), o.b = dot3(o.B0, o.B1), o.c = dot3(o.B1, o.B1) + splat(BLUR_PX2);
+  o.a = dot3(o.B0, o.B0) + splat(view.blur), o.b = dot3(o.B0, o.B1), o.c = dot3(o.B1, o.B1) + splat(view.blur);
   o.det = o.a * o.c - o.b * o.b;
   o.opacity = sigmoid(g[10]);
 }
@@ -85,6 +85,11 @@ static void project(const float* gaussians, const View& view, float* splats, lon
     Projection o;
     project_16(g, view, o);
     F inverse = 1.0f / o.det;
+    if (view.fit_blur < view.blur) {
+      const float less = view.blur - view.fit_blur;
+      F fitted = maximum((o.a - splat(less)) * (o.c - splat(less)) - o.b * o.b, splat(0.0f));
+      o.opacity = o.opacity * root(fitted * inverse);
+    }
     F cut = log2_of(maximum(o.opacity, splat(1e-12f)));
     F reach = (cut + splat(7.99435344f)) * (2.0f / LOG2_E);  // 2 ln(255 opacity)
     F x = o.t[0] * o.jx + splat(view.cx), y = o.t[1] * o.jy + splat(view.cy);

@@ -41,40 +41,46 @@ static void resolve_floats(const Resolve& o, float* rgb, float* alpha, float* de
     }
 }
 
-// A plate point p is seen at centre + (dx, dy) heights + exp(log_scale) (p - centre); edges go on beyond the plate.
-// Bilinear, one axis at a time. columns: width ints and width floats of scratch, row: 3 rows of stride + 32.
-static void frame_plate(const float* plate, float* out, long stride, long plane_size, int width, int height, float dx,
-                        float dy, float log_scale, int* column, float* share, float* rows, int first_row, int last_row) {
-  const float shrink = exp2_of(splat(-log_scale * LOG2_E)).p[0][0];
-  for (int x = 0; x < width; x++) {
-    float at = (x + 0.5f - 0.5f * width - dx * height) * shrink + 0.5f * width - 0.5f;
-    at = at < 0.0f ? 0.0f : (at > width - 1.0f ? width - 1.0f : at);
-    column[x] = int(at) < width - 2 ? int(at) : (width > 1 ? width - 2 : 0), share[x] = width > 1 ? at - column[x] : 0.0f;
+// A plate point p is seen at centre + (dx, dy) heights + exp(log_scale) (p - centre); edges go on beyond the plate,
+// which may be larger than the picture (both have one centre). Bilinear, one axis at a time.
+static void frame_plate(const Plate& o, float* out, int first_row, int last_row) {
+  const float shrink = exp2_of(splat(-o.log_scale * LOG2_E)).p[0][0];
+  const float middle_x = 0.5f * o.plate_width - 0.5f, middle_y = 0.5f * o.plate_height - 0.5f;
+  for (int x = 0; x < o.width; x++) {
+    float at = (x + 0.5f - 0.5f * o.width - o.dx * o.height) * shrink + middle_x;
+    at = at < 0.0f ? 0.0f : (at > o.plate_width - 1.0f ? o.plate_width - 1.0f : at);
+    const int most = o.plate_width > 1 ? o.plate_width - 2 : 0;
+    o.column[x] = int(at) < most ? int(at) : most;
+    o.share[x] = o.plate_width > 1 ? at - o.column[x] : 0.0f;
   }
   for (int y = first_row; y < last_row; y++) {
-    float at = (y + 0.5f - 0.5f * height - dy * height) * shrink + 0.5f * height - 0.5f;
-    at = at < 0.0f ? 0.0f : (at > height - 1.0f ? height - 1.0f : at);
-    const int top = int(at), bottom = top + 1 < height ? top + 1 : top;
+    float at = (y + 0.5f - 0.5f * o.height - o.dy * o.height) * shrink + middle_y;
+    at = at < 0.0f ? 0.0f : (at > o.plate_height - 1.0f ? o.plate_height - 1.0f : at);
+    const int top = int(at), bottom = top + 1 < o.plate_height ? top + 1 : top;
     const float down = at - top;
     for (int c = 0; c < 3; c++) {
-      const float *a = plate + c * plane_size + top * stride, *b = plate + c * plane_size + bottom * stride;
-      for (long i = 0; i < stride; i += 16) {
+      const float* a = o.plate + (long(c) * o.plate_height + top) * o.plate_stride;
+      const float* b = o.plate + (long(c) * o.plate_height + bottom) * o.plate_stride;
+      for (long i = 0; i < o.plate_stride; i += 16) {
         F upper = load(a + i);
-        store(rows + i, upper + (load(b + i) - upper) * down);
+        store(o.row + i, upper + (load(b + i) - upper) * down);
       }
-      float* to = out + c * plane_size + y * stride;
+      float* to = out + (long(c) * o.height + y) * o.stride;
       int x = 0;
-      for (; x + 16 <= width; x += 16) {
-        const int from = column[x];
-        if (column[x + 15] - from == 15) {
-          F left = load(rows + from);
-          store(to + x, left + (load(rows + from + 1) - left) * load(share + x));
+      for (; x + 16 <= o.width; x += 16) {
+        const int from = o.column[x];
+        if (o.column[x + 15] - from == 15) {
+          F left = load(o.row + from);
+          store(to + x, left + (load(o.row + from + 1) - left) * load(o.share + x));
         } else {
-          for (int j = x; j < x + 16; j++) to[j] = rows[column[j]] + (rows[column[j] + 1] - rows[column[j]]) * share[j];
+          for (int j = x; j < x + 16; j++) {
+            const float* at_column = o.row + o.column[j];
+            to[j] = at_column[0] + (at_column[1] - at_column[0]) * o.share[j];
+          }
         }
       }
-      for (; x < width; x++) to[x] = rows[column[x]] + (rows[column[x] + 1] - rows[column[x]]) * share[x];
-      for (; x < stride; x++) to[x] = 0.0f;
+      for (; x < o.width; x++) to[x] = o.row[o.column[x]] + (o.row[o.column[x] + 1] - o.row[o.column[x]]) * o.share[x];
+      for (; x < o.stride; x++) to[x] = 0.0f;
     }
   }
 }

@@ -17,6 +17,9 @@ constexpr int WINDOW = 7;        // of SSIM
 struct View {
   float transforms[24];  // T_camera_head, T_camera_torso: 3x4 each, row by row
   float fx, fy, cx, cy, width, height, near;
+  float blur;       // variance added to every splat, px^2
+  float fit_blur;   // what it was when the Gaussians were fitted, in pixels of this picture: less in a smaller one,
+                    // and a wider splat is then made fainter by as much (mip-splatting, Yu et al. 2024)
 };
 
 struct AdamStep {
@@ -57,6 +60,16 @@ struct Resolve {
   int width;
 };
 
+struct Plate {
+  const float* plate;  // three planes of plate_height rows of plate_stride
+  long plate_stride, stride;
+  int plate_width, plate_height, width, height;
+  float dx, dy, log_scale;
+  int* column;   // scratch: width
+  float* share;  // scratch: width
+  float* row;    // scratch: padded(plate_width)
+};
+
 // One instruction set's functions. `begin`, `end` and rows are ranges, so that callers may share work out.
 struct Kernels {
   void (*deform)(const float* base, const float* basis, const float* code, const float* limit, float* out, long begin,
@@ -78,8 +91,7 @@ struct Kernels {
   void (*photo_loss)(const Photo& photo, double* terms);
   void (*resolve_bytes)(const Resolve& o, unsigned char* rgb, unsigned char* alpha, int first_row, int last_row);
   void (*resolve_floats)(const Resolve& o, float* rgb, float* alpha, float* depth, int first_row, int last_row);
-  void (*frame_plate)(const float* plate, float* out, long stride, long plane_size, int width, int height, float dx,
-                      float dy, float log_scale, int* column, float* share, float* rows, int first_row, int last_row);
+  void (*frame_plate)(const Plate& plate, float* out, int first_row, int last_row);
 };
 
 }  // namespace gtalk::splat

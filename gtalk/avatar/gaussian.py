@@ -2,8 +2,9 @@
 
     code (face, head rotation) ──▶ motion basis ──▶ Gaussians ──▶ head pose / torso motion (skinning) ──▶ splats over the plate
 
-Two groups: the `face` (mesh, mouth, eyes, chin, neck) follows the whole code, the `rest` (hair, torso) only
-the head's rotation, so that nothing there speckles when the face does what it seldom did.
+Two groups: the `face` (mesh, mouth, eyes, chin, neck) follows the face's code and the head's rotation; the
+`rest` (hair, torso) follows the head's rotation and where head and torso are, so that nothing there
+speckles when the face does what it seldom did.
 """
 
 from __future__ import annotations
@@ -25,7 +26,10 @@ from gtalk.ops import splat
 from gtalk.shapes import Float, UInt8
 from gtalk.types import Camera, Motion, RenderOutput
 
-ROTATIONS = 3  # of the head pose's code, the last three numbers
+ROTATIONS = 3  # of the head
+PLACES = 7  # the head's translation (3) and the torso's similarity (4)
+REST_CODES = ROTATIONS + PLACES
+TORSO_UNITS = np.array([0.02, 0.02, 0.03, 0.03])  # picture heights, radians, log scale
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,8 @@ class GaussianConfig:
     """Gaussians in all."""
     face_share: float = 0.6
     """Share of them that follows the whole code; the rest follows the head's rotation only."""
+    plate_margin: float = 0.12
+    """How far the plate reaches beyond the picture, in picture heights."""
     limit_position_m: float = 0.03
     limit_log_scale: float = 0.7
     limit_quaternion: float = 0.7
@@ -56,7 +62,7 @@ class Instant(NamedTuple):
     """One frame of motion, as the Gaussians take it."""
 
     code: Float[torch.Tensor, " K"]
-    """Face code, then head rotation; zero mean and unit variance over the clip."""
+    """Face code, head rotation, places; zero mean and unit variance over the clip."""
     T_camera_head: Float[np.ndarray, "3 4"]
     T_camera_torso: Float[np.ndarray, "3 4"]
     framing: tuple[float, float, float]
@@ -81,7 +87,7 @@ class GaussianAvatar:
         pose_code: PoseCode,
         tensors: dict[str, torch.Tensor],
     ) -> None:
-        """`tensors`: base [N,16], face [Nf,K,16], rest [Nr,3,16], code_mean [K], code_scale [K]."""
+        """`tensors`: base [N,16], face [Nf,K,16], rest [Nr,10,16], code_mean [K+7], code_scale [K+7]."""
         self.config, self.basis, self.camera, self.fps = config, basis, camera, fps
         self.plate, self.pose_code, self._tensors = plate, pose_code, tensors
         self.limits = config.limits().to(tensors["base"].device)
@@ -101,7 +107,7 @@ class GaussianAvatar:
         sizes = from_mapping(GaussianConfig, config, "avatar.json: config")
         arrays = {n.removeprefix("pose."): v.numpy() for n, v in tensors.items() if n.startswith("pose.")}
         own = {n: v for n, v in tensors.items() if not n.startswith("pose.")}
-        _check_shapes(own, basis.size + ROTATIONS)
+        _check_shapes(own, basis.size)
         return cls(sizes, basis, camera, fps, plate, PoseCode.from_arrays(arrays), own)
 
     def tensors(self) -> dict[str, torch.Tensor]:
@@ -117,7 +123,7 @@ class GaussianAvatar:
     def instants(self, motion: Motion, camera: Camera | None = None) -> list[Instant]:
         """What the Gaussians need to know of each frame."""
         camera = camera or self.camera
-        codes = face_and_rotation(self.basis, self.pose_code, motion)
+        codes = raw_codes(self.basis, self.pose_code, motion)
         mean, scale = self._tensors["code_mean"].cpu().numpy(), self._tensors["code_scale"].cpu().numpy()
         codes = ((codes - mean) / scale).astype(np.float32)
         placed = self.pose_code.torso_and_framing(motion)
@@ -137,11 +143,10 @@ class GaussianAvatar:
 
     def gaussians(self, instant: Instant) -> Float[torch.Tensor, "N 16"]:
         """The Gaussians of one instant, in head space of the mean pose, with their skinning still to apply."""
-        own = self._tensors
+        own, codes = self._tensors, split_code(instant.code)
         split = len(own["face"])
-        face = splat.deform(own["base"][:split], own["face"], instant.code, self.limits)
-        rest = splat.deform(own["base"][split:], own["rest"], instant.code[-ROTATIONS:].contiguous(), self.limits)
-        return torch.cat([face, rest])
+        face = splat.deform(own["base"][:split], own["face"], codes["face"], self.limits)
+        return torch.cat([face, splat.deform(own["base"][split:], own["rest"], codes["rest"], self.limits)])
 
     @torch.no_grad()
     def render(
@@ -180,21 +185,22 @@ class GaussianAvatar:
         camera = camera or self.camera
         if size is not None:
             camera = camera.resized(*size)
-        plate = None if background is None else self._plate(background, camera)
+        plate = (None, 0) if background is None else self.plate_planes(background, camera)
         own, frames = self._tensors, []
         for now in self.instants(motion, camera):
             framing = now.framing if isinstance(background, str) else (0.0, 0.0, 0.0)
-            codes = now.code, now.code[-ROTATIONS:].contiguous()
+            codes = split_code(now.code)
             frames.append(
                 splat.render_frame(
-                    own["base"], (own["face"], own["rest"]), codes, self.limits, now.transforms(), intrinsics(camera),
-                    (camera.width, camera.height), plate, framing, as_bytes=as_bytes,
+                    own["base"], (own["face"], own["rest"]), (codes["face"], codes["rest"]), self.limits, now.transforms(), intrinsics(camera),
+                    (camera.width, camera.height), *plate, framing, scale=camera.focal_px / self.camera.focal_px,
+                    as_bytes=as_bytes,
                 )
             )  # fmt: skip
         return frames
 
-    def _plate(self, background: np.ndarray | str, camera: Camera) -> torch.Tensor:
-        size = (camera.width, camera.height)
+    def plate_planes(self, background: np.ndarray | str, camera: Camera) -> tuple[torch.Tensor, int]:
+        """What stands behind, as planes, and their width in pixels."""
         if not isinstance(background, str):
             if background.shape != (camera.height, camera.width, 3):
                 raise UserError(
@@ -203,14 +209,16 @@ class GaussianAvatar:
                     got=f"{background.shape[1]}x{background.shape[0]}",
                     remedy="Resize it to the output's size.",
                 )
-            return splat.plate_planes(torch.from_numpy(background))
+            return splat.plate_planes(torch.from_numpy(background)), camera.width
+        pad = 2 * round(self.config.plate_margin * camera.height)
+        size = (camera.width + pad, camera.height + pad)
         if size not in self._plates:
             if len(self._plates) > 4:
                 self._plates.clear()
             shrinks = size[0] < self.plate.shape[1]
             resized = cv2.resize(self.plate, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
             self._plates[size] = splat.plate_planes(torch.from_numpy(resized))
-        return self._plates[size]
+        return self._plates[size], size[0]
 
 
 def intrinsics(camera: Camera) -> tuple[float, float, float, float]:
@@ -218,9 +226,17 @@ def intrinsics(camera: Camera) -> tuple[float, float, float, float]:
     return camera.focal_px, camera.focal_px, camera.cx_px, camera.cy_px
 
 
-def face_and_rotation(basis: MotionBasis, pose_code: PoseCode, motion: Motion) -> Float[np.ndarray, "T K"]:
-    """Raw codes: the face's, clamped to the clip's range, then the head rotation's, clamped too."""
-    return np.concatenate([basis.encode(motion), pose_code.encode(motion.head_pose)[:, -ROTATIONS:]], axis=1)
+def raw_codes(basis: MotionBasis, pose_code: PoseCode, motion: Motion) -> Float[np.ndarray, "T K"]:
+    """Codes of the face, the head's rotation, the head's and torso's places: all clamped to the clip's range."""
+    pose = pose_code.encode(motion.head_pose)
+    torso = pose_code.torso_and_framing(motion)[:, :4]
+    torso = np.clip(torso, pose_code.predicted_low[:4], pose_code.predicted_high[:4]) / TORSO_UNITS
+    return np.concatenate([basis.encode(motion), pose[:, 3:], pose[:, :3], torso], axis=1)
+
+
+def split_code(code: Float[torch.Tensor, " K"]) -> dict[str, torch.Tensor]:
+    """The part of a code that each group of Gaussians follows."""
+    return {"face": code[:-PLACES].contiguous(), "rest": code[-REST_CODES:].contiguous()}
 
 
 def torso_motion(camera: Camera, similarity: Float[np.ndarray, "4"]) -> Float[np.ndarray, "4 4"]:
@@ -242,9 +258,10 @@ def torso_motion(camera: Camera, similarity: Float[np.ndarray, "4"]) -> Float[np
 def _check_shapes(tensors: dict[str, torch.Tensor], code_size: int) -> None:
     base, face, rest = tensors["base"], tensors["face"], tensors["rest"]
     ok = base.ndim == 2 and base.shape[1] == splat.CHANNELS and base.dtype == torch.float32
-    ok = ok and face.shape[1:] == (code_size, splat.CHANNELS) and rest.shape[1:] == (ROTATIONS, splat.CHANNELS)
+    ok = ok and face.shape[1:] == (code_size + ROTATIONS, splat.CHANNELS)
+    ok = ok and rest.shape[1:] == (REST_CODES, splat.CHANNELS)
     ok = ok and len(face) + len(rest) == len(base)
-    ok = ok and all(tensors[n].shape == (code_size,) for n in ("code_mean", "code_scale"))
+    ok = ok and all(tensors[n].shape == (code_size + REST_CODES,) for n in ("code_mean", "code_scale"))
     ok = ok and all(t.dtype in {torch.float16, torch.float32} for t in (face, rest))
     if not ok or not all(bool(tensors[n].isfinite().all()) for n in tensors):
         shapes = {n: tuple(t.shape) for n, t in tensors.items()}

@@ -176,10 +176,13 @@ def adam_basis_(
 
 
 def framed_plate(
-    plate: Float[torch.Tensor, "3 H S"], framing: Sequence[float], width: int
+    plate: Float[torch.Tensor, "3 h s"], plate_width: int, framing: Sequence[float], width: int, height: int
 ) -> Float[torch.Tensor, "3 H S"]:
-    """The plate as the camera frames it: dx, dy in picture heights and log scale, about the picture's centre."""
-    return torch.ops.gtalk.splat_plate(plate, list(framing), width)
+    """The plate as the camera frames it: dx, dy in picture heights and log scale, about the picture's centre.
+
+    The plate may be larger than the picture; its centre is the picture's, and its edge goes on beyond it.
+    """
+    return torch.ops.gtalk.splat_plate(plate, plate_width, list(framing), width, height)
 
 
 def plate_planes(picture: UInt8[torch.Tensor, "H W 3"]) -> Float[torch.Tensor, "3 H S"]:
@@ -196,9 +199,11 @@ def render_frame(
     transforms: Float[torch.Tensor, "2 3 4"],
     intrinsics: Sequence[float],
     size: tuple[int, int],
-    plate: Float[torch.Tensor, "3 H S"] | None,
+    plate: Float[torch.Tensor, "3 h s"] | None,
+    plate_width: int,
     framing: Sequence[float],
     *,
+    scale: float = 1.0,
     as_bytes: bool,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Motion to picture in one call: rgb [H, W, 3], coverage [H, W], and mean depth [H, W] unless `as_bytes`.
@@ -207,10 +212,11 @@ def render_frame(
         bases, codes: of the first rows of `base`, and of the rest.
         size: (width, height) in pixels.
         plate: what stands behind; None leaves colour premultiplied on nothing.
+        scale: size of this picture over the one that the Gaussians were fitted at.
     """
     return torch.ops.gtalk.splat_frame(
-        base, bases[0], codes[0], bases[1], codes[1], limit, transforms, list(intrinsics), *size, plate,
-        list(framing), as_bytes,
+        base, bases[0], codes[0], bases[1], codes[1], limit, transforms, list(intrinsics), *size, plate, plate_width,
+        list(framing), scale, as_bytes,
     )  # fmt: skip
 
 

@@ -27,9 +27,10 @@ SCHEMAS = (
     " float beta2, float epsilon, int step) -> ()",
     "splat_adam_basis_(Tensor(a!) basis, Tensor gradient, Tensor code, Tensor(b!) first, Tensor second, Tensor rates,"
     " Tensor kept, float beta1, float beta2, float epsilon, int step) -> ()",
-    "splat_plate(Tensor plate, float[] framing, int width) -> Tensor",
+    "splat_plate(Tensor plate, int plate_width, float[] framing, int width, int height) -> Tensor",
     "splat_frame(Tensor base, Tensor basis_a, Tensor code_a, Tensor basis_b, Tensor code_b, Tensor limit,"
-    " Tensor transforms, float[] intrinsics, int width, int height, Tensor? plate, float[] framing, bool as_bytes)"
+    " Tensor transforms, float[] intrinsics, int width, int height, Tensor? plate, int plate_width, float[] framing,"
+    " float scale, bool as_bytes)"
     " -> (Tensor, Tensor, Tensor)",
 )
 
@@ -125,30 +126,46 @@ def _adam_basis(basis, gradient, code, first, second, rates, kept, beta1, beta2,
     basis.mul_(kept).sub_((rates / size / (1.0 - beta1**step))[:, None] * first)
 
 
-def _plate(plate, framing, width):
-    height = plate.shape[1]
+def _plate(plate, plate_width, framing, width, height):
     dx, dy, log_scale = framing
     shrink = math.exp(-log_scale)
-    y = torch.linspace(-1.0 + 1.0 / height, 1.0 - 1.0 / height, height, device=plate.device)
-    x = torch.linspace(-1.0 + 1.0 / width, 1.0 - 1.0 / width, width, device=plate.device)
-    x, y = (x - 2.0 * dx * height / width) * shrink, (y - 2.0 * dy) * shrink
-    grid = torch.stack(torch.meshgrid(y, x, indexing="ij")[::-1], -1)
-    framed = F.grid_sample(plate[None, ..., :width], grid[None].to(plate.dtype), "bilinear", "border", False)[0]
-    return F.pad(framed, (0, plate.shape[2] - width)).contiguous()
+    y = (torch.arange(height, device=plate.device) + 0.5 - height / 2 - dy * height) * (2 * shrink / plate.shape[1])
+    x = (torch.arange(width, device=plate.device) + 0.5 - width / 2 - dx * height) * (2 * shrink / plate_width)
+    grid = torch.stack(torch.meshgrid(y, x, indexing="ij")[::-1], -1).to(plate.dtype)
+    framed = F.grid_sample(plate[None, ..., :plate_width], grid[None], "bilinear", "border", False)[0]
+    return F.pad(framed, (0, _stride(width) - width)).contiguous()
 
 
 def _frame(
-    base, basis_a, code_a, basis_b, code_b, limit, transforms, intrinsics, width, height, plate, framing, as_bytes
+    base,
+    basis_a,
+    code_a,
+    basis_b,
+    code_b,
+    limit,
+    transforms,
+    intrinsics,
+    width,
+    height,
+    plate,
+    plate_width,
+    framing,
+    scale,
+    as_bytes,
 ):
     split = len(basis_a)
     face = _deform(base[:split], basis_a, code_a, limit)
     rest = _deform(base[split:], basis_b, code_b, limit)
-    planes = _planes(torch.cat([face, rest]), transforms.to(base.device), intrinsics, width, height)
+    # Drawn at the size of the fit and then averaged or enlarged, the picture has the sharpness it was fitted with.
+    own = [round(v / scale) for v in (width, height)]
+    lens = [v / scale for v in intrinsics]
+    planes = _planes(torch.cat([face, rest]), transforms.to(base.device), lens, *own)
+    if own != [width, height]:
+        mode = "area" if scale < 1 else "bilinear"
+        planes = F.interpolate(planes[None], size=(height, width), mode=mode)[0]
     rgb, alpha = planes[:3], 1.0 - planes[3]
     if plate is not None:
-        behind = plate.to(base.device)
-        if any(framing):
-            behind = _plate(behind, framing, width)
+        behind = _plate(plate.to(base.device), plate_width, framing, width, height)
         rgb = rgb + planes[3] * behind[..., :width]
     rgb = rgb.permute(1, 2, 0)
     if as_bytes:

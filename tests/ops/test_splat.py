@@ -241,12 +241,18 @@ def test_basis_step_is_adam_with_the_gaussians_second_moment(isa):
 
 @pytest.mark.parametrize("framing", [(0.0, 0.0, 0.0), (0.013, -0.02, 0.03), (-0.4, 0.3, -0.2)])
 @pytest.mark.parametrize("size", [(37, 29), (64, 48), (1, 5)])
-def test_plate_is_framed_as_the_radiance_avatar_frames_it(isa, framing, size):
+@pytest.mark.parametrize("margin", [0.0, 0.25])
+def test_plate_is_framed_as_the_radiance_avatar_frames_it(isa, framing, size, margin):
     width, height = size
-    picture = torch.randint(0, 256, (height, width, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    out = splat.framed_plate(splat.plate_planes(picture), framing, width)
-    wanted = framed_plate(picture.float() / 255.0, torch.tensor(framing), width, height)
-    assert (out[..., :width].permute(1, 2, 0) - wanted).abs().max() < 2e-4
+    pad = round(margin * height)
+    shape = (height + 2 * pad, width + 2 * pad, 3)
+    picture = torch.randint(0, 256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    out = splat.framed_plate(splat.plate_planes(picture), shape[1], framing, width, height)
+    y, x = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
+    points = torch.stack([x, y], -1).reshape(-1, 2)
+    wanted = framed_plate(picture.float() / 255.0, torch.tensor(framing), points, size, pad / height)
+    assert (out[..., :width].permute(1, 2, 0).reshape(-1, 3) - wanted).abs().max() < 2e-4
+    assert (out[..., width:] == 0).all()
 
 
 @pytest.mark.parametrize("with_plate", [True, False])
@@ -259,13 +265,17 @@ def test_whole_frame_is_its_parts(isa, with_plate):
     picture = torch.randint(0, 256, (HEIGHT, WIDTH, 3), dtype=torch.uint8, generator=rng)
     plate = splat.plate_planes(picture) if with_plate else None
     framing = (0.01, 0.02, 0.01)
-    arguments = (base, (face, rest.half()), codes, limit, transforms, LENS, (WIDTH, HEIGHT), plate, framing)
+    arguments = (base, (face, rest.half()), codes, limit, transforms, LENS, (WIDTH, HEIGHT), plate, WIDTH, framing)
     rgb, alpha, depth = splat.render_frame(*arguments, as_bytes=False)
     moved = torch.cat(
         [reference.deform(base[:40], face, codes[0], limit), reference.deform(base[40:], rest.half(), codes[1], limit)]
     )
     planes = reference.rasterise(moved, transforms, torch.tensor(LENS), WIDTH, HEIGHT)
-    behind = splat.framed_plate(plate, framing, WIDTH)[..., :WIDTH] if plate is not None else torch.zeros(3, 1, 1)
+    behind = (
+        splat.framed_plate(plate, WIDTH, framing, WIDTH, HEIGHT)[..., :WIDTH]
+        if plate is not None
+        else torch.zeros(3, 1, 1)
+    )
     wanted = (planes[:3] + planes[3] * behind).permute(1, 2, 0)
     assert (rgb - wanted).abs().max() < 1e-4
     assert (alpha - (1 - planes[3])).abs().max() < 1e-4

@@ -1,0 +1,168 @@
+"""A Gaussian fit on a head of known truth: it learns, resumes exactly, corrects tracking, keeps teeth behind lips."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from gtalk.avatar.gaussian import torso_motion
+from gtalk.config import from_mapping, load_preset, to_mapping
+from gtalk.dataset.split import train_test_split
+from gtalk.fit.checkpoint import load_checkpoint
+from gtalk.fit.events import DoneEvent
+from gtalk.fit.gaussian_model import FitConfig, _facing, make_model
+from gtalk.fit.gaussian_refine import (
+    RefineConfig,
+    Refinement,
+    corrected_head,
+    corrected_torso,
+    head_gradient,
+    torso_gradient,
+)
+from gtalk.fit.gaussian_relocate import relocate
+from gtalk.fit.trainer import CHECKPOINT_NAME, train
+from gtalk.ops.reference.splat import rotation_matrices
+from tests.synthetic_dataset import make_synthetic_dataset
+
+TRAINER = {"size": 64, "steps": 240, "report_every": 80, "preview_every": 0, "checkpoint_every": 0}
+CONFIG = from_mapping(FitConfig, {"avatar": {"count": 1500}, "trainer": TRAINER})
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    return make_synthetic_dataset(tmp_path_factory.mktemp("ds"), n_frames=44, size=64)
+
+
+@pytest.fixture(scope="module")
+def fitted(dataset, tmp_path_factory):
+    torch.set_num_threads(1)
+    model = make_model(CONFIG)
+    events = list(train(model, dataset, tmp_path_factory.mktemp("out"), CONFIG.trainer))
+    assert isinstance(events[-1], DoneEvent)
+    return model, events[-1].avatar
+
+
+def psnr(avatar, dataset, indices):
+    """Mean over frames, dB."""
+    values = []
+    for index in indices:
+        rgb = avatar.render_bytes(dataset.motion[int(index)])[0][0].numpy().astype(np.float64)
+        values.append(-10 * np.log10(((rgb - dataset.frame(int(index))) ** 2).mean() / 255.0**2))
+    return float(np.mean(values))
+
+
+def test_it_learns_and_generalises(fitted, dataset):
+    model, avatar = fitted
+    seen, held_out = train_test_split(dataset)
+    fresh = make_model(CONFIG)
+    fresh.prepare(model.context)
+    before = psnr(fresh.avatar(), dataset, seen[::8])
+    after, unseen = psnr(avatar, dataset, seen[::8]), psnr(avatar, dataset, held_out)
+    assert after > 25.0
+    assert after > before + 3.0
+    assert unseen > 23.0
+
+
+def test_coverage_is_learned(fitted, dataset):
+    _, avatar = fitted
+    alpha = avatar.render(dataset.motion[20]).alpha[0].numpy()
+    assert np.abs(alpha - dataset.matte(20) / 255.0).mean() < 0.03
+
+
+def test_teeth_stay_behind_lips(fitted):
+    model, _ = fitted
+    mouth = model.mouth_front < 0.9
+    assert int(mouth.sum()) >= 8
+    assert (model.tensors["base"][mouth, 2] <= model.mouth_front[mouth] + 1e-6).all()
+
+
+def test_resumed_is_uninterrupted_bit_for_bit(dataset, tmp_path):
+    torch.set_num_threads(1)
+    trainer = dataclasses.replace(CONFIG.trainer, steps=120, checkpoint_every=60)
+    config = dataclasses.replace(CONFIG, trainer=trainer, relocate_every=40)
+    whole = list(train(make_model(config), dataset, tmp_path / "a", trainer))[-1].avatar
+    events = train(make_model(config), dataset, tmp_path / "b", trainer)
+    for event in events:
+        if getattr(event, "step", 0) == 60 and hasattr(event, "path"):
+            break
+    events.close()
+    assert load_checkpoint(tmp_path / "b" / CHECKPOINT_NAME)[2].step == 60
+    resumed = list(train(make_model(config), dataset, tmp_path / "b", trainer))[-1].avatar
+    for name, tensor in whole.tensors().items():
+        assert torch.equal(tensor, resumed.tensors()[name]), name
+
+
+def numeric(function, x, step=1e-6):
+    """Gradient by central differences."""
+    out = np.zeros_like(x)
+    for i in range(len(x)):
+        d = np.zeros_like(x)
+        d[i] = step
+        out[i] = (function(x + d) - function(x - d)) / (2 * step)
+    return out
+
+
+def test_correction_gradients_are_slopes():
+    rng = np.random.default_rng(0)
+    T, weight = rng.normal(size=(3, 4)), rng.normal(size=(3, 4))
+    by_head = numeric(lambda c: float((corrected_head(T, c) * weight).sum()), np.zeros(6))
+    np.testing.assert_allclose(head_gradient(T, weight), by_head, atol=1e-8)
+    by_torso = numeric(lambda c: float((corrected_torso(T, c) * weight).sum()), np.zeros(4))
+    np.testing.assert_allclose(torso_gradient(T, weight), by_torso, atol=1e-8)
+
+
+def test_corrections_find_a_shifted_frame_and_keep_their_mean_at_zero(fitted):
+    model, _ = fitted
+    context = model.context
+    refinement = Refinement(context.indices, 3, RefineConfig(pull=0.0, pose_rate=0.05))
+    from gtalk.avatar.gaussian import Instant
+
+    wanted = np.eye(4)[:3]
+    wanted[0, 3] = 0.03
+    for _ in range(60):
+        for index, goal in ((context.indices[0], wanted), (context.indices[1], 2 * np.eye(4)[:3] - wanted)):
+            now = refinement.apply(int(index), Instant(torch.zeros(3), np.eye(4)[:3], np.eye(4)[:3], (0.0, 0.0, 0.0)))
+            d = np.stack([now.T_camera_head - goal, np.zeros((3, 4))])
+            refinement.step(int(index), now, torch.from_numpy(d), torch.zeros(3), 0.2)
+    assert refinement.values[:2].mean(0).abs().max() < 1e-2
+    assert 0.1 * float(refinement.values[0, 3]) == pytest.approx(0.03, abs=0.01)
+
+
+def test_dead_gaussians_move_to_where_they_are_needed():
+    rng = torch.Generator().manual_seed(0)
+    base = torch.randn(50, 16, generator=rng)
+    base[:, 10], base[:, 3:6] = 1.0, -2.0
+    base[:10, 10] = -8.0
+    tensors = {"base": base, "face": torch.randn(50, 4, 16, generator=rng)}
+    moments = {"base.first": torch.ones(50, 16), "base.second": torch.ones(50, 16), "face.first": torch.ones(50, 4, 16)}
+    need = torch.zeros(50)
+    need[20:32] = 1.0
+    assert relocate(tensors, moments, need, slice(0, 50), "face", -3.5, 8, rng) == 8
+    revived = torch.nonzero(base[:10, 10] > -3.5)[:, 0]
+    assert len(revived) == 8
+    for row in revived:
+        parent = [p for p in range(20, 32) if torch.equal(tensors["face"][p], tensors["face"][row])]
+        assert len(parent) == 1
+        assert (base[row, :3] - base[parent[0], :3]).norm() < 1.0
+    assert relocate(tensors, moments, torch.zeros(50), slice(0, 50), "face", -3.5, 8, rng) == 0
+
+
+def test_facing_turns_z_onto_the_normal():
+    normals = np.random.default_rng(0).normal(size=(20, 3))
+    normals[0], normals[1] = [0, 0, 1], [0, 0, -1]
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    turned = rotation_matrices(torch.from_numpy(_facing(normals)))[:, :, 2]
+    np.testing.assert_allclose(turned, normals, atol=1e-9)
+
+
+def test_torso_at_rest_is_where_it_was():
+    from gtalk.types import Camera
+
+    np.testing.assert_allclose(torso_motion(Camera(100.0, 20.0, 25.0, 48, 48), np.zeros(4)), np.eye(4), atol=1e-12)
+
+
+@pytest.mark.parametrize("preset", ["cpu", "gpu", "quality"])
+def test_presets_are_valid(preset):
+    config = load_preset(FitConfig, "gaussian", preset)
+    assert from_mapping(FitConfig, to_mapping(config)) == config
