@@ -9,6 +9,7 @@ clip's own range with a margin, so that a renderer never sees a code far from wh
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -74,11 +75,17 @@ class MotionBasis:
     def encode(self, motion: Motion) -> Float[np.ndarray, "T K"]:
         """Least-squares code of each frame, clamped to the clip's range plus CLAMP_MARGIN of it."""
         offset = motion.landmarks - self.mean
-        mouth = _project(offset[:, MOUTH_GROUP], self.mouth, _mouth_weights())
-        upper = _project(offset[:, UPPER_GROUP], self.upper, np.ones(22))
+        to_mouth, to_upper = self._projections
+        mouth = offset[:, MOUTH_GROUP].reshape(len(offset), -1) @ to_mouth
+        upper = offset[:, UPPER_GROUP].reshape(len(offset), -1) @ to_upper
         code = np.concatenate([mouth, upper, (motion.eyes - 1.0) * 2.0, motion.gaze / GAZE_UNIT_RAD], axis=1)
         margin = np.where(np.isfinite(self.high), CLAMP_MARGIN * (self.high - self.low), 0.0)
         return np.clip(code, self.low - margin, self.high + margin)
+
+    @cached_property
+    def _projections(self) -> tuple[np.ndarray, np.ndarray]:
+        """Matrices that take flat offsets to codes; made once, since a renderer encodes every frame."""
+        return _projection(self.mouth, _mouth_weights()), _projection(self.upper, np.ones(22))
 
     def decode(self, code: Float[np.ndarray, "T K"]) -> Float[np.ndarray, "T 68 3"]:
         """Landmarks in head space of each code, metres."""
@@ -113,11 +120,10 @@ def _principal_displacements(offsets: np.ndarray, weights: np.ndarray, count: in
     return (rows[:count] * std[:, None]).reshape(count, -1, 3) / root
 
 
-def _project(offsets: np.ndarray, basis: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Weighted least squares of [T,P,3] offsets on [K,P,3] displacements -> [T,K]."""
+def _projection(basis: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Weighted least squares on [K,P,3] displacements, as the matrix [P * 3, K] that solves it."""
     if not len(basis):
-        return np.zeros((len(offsets), 0))
+        return np.zeros((3 * len(weights), 0))
     root = np.sqrt(weights)[:, None]
     design = (basis * root).reshape(len(basis), -1)
-    target = (offsets * root).reshape(len(offsets), -1)
-    return target @ np.linalg.pinv(design)
+    return np.tile(root, (1, 3)).reshape(-1, 1) * np.linalg.pinv(design)

@@ -137,7 +137,7 @@ class RadianceModel:
             self.tensors[name].requires_grad_()
         self.adam = Adam({n: self.tensors[n] for n in self.learned})
         self.pixels = pixel_centres(context.camera, self.device)
-        self.instants: dict[int, Instant] = {}
+        self.instants = self.learner.instants(dataset.motion[:stop])
         self.strongest = torch.full((config.avatar.head.occupancy_resolution**3,), -1.0, device=self.device)
         self.factor, self.prunes = 1.0, 0
 
@@ -244,9 +244,7 @@ class RadianceModel:
                 tensor.grad = None
 
     def _instant(self, frame: TrainingFrame, rng: torch.Generator) -> Instant:
-        now = self.instants.get(frame.index)
-        if now is None:
-            now = self.instants[frame.index] = self.learner.instants(frame.motion)[0]
+        now = self.instants[frame.index]
         noise = self.config.code_noise * torch.randn(now.code.shape[0] + now.torso_code.shape[0], generator=rng)
         face, torso = noise.to(self.device).split([now.code.shape[0], now.torso_code.shape[0]])
         return Instant(now.code + face, now.rotation, now.torso_code + torso, now.torso, now.framing, now.T_world_head)

@@ -27,7 +27,10 @@ def rays_in(
     Directions have unit length along the camera's axis, so origin + depth * direction is the point at
     that depth.
     """
-    T_frame_camera = np.linalg.inv(camera.T_camera_world @ T_world_frame)
+    T_camera_frame = camera.T_camera_world @ T_world_frame
+    T_frame_camera = np.eye(4)
+    T_frame_camera[:3, :3] = T_camera_frame[:3, :3].T
+    T_frame_camera[:3, 3] = -T_camera_frame[:3, :3].T @ T_camera_frame[:3, 3]
     rotation = torch.as_tensor(T_frame_camera[:3, :3], dtype=torch.float32, device=points_px.device)
     origin = torch.as_tensor(T_frame_camera[:3, 3], dtype=torch.float32, device=points_px.device)
     centre = points_px.new_tensor([camera.cx_px, camera.cy_px])
