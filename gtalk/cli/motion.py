@@ -71,13 +71,13 @@ class MotionDrive:
 
     def run(self) -> None:
         """Do it."""
-        from gtalk.media.audio import read_audio
+        from gtalk.media.audio import stream_audio
         from gtalk.motion.model import load_motion_model
-        from gtalk.types import Motion
+        from gtalk.motion.produce import drive
+        from gtalk.types import Motion as FaceMotion
 
-        stream = load_motion_model(self.avatar).stream(self.seed)
-        parts = [stream.push(read_audio(self.audio).samples), stream.finish()]
-        Motion.concatenate(parts).save(self.output)
+        parts = drive(load_motion_model(self.avatar), stream_audio(self.audio), self.seed)
+        FaceMotion.concatenate(list(parts)).save(self.output)
         print(self.output)
 
 

@@ -160,10 +160,10 @@ def fit_avatar(
     """Run a fit, drawing its events."""
     from gtalk.fit import run
 
-    renderer, preset, why = choose(renderer, preset)
-    bars.say(f"renderer: {renderer}, preset {config or preset} ({why})")
-    chosen = run.load_config(renderer, str(config or preset))
-    draw_fit(bars, run.fit(dataset, output, renderer, chosen, consent, resume=not restart), watch)
+    kind, named, why = choose(renderer, preset)
+    bars.say(f"renderer: {kind}, preset {config or named} ({why})")
+    chosen = run.load_config(kind, str(config or named))
+    draw_fit(bars, run.fit(dataset, output, kind, chosen, consent, resume=not restart), watch)
 
 
 def choose(renderer: Renderer, preset: Preset) -> tuple[str, str, str]:

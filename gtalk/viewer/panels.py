@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import viser
 
-from gtalk.avatar.base import PLATE
 from gtalk.errors import UserError
+from gtalk.motion.control import Controls
+from gtalk.talk import PLATE
 from gtalk.types import AUDIO_RATE
 from gtalk.viewer.orbit import orbit_camera
 from gtalk.viewer.recorder import Recorder
@@ -25,8 +26,8 @@ _COLOURS = {"studio grey": (96, 98, 104), "green": (0, 177, 64), "white": (255, 
 class Panels:
     """Builds the controls of one session on a viser server that listens on loopback only."""
 
-    def __init__(self, session: LiveSession) -> None:
-        self._session = session
+    def __init__(self, session: LiveSession, controls: Controls | None = None) -> None:
+        self._session, self._controls = session, controls
         with contextlib.redirect_stdout(io.StringIO()):  # its banner would name an address that is not for visitors
             self._server = viser.ViserServer(host="127.0.0.1", port=0, label="gtalk", verbose=False)
         self.port = self._server.get_port()
@@ -36,6 +37,8 @@ class Panels:
         self._server.gui.configure_theme(dark_mode=True, show_logo=False)
         self._server.gui.main_panel.dock_right()
         self._build_speech()
+        if controls is not None:
+            self._build_motion(controls)
         self._build_picture()
         self._build_recorder()
         self._server.on_client_connect(self._welcome)
@@ -85,6 +88,35 @@ class Panels:
         @stop.on_click
         def _(_event: viser.GuiEvent) -> None:
             self._session.interrupt()
+
+    def _build_motion(self, controls: Controls) -> None:
+        gui = self._server.gui
+
+        def slider(label: str, name: str, low: float, high: float, step: float) -> None:
+            handle = gui.add_slider(label, low, high, step, getattr(controls, name))
+
+            @handle.on_update
+            def _(_event: viser.GuiEvent) -> None:
+                setattr(controls, name, handle.value)
+
+        with gui.add_folder("Motion"):
+            slider("Mouth", "mouth", 0.0, 2.0, 0.05)
+            slider("Expression", "expression", 0.0, 2.0, 0.05)
+            slider("Head", "pose", 0.0, 2.0, 0.05)
+            slider("Blinks", "blink_rate", 0.0, 1.0, 0.05)
+            slider("Smoothing (s)", "smoothing_s", 0.0, 0.3, 0.01)
+            slider("LLE", "lle", 0.0, 1.0, 0.05)
+            slider("LLE neighbours", "lle_neighbours", 2, 30, 1)
+            gaze = gui.add_vector2("Gaze (rad)", controls.gaze_offset_rad, min=(-0.5, -0.4), max=(0.5, 0.4), step=0.01)
+            turn = gui.add_vector3("Turn (rad)", controls.pose_offset_rad, min=(-0.3,) * 3, max=(0.3,) * 3, step=0.01)
+
+        @gaze.on_update
+        def _(_event: viser.GuiEvent) -> None:
+            controls.gaze_offset_rad = gaze.value
+
+        @turn.on_update
+        def _(_event: viser.GuiEvent) -> None:
+            controls.pose_offset_rad = turn.value
 
     def _build_picture(self) -> None:
         gui = self._server.gui

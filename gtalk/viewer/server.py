@@ -13,6 +13,8 @@ from importlib import resources
 from pathlib import Path
 
 from gtalk.errors import UserError
+from gtalk.motion.control import ControlEdit, Controls
+from gtalk.motion.model import PersonMotionModel
 from gtalk.talk import Talker
 from gtalk.talk.load import load_performer
 from gtalk.viewer.config import ViewConfig
@@ -27,8 +29,8 @@ _PAGE_TYPES = {".html": "text/html", ".js": "text/javascript"}
 class LiveServer:
     """Everything behind one port. `start` returns when visitors are welcome; `stop` ends it all."""
 
-    def __init__(self, talker: Talker, config: ViewConfig) -> None:
-        self.config = config
+    def __init__(self, talker: Talker, config: ViewConfig, controls: Controls | None = None) -> None:
+        self.config, self._controls = config, controls
         self.session = LiveSession(talker, jpeg_quality=config.jpeg_quality)
         self.media = MediaSocket(self.session, mic=config.mic == "browser", report=_report)
         self.token = config.token or (None if is_loopback(config.host) else secrets.token_urlsafe(18))
@@ -48,7 +50,7 @@ class LiveServer:
     def start(self) -> None:
         """Open the port. Raises UserError when it is taken or the certificate is unusable."""
         tls = _tls(self.config)
-        self._panels = Panels(self.session)
+        self._panels = Panels(self.session, self._controls)
         self._thread.start()
         try:
             asyncio.run_coroutine_threadsafe(self._open(tls), self._loop).result()
@@ -98,7 +100,16 @@ def serve(avatar_folder: Path, config: ViewConfig) -> None:
     performer = load_performer(avatar_folder)
     camera = performer.avatar.camera
     size = (round(camera.width * config.size / camera.height), config.size)
-    server = LiveServer(performer.talker(seed=config.seed, size=size), config)
+    if not isinstance(performer.motion_model, PersonMotionModel):
+        raise UserError(
+            f"avatar {avatar_folder}",
+            expected="one that has learned to speak",
+            got="no motion model in its folder",
+            remedy=f"Run `gtalk motion train DATASET -o {avatar_folder}`.",
+        )
+    controls = Controls()
+    edit = ControlEdit(performer.motion_model, controls, config.seed)
+    server = LiveServer(performer.talker(seed=config.seed, size=size, edits=[edit]), config, controls)
     server.start()
     _report(f"open {server.url}   (Ctrl-C ends)")
     _report(

@@ -9,6 +9,7 @@ from websockets.asyncio.client import connect
 
 from gtalk.errors import UserError
 from gtalk.media.audio import write_wav
+from gtalk.motion.control import Controls
 from gtalk.talk import Talker
 from gtalk.types import AUDIO_RATE, AudioTrack
 from gtalk.viewer.config import ViewConfig
@@ -21,7 +22,7 @@ from tests.viewer.browser import Browser, needs_chromium
 @pytest.fixture
 def server():
     avatar = ToyAvatar(64)
-    live = LiveServer(Talker(avatar, ToyMotionModel(avatar.basis)), ViewConfig(port=0, size=64))
+    live = LiveServer(Talker(avatar, ToyMotionModel(avatar.basis)), ViewConfig(port=0, size=64), Controls())
     live.start()
     yield live
     live.stop()
@@ -39,7 +40,10 @@ def test_the_page_shows_moving_pictures_and_viser(server) -> None:
     try:
         browser.open(server.url)
         browser.wait("window.gtalk && window.gtalk.shown > 10")
-        browser.wait("(document.querySelector('iframe').contentDocument.body || document.body).innerText.includes('Say it')")
+        browser.wait(
+            "(document.querySelector('iframe').contentDocument.body || document.body).innerText.includes('Say it')"
+        )
+        browser.wait("document.querySelector('iframe').contentDocument.body.innerText.includes('Blinks')")
         first = browser.run("window.gtalk.shown")
         browser.run("new Promise((done) => setTimeout(done, 2000))")
         rate = (browser.run("window.gtalk.shown") - first) / 2
