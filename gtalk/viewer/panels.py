@@ -108,7 +108,9 @@ class Panels:
             slider("LLE", "lle", 0.0, 1.0, 0.05)
             slider("LLE neighbours", "lle_neighbours", 2, 30, 1)
             gaze = gui.add_vector2("Gaze (rad)", controls.gaze_offset_rad, min=(-0.5, -0.4), max=(0.5, 0.4), step=0.01)
-            turn = gui.add_vector3("Turn (rad)", controls.pose_offset_rad, min=(-0.3,) * 3, max=(0.3,) * 3, step=0.01)
+            turn = gui.add_vector3(
+                "Turn (rad)", controls.pose_offset_rad, min=(-0.3, -0.3, -0.3), max=(0.3, 0.3, 0.3), step=0.01
+            )
 
         @gaze.on_update
         def _(_event: viser.GuiEvent) -> None:
