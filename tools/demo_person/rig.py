@@ -66,6 +66,7 @@ class Rig:
         self._solve_lids()
         self._solve_brows()
         self._find_lid_skin()
+        self._calibrate_lids()
 
     def _weights(self, fixed: dict[int, float]) -> np.ndarray:
         return harmonic(self.skin.triangles, len(self.rest), fixed)
@@ -123,6 +124,7 @@ class Rig:
     def _solve_lids(self) -> None:
         """Angles about the eyeball's axis that shut the upper and the lower lid."""
         self.lid_angle = np.zeros((2, 2, len(self.rest)))
+        self._still_lids: list[dict[int, float]] = []
         brows = {int(i): 0.0 for i in (*BROW_POINTS.ravel(), *BROW_LOWER.ravel())}
         for eye, (ring, centre) in enumerate(zip(EYE_RINGS, self.skin.eye_centres, strict=True)):
             offset = self.rest[ring] - centre
@@ -132,6 +134,7 @@ class Rig:
             corner = {int(ring[0]): 0.0, int(ring[8]): 0.0}
             others = dict.fromkeys((*EYE_RINGS[1 - eye].tolist(), *FACE_OVAL.tolist(), *RIGID.tolist()), 0.0)
             others |= brows | dict.fromkeys(OUTER_LIPS_RING.tolist(), 0.0) | dict.fromkeys(STILL_NOSE, 0.0) | corner
+            self._still_lids.append(others | {int(i): 0.0 for i in ring})
             margin = self.skin.rings[("left_lid", "right_lid")[eye]]
             for lid, moving, resting, share in ((0, upper, lower, -0.90), (1, lower, upper, 0.17)):
                 fixed = others | {int(ring[i]): 0.0 for i in resting}
@@ -158,6 +161,21 @@ class Rig:
             offset = surface - centre
             near = (np.linalg.norm(offset, axis=1) < 0.024) & (offset[:, 2] > 0) & skin
             self.lid_skin.append(np.flatnonzero(near))
+
+    def _calibrate_lids(self) -> None:
+        """Lids must meet on the surface, which lies off the control points: how much farther the upper one turns."""
+        self.lid_extra = np.zeros((2, len(self.rest)))
+        lower, upper = np.arange(1, 8), np.arange(15, 8, -1)
+        farther = np.zeros((2, len(upper)))
+        for _ in range(3):
+            surface = self.surface(self.control_points(Expression(blink=np.ones(2))))
+            for eye, ring in enumerate(EYE_RINGS):
+                left = surface[ring[upper], 1] - surface[ring[lower], 1]
+                farther[eye] -= left / (EYEBALL_RADIUS + LID_THICKNESS)
+                fixed = self._still_lids[eye] | dict(zip(ring[upper].tolist(), farther[eye].tolist(), strict=True))
+                for row in self.skin.rings[("left_lid", "right_lid")[eye]]:
+                    fixed |= {int(v): fixed[int(r)] for v, r in zip(row, ring, strict=True)}
+                self.lid_extra[eye] = self._weights(fixed)
 
     def control_points(self, e: Expression) -> np.ndarray:
         """[N,3] of an expression."""
@@ -216,7 +234,12 @@ class Rig:
         open_ = 1 - e.blink[side]
         # The upper lid follows a gaze that turns down or up.
         follow = -0.42 * e.gaze[1] * open_ / 0.9
-        turn = e.blink[side] * (upper + lower) + follow * upper + 0.10 * e.gaze[1] * lower * open_
+        turn = (
+            e.blink[side] * (upper + lower)
+            + smoothstep(0.15, 1.0, e.blink[side]) * self.lid_extra[side]
+            + follow * upper
+            + 0.10 * e.gaze[1] * lower * open_
+        )
         moving = np.abs(turn) > 1e-6
         centre = self.skin.eye_centres[side]
         offset = p[moving] - centre

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -44,6 +44,8 @@ class Truth:
     """[T] distance of the inner lips' middle points, metres."""
     mouth: np.ndarray
     """[T,8] parameters of visemes.PARAMETERS."""
+    smile: np.ndarray
+    """[T] corners of the mouth up, 0 to 1."""
     phonemes: np.ndarray
     """[N] names, "_" is a pause."""
     phoneme_starts_s: np.ndarray
@@ -57,6 +59,20 @@ class Truth:
     def landmarks68(self) -> np.ndarray:
         """[T,68,3] head space, metres."""
         return self.landmarks478[:, LANDMARKS68]
+
+    @property
+    def performance(self) -> Performance:
+        """What was rendered, as the animation gave it."""
+        return Performance(
+            self.fps,
+            self.mouth,
+            self.smile,
+            1 - self.eyes,
+            self.brows,
+            self.gaze,
+            self.T_world_head,
+            self.T_world_torso,
+        )
 
     @property
     def points_px(self) -> np.ndarray:
@@ -93,6 +109,7 @@ def assemble(
         performance.brows[:frames],
         np.linalg.norm(points[:, 13] - points[:, 14], axis=1),
         performance.mouth[:frames],
+        performance.smile[:frames],
         np.array(speech.names)[heard],
         speech.starts_s[heard],
         speech.ends_s[heard],
@@ -108,7 +125,7 @@ def save_truth(folder: Path, truth: Truth) -> None:
     moved = np.concatenate([steps[:1], np.diff(steps, axis=0)])
     small = {
         name: getattr(truth, name).astype(np.float32)
-        for name in ("T_world_head", "T_world_torso", "eyes", "gaze", "brows", "aperture", "mouth")
+        for name in ("T_world_head", "T_world_torso", "eyes", "gaze", "brows", "aperture", "mouth", "smile")
     }
     with atomic_path(folder / "truth.npz") as temporary, open(temporary, "wb") as file:
         np.savez_compressed(
@@ -148,18 +165,10 @@ def load_truth(folder: Path) -> Truth:
         data["brows"],
         data["aperture"],
         data["mouth"],
+        data["smile"],
         data["phonemes"],
         data["phoneme_starts_s"],
         data["phoneme_ends_s"],
         data["mask_frames"],
         masks,
     )
-
-
-def shortened(truth: Truth, frames: int) -> Truth:
-    """The first frames only."""
-    kept = truth.mask_frames < frames
-    names = ("T_world_head", "T_world_torso", "landmarks478", "eyes", "gaze", "brows", "aperture", "mouth")
-    cut = {name: getattr(truth, name)[:frames] for name in names}
-    masks = [m for m, k in zip(truth.masks, kept, strict=True) if k]
-    return replace(truth, **cut, mask_frames=truth.mask_frames[kept], masks=masks)
