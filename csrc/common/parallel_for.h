@@ -8,8 +8,8 @@
 #include <cstdint>
 
 #if defined(__CUDACC__)
-#include <ATen/cuda/CUDAContext.h>
 #include <c10/cuda/CUDAException.h>
+#include <c10/cuda/CUDAStream.h>
 #endif
 
 namespace gtalk {
@@ -65,7 +65,7 @@ struct Cuda {
   template <class F>
   static void for_each(int64_t n, double /*cost*/, const F& f) {
     if (n == 0) return;
-    each_kernel<<<blocks(n), threads, 0, at::cuda::getCurrentCUDAStream()>>>(n, f);
+    each_kernel<<<blocks(n), threads, 0, c10::cuda::getCurrentCUDAStream()>>>(n, f);
     C10_CUDA_KERNEL_LAUNCH_CHECK();
   }
 
@@ -74,7 +74,7 @@ struct Cuda {
   static void for_rows(int64_t rows, int64_t n, double /*cost*/, const F& f) {
     if (n == 0 || rows == 0) return;
     const dim3 grid(blocks(n), static_cast<unsigned>(rows));
-    rows_kernel<<<grid, threads, 0, at::cuda::getCurrentCUDAStream()>>>(n, f);
+    rows_kernel<<<grid, threads, 0, c10::cuda::getCurrentCUDAStream()>>>(n, f);
     C10_CUDA_KERNEL_LAUNCH_CHECK();
   }
 };
