@@ -18,6 +18,7 @@ from gtalk.avatar.torso import TorsoConfig
 from gtalk.basis import MotionBasis
 from gtalk.config import from_mapping
 from gtalk.errors import UserError
+from gtalk.render.bounds import DepthBounds, depth_bounds, voxel_centres
 from gtalk.render.field import Traced, Volume, trace
 from gtalk.render.picture import framed_plate, over
 from gtalk.render.rays import onto_plane, pixel_centres, rays_in, undo_similarity
@@ -79,6 +80,7 @@ class RadianceAvatar:
             config.head.step_m,
             config.head.max_samples,
         )
+        self.voxels_m = voxel_centres(self.volume.occupied, self.volume.origin_m, self.volume.extent_m)
         self.torso_depth_m = float((camera.T_camera_world @ pose_code.T_world_mean)[2, 3])
 
     @classmethod
@@ -153,23 +155,42 @@ class RadianceAvatar:
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         shape = (camera.height, camera.width)
         points_px = pixel_centres(camera, self.head["basis"].device)
-        head = self.trace_head(now, camera, points_px)
+        near, far = self.head_bounds(now, camera).at(points_px)
+        met = (far > near).nonzero()[:, 0]
+        head = self.trace_head(now, camera, points_px[met])
         torso_rgb, torso_alpha = self.torso_layer(now, camera, points_px)
-        rgb = over(head.rgb, head.alpha, torso_rgb)
-        alpha = head.alpha + (1.0 - head.alpha) * torso_alpha
-        depth = head.depth_m + (1.0 - head.alpha) * torso_alpha * self.torso_depth_m
+        layer = torch.cat([torso_rgb, torso_alpha[:, None], torso_alpha[:, None] * self.torso_depth_m], -1)
+        front = torch.cat([head.rgb, head.alpha[:, None], head.depth_m[:, None]], -1)
+        layer = layer.index_copy(0, met, over(front, head.alpha, layer[met]))
+        rgb, alpha, depth = layer[:, :3], layer[:, 3], layer[:, 4]
         depth = torch.where(alpha > 1e-3, depth / alpha.clamp_min(1e-3), torch.zeros_like(depth))
         if background is not None:
             rgb = over(rgb, alpha, self._background(background, now.framing, camera, points_px))
         return rgb.reshape(*shape, 3), alpha.reshape(shape), depth.reshape(shape)
 
     def trace_head(
-        self, now: Instant, camera: Camera, points_px: Float[torch.Tensor, "N 2"], table: torch.Tensor | None = None
+        self,
+        now: Instant,
+        camera: Camera,
+        points_px: Float[torch.Tensor, "N 2"],
+        table: torch.Tensor | None = None,
+        bending: bool = True,
     ) -> Traced:
-        """The head along the rays of some pixels. `table` overrides the blended table."""
+        """The head along the rays of some pixels.
+
+        `table` overrides the blended table; without `bending` no gradient reaches the warp.
+        """
+        near, far = self.head_bounds(now, camera).at(points_px)
         origin, directions = rays_in(camera, now.T_world_head, points_px)
         frame = head_field.frame_field(self.config.head, self.head, now.code, now.rotation, table)
-        return trace(frame, self.volume, origin, directions)
+        if not bending:
+            frame = frame._replace(warp=frame.warp.detach())
+        return trace(frame, self.volume, origin, directions, near, far)
+
+    def head_bounds(self, now: Instant, camera: Camera) -> DepthBounds:
+        """Between which depths the head can be met, across the picture."""
+        voxel_m = self.volume.extent_m / self.volume.occupied.shape[0]
+        return depth_bounds(self.voxels_m, voxel_m, self.volume.step_m, camera, now.T_world_head)
 
     def torso_layer(
         self, now: Instant, camera: Camera, points_px: Float[torch.Tensor, "N 2"], table: torch.Tensor | None = None

@@ -170,7 +170,7 @@ class _View:
         corners = self.pixels(points)[mesh.triangles]
         mask = np.zeros((self.camera.height, self.camera.width), np.uint8)
         for triangle in np.round(corners * 16).astype(np.int32):
-            cv2.fillConvexPoly(mask, triangle, 1, shift=4)
+            cv2.fillConvexPoly(mask, triangle, (1.0,), shift=4)
         return mask > 0
 
 

@@ -33,6 +33,8 @@ from gtalk.render.rays import pixel_centres
 FIELDS = ("head", "torso")
 FIXED = ("occupied", "area", "origin_m", "extent_m")  # not learned by gradients
 TABLES = ("basis", "fine")
+DECAY_EVERY = 16  # steps: it touches whole tables
+KINDS = (float, int, int)  # of the counters
 
 
 @dataclass(frozen=True)
@@ -78,13 +80,15 @@ class FitConfig:
     loss: LossConfig = field(default_factory=LossConfig)
     rates: RatesConfig = field(default_factory=RatesConfig)
     shell: ShellConfig = field(default_factory=ShellConfig)
+    warp_every: int = 3
+    """The head's bending is learned in every so manieth step: its gradient costs several times the others'."""
     start_warp: bool = True
     """Start from the tracked mesh's motion; otherwise the head learns to bend from nothing."""
     code_noise: float = 0.1
     """Standard deviation of noise on codes, so that neighbouring codes look alike."""
     prune_at: tuple[float, ...] = (0.06, 0.12, 0.2, 0.3, 0.45, 0.6, 0.8)
     """Progress at which voxels that no ray saw since the last time are given up."""
-    prune_below: float = 0.01
+    prune_below: float = 0.02
     """Compositing weight that a voxel must reach on some ray to stay."""
     device: str = "auto"
     """Where to fit: auto, cpu or cuda."""
@@ -139,7 +143,7 @@ class RadianceModel:
         self.pixels = pixel_centres(context.camera, self.device)
         self.instants = self.learner.instants(dataset.motion[:stop])
         self.strongest = torch.full((config.avatar.head.occupancy_resolution**3,), -1.0, device=self.device)
-        self.factor, self.prunes = 1.0, 0
+        self.factor, self.prunes, self.steps = 1.0, 0, 0
 
     def train_step(self, frames: list[TrainingFrame], progress: float, rng: torch.Generator) -> StepResult:
         """See `Model.train_step`."""
@@ -149,6 +153,7 @@ class RadianceModel:
         gradients: dict[str, list[tuple[torch.Tensor, torch.Tensor]]] = {n: [] for n in FIELDS}
         results = [self._look(frame, progress, rng, gradients) for frame in frames]
         self._update(progress, gradients, len(frames))
+        self.steps += 1
         count = len(results)
         terms = {name: sum(parts[name] for _, _, parts in results) / count for name in results[0][2]}
         return StepResult(sum(r[0] for r in results) / count, sum(r[1] for r in results) / count, terms)
@@ -171,7 +176,8 @@ class RadianceModel:
             fields = self.learner.head if name == "head" else self.learner.torso
             tables[name] = blended_table(fields, codes[name]).detach().requires_grad_()
         points = self.pixels[pixels]
-        head = self.learner.trace_head(now, camera, points, tables["head"])
+        bending = self.steps % config.warp_every == 0
+        head = self.learner.trace_head(now, camera, points, tables["head"], bending)
         torso_rgb, torso_alpha = self.learner.torso_layer(now, camera, points, tables["torso"])
         behind = over(torso_rgb, torso_alpha, self.learner.behind(now.framing, camera, points))
         render = over(head.rgb, head.alpha, behind)
@@ -235,8 +241,8 @@ class RadianceModel:
             self.adam.step(f"{name}.fine", total, rate(rates.table))
             for gradient, code in gradients[name]:
                 self.adam.step_basis(f"{name}.basis", gradient[:coarse], code, rate(rates.table), rate(rates.basis))
-            if rates.basis_decay > 0:
-                basis[1:].mul_(1.0 - rates.basis_decay)
+            if rates.basis_decay > 0 and self.steps % DECAY_EVERY == 0:
+                basis[1:].mul_(1.0 - DECAY_EVERY * rates.basis_decay)
         for name in self.networks:
             tensor = self.tensors[name]
             if tensor.grad is not None:
@@ -262,10 +268,11 @@ class RadianceModel:
         kept = prune(occupied > 0, self.strongest.reshape(occupied.shape), self.config.prune_below)
         occupied.copy_(kept)
         self.strongest.fill_(-1.0)
+        self.learner = self._avatar(self.tensors)
 
     def state(self) -> dict[str, torch.Tensor]:
         """See `Model.state`."""
-        counters = torch.tensor([self.factor, float(self.prunes)], dtype=torch.float64)
+        counters = torch.tensor([self.factor, float(self.prunes), float(self.steps)], dtype=torch.float64)
         adam = {f"adam.{n}": t for n, t in self.adam.state().items()}
         return {
             **{n: t.detach() for n, t in self.tensors.items()},
@@ -281,7 +288,7 @@ class RadianceModel:
                 tensor.copy_(state[name])
         self.strongest.copy_(state["strongest"])
         self.adam.load_state({n.removeprefix("adam."): t for n, t in state.items() if n.startswith("adam.")})
-        self.factor, self.prunes = float(state["counters"][0]), int(state["counters"][1])
+        self.factor, self.prunes, self.steps = (kind(v) for kind, v in zip(KINDS, state["counters"], strict=True))
         self.learner = self._avatar(self.tensors)
 
     def slow_down(self, factor: float) -> None:

@@ -56,15 +56,23 @@ class Traced(NamedTuple):
 
 
 def trace(
-    field: FrameField, volume: Volume, origin_m: Float[torch.Tensor, " 3"], directions_m: Float[torch.Tensor, "N 3"]
+    field: FrameField,
+    volume: Volume,
+    origin_m: Float[torch.Tensor, " 3"],
+    directions_m: Float[torch.Tensor, "N 3"],
+    near_m: Float[torch.Tensor, " N"],
+    far_m: Float[torch.Tensor, " N"],
 ) -> Traced:
-    """Colours, coverage and depth along rays of head space (directions of unit length along the axis)."""
+    """Colours, coverage and depth along rays of head space (directions of unit length along the axis).
+
+    Samples lie at near + (i + 1/2) * step, below far.
+    """
     corner = origin_m.new_tensor(volume.origin_m)
     origins = ((origin_m - corner) / volume.extent_m).expand_as(directions_m)  # one camera: all the same
     directions = directions_m / volume.extent_m
-    near, far = _cube_entry_and_exit(origins, directions)
+    box = UNIT_CUBE.to(near_m)
     depths, ray_of, starts = march(
-        origins, directions, near, far, volume.occupied, UNIT_CUBE.to(near), volume.step_m, volume.max_samples
+        origins, directions, near_m, far_m, volume.occupied, box, volume.step_m, volume.max_samples
     )
     points = origins[0] + depths[:, None] * directions[ray_of]
     encoded = hash_encode(points + displacement(field.warp, points), field.table, field.spec)
@@ -82,14 +90,6 @@ def displacement(
     places = (2.0 * points - 1.0)[None, None, None]
     moved = torch.nn.functional.grid_sample(warp[None], places, padding_mode="border", align_corners=True)
     return moved[0, :, 0, 0].T
-
-
-def _cube_entry_and_exit(origins: torch.Tensor, directions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Depths at which rays enter and leave the unit cube; entry is not below zero (Kay and Kajiya 1986)."""
-    inverse = 1.0 / torch.where(directions.abs() < 1e-9, 1e-9, directions)
-    first, second = -origins * inverse, (1.0 - origins) * inverse
-    near = torch.minimum(first, second).amax(-1).clamp_min(0.0)
-    return near, torch.maximum(torch.maximum(first, second).amin(-1), near)
 
 
 def density_of(logit: Float[torch.Tensor, " S"]) -> Float[torch.Tensor, " S"]:

@@ -32,9 +32,9 @@ def framed_plate(
 
 
 def over(
-    front_rgb: Float[torch.Tensor, "*batch 3"],
+    front: Float[torch.Tensor, "*batch C"],
     front_alpha: Float[torch.Tensor, "*batch"],
-    back_rgb: Float[torch.Tensor, "*batch 3"],
-) -> Float[torch.Tensor, "*batch 3"]:
-    """Premultiplied `front` over `back` (Porter and Duff 1984)."""
-    return front_rgb + (1.0 - front_alpha)[..., None] * back_rgb
+    back: Float[torch.Tensor, "*batch C"],
+) -> Float[torch.Tensor, "*batch C"]:
+    """`front` over `back`: colours, or anything else premultiplied by alpha (Porter and Duff 1984)."""
+    return front + (1.0 - front_alpha)[..., None] * back

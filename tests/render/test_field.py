@@ -41,9 +41,14 @@ def rays() -> tuple[torch.Tensor, torch.Tensor]:
     return torch.tensor([0.0, 0.0, 1.0]), directions
 
 
+def bounds() -> tuple[torch.Tensor, torch.Tensor]:
+    """Entry and exit of the cube along z, on whole steps."""
+    return torch.full((3,), 0.9), torch.full((3,), 1.1)
+
+
 def test_alpha_depth_and_colour_of_a_uniform_cube() -> None:
     logit = 1.0
-    out = trace(uniform_field(logit), volume(), *rays())
+    out = trace(uniform_field(logit), volume(), *rays(), *bounds())
     thickness = math.log1p(math.exp(logit + DENSITY_BIAS))  # of one step
     steps = 20  # 0.2 m of cube in steps of 0.01
     assert out.alpha[:2].tolist() == pytest.approx([1 - math.exp(-steps * thickness)] * 2, abs=2e-3)
@@ -59,18 +64,18 @@ def test_alpha_depth_and_colour_of_a_uniform_cube() -> None:
 
 
 def test_a_finer_step_with_the_same_matter_sees_the_same() -> None:
-    coarse = trace(uniform_field(1.0), volume(0.01), *rays())
+    coarse = trace(uniform_field(1.0), volume(0.01), *rays(), *bounds())
     thin = math.log(math.expm1(math.log1p(math.exp(1.0 + DENSITY_BIAS)) / 4)) - DENSITY_BIAS
-    fine = trace(uniform_field(thin), volume(0.0025), *rays())
+    fine = trace(uniform_field(thin), volume(0.0025), *rays(), *bounds())
     assert torch.allclose(coarse.alpha, fine.alpha, atol=2e-3)
     assert torch.allclose(coarse.depth_m, fine.depth_m, atol=6e-3)
 
 
 def test_empty_voxels_are_skipped() -> None:
     half = volume()._replace(occupied=torch.zeros(8, 8, 8, dtype=torch.uint8))
-    assert (trace(uniform_field(5.0), half, *rays()).alpha == 0).all()
+    assert (trace(uniform_field(5.0), half, *rays(), *bounds()).alpha == 0).all()
     half.occupied[4:] = 1  # the half with x > 0
-    out = trace(uniform_field(5.0), half, *rays())
+    out = trace(uniform_field(5.0), half, *rays(), *bounds())
     assert out.alpha[0] == 0 and out.alpha[1] > 0.9
 
 
@@ -87,7 +92,7 @@ def test_displacement_is_linear_between_control_points() -> None:
 def test_a_displaced_field_is_seen_displaced() -> None:
     warp = torch.zeros(3, 2, 2, 2)
     warp[0] = 0.1
-    still, moved = (trace(uniform_field(3.0, w), volume(), *rays()) for w in (None, warp))
+    still, moved = (trace(uniform_field(3.0, w), volume(), *rays(), *bounds()) for w in (None, warp))
     logit = lambda out: torch.logit(out.rgb[0, 0] / out.alpha[0])  # noqa: E731
     assert float(logit(moved) - logit(still)) == pytest.approx(0.1, abs=1e-3)
 
@@ -95,12 +100,15 @@ def test_a_displaced_field_is_seen_displaced() -> None:
 def test_gradients_reach_tables_networks_and_warp() -> None:
     field = uniform_field(0.5)
     leaves = {n: getattr(field, n).requires_grad_() for n in ("table", "density_w1", "colour_w0", "warp")}
-    out = trace(field, volume(), *rays())
+    out = trace(field, volume(), *rays(), *bounds())
     out.rgb[:, 0].sum().backward()
     for name, leaf in leaves.items():
         assert leaf.grad is not None and float(leaf.grad.abs().sum()) > 0, name
     with torch.no_grad():
         step = 1e-2
-        bumped = [trace(field._replace(warp=field.warp + s * step), volume(), *rays()).rgb[:, 0].sum() for s in (-1, 1)]
+        bumped = [
+            trace(field._replace(warp=field.warp + s * step), volume(), *rays(), *bounds()).rgb[:, 0].sum()
+            for s in (-1, 1)
+        ]
     numeric = float((bumped[1] - bumped[0]) / (2 * step))
     assert float(leaves["warp"].grad.sum()) == pytest.approx(numeric, rel=2e-2)
