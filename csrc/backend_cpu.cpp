@@ -4,6 +4,7 @@
 #include "ops/hash_encode.h"
 #include "ops/march.h"
 #include "ops/mlp.h"
+#include "ops/render_rays.h"
 
 TORCH_LIBRARY_IMPL(gtalk, CPU, m) {
   gtalk::register_adam<gtalk::Cpu>(m);
@@ -11,4 +12,5 @@ TORCH_LIBRARY_IMPL(gtalk, CPU, m) {
   gtalk::register_hash_encode<gtalk::Cpu>(m);
   gtalk::register_march<gtalk::Cpu>(m);
   gtalk::register_mlp<gtalk::Cpu>(m);
+  gtalk::register_render_rays<gtalk::Cpu>(m);
 }

@@ -4,6 +4,7 @@
 #include "ops/hash_encode.h"
 #include "ops/march.h"
 #include "ops/mlp.h"
+#include "ops/render_rays.h"
 
 TORCH_LIBRARY_IMPL(gtalk, CUDA, m) {
   gtalk::register_adam<gtalk::Cuda>(m);
@@ -11,4 +12,5 @@ TORCH_LIBRARY_IMPL(gtalk, CUDA, m) {
   gtalk::register_hash_encode<gtalk::Cuda>(m);
   gtalk::register_march<gtalk::Cuda>(m);
   gtalk::register_mlp<gtalk::Cuda>(m);
+  gtalk::register_render_rays<gtalk::Cuda>(m);
 }

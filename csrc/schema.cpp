@@ -23,6 +23,9 @@ TORCH_LIBRARY(gtalk, m) {
         "float beta1, float beta2, float eps, bool sparse) -> ()");
   m.def("adam_basis_step_(Tensor(a!) tables, Tensor grad, Tensor coefs, Tensor(b!) exp_avg, Tensor(c!) exp_avg_sq, "
         "int step, float lr, float lr_basis, float beta1, float beta2, float eps) -> ()");
+  m.def("render_rays(Tensor origins, Tensor directions, Tensor near, Tensor far, Tensor occupancy, Tensor aabb, "
+        "float step, int max_samples, Tensor table, int[] resolutions, int log2_table_size, Tensor[] weights, "
+        "Tensor[] biases, float density_bias, float early_stop) -> (Tensor, Tensor, Tensor)");
 
   // Which instruction set the CPU kernels use; for tests and benchmarks.
   m.def("isa() -> str", [] { return gtalk::tuned::isa(); });

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "../common/grid.h"
+#include "../common/rays.h"
 
 namespace gtalk::tuned {
 
@@ -31,11 +32,25 @@ using MlpForward = void (*)(const Mlp&, const float* x, float* y, int64_t n);
 using MlpBackward = void (*)(
     const Mlp&, const float* x, const float* dy, float* dx, float* const* dw, float* const* db, int64_t n);
 
+struct RenderJob {
+  Occupancy occupancy;
+  RayBundle rays;
+  Grid grid;
+  const void* table;
+  bool packed;  // bfloat16
+  Mlp net;
+  float density_bias, early_stop;
+  float *features, *alpha, *depth;
+};
+
+using RenderRays = void (*)(const RenderJob&, int64_t begin, int64_t end);
+
 struct Kernels {
   HashEncode hash_encode_float, hash_encode_bfloat16;  // two features a vertex
   HashEncodeBackward hash_encode_backward;
   MlpForward mlp_forward;
   MlpBackward mlp_backward;
+  RenderRays render_rays;
 };
 
 extern const Kernels kernels_avx512, kernels_avx2, kernels_portable;

@@ -57,7 +57,29 @@ def render_rays(
             origins, directions, near, far, occupancy, aabb, step, max_samples, table, spec, weights, biases,
             density_bias, early_stop,
         )  # fmt: skip
-    return reference.render_rays(
-        origins, directions, near, far, occupancy, aabb, step, max_samples, table, spec, weights, biases,
-        density_bias, early_stop,
+    return torch.ops.gtalk.render_rays(
+        origins, directions, near, far, occupancy, aabb, step, max_samples, table, spec.resolutions,
+        spec.log2_table_size, weights, biases, density_bias, early_stop,
     )  # fmt: skip
+
+
+@native.fake("render_rays")
+def _fake(
+    origins: torch.Tensor,
+    directions: torch.Tensor,
+    near: torch.Tensor,
+    far: torch.Tensor,
+    occupancy: torch.Tensor,
+    aabb: torch.Tensor,
+    step: float,
+    max_samples: int,
+    table: torch.Tensor,
+    resolutions: list[int],
+    log2_table_size: int,
+    weights: list[torch.Tensor],
+    biases: list[torch.Tensor],
+    density_bias: float,
+    early_stop: float,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    rays = origins.shape[0]
+    return origins.new_empty(rays, weights[-1].shape[0] - 1), origins.new_empty(rays), origins.new_empty(rays)

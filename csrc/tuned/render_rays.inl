@@ -1,0 +1,175 @@
+// March, encode, network and composite of a run of rays. A pool of rays is in flight; each round takes the next
+// samples of all of them, until a batch is full, and a ray that has ended makes room for the next one. So the
+// encoding and the network always work on full batches, and few samples behind a surface are computed.
+
+constexpr int POOL = POINTS;
+constexpr int BATCH = 2 * POINTS;
+
+// e^x to 2e-7, for |x| < 87 (clamped).
+GTALK_INLINE VF exponential(VF x) {
+  x = min(max(x, splat(-87.f)), splat(87.f));
+  const VF shifted = multiply_add(x, splat(1.44269504f), splat(12582912.f));
+  const VF whole = shifted - 12582912.f;
+  const VF r = multiply_add(whole, splat(-1.42860677e-6f), multiply_add(whole, splat(-0.693145752f), x));
+  VF sum = splat(1.f / 720.f);
+  const float factors[] = {1.f / 120.f, 1.f / 24.f, 1.f / 6.f, 0.5f, 1.f, 1.f};
+  for (float factor : factors) sum = multiply_add(sum, r, splat(factor));
+  return sum * as_float((reinterpret_cast<VU>(shifted) - 0x4b400000u + 127u) << 23);
+}
+
+struct Flight {
+  int64_t ray;
+  Walk walk;
+  int next, taken;  // lattice point to go on from, or -1; samples so far
+  float transmitted, opaque, far;
+};
+
+struct Sample {
+  int slot;
+  float t;
+};
+
+struct Renderer {
+  const RenderJob& job;
+  const int channels, stride;        // of the composited features; of the network's outputs
+  const Packed packed;
+  float* activations;
+  float *encoded, *outputs, *sums;   // [BATCH][2L], [BATCH][stride], [POOL][stride]
+  Group groups[kMaxLevels / W];
+  Flight* flights;
+  int n_flights = 0;
+  int64_t upcoming, end;
+
+  static int64_t floats(const RenderJob& job) {
+    const int64_t stride = padded(job.net.sizes[job.net.n_layers]);
+    return packed_floats(job.net) + activation_floats(job.net) + BATCH * padded(2 * job.grid.n_levels) + BATCH * stride +
+           POOL * stride;
+  }
+
+  Renderer(const RenderJob& job_, float* memory, Flight* flights_, int64_t begin, int64_t end_)
+      : job(job_), channels(job.net.sizes[job.net.n_layers] - 1), stride(padded(job.net.sizes[job.net.n_layers])),
+        packed(pack(job.net, memory)), flights(flights_), upcoming(begin), end(end_) {
+    activations = memory + packed_floats(job.net);
+    encoded = activations + activation_floats(job.net);
+    outputs = encoded + BATCH * padded(2 * job.grid.n_levels);
+    sums = outputs + BATCH * stride;
+    make_groups(job.grid, groups);
+  }
+
+  void finish(int64_t ray, float opaque, float far, const float* sum) const {
+    for (int c = 0; c < channels; ++c) job.features[ray * channels + c] = sum ? sum[c + 1] : 0.f;
+    job.alpha[ray] = opaque;
+    job.depth[ray] = far;
+  }
+
+  // Starts the next ray that meets anything.
+  bool start(int slot) {
+    for (; upcoming < end; ++upcoming) {
+      const Walk walk = job.rays.walk(job.occupancy, upcoming);
+      float t;
+      const int first = walk.find(0, &t);
+      if (first < 0) {
+        finish(upcoming, 0.f, 0.f, nullptr);
+        continue;
+      }
+      new (&flights[slot]) Flight{upcoming, walk, first, 0, 1.f, 0.f, 0.f};
+      std::memset(sums + slot * stride, 0, sizeof(float) * stride);
+      ++upcoming;
+      return true;
+    }
+    return false;
+  }
+
+  // Samples of all rays in flight, in rounds; those of one ray are front to back.
+  int gather_batch(Sample* samples, float* points) {
+    int size = 0;
+    for (bool more = true; more && size + n_flights <= BATCH;) {
+      more = false;
+      for (int slot = 0; slot < n_flights; ++slot) {
+        Flight& flight = flights[slot];
+        if (flight.next < 0) continue;
+        float t;
+        const int i = flight.walk.find(flight.next, &t);
+        if (i < 0 || flight.taken >= job.rays.max_samples) {
+          flight.next = -1;
+          continue;
+        }
+        flight.walk.unit_point(t, points + 3 * size);
+        samples[size++] = {slot, t};
+        flight.next = i + 1;
+        ++flight.taken;
+        more = true;
+      }
+    }
+    return size;
+  }
+
+  void evaluate(const float* points, int size) {
+    const int row = 2 * job.grid.n_levels, count = n_groups(job.grid);
+    for (int i = 0; i < size; ++i) {
+      if (job.packed) {
+        encode_point<3, true>(groups, count, points + 3 * i, job.table, encoded + i * row);
+      } else {
+        encode_point<3, false>(groups, count, points + 3 * i, job.table, encoded + i * row);
+      }
+    }
+    for (int first = 0; first < size; first += POINTS) {
+      const Activations a = run_block(job.net, packed, encoded + first * row, POINTS, job.net.n_layers, false, activations);
+      std::memcpy(outputs + first * stride, a.at[job.net.n_layers], sizeof(float) * POINTS * stride);
+    }
+  }
+
+  void composite_batch(const Sample* samples, int size) {
+    float passed[BATCH];
+    for (int i = 0; i < size; i += W) {
+      VF x{};
+      for (int j = 0; j < W; ++j) x[j] = outputs[(i + j) * stride];
+      store(passed + i, 1.f / (1.f + exponential(x + job.density_bias)));
+    }
+    for (int i = 0; i < size; ++i) {
+      Flight& flight = flights[samples[i].slot];
+      if (flight.transmitted < job.early_stop) continue;
+      const float w = flight.transmitted * (1.f - passed[i]);
+      float* sum = sums + samples[i].slot * stride;
+      for (int c = 0; c < stride; c += W) store(sum + c, load(sum + c) + w * load(outputs + i * stride + c));
+      flight.opaque += w;
+      flight.far += w * samples[i].t;
+      flight.transmitted *= passed[i];
+    }
+  }
+
+  void retire() {
+    for (int slot = 0; slot < n_flights;) {
+      Flight& flight = flights[slot];
+      if (flight.next >= 0 && flight.transmitted >= job.early_stop) {
+        ++slot;
+        continue;
+      }
+      finish(flight.ray, flight.opaque, flight.far, sums + slot * stride);
+      if (start(slot)) {
+        ++slot;
+      } else if (--n_flights > slot) {
+        new (&flight) Flight(flights[n_flights]);
+        std::memcpy(sums + slot * stride, sums + n_flights * stride, sizeof(float) * stride);
+      }
+    }
+  }
+
+  void run() {
+    while (n_flights < POOL && start(n_flights)) ++n_flights;
+    Sample samples[BATCH];
+    float points[3 * BATCH];
+    while (n_flights > 0) {
+      const int size = gather_batch(samples, points);
+      evaluate(points, size);
+      composite_batch(samples, size);
+      retire();
+    }
+  }
+};
+
+static void render_rays(const RenderJob& job, int64_t begin, int64_t end) {
+  const Memory memory(Renderer::floats(job));
+  alignas(Flight) char flights[sizeof(Flight) * POOL];
+  Renderer(job, memory.floats, reinterpret_cast<Flight*>(flights), begin, end).run();
+}
