@@ -41,6 +41,7 @@ def test_another_face_is_normalised_by_both_shapes(model) -> None:
         landmarks=own.landmarks * 1.25 + [0.0, 0.01, 0.0],
         head_pose=pose_matrices(turned, mean),
         gaze=own.gaze + 0.2,
+        brows=own.brows * 1.25,
     )
     same, brought = reenact(own, model), reenact(other, model)
     np.testing.assert_allclose(brought.landmarks, same.landmarks, atol=1e-6)
