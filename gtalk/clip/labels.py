@@ -19,6 +19,7 @@ from gtalk.topology import FACE_OVAL, INNER_LIPS_RING, LEFT_EYE_RING, OUTER_LIPS
 
 WORK_HEIGHT = 224  # colours and priors are weighed at this height
 BINS = 24  # per colour channel
+BEARD = 0.3  # head units between the chin and the neck that a beard may cover
 CHIN = 152
 JAW = FACE_OVAL[9:28]  # from ear to ear along the chin, from the picture's right to its left
 SKIN, HAIR, CLOTHES = range(3)
@@ -64,14 +65,18 @@ class ColourModel:
     """Log-likelihood of each colour cell for skin, hair and clothes of this clip."""
 
     log_likelihood: Float[np.ndarray, "3 cells"]
+    hangs: float
+    """Share of the area beside the jaw that hair covers: 0 with short hair, near 1 with long hair."""
 
     @staticmethod
     def learn(samples: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> ColourModel:
         """From (frame, matte, landmarks [478,2]) of some tens of frames."""
         counts = np.zeros((3, BINS**3), np.float64)
+        beside_jaw: list[np.ndarray] = []
         for frame, matte, points in samples:
             small, person, scale = _shrink(frame, matte)
             cells = _cells(small)
+            beside_jaw.append(np.where(person > 0.5, cells, -1)[_beside_jaw(points, person.shape, scale)])
             for part, seed in enumerate(_seeds(points, scale, person > 0.9)):
                 counts[part] += np.bincount(cells[seed], minlength=BINS**3)
         grid = counts.reshape(3, BINS, BINS, BINS).astype(np.float32)
@@ -85,7 +90,11 @@ class ColourModel:
         known = flat.sum(1, keepdims=True)
         # A part that was never seen surely (no hair, no clothes) explains every colour equally badly.
         likelihood = (flat + 1e-5 * np.maximum(known, 1.0)) / np.maximum(known, 1.0)
-        return ColourModel(np.log(likelihood).astype(np.float32))
+        table = np.log(likelihood).astype(np.float32)
+        seen = np.concatenate(beside_jaw) if beside_jaw else np.zeros(0, int)
+        person = seen[seen >= 0]
+        hair = table[HAIR, person] > np.maximum(table[SKIN, person], table[CLOTHES, person])
+        return ColourModel(table, float(hair.sum() / max(1, len(seen))))
 
 
 class Labeller:
@@ -122,7 +131,8 @@ class Labeller:
         _fill(face, points[FACE_OVAL], 1)
         whole_head = _piece((is_head | (face > 0)) & (person > 0.5), face > 0)
         head[is_head & ~whole_head & (face == 0) & (below > 0)] -= 30.0
-        below_chin = cv2.dilate(face, np.ones((9, 9), np.uint8)) > 0
+        reach = 2 * round(BEARD * HeadFrame.of(points).unit_px) + 5
+        below_chin = cv2.dilate(face, np.ones((reach, reach), np.uint8)) > 0
         is_neck = ~is_head & (neck > torso)
         neck[is_neck & ~_piece(is_neck & (person > 0.5), below_chin | whole_head)] -= 30.0
 
@@ -136,7 +146,11 @@ class Labeller:
         # Above the jaw all is head. Below it: hair hangs beside the face, the neck is a column of skin
         # that ends where the shoulders begin, clothes are what is lower and farther out.
         is_head = np.where(below < 0, 6.0, -6.0 * np.clip(below / 0.25, 0, 1)) + 0.0 * u
-        hanging = -2.0 - 2.5 * np.clip(depth - 0.9, 0, 3) - 3.0 * np.clip(0.55 - beside, 0, 1) / 0.3
+        hanging = (
+            np.interp(self.colours.hangs, [0.2, 0.38], [-9.0, -2.0])
+            - 2.5 * np.clip(depth - 0.9, 0, 3)
+            - 3.0 * np.clip(0.55 - beside, 0, 1) / 0.3
+        )
         hanging = hanging - 3.0 * np.clip(beside - 1.6, 0, 2)
         head = np.maximum(is_head + np.maximum(skin, hair), hanging + hair)
         neck = skin - 3.0 * np.clip(beside - 0.9, 0, 3) - 3.0 * np.clip(depth - 0.75, 0, 3)
@@ -194,6 +208,21 @@ def _seeds(points_px: np.ndarray, scale: float, person: np.ndarray) -> list[np.n
     hair = person & beside & (v < chin - 0.7)
     clothes = person & (v > chin + 0.9) | person & (v > chin + 0.5) & (np.abs(u) > 1.3)
     return [skin, hair, clothes]
+
+
+def _beside_jaw(points_px: np.ndarray, shape: tuple[int, ...], scale: float) -> np.ndarray:
+    """Right beside the jaw, between the mouth's corners and the chin: where long hair hangs."""
+    head = HeadFrame.of(points_px)
+    u, v = head.grid((shape[1], shape[0]), scale)
+    jaw = np.array([head.grid_point(point) for point in points_px[JAW]])
+    mouth = float(np.mean([head.grid_point(points_px[i])[1] for i in (61, 291)]))
+    level = (v > mouth) & (v < jaw[:, 1].max() - 0.15)
+    right, left = jaw[: len(jaw) // 2], jaw[len(jaw) // 2 + 1 :]
+    edge_right = np.interp(v, right[:, 1], right[:, 0])
+    edge_left = np.interp(v, left[::-1, 1], left[::-1, 0])
+    return level & (
+        ((u > edge_right + 0.1) & (u < edge_right + 0.45)) | ((u < edge_left - 0.1) & (u > edge_left - 0.45))
+    )
 
 
 def _below_jaw(

@@ -12,7 +12,7 @@ import numpy as np
 from gtalk.clip.background import Background, framed_like, frames_needed, make_background
 from gtalk.clip.labels import ColourModel, Labeller
 from gtalk.clip.matte import Plate, coarse_mattes, refine
-from gtalk.clip.pictures import fresh_folder, in_order, read_frame, read_frames, read_grey, write_grey
+from gtalk.clip.pictures import fresh_folder, in_order, one_thread_each, read_frame, read_frames, read_grey, write_grey
 from gtalk.dataset.format import MaskClass, Segment
 from gtalk.progress import OnProgress, silent, track
 from gtalk.shapes import Bool, Float
@@ -45,7 +45,7 @@ def make_masks(
     plate, colours = _first_look(root, points_px, valid, segments, size)
     labeller = Labeller(colours)
     areas = np.zeros(len(MaskClass))
-    with fresh_folder(root / "mattes") as mattes, fresh_folder(root / "masks") as masks:
+    with fresh_folder(root / "mattes") as mattes, fresh_folder(root / "masks") as masks, one_thread_each():
 
         def finish(item: tuple[int, tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
             index, (frame, coarse) = item

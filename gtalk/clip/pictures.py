@@ -41,6 +41,17 @@ def in_order(work: Callable[[Item], Result], items: Iterable[Item], ahead: int =
                 future.cancel()
 
 
+@contextmanager
+def one_thread_each() -> Iterator[None]:
+    """OpenCV computes on the calling thread while the block runs: the threads of `in_order` share the cores."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
+
+
 def read_frames(folder: Path, indices: Iterable[int]) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
     """RGB pictures `folder`/NNNNNN.jpg, decoded ahead on threads."""
     return in_order(lambda index: read_frame(folder, index), indices)

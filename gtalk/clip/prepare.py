@@ -21,7 +21,7 @@ from gtalk.clip.landmarks import detect_landmarks
 from gtalk.clip.masks import make_masks
 from gtalk.clip.media_stage import run_media
 from gtalk.clip.motion_stage import motion_from_track
-from gtalk.clip.pictures import read_frame, read_frames, read_grey
+from gtalk.clip.pictures import one_thread_each, read_frame, read_frames, read_grey
 from gtalk.clip.records import load_landmarks, load_track, save_arrays, save_landmarks, save_track
 from gtalk.clip.report import write_report
 from gtalk.clip.stages import Job, Pipeline, Stage
@@ -176,7 +176,8 @@ def _run_background(job: Job) -> dict[str, Any]:
     def read(index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         return read_frame(frames, index), read_grey(job.root / "masks", index), read_grey(mattes, index)
 
-    torso = track_torso(read, size, segments, job.on_progress)
+    with one_thread_each():
+        torso = track_torso(read, size, segments, job.on_progress)
     save_arrays(
         job.root / "poses.npz",
         T_world_head=load_track(job.root).T_world_head,
@@ -221,7 +222,7 @@ STAGES = [
     Stage("media", 1, (), ("frames", "audio.wav"), _part("size", "framing", "jpeg_quality"), run_media),
     Stage("landmarks", 1, ("media",), ("landmarks.npz",), _part("landmark_model"), _run_landmarks),
     Stage("track", 1, ("media", "landmarks"), ("camera.json", "person.npz", "track.npz"), _part("track"), _run_track),
-    Stage("masks", 4, ("media", "track"), ("mattes", "masks"), _part(), _run_masks),
+    Stage("masks", 5, ("media", "track"), ("mattes", "masks"), _part(), _run_masks),
     Stage("background", 2, ("media", "track", "masks"), ("background.png", "poses.npz"), _part(), _run_background),
     Stage("audio", 1, ("media",), ("audio_features.npz",), _part(), _run_audio),
     Stage("motion", 1, ("landmarks", "track", "background"), ("motion.npz",), _part(), _run_motion),

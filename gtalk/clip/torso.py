@@ -200,7 +200,7 @@ def _flow(keyframe: Keyframe, view: View, guess: np.ndarray) -> tuple[np.ndarray
 def _plausible(matrix: np.ndarray) -> bool:
     """A torso seen by one camera neither doubles its size nor lies down."""
     size = np.hypot(matrix[0, 0], matrix[1, 0])
-    return 0.6 < size < 1.7 and abs(np.arctan2(matrix[1, 0], matrix[0, 0])) < 0.6
+    return bool(0.6 < size < 1.7 and abs(np.arctan2(matrix[1, 0], matrix[0, 0])) < 0.6)
 
 
 def _by_descriptors(a: View, b: View) -> list[np.ndarray]:

@@ -60,7 +60,7 @@ def sound(recipe: Recipe) -> np.ndarray:
     return np.where(beep, 0.6 * np.sin(2 * np.pi * 1000 * times), samples).astype(np.float32)
 
 
-def write_clip(path: Path, recipe: Recipe = Recipe()) -> Path:  # noqa: B008 (frozen)
+def write_clip(path: Path, recipe: Recipe = Recipe()) -> Path:
     with av.open(str(path), "w") as file:
         video = file.add_stream(recipe.codec, rate=Fraction(recipe.fps).limit_denominator(1001))
         video.width, video.height = recipe.size

@@ -16,7 +16,9 @@ def stored(true_fps: float, stored_fps: float, count: int, noise: float = 0.02) 
     return times, np.where(moved > 0, 0.05 * (1 + noise * rng.standard_normal(count)), 1e-5)
 
 
-@pytest.mark.parametrize(("true_fps", "stored_fps"), [(25, 30), (24, 30), (23.976, 29.97), (25, 60), (24, 25), (15, 30)])
+@pytest.mark.parametrize(
+    ("true_fps", "stored_fps"), [(25, 30), (24, 30), (23.976, 29.97), (25, 60), (24, 25), (15, 30)]
+)
 def test_doubled_pictures_get_their_true_times(true_fps: float, stored_fps: float) -> None:
     times, differences = stored(true_fps, stored_fps, 240)
     found = find_cadence(times, differences)

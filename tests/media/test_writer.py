@@ -27,7 +27,9 @@ def chirp(count: int, rate: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("rate", [16_000, 44_100, 48_000])
-@pytest.mark.parametrize(("name", "codec"), [("a.mp4", "auto"), ("a.mp4", "h265"), ("a.mov", "auto"), ("a.webm", "auto")])
+@pytest.mark.parametrize(
+    ("name", "codec"), [("a.mp4", "auto"), ("a.mp4", "h265"), ("a.mov", "auto"), ("a.webm", "auto")]
+)
 def test_as_many_samples_come_out_as_went_in(name: str, codec: str, rate: int, tmp_path: Path) -> None:
     count = rate * 2 + 317
     samples = chirp(count, rate)
@@ -46,7 +48,9 @@ def test_as_many_samples_come_out_as_went_in(name: str, codec: str, rate: int, t
     assert len(read_video(path)) == 50
 
 
-@pytest.mark.parametrize(("name", "codec", "limit"), [("a.mp4", "h264", 3.0), ("a.mp4", "h265", 3.5), ("a.mov", "auto", 1.0)])
+@pytest.mark.parametrize(
+    ("name", "codec", "limit"), [("a.mp4", "h264", 3.0), ("a.mp4", "h265", 3.5), ("a.mov", "auto", 1.0)]
+)
 def test_colours_survive(name: str, codec: str, limit: float, tmp_path: Path) -> None:
     path = tmp_path / name
     write_video(path, [gradient(i) for i in range(5)], 25, config=WriteConfig(codec=codec))
