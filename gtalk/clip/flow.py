@@ -26,9 +26,9 @@ from gtalk.topology import BROW_POINTS, EYE_CORNERS, LEFT_EYE_RING, N_FACE, RIGH
 class FlowConfig:
     """Settings of the texture tracks."""
 
-    points: int = 90
+    points: int = 50
     """Texture points in a keyframe."""
-    every: int = 15
+    every: int = 25
     """Frames from one keyframe to the next."""
     bank: int = 10
     """Older keyframes of a shot that are kept, of different head poses."""
@@ -128,8 +128,8 @@ class _Tracker:
             self._add_keyframe(index, frame, points, pixels)
 
     def _chosen(self, index: int) -> list[_Keyframe]:
-        """The last two keyframes and the one of the bank whose pose is nearest."""
-        chosen = self._recent[-2:]
+        """The last keyframe and the older one whose pose is nearest."""
+        chosen = self._recent[-1:]
         older = [key for key in self._bank if all(key.index != other.index for other in chosen)]
         if older:
             chosen = [*chosen, min(older, key=lambda key: self._pose_distance(key.index, index))]
@@ -162,7 +162,7 @@ class _Tracker:
         self._points.append((head, np.full(len(head), index), rows))
         self._seen.append((np.full(len(head), index), self._count + np.arange(len(head)), seen))
         self._count += len(head)
-        self._recent = [*self._recent[-1:], key]
+        self._recent = [key]
         self._remember(key)
 
     def _remember(self, key: _Keyframe) -> None:

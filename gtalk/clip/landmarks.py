@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gtalk.clip.faces import FaceLandmarkerFinder, FaceMeshFinder, Finder, SmallFaceFinder
+from gtalk.clip.faces import FaceLandmarkerFinder, FaceMeshFinder, Finder, SmallFaceFinder, TwiceFinder
 from gtalk.errors import UserError
 from gtalk.progress import OnProgress, silent, track
 from gtalk.shapes import Bool, Float, Int
@@ -47,6 +47,7 @@ def detect_landmarks(
     on_progress: OnProgress = silent,
     model: str | Path = "auto",
     segment_starts: Sequence[int] = (),
+    twice: bool = True,
 ) -> Landmarks:
     """Landmarks of the main face (largest, most central, the same from frame to frame) in every frame.
 
@@ -58,11 +59,14 @@ def detect_landmarks(
         model: "facemesh"; a path of a `face_landmarker.task`; or "auto": that file in $GTALK_ASSETS if it is
             there, else FaceMesh.
         segment_starts: frames at which a new shot begins: the detector's memory is cleared there.
+        twice: look at every picture and at its mirror image, and average: steadier points for twice the time.
 
     Raises:
         UserError: the model file is missing or unreadable.
     """
     finder, source = _make_finder(model)
+    if twice:
+        finder = TwiceFinder(finder, _make_finder(model)[0])
     small = SmallFaceFinder()
     starts = frozenset(segment_starts)
     rows: list[np.ndarray] = []
