@@ -21,7 +21,7 @@ from tools.demo_person.truth import MASK_STRIDE, assemble, save_truth
 
 SIZE = 512
 FOCAL_PX = 1100.0
-CRF = 20
+CRF = 18
 
 
 def make_renderer() -> Renderer:

@@ -93,6 +93,7 @@ class Voice:
         self._library, self.rate = _start()
         self._chunks: list[np.ndarray] = []
         self._events: list[tuple[int, str]] = []
+        self._library.espeak_ng_SetRandSeed(ctypes.c_long(1))  # it starts from the clock otherwise
         self._callback = _CALLBACK(self._receive)
         self._library.espeak_SetSynthCallback(self._callback)
         if self._library.espeak_SetVoiceByName(name.encode()) != 0:

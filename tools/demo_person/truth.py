@@ -41,7 +41,7 @@ class Truth:
     brows: np.ndarray
     """[T,2] raise, metres."""
     aperture: np.ndarray
-    """[T] distance of the inner lips' middle points, metres."""
+    """[T] vertical opening between the inner lips' middle points, metres; 0 where they touch."""
     mouth: np.ndarray
     """[T,8] parameters of visemes.PARAMETERS."""
     smile: np.ndarray
@@ -107,7 +107,7 @@ def assemble(
         (1 - performance.blink[:frames]),
         performance.gaze[:frames],
         performance.brows[:frames],
-        np.linalg.norm(points[:, 13] - points[:, 14], axis=1),
+        np.maximum(points[:, 13, 1] - points[:, 14, 1], 0),
         performance.mouth[:frames],
         performance.smile[:frames],
         np.array(speech.names)[heard],
