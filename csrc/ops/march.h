@@ -17,6 +17,7 @@
 #include "../common/check.h"
 #include "../common/parallel_for.h"
 #include "../common/rays.h"
+#include "../tuned/kernels.h"
 
 namespace gtalk {
 
@@ -29,7 +30,7 @@ struct MarchCount {
     const Walk walk = rays.walk(grid, r);
     int count = 0;
     float t = 0.f;
-    for (int i = walk.find(0, &t); i >= 0 && count < rays.max_samples; i = walk.find(i + 1, &t)) ++count;
+    for (int i = walk.find(grid, 0, &t); i >= 0 && count < rays.max_samples; i = walk.find(grid, i + 1, &t)) ++count;
     counts[r] = count;
   }
 };
@@ -46,28 +47,50 @@ struct MarchFill {
     float found = 0.f;
     int i = -1;
     for (int64_t k = offsets[r]; k < offsets[r + 1]; ++k) {
-      i = walk.find(i + 1, &found);
+      i = walk.find(grid, i + 1, &found);
       t[k] = found;
       ray[k] = static_cast<int32_t>(r);
     }
   }
 };
 
-inline Occupancy make_occupancy(const at::Tensor& occupancy, const at::Tensor& aabb) {
+// An occupancy grid with its blocks, kept alive.
+struct OccupancyTensors {
+  at::Tensor cells, blocks, bits;
+  Occupancy grid;
+};
+
+template <class Backend>
+OccupancyTensors make_occupancy(const at::Tensor& occupancy, const at::Tensor& aabb) {
   check_shape("occupancy", occupancy, {-1, -1, -1});
   check_dtype("occupancy", occupancy, at::kByte);
   check_shape("aabb", aabb, {2, 3});
   check_dtype("aabb", aabb, at::kFloat);
+  OccupancyTensors made{occupancy.contiguous(), {}, {}, {}};
   const at::Tensor box = aabb.cpu().contiguous();
   const float* corners = box.const_data_ptr<float>();
-  Occupancy grid{occupancy.const_data_ptr<uint8_t>(), {}, {}, {}, {}};
+  Occupancy& grid = made.grid;
   for (int d = 0; d < 3; ++d) {
     grid.size[d] = static_cast<int>(occupancy.size(d));
+    grid.n_blocks[d] = (grid.size[d] + kBlock - 1) / kBlock;
     grid.low[d] = corners[d];
-    grid.inverse_size[d] = 1.f / static_cast<float>(grid.size[d]);
     grid.scale[d] = static_cast<float>(grid.size[d]) / (corners[d + 3] - corners[d]);
+    grid.inverse_size[d] = 1.f / static_cast<float>(grid.size[d]);
   }
-  return grid;
+  const int64_t blocks = static_cast<int64_t>(grid.n_blocks[0]) * grid.n_blocks[1] * grid.n_blocks[2];
+  made.blocks = at::empty({blocks + 4}, occupancy.options());
+  grid.cells = made.cells.const_data_ptr<uint8_t>();
+  grid.blocks = made.blocks.const_data_ptr<uint8_t>();
+  Backend::for_each(blocks, 30.0, FillBlocks{grid, made.blocks.mutable_data_ptr<uint8_t>()});
+  if constexpr (Backend::is_cpu) {
+    grid.bit_words = (grid.size[2] + 31) / 32;
+    const int64_t rows = static_cast<int64_t>(grid.size[0]) * grid.size[1];
+    made.bits = at::empty({rows * grid.bit_words + 1}, occupancy.options().dtype(at::kInt));
+    auto* bits = reinterpret_cast<uint32_t*>(made.bits.mutable_data_ptr<int32_t>());
+    grid.bits = bits;
+    Backend::for_each(rows, 0.5 * grid.size[2], FillBits{grid, bits});
+  }
+  return made;
 }
 
 inline void check_rays(const at::Tensor& origins, const at::Tensor& directions, const at::Tensor& near,
@@ -82,6 +105,41 @@ inline void check_rays(const at::Tensor& origins, const at::Tensor& directions, 
   TORCH_CHECK_VALUE(max_samples > 0, "max_samples: expected a positive number; got ", max_samples, ".");
 }
 
+struct MarchCopy {
+  const float* found;  // [R, max_samples]
+  int64_t max_samples;
+  const int64_t* offsets;
+  float* t;
+  int32_t* ray;
+
+  void operator()(int64_t r) const {
+    for (int64_t k = offsets[r]; k < offsets[r + 1]; ++k) {
+      t[k] = found[r * max_samples + k - offsets[r]];
+      ray[k] = static_cast<int32_t>(r);
+    }
+  }
+};
+
+// Every ray is walked once; its samples are then copied to their place.
+template <class Backend>
+std::tuple<at::Tensor, at::Tensor, at::Tensor> march_tuned(
+    const tuned::Kernels& kernels, const Occupancy& grid, const RayBundle& rays, int64_t n, const at::Tensor& like) {
+  at::Tensor found = at::empty({n * rays.max_samples}, like.options());
+  at::Tensor offsets = at::empty({n + 1}, like.options().dtype(at::kLong));
+  auto* samples = found.mutable_data_ptr<float>();
+  auto* ends = offsets.mutable_data_ptr<int64_t>();
+  ends[0] = 0;
+  at::parallel_for(0, n, Backend::grain(100.0), [&](int64_t begin, int64_t end) {
+    kernels.march(grid, rays, begin, end, ends + 1, samples);
+  });
+  for (int64_t r = 0; r < n; ++r) ends[r + 1] += ends[r];
+  at::Tensor t = at::empty({ends[n]}, like.options());
+  at::Tensor ray = at::empty({ends[n]}, like.options().dtype(at::kInt));
+  Backend::for_each(n, 20.0, MarchCopy{samples, rays.max_samples, ends, t.mutable_data_ptr<float>(),
+                                       ray.mutable_data_ptr<int32_t>()});
+  return {t, ray, offsets};
+}
+
 template <class Backend>
 std::tuple<at::Tensor, at::Tensor, at::Tensor> march(
     const at::Tensor& origins, const at::Tensor& directions, const at::Tensor& near, const at::Tensor& far,
@@ -91,17 +149,21 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> march(
   const c10::OptionalDeviceGuard guard(origins.device());
   const int64_t n = origins.size(0);
   const at::Tensor o = origins.contiguous(), d = directions.contiguous(), a = near.contiguous(), b = far.contiguous();
-  const at::Tensor cells = occupancy.contiguous();
   at::Tensor shift;
   if (jitter) {
     check_shape("jitter", *jitter, {n});
     check_dtype("jitter", *jitter, at::kFloat);
     shift = jitter->contiguous();
   }
-  const Occupancy grid = make_occupancy(cells, aabb);
+  const OccupancyTensors boxes = make_occupancy<Backend>(occupancy, aabb);
+  const Occupancy& grid = boxes.grid;
   const RayBundle rays{o.const_data_ptr<float>(), d.const_data_ptr<float>(), a.const_data_ptr<float>(),
                        b.const_data_ptr<float>(), jitter ? shift.const_data_ptr<float>() : nullptr,
                        static_cast<float>(step), static_cast<int>(std::min<int64_t>(max_samples, 1 << 30))};
+  if constexpr (Backend::is_cpu) {
+    const tuned::Kernels* kernels = tuned::kernels();
+    if (kernels && n * rays.max_samples < int64_t{1} << 26) return march_tuned<Backend>(*kernels, grid, rays, n, origins);
+  }
   const double cost = 200.0;
   at::Tensor offsets = at::zeros({n + 1}, origins.options().dtype(at::kLong));
   at::Tensor counts = offsets.narrow(0, 1, n);

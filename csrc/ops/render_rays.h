@@ -33,10 +33,10 @@ struct RenderRays {
     float sum[kMaxWidth], memory[2][kMaxWidth];
     for (int c = 0; c < channels; ++c) sum[c] = 0.f;
     float transmitted = 1.f, opaque = 0.f, far = 0.f, t = 0.f;
-    int i = walk.find(0, &t);
+    int i = walk.find(occupancy, 0, &t);
     for (int count = 0; i >= 0 && count < rays.max_samples && transmitted >= early_stop; ++count) {
       float point[3];
-      walk.unit_point(t, point);
+      walk.unit_point(occupancy, t, point);
       const HashEncode<float, Table, 3> encode{grid, point, table, memory[1]};
       encode(0);
       for (int l = 0; l < net.n_layers; ++l) net.layer(l, memory[1 - (l & 1)], memory[l & 1]);
@@ -47,7 +47,7 @@ struct RenderRays {
       opaque += w;
       far += w * t;
       transmitted *= passed;
-      i = walk.find(i + 1, &t);
+      i = walk.find(occupancy, i + 1, &t);
     }
     for (int c = 0; c < channels; ++c) feature[r * channels + c] = sum[c];
     alpha[r] = opaque;
@@ -91,7 +91,8 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> render_rays(
   const NetTensors tensors(at::empty({0, inputs}, origins.options()), weights, biases);
   const int64_t channels = tensors.sizes[weights.size()] - 1;
   const at::Tensor o = origins.contiguous(), d = directions.contiguous(), a = near.contiguous(), b = far.contiguous();
-  const at::Tensor cells = occupancy.contiguous(), from = table.contiguous();
+  const at::Tensor from = table.contiguous();
+  const OccupancyTensors boxes = make_occupancy<Backend>(occupancy, aabb);
   at::Tensor feature = at::empty({n, channels}, origins.options());
   at::Tensor alpha = at::empty({n}, origins.options()), depth = at::empty({n}, origins.options());
   const RayBundle rays{o.const_data_ptr<float>(), d.const_data_ptr<float>(), a.const_data_ptr<float>(),
@@ -99,7 +100,7 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> render_rays(
                        static_cast<int>(std::min<int64_t>(max_samples, kMaxSteps))};
   const auto run = [&](auto* entries) {
     using Table = std::remove_const_t<std::remove_pointer_t<decltype(entries)>>;
-    const RenderRays<Table> job{make_occupancy(cells, aabb), rays, grid, entries, tensors.net<Net<float>, float>(0.0),
+    const RenderRays<Table> job{boxes.grid, rays, grid, entries, tensors.net<Net<float>, float>(0.0),
                                 static_cast<float>(density_bias), static_cast<float>(early_stop),
                                 feature.mutable_data_ptr<float>(), alpha.mutable_data_ptr<float>(),
                                 depth.mutable_data_ptr<float>()};

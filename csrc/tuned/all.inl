@@ -4,9 +4,11 @@
 #include "hash_encode.inl"
 #include "hash_encode_backward.inl"
 #include "mlp.inl"
+#include "march.inl"
 #include "render_rays.inl"
 
 static constexpr Kernels all_kernels = {
     &hash_encode<false>, &hash_encode<true>, &hash_encode_backward, &mlp_forward, &mlp_backward,
+    &march,
     &render_rays,
 };

@@ -32,6 +32,10 @@ using MlpForward = void (*)(const Mlp&, const float* x, float* y, int64_t n);
 using MlpBackward = void (*)(
     const Mlp&, const float* x, const float* dy, float* dx, float* const* dw, float* const* db, int64_t n);
 
+// Rays [begin, end): counts[r], and t of ray r from samples + r * max_samples on.
+using March = void (*)(
+    const Occupancy&, const RayBundle&, int64_t begin, int64_t end, int64_t* counts, float* samples);
+
 struct RenderJob {
   Occupancy occupancy;
   RayBundle rays;
@@ -50,6 +54,7 @@ struct Kernels {
   HashEncodeBackward hash_encode_backward;
   MlpForward mlp_forward;
   MlpBackward mlp_backward;
+  March march;
   RenderRays render_rays;
 };
 

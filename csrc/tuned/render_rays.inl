@@ -3,7 +3,8 @@
 // encoding and the network always work on full batches, and few samples behind a surface are computed.
 
 constexpr int POOL = POINTS;
-constexpr int BATCH = 2 * POINTS;
+constexpr int BATCH = 3 * POINTS;
+constexpr int ROUNDS = 16;  // of looks for samples, before what was found is evaluated
 
 // e^x to 2e-7, for |x| < 87 (clamped).
 GTALK_INLINE VF exponential(VF x) {
@@ -19,8 +20,8 @@ GTALK_INLINE VF exponential(VF x) {
 
 struct Flight {
   int64_t ray;
-  Walk walk;
-  int next, taken;  // lattice point to go on from, or -1; samples so far
+  int taken;  // samples so far
+  bool ended;
   float transmitted, opaque, far;
 };
 
@@ -36,7 +37,8 @@ struct Renderer {
   float* activations;
   float *encoded, *outputs, *sums;   // [BATCH][2L], [BATCH][stride], [POOL][stride]
   Group groups[kMaxLevels / W];
-  Flight* flights;
+  Lanes<POOL> lanes;
+  Flight flights[POOL];
   int n_flights = 0;
   int64_t upcoming, end;
 
@@ -46,14 +48,16 @@ struct Renderer {
            POOL * stride;
   }
 
-  Renderer(const RenderJob& job_, float* memory, Flight* flights_, int64_t begin, int64_t end_)
+  Renderer(const RenderJob& job_, float* memory, int64_t begin, int64_t end_)
       : job(job_), channels(job.net.sizes[job.net.n_layers] - 1), stride(padded(job.net.sizes[job.net.n_layers])),
-        packed(pack(job.net, memory)), flights(flights_), upcoming(begin), end(end_) {
+        packed(pack(job.net, memory)), upcoming(begin), end(end_) {
     activations = memory + packed_floats(job.net);
     encoded = activations + activation_floats(job.net);
     outputs = encoded + BATCH * padded(2 * job.grid.n_levels);
     sums = outputs + BATCH * stride;
     make_groups(job.grid, groups);
+    std::memset(&lanes, 0, sizeof lanes);
+    for (int slot = 0; slot < POOL; ++slot) lanes.end(slot);
   }
 
   void finish(int64_t ray, float opaque, float far, const float* sum) const {
@@ -62,19 +66,15 @@ struct Renderer {
     job.depth[ray] = far;
   }
 
-  // Starts the next ray that meets anything.
+  // Starts the next ray that meets the box.
   bool start(int slot) {
     for (; upcoming < end; ++upcoming) {
-      const Walk walk = job.rays.walk(job.occupancy, upcoming);
-      float t;
-      const int first = walk.find(0, &t);
-      if (first < 0) {
+      if (!lanes.begin(slot, job.occupancy, job.rays, upcoming)) {
         finish(upcoming, 0.f, 0.f, nullptr);
         continue;
       }
-      new (&flights[slot]) Flight{upcoming, walk, first, 0, 1.f, 0.f, 0.f};
+      flights[slot] = {upcoming++, 0, false, 1.f, 0.f, 0.f};
       std::memset(sums + slot * stride, 0, sizeof(float) * stride);
-      ++upcoming;
       return true;
     }
     return false;
@@ -83,23 +83,21 @@ struct Renderer {
   // Samples of all rays in flight, in rounds; those of one ray are front to back.
   int gather_batch(Sample* samples, float* points) {
     int size = 0;
-    for (bool more = true; more && size + n_flights <= BATCH;) {
-      more = false;
-      for (int slot = 0; slot < n_flights; ++slot) {
-        Flight& flight = flights[slot];
-        if (flight.next < 0) continue;
-        float t;
-        const int i = flight.walk.find(flight.next, &t);
-        if (i < 0 || flight.taken >= job.rays.max_samples) {
-          flight.next = -1;
-          continue;
+    for (int round = 0; round < ROUNDS && size + POOL <= BATCH; ++round) {
+      bool more = false;
+      for (int lane = 0; lane < POOL; lane += W) {
+        const Found found = look(lanes, lane, job.occupancy, job.rays.step);
+        more |= any(found.going);
+        for (int i = 0; i < W; ++i) flights[lane + i].ended |= !found.going[i];
+        if (!any(found.taken)) continue;
+        for (int i = 0; i < W; ++i) {
+          if (!found.taken[i]) continue;
+          for (int d = 0; d < 3; ++d) points[3 * size + d] = found.point[d][i] * job.occupancy.inverse_size[d];
+          samples[size++] = {lane + i, found.t[i]};
+          if (++flights[lane + i].taken >= job.rays.max_samples) lanes.end(lane + i);
         }
-        flight.walk.unit_point(t, points + 3 * size);
-        samples[size++] = {slot, t};
-        flight.next = i + 1;
-        ++flight.taken;
-        more = true;
       }
+      if (!more) break;
     }
     return size;
   }
@@ -138,24 +136,22 @@ struct Renderer {
     }
   }
 
+  // Writes the rays that have ended, and starts others in their place.
   void retire() {
-    for (int slot = 0; slot < n_flights;) {
+    for (int slot = 0; slot < POOL; ++slot) {
       Flight& flight = flights[slot];
-      if (flight.next >= 0 && flight.transmitted >= job.early_stop) {
-        ++slot;
-        continue;
-      }
+      if (flight.ray < 0 || (!flight.ended && flight.transmitted >= job.early_stop)) continue;
       finish(flight.ray, flight.opaque, flight.far, sums + slot * stride);
-      if (start(slot)) {
-        ++slot;
-      } else if (--n_flights > slot) {
-        new (&flight) Flight(flights[n_flights]);
-        std::memcpy(sums + slot * stride, sums + n_flights * stride, sizeof(float) * stride);
+      if (!start(slot)) {
+        lanes.end(slot);
+        flight.ray = -1;
+        --n_flights;
       }
     }
   }
 
   void run() {
+    for (Flight& flight : flights) flight = {-1, 0, true, 0.f, 0.f, 0.f};
     while (n_flights < POOL && start(n_flights)) ++n_flights;
     Sample samples[BATCH];
     float points[3 * BATCH];
@@ -170,6 +166,5 @@ struct Renderer {
 
 static void render_rays(const RenderJob& job, int64_t begin, int64_t end) {
   const Memory memory(Renderer::floats(job));
-  alignas(Flight) char flights[sizeof(Flight) * POOL];
-  Renderer(job, memory.floats, reinterpret_cast<Flight*>(flights), begin, end).run();
+  Renderer(job, memory.floats, begin, end).run();
 }
