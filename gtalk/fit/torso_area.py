@@ -7,26 +7,27 @@ import torch
 
 from gtalk.avatar.pose_code import PoseCode
 from gtalk.avatar.torso import to_unit
+from gtalk.basis import LIPS
 from gtalk.dataset.format import HEAD_CLASSES, MaskClass
+from gtalk.fit.frames import TrainingFrame
 from gtalk.fit.model import FitContext
 from gtalk.fit.occupancy import spread_frames
 from gtalk.render.rays import pixel_centres, undo_similarity
 from gtalk.shapes import Bool
+from gtalk.types import Camera
 
 FRAMES = 48
 
 
 def torso_area(context: FitContext, pose_code: PoseCode, resolution: int) -> Bool[np.ndarray, "R R"]:
-    """Cells [y, x] of the torso field's unit square that neck, torso or unlabelled matte ever touch, grown by two."""
+    """Cells [y, x] of the torso field's unit square that neck or torso ever touch, grown by two."""
     camera = context.camera
     aspect = camera.width / camera.height
     points = pixel_centres(camera) / camera.height
     counts = torch.zeros(resolution * resolution)
     for index in spread_frames(context, FRAMES):
         frame = context.frames[int(index)]
-        below = np.isin(frame.labels, (MaskClass.NECK, MaskClass.TORSO))
-        stray = (frame.matte > 24) & ~np.isin(frame.labels, HEAD_CLASSES)
-        chosen = torch.from_numpy((below | stray).reshape(-1))
+        chosen = torch.from_numpy(_may_be_torso(frame, camera).reshape(-1))
         similarity = torch.as_tensor(pose_code.torso_and_framing(frame.motion)[0, :4], dtype=torch.float32)
         unit = to_unit(undo_similarity(points[chosen], similarity, (0.5 * aspect, 0.5)), aspect)
         cell = torch.floor(unit * resolution).long()
@@ -34,3 +35,14 @@ def torso_area(context: FitContext, pose_code: PoseCode, resolution: int) -> Boo
         counts[cell[:, 1] * resolution + cell[:, 0]] = 1.0
     area = counts.reshape(1, 1, resolution, resolution)
     return (torch.nn.functional.max_pool2d(area, 5, 1, 2)[0, 0] > 0).numpy()
+
+
+def _may_be_torso(frame: TrainingFrame, camera: Camera) -> Bool[np.ndarray, "H W"]:
+    """Labelled so; or of the person, unlabelled, below the mouth; or below the chin, whatever its label says."""
+    motion = frame.motion
+    chin, lips = motion.landmarks[0, 8], motion.landmarks[0, LIPS].mean(0)
+    heights = camera.project(np.stack([chin, lips]) @ motion.head_pose[0, :3, :3].T + motion.head_pose[0, :3, 3])[:, 1]
+    row = np.arange(camera.height)[:, None] + 0.5
+    person = frame.matte > 24
+    unlabelled = person & ~np.isin(frame.labels, HEAD_CLASSES) & (row > heights[1])
+    return np.isin(frame.labels, (MaskClass.NECK, MaskClass.TORSO)) | unlabelled | (person & (row > heights[0]))
