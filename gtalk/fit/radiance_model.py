@@ -34,7 +34,6 @@ FIELDS = ("head", "torso")
 FIXED = ("occupied", "area", "origin_m", "extent_m")  # not learned by gradients
 TABLES = ("basis", "fine")
 DECAY_EVERY = 16  # steps: it touches whole tables
-KINDS = (float, int, int)  # of the counters
 
 
 @dataclass(frozen=True)
@@ -288,7 +287,8 @@ class RadianceModel:
                 tensor.copy_(state[name])
         self.strongest.copy_(state["strongest"])
         self.adam.load_state({n.removeprefix("adam."): t for n, t in state.items() if n.startswith("adam.")})
-        self.factor, self.prunes, self.steps = (kind(v) for kind, v in zip(KINDS, state["counters"], strict=True))
+        factor, prunes, steps = state["counters"].tolist()
+        self.factor, self.prunes, self.steps = factor, int(prunes), int(steps)
         self.learner = self._avatar(self.tensors)
 
     def slow_down(self, factor: float) -> None:
