@@ -1,6 +1,7 @@
 """Times the operators against their plain torch references, in one run, on the shapes of a 256x256 head field.
 
-    python tools/bench_ops.py [--threads N] [--device cpu|cuda] [--isa best,avx2,portable,plain] [--only NAME] [--json OUT]
+    python tools/bench_ops.py [--threads N] [--device cpu|cuda] [--isa best,avx2,portable,plain]
+                              [--only NAME] [--json OUT]
 
 Time is the best of several runs. On a shared machine look at the ratios; --cpu-time counts processor seconds of
 this process instead of the wall clock (a figure for one thread, meaningful on a crowded machine).
@@ -9,6 +10,7 @@ this process instead of the wall clock (a figure for one thread, meaningful on a
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import platform
 import time
@@ -120,7 +122,7 @@ def benches(device: torch.device, size: int) -> list[Bench]:
 
     for sizes in ((32, 32, 16), (32, 64, 16), (32, 64, 64, 16)):
         x = normal(samples, sizes[0])
-        weights = [normal(o, i) for i, o in zip(sizes[:-1], sizes[1:], strict=True)]
+        weights = [normal(o, i) for i, o in itertools.pairwise(sizes)]
         biases = [normal(o) for o in sizes[1:]]
         name = "-".join(map(str, sizes))
         add(f"mlp {name}", lambda x=x, w=weights, b=biases: ops.mlp(x, w, b),
