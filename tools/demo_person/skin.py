@@ -95,11 +95,11 @@ def _complexion(skin: SkinMap, random: np.random.Generator) -> np.ndarray:
     size = skin.height, skin.width
     colour = np.broadcast_to(TONE, (*size, 3)).copy()
     mottle = (
-        0.5 * noise(random, *size, 90, TALL)
-        + 0.35 * noise(random, *size, 30, TALL)
-        + 0.25 * noise(random, *size, 9, TALL)
+        0.5 * noise(random, *size, 90, aspect=TALL)
+        + 0.35 * noise(random, *size, 30, aspect=TALL)
+        + 0.25 * noise(random, *size, 9, aspect=TALL)
     )
-    colour *= (1 + 0.014 * noise(random, *size, 140, TALL) + 0.010 * noise(random, *size, 5, TALL))[..., None]
+    colour *= (1 + 0.014 * noise(random, *size, 140, aspect=TALL) + 0.010 * noise(random, *size, 5, TALL))[..., None]
     blood = 0.10 + 0.030 * mottle
     blood += 0.20 * skin.near(50, (0.020, 0.016, 0.03)) + 0.16 * skin.near(205, 0.018)
     blood += 0.26 * skin.near(4, (0.012, 0.010, 0.02)) + 0.16 * skin.near(129, 0.008)
@@ -144,7 +144,7 @@ def _stubble(
     area *= (1 - np.clip(lips * 2, 0, 1)) * skin.covered
     area *= 1 - 0.6 * skin.near(2, (0.005, 0.012, 0.02))
     dots = cv2.GaussianBlur((random.uniform(size=area.shape) > 0.86).astype(np.float32), (0, 0), 0.75)
-    patchy = np.clip(1 + 0.25 * noise(random, *area.shape, 40, TALL), 0.3, 1.5)
+    patchy = np.clip(1 + 0.25 * noise(random, skin.height, skin.width, 40, TALL), 0.3, 1.5)
     amount = (area * patchy).astype(np.float32)
     colour = mix(colour, (0.47, 0.385, 0.36), amount * 0.17)
     return mix(colour, (0.20, 0.155, 0.135), amount * np.clip(dots * 1.5, 0, 1) * 0.42), amount
@@ -181,7 +181,7 @@ def _shadows(skin: SkinMap, colour: np.ndarray) -> np.ndarray:
 def _relief(skin: SkinMap, lips: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """[H,W] height in millimetres above the smooth surface."""
     size = skin.height, skin.width
-    pores = np.minimum(noise(random, *size, 4.5, TALL), 0.6) * 0.018 + noise(random, *size, 9, TALL) * 0.010
+    pores = np.minimum(noise(random, *size, 4.5, aspect=TALL), 0.6) * 0.018 + noise(random, *size, 9, TALL) * 0.010
     nose = skin.near(195, (0.015, 0.02, 0.03)) + skin.near(50, 0.022)
     height_map = pores * (0.8 + 0.8 * nose)
     wrinkles = np.zeros(size, np.float32)
