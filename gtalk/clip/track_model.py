@@ -28,8 +28,8 @@ class Model:
 
     focal_px: float
     centre_px: Float[np.ndarray, "2"]
-    shape: Float[np.ndarray, "478 3"]
-    basis: Float[np.ndarray, "K 478 3"]
+    shape: Float[np.ndarray, "P 3"]
+    basis: Float[np.ndarray, "K P 3"]
 
     @property
     def size(self) -> int:
@@ -52,13 +52,13 @@ class States:
         return States(self.rotation[index], self.translation[index], self.coefficients[index])
 
 
-def deform(model: Model, coefficients: Float[np.ndarray, "T K"]) -> Float[np.ndarray, "T 478 3"]:
+def deform(model: Model, coefficients: Float[np.ndarray, "T K"]) -> Float[np.ndarray, "T P 3"]:
     """Head-space points of every frame."""
     flat = coefficients @ model.basis.reshape(model.size, -1) if model.size else 0.0
     return (model.shape.reshape(1, -1) + flat + np.zeros((len(coefficients), 1))).reshape(len(coefficients), -1, 3)
 
 
-def place(model: Model, states: States) -> Float[np.ndarray, "T 478 3"]:
+def place(model: Model, states: States) -> Float[np.ndarray, "T P 3"]:
     """Points of every frame in the camera frame."""
     return deform(model, states.coefficients) @ states.rotation.transpose(0, 2, 1) + states.translation[:, None]
 
@@ -73,7 +73,7 @@ def update_structure(
     states: States,
     points_px: Float[np.ndarray, "T 478 2"],
     weights: Float[np.ndarray, "T 478"],
-    prior_shape: Float[np.ndarray, "478 3"],
+    prior_shape: Float[np.ndarray, "P 3"],
     noise_px: float,
 ) -> Model:
     """Least-squares shape and basis for given poses and coefficients. Weights are relative, about 1."""

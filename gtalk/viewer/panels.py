@@ -92,7 +92,7 @@ class Panels:
     def _build_motion(self, controls: Controls) -> None:
         gui = self._server.gui
 
-        def slider(label: str, name: str, low: float, high: float, step: float) -> None:
+        def slider(label: str, name: str, low: float | int, high: float | int, step: float | int) -> None:
             handle = gui.add_slider(label, low, high, step, getattr(controls, name))
 
             @handle.on_update
