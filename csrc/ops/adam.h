@@ -15,6 +15,7 @@
 
 #include "../common/check.h"
 #include "../common/parallel_for.h"
+#include "../tuned/kernels.h"
 
 namespace gtalk {
 
@@ -29,6 +30,8 @@ struct AdamRates {
         root_scale(static_cast<float>(1.0 / std::sqrt(1.0 - std::pow(b2, static_cast<double>(step))))) {
     TORCH_CHECK_VALUE(step >= 1, "step: expected a number from 1; got ", step, ".");
   }
+
+  tuned::AdamNumbers numbers() const { return {beta1, beta2, eps, root_scale}; }
 
   GTALK_HD void apply(float g, float rate, float* p, float* m, float* v) const {
     const float mean = beta1 * *m + (1.f - beta1) * g, square = beta2 * *v + (1.f - beta2) * g * g;
@@ -114,6 +117,18 @@ void adam_step(const at::Tensor& param, const at::Tensor& grad, const at::Tensor
   const c10::OptionalDeviceGuard guard(param.device());
   const AdamRates rates(step, lr, beta1, beta2, eps);
   const int64_t n = param.numel();
+  if constexpr (Backend::is_cpu) {
+    if (const tuned::Kernels* kernels = tuned::kernels()) {
+      auto* p = param.mutable_data_ptr<float>();
+      auto* m = exp_avg.mutable_data_ptr<float>();
+      auto* v = exp_avg_sq.mutable_data_ptr<float>();
+      const auto* g = grad.const_data_ptr<float>();
+      at::parallel_for(0, n, Backend::grain(1.0), [&](int64_t begin, int64_t end) {
+        kernels->adam(rates.numbers(), rates.lr, 1.f, p + begin, g + begin, m + begin, v + begin, end - begin, sparse);
+      });
+      return;
+    }
+  }
   Backend::for_each((n + kRun - 1) / kRun, 1.5 * kRun,
                     AdamStep{rates, param.mutable_data_ptr<float>(), grad.const_data_ptr<float>(),
                              exp_avg.mutable_data_ptr<float>(), exp_avg_sq.mutable_data_ptr<float>(), n, sparse});
@@ -140,8 +155,28 @@ void adam_basis_step(const at::Tensor& tables, const at::Tensor& grad, const at:
   const c10::OptionalDeviceGuard guard(tables.device());
   const at::Tensor c = coefs.contiguous();
   const AdamRates rates(step, lr, beta1, beta2, eps);
+  const float basis_rate = AdamRates(step, lr_basis, beta1, beta2, eps).lr;
+  if constexpr (Backend::is_cpu) {
+    if (const tuned::Kernels* kernels = tuned::kernels()) {
+      auto* p = tables.mutable_data_ptr<float>();
+      auto* m = exp_avg.mutable_data_ptr<float>();
+      auto* v = exp_avg_sq.mutable_data_ptr<float>();
+      const auto* g = grad.const_data_ptr<float>();
+      const auto* factors = c.const_data_ptr<float>();
+      constexpr int64_t kColumns = 1024;  // whose gradient stays in the first cache while all rows are stepped
+      at::parallel_for(0, (n + kColumns - 1) / kColumns, Backend::grain(1.0 * kColumns * rows), [&](int64_t a, int64_t b) {
+        for (int64_t run = a; run < b; ++run) {
+          const int64_t begin = run * kColumns, size = std::min(kColumns, n - begin);
+          for (int64_t k = 0; k < rows; ++k)
+            kernels->adam(rates.numbers(), k == 0 ? rates.lr : basis_rate, k == 0 ? 1.f : factors[k - 1],
+                          p + k * n + begin, g + begin, m + k * n + begin, v + k * n + begin, size, true);
+        }
+      });
+      return;
+    }
+  }
   Backend::for_each((n + kRun - 1) / kRun, 1.5 * kRun * rows,
-                    AdamBasisStep{rates, AdamRates(step, lr_basis, beta1, beta2, eps).lr,
+                    AdamBasisStep{rates, basis_rate,
                                   tables.mutable_data_ptr<float>(), grad.const_data_ptr<float>(),
                                   c.const_data_ptr<float>(), exp_avg.mutable_data_ptr<float>(),
                                   exp_avg_sq.mutable_data_ptr<float>(), rows, n});

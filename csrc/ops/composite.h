@@ -17,6 +17,7 @@
 
 #include "../common/check.h"
 #include "../common/parallel_for.h"
+#include "../tuned/kernels.h"
 
 namespace gtalk {
 
@@ -117,6 +118,19 @@ struct CompositeArguments {
     return 20.0 + (10.0 + features.size(1)) * static_cast<double>(sigmas.size(0)) / std::max<double>(1.0, rays());
   }
 
+  tuned::CompositeJob job(double step, double early_stop) const {
+    tuned::CompositeJob job{};
+    job.sigmas = sigmas.const_data_ptr<float>();
+    job.features = features.const_data_ptr<float>();
+    job.t = t.const_data_ptr<float>();
+    job.dt = dt.defined() ? dt.const_data_ptr<float>() : nullptr;
+    job.offsets = offsets.const_data_ptr<int64_t>();
+    job.channels = static_cast<int>(features.size(1));
+    job.step = static_cast<float>(step);
+    job.early_stop = static_cast<float>(early_stop);
+    return job;
+  }
+
   template <class T>
   Samples<T> samples(double step, double early_stop) const {
     return {sigmas.const_data_ptr<T>(), features.const_data_ptr<T>(), t.const_data_ptr<T>(),
@@ -134,6 +148,19 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor> composite(
   at::Tensor feature = at::empty({in.rays(), features.size(1)}, sigmas.options());
   at::Tensor alpha = at::empty({in.rays()}, sigmas.options()), depth = at::empty_like(alpha);
   at::Tensor weight = at::empty_like(in.sigmas);
+  if constexpr (Backend::is_cpu) {
+    const tuned::Kernels* kernels = tuned::kernels();
+    if (kernels && sigmas.scalar_type() == at::kFloat) {
+      tuned::CompositeJob job = in.job(step, early_stop);
+      job.features_out = feature.mutable_data_ptr<float>();
+      job.alpha = alpha.mutable_data_ptr<float>();
+      job.depth = depth.mutable_data_ptr<float>();
+      job.weights = weight.mutable_data_ptr<float>();
+      at::parallel_for(0, in.rays(), Backend::grain(0.4 * in.cost()),
+                       [&](int64_t begin, int64_t end) { kernels->composite(job, begin, end); });
+      return {feature, alpha, depth, weight};
+    }
+  }
   AT_DISPATCH_FLOATING_TYPES(sigmas.scalar_type(), "composite", [&] {
     Backend::for_each(in.rays(), in.cost(),
                       Composite<scalar_t>{in.samples<scalar_t>(step, early_stop), feature.mutable_data_ptr<scalar_t>(),
@@ -159,6 +186,22 @@ std::tuple<at::Tensor, at::Tensor> composite_backward(
   const at::Tensor gf = grad_feature.contiguous(), ga = grad_alpha.contiguous(), gd = grad_depth.contiguous();
   const at::Tensor gw = grad_weight.contiguous(), w = weights.contiguous();
   at::Tensor g_sigma = at::empty_like(in.sigmas), g_sample = at::empty_like(in.features);
+  if constexpr (Backend::is_cpu) {
+    const tuned::Kernels* kernels = tuned::kernels();
+    if (kernels && sigmas.scalar_type() == at::kFloat) {
+      tuned::CompositeJob job = in.job(step, early_stop);
+      job.weights = const_cast<float*>(w.const_data_ptr<float>());  // only read
+      job.grad_features = gf.const_data_ptr<float>();
+      job.grad_alpha = ga.const_data_ptr<float>();
+      job.grad_depth = gd.const_data_ptr<float>();
+      job.grad_weights = gw.const_data_ptr<float>();
+      job.grad_sigmas = g_sigma.mutable_data_ptr<float>();
+      job.grad_samples = g_sample.mutable_data_ptr<float>();
+      at::parallel_for(0, in.rays(), Backend::grain(0.6 * in.cost()),
+                       [&](int64_t begin, int64_t end) { kernels->composite_backward(job, begin, end); });
+      return {g_sigma, g_sample};
+    }
+  }
   AT_DISPATCH_FLOATING_TYPES(sigmas.scalar_type(), "composite_backward", [&] {
     Backend::for_each(
         in.rays(), 2.0 * in.cost(),

@@ -5,10 +5,15 @@
 #include "hash_encode_backward.inl"
 #include "mlp.inl"
 #include "march.inl"
+#include "adam.inl"
+#include "composite.inl"
 #include "render_rays.inl"
 
 static constexpr Kernels all_kernels = {
     &hash_encode<false>, &hash_encode<true>, &hash_encode_backward, &mlp_forward, &mlp_backward,
     &march,
     &render_rays,
+    &adam,
+    &composite,
+    &composite_backward,
 };

@@ -49,6 +49,28 @@ struct RenderJob {
 
 using RenderRays = void (*)(const RenderJob&, int64_t begin, int64_t end);
 
+struct AdamNumbers {
+  float beta1, beta2, eps, root_scale;  // see ops/adam.h
+};
+
+// On n numbers, with the gradient `factor` * grad. `sparse`: numbers with grad = 0 are left alone.
+using Adam = void (*)(
+    const AdamNumbers&, float rate, float factor, float* p, const float* grad, float* m, float* v, int64_t n, bool sparse);
+
+// As in ops/composite.h; dt may be nullptr. The forward writes the second line and weights, the backward reads the
+// third and weights, and writes the fourth.
+struct CompositeJob {
+  const float *sigmas, *features, *t, *dt;
+  float *features_out, *alpha, *depth, *weights;
+  const float *grad_features, *grad_alpha, *grad_depth, *grad_weights;
+  float *grad_sigmas, *grad_samples;
+  const int64_t* offsets;
+  int channels;
+  float step, early_stop;
+};
+
+using Composite = void (*)(const CompositeJob&, int64_t first_ray, int64_t last_ray);
+
 struct Kernels {
   HashEncode hash_encode_float, hash_encode_bfloat16;  // two features a vertex
   HashEncodeBackward hash_encode_backward;
@@ -56,6 +78,8 @@ struct Kernels {
   MlpBackward mlp_backward;
   March march;
   RenderRays render_rays;
+  Adam adam;
+  Composite composite, composite_backward;
 };
 
 extern const Kernels kernels_avx512, kernels_avx2, kernels_portable;

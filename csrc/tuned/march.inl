@@ -49,16 +49,6 @@ struct Found {
   VF t, point[3];  // point in cells
 };
 
-GTALK_INLINE bool any(VI mask) {
-#if GTALK_WIDTH == 16
-  return _mm512_test_epi32_mask(reinterpret_cast<__m512i>(mask), reinterpret_cast<__m512i>(mask)) != 0;
-#elif GTALK_WIDTH == 8
-  return !_mm256_testz_si256(reinterpret_cast<__m256i>(mask), reinterpret_cast<__m256i>(mask));
-#else
-  return (mask[0] | mask[1] | mask[2] | mask[3]) != 0;
-#endif
-}
-
 // Looks at one lattice point of W rays from `lane` on, and moves each to the next one worth a look.
 template <int N>
 GTALK_INLINE Found look(Lanes<N>& lanes, int lane, const Occupancy& grid, float step) {

@@ -6,18 +6,6 @@ constexpr int POOL = POINTS;
 constexpr int BATCH = 3 * POINTS;
 constexpr int ROUNDS = 16;  // of looks for samples, before what was found is evaluated
 
-// e^x to 2e-7, for |x| < 87 (clamped).
-GTALK_INLINE VF exponential(VF x) {
-  x = min(max(x, splat(-87.f)), splat(87.f));
-  const VF shifted = multiply_add(x, splat(1.44269504f), splat(12582912.f));
-  const VF whole = shifted - 12582912.f;
-  const VF r = multiply_add(whole, splat(-1.42860677e-6f), multiply_add(whole, splat(-0.693145752f), x));
-  VF sum = splat(1.f / 720.f);
-  const float factors[] = {1.f / 120.f, 1.f / 24.f, 1.f / 6.f, 0.5f, 1.f, 1.f};
-  for (float factor : factors) sum = multiply_add(sum, r, splat(factor));
-  return sum * as_float((reinterpret_cast<VU>(shifted) - 0x4b400000u + 127u) << 23);
-}
-
 struct Flight {
   int64_t ray;
   int taken;  // samples so far

@@ -81,6 +81,39 @@ GTALK_INLINE VF multiply_add(VF a, VF b, VF c) { return a * b + c; }
 GTALK_INLINE VF multiply_add_down(VF a, VF b, float c) { return (a * b - 0.5f) + c; }
 #endif
 
+GTALK_INLINE VF square_root(VF v) {
+#if GTALK_WIDTH == 16
+  return _mm512_sqrt_ps(v);
+#elif GTALK_WIDTH == 8
+  return _mm256_sqrt_ps(v);
+#else
+  for (int i = 0; i < W; ++i) v[i] = __builtin_sqrtf(v[i]);
+  return v;
+#endif
+}
+
+GTALK_INLINE bool any(VI mask) {
+#if GTALK_WIDTH == 16
+  return _mm512_test_epi32_mask(reinterpret_cast<__m512i>(mask), reinterpret_cast<__m512i>(mask)) != 0;
+#elif GTALK_WIDTH == 8
+  return !_mm256_testz_si256(reinterpret_cast<__m256i>(mask), reinterpret_cast<__m256i>(mask));
+#else
+  return (mask[0] | mask[1] | mask[2] | mask[3]) != 0;
+#endif
+}
+
+// e^x to 2e-7, for |x| < 87 (clamped).
+GTALK_INLINE VF exponential(VF x) {
+  x = min(max(x, splat(-87.f)), splat(87.f));
+  const VF shifted = multiply_add(x, splat(1.44269504f), splat(12582912.f));
+  const VF whole = shifted - 12582912.f;
+  const VF r = multiply_add(whole, splat(-1.42860677e-6f), multiply_add(whole, splat(-0.693145752f), x));
+  VF sum = splat(1.f / 720.f);
+  const float factors[] = {1.f / 120.f, 1.f / 24.f, 1.f / 6.f, 0.5f, 1.f, 1.f};
+  for (float factor : factors) sum = multiply_add(sum, r, splat(factor));
+  return sum * as_float((reinterpret_cast<VU>(shifted) - 0x4b400000u + 127u) << 23);
+}
+
 struct Pair {
   VF low, high;
 };
