@@ -8,7 +8,7 @@ from gtalk.motion.net import ROWS_PER_FRAME
 from gtalk.shapes import Float
 
 HANG_ROWS = 8  # speech is taken to go on for so long after its last sign (10 ms each)
-AHEAD_ROWS = 7  # lips open before the sound
+AHEAD_ROWS = 10  # lips open before the sound
 OPEN_FRAMES, CLOSE_FRAMES = 2, 3
 _LOW, _HIGH = 0.15, 0.5  # activity that counts as silence, and as speech
 

@@ -30,7 +30,7 @@ class NetConfig:
     """One residual block each; the receptive field is 0.06 s and 0.04 s for each unit of dilation."""
     dropout: float = 0.2
     """Share of hidden channels that are dropped in training."""
-    future_rows: int = 7
+    future_rows: int = 10
     """Rows after a frame's instant that it may look at (10 ms each)."""
 
 

@@ -22,10 +22,8 @@ from gtalk.speech.mel import mel_filters
 from gtalk.speech.normalise import RunningMean, SpeechActivity, VoicePrior
 from gtalk.speech.phones import (
     DELTA_REACH,
-    LAG,
     N_CEPSTRA,
     Cepstra,
-    PhoneLoop,
     PhoneScores,
     load_acoustic_model,
     with_deltas,
@@ -35,7 +33,6 @@ from gtalk.types import AUDIO_RATE
 N_MEL, MEL_LOW_HZ, MEL_HIGH_HZ = 40, 60.0, 7600.0
 _PIECE = 4 * AUDIO_RATE  # longer pushes are cut, so that hours in one array cost no memory
 _PITCH_HOLD = 0.97  # per frame: a held pitch fades towards the mean in a third of a second
-_NO_STREAMS = [np.zeros((0, N_CEPSTRA))] * 3
 _PAUSE_WEIGHT = 0.15  # the phone model expects the mean over speech with its pauses
 
 
@@ -68,7 +65,7 @@ class SpeechFeatures:
     @property
     def lookahead_s(self) -> float:
         """How much sound after an instant is needed."""
-        return LOOKAHEAD_S + ((DELTA_REACH + LAG) / RATE_HZ if self.phones else 0.0)
+        return LOOKAHEAD_S + (DELTA_REACH / RATE_HZ if self.phones else 0.0)
 
     @cached_property
     def groups(self) -> dict[str, slice]:
@@ -114,7 +111,7 @@ class SpeechStream:
         )
         self._f0_mean = RunningMean(np.array([prior.log_f0]))
         self._held_pitch = 0.0
-        self._scores, self._loop = scores, PhoneLoop()
+        self._scores = scores
         self._waiting: np.ndarray | None = None  # rows whose phones are still to come
         self._context: np.ndarray | None = None  # cepstra for the differences
         self._context_mean = np.zeros((0, N_CEPSTRA))
@@ -168,11 +165,12 @@ class SpeechStream:
         if last and len(context):
             context = np.concatenate([context, np.repeat(context[-1:], DELTA_REACH, axis=0)])
         count = max(0, len(context) - 2 * DELTA_REACH)
-        states = self._scores.states(with_deltas(context, means[:count]) if count else _NO_STREAMS)
-        phones = self._loop(states, last)
-        out = np.concatenate([waiting[: len(phones)], phones], axis=1).astype(np.float32)
+        out = np.zeros((0, rows.shape[1] + self._scores.size), np.float32)
+        if count:
+            phones = self._scores(with_deltas(context, means[:count]))
+            out = np.concatenate([waiting[:count], phones], axis=1).astype(np.float32)
         self._context = context[count:] if len(context) else None
-        self._waiting, self._context_mean = waiting[len(phones) :], means[count:]
+        self._waiting, self._context_mean = waiting[count:], means[count:]
         return out
 
 

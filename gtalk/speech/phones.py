@@ -2,8 +2,8 @@
 
 The model is a hidden Markov model with one codebook of Gaussians per phone and stream ("phonetically
 tied mixtures"). Only its context-independent states are used: three per phone, 42 phones with silence
-and noises. No words are decoded: a loop over all phones turns likelihoods into posteriors, looking a
-little ahead. File formats: CMU Sphinx documentation (S3 model files, sendump, mdef).
+and noises. Nothing is decoded: each frame's likelihoods are tempered and normalised over the phones.
+File formats: CMU Sphinx documentation (S3 model files, sendump, mdef).
 """
 
 from __future__ import annotations
@@ -26,11 +26,8 @@ DELTA_REACH = 3
 N_FILTERS, LOW_HZ, HIGH_HZ = 25, 130.0, 6800.0
 _LIFTER = 22
 _WEIGHT_BASE = 1.0001**1024  # mixture weights are stored as whole numbers of this negative logarithm
-LAG = 3
-"""Frames after an instant that help to decide its phone."""
-_TEMPER = 0.16
+_TEMPER = 0.25
 """Three streams of neighbouring frames are far from independent: their joint likelihood is overconfident."""
-_STAY = 0.5  # a state of a phone lasts two frames on average
 _FLOOR = -8.0
 
 
@@ -210,53 +207,17 @@ class PhoneScores:
             total = total + peak + np.log(np.matmul(mass, self._weights[s]) + np.float32(1e-30))
         return total.transpose(1, 0, 2)
 
+    def __call__(self, streams: list[Float[np.ndarray, "M D"]]) -> Float[np.ndarray, "M P"]:
+        """Tempered log-posteriors of the phones, floored.
 
-class PhoneLoop:
-    """Log-posteriors of phones given the past and LAG frames of future; keeps state.
-
-    Forward recursion of a hidden Markov model in which every phone may follow every other, each through
-    its states from left to right, and a backward recursion over the lag (fixed-lag smoothing). Without it
-    a phone is right in 40 % of the frames of speech that a word recogniser aligned, with it in 51 %.
-    """
-
-    def __init__(self) -> None:
-        self._belief: np.ndarray | None = None
-        self._evidence: np.ndarray | None = None  # of frames that are not yet decided
-        self._forward: np.ndarray | None = None
-
-    def __call__(self, states: Float[np.ndarray, "M P K"], last: bool = False) -> Float[np.ndarray, "N P"]:
-        """Rows that are now decided: all but the LAG newest ones, or all when these are the `last`."""
-        peak = states.max(axis=(1, 2), keepdims=True)
-        evidence = np.exp(_TEMPER * (states - peak)).astype(np.float64)
-        forward = self._recurse(evidence)
-        if self._evidence is not None and self._forward is not None:
-            evidence = np.concatenate([self._evidence, evidence])
-            forward = np.concatenate([self._forward, forward])
-        count = len(evidence) if last else max(0, len(evidence) - LAG)
-        ahead = np.concatenate([evidence, np.ones((LAG, *evidence.shape[1:]))]) if last else evidence
-        backward = np.ones((count, *evidence.shape[1:]))
-        for lag in range(LAG, 0, -1):
-            x = ahead[lag : lag + count] * backward
-            backward = _STAY * x
-            backward[:, :, :-1] += (1.0 - _STAY) * x[:, :, 1:]
-            backward[:, :, -1] += (1.0 - _STAY) * x[:, :, 0].mean(1, keepdims=True)
-        joint = (forward[:count] * backward).sum(-1)
-        self._evidence, self._forward = evidence[count:], forward[count:]
-        joint /= np.maximum(joint.sum(1, keepdims=True), 1e-300)
-        return np.maximum(np.log(joint + 1e-12), _FLOOR).astype(np.float32)
-
-    def _recurse(self, evidence: np.ndarray) -> np.ndarray:
-        out = np.empty_like(evidence)
-        count, states = evidence.shape[1:]
-        belief = self._belief if self._belief is not None else np.full((count, states), 1.0 / (count * states))
-        for i, seen in enumerate(evidence):
-            moved = _STAY * belief
-            moved[:, 1:] += (1.0 - _STAY) * belief[:, :-1]
-            moved[:, 0] += (1.0 - _STAY) * belief[:, -1].sum() / count
-            moved *= seen
-            belief = out[i] = moved / max(moved.sum(), 1e-300)
-        self._belief = belief
-        return out
+        Each frame on its own: a phone loop with fixed-lag smoothing finds the right phone in 51 % of the
+        frames of speech instead of 40 %, yet the motion learned from it was no better, and 30 ms later.
+        """
+        states = self.states(streams)
+        peak = states.max(-1, keepdims=True)
+        score = _TEMPER * (peak + np.log(np.exp(states - peak).sum(-1, keepdims=True)))[..., 0]
+        score = score - score.max(1, keepdims=True)
+        return np.maximum(score - np.log(np.exp(score).sum(1, keepdims=True)), _FLOOR).astype(np.float32)
 
 
 def with_deltas(cepstra: Float[np.ndarray, "N 13"], mean: Float[np.ndarray, "M 13"]) -> list[np.ndarray]:

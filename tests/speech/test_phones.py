@@ -3,7 +3,7 @@ import pytest
 
 from gtalk.errors import UserError
 from gtalk.speech import phones
-from gtalk.speech.phones import LAG, AcousticModel, PhoneLoop, PhoneScores, load_acoustic_model, with_deltas
+from gtalk.speech.phones import AcousticModel, PhoneScores, load_acoustic_model, with_deltas
 
 pytest.importorskip("pocketsphinx")
 
@@ -46,43 +46,14 @@ def test_differences_of_a_parabola() -> None:
     np.testing.assert_allclose(second[:, 0], 8.0)
 
 
-def brute_force(evidence: np.ndarray, stay: float) -> np.ndarray:
-    """Posteriors with LAG frames of future by the transition matrix of the whole loop."""
-    count, phones_, states = evidence.shape
-    size = phones_ * states
-    move = np.zeros((size, size))
-    for p in range(phones_):
-        for k in range(states):
-            move[p * states + k, p * states + k] = stay
-            if k + 1 < states:
-                move[p * states + k, p * states + k + 1] = 1 - stay
-            else:
-                move[p * states + k, ::states] += (1 - stay) / phones_
-    seen = evidence.reshape(count, size)
-    forward, belief = [], np.full(size, 1.0 / size)
-    for row in seen:
-        belief = (belief @ move) * row
-        belief /= belief.sum()
-        forward.append(belief)
-    out = []
-    for t in range(count):
-        back = np.ones(size)
-        for u in range(min(count - 1, t + LAG), t, -1):
-            back = move @ (seen[u] * back)
-        joint = (forward[t] * back).reshape(phones_, states).sum(1)
-        out.append(joint / joint.sum())
-    return np.array(out)
-
-
-def test_the_loop_equals_brute_force_whatever_the_chunks() -> None:
-    states = np.random.default_rng(1).normal(size=(14, 4, 3)) * 8
-    loop, parts = PhoneLoop(), []
-    for start, stop in ((0, 1), (1, 2), (2, 9), (9, 9), (9, 14)):
-        parts.append(loop(states[start:stop], last=stop == 14))
-    expected = brute_force(np.exp(phones._TEMPER * states), phones._STAY)
-    got = np.concatenate(parts)
-    assert len(parts[0]) == len(parts[1]) == 0
-    np.testing.assert_allclose(got, np.maximum(np.log(expected), phones._FLOOR), atol=1e-5)
+def test_rows_are_tempered_posteriors_over_the_states() -> None:
+    model = load_acoustic_model()
+    scores = PhoneScores(model)
+    streams = [3 * np.random.default_rng(s).normal(size=(6, 13)) for s in range(3)]
+    likelihood = np.log(np.exp(scores.states(streams)).sum(-1))
+    power = np.exp(phones._TEMPER * (likelihood - likelihood.max(1, keepdims=True)))
+    expected = np.maximum(np.log(power / power.sum(1, keepdims=True)), phones._FLOOR)
+    np.testing.assert_allclose(scores(streams), expected, atol=1e-4)
 
 
 def test_a_damaged_model_is_a_user_error(tmp_path) -> None:
