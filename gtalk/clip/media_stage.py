@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from gtalk.clip.cuts import CutFinder
@@ -21,18 +20,24 @@ from gtalk.progress import track
 from gtalk.types import AUDIO_RATE, VIDEO_FPS, AudioTrack
 
 GLIMPSES = 12
+GLANCE_SIZE = 1280  # pixels of the longest side of a picture in which a face is looked for
 AROUND_FACE = 2.3  # side of the square crop in heights of the face
 SHORTEST_CLIP = 3  # frames
 
 
 @dataclass(frozen=True)
-class Crop:
-    """The part of the source picture that the dataset shows, in source pixels."""
+class Window:
+    """What the dataset shows of a clip: its picture is scaled, then cut out at x, y (pixels of the scaled one)."""
 
+    scale: float
     x: int
     y: int
-    width: int
-    height: int
+
+    def source_crop(self, reader: VideoReader, size: tuple[int, int]) -> dict[str, float]:
+        """The same in pixels of the source, for the manifest."""
+        width, height = reader.info.width / reader.size[0], reader.info.height / reader.size[1]
+        crop = {"x": self.x * width, "y": self.y * height, "width": size[0] * width, "height": size[1] * height}
+        return {name: round(value, 4) for name, value in crop.items()}
 
 
 def run_media(job: Job) -> dict[str, Any]:
@@ -45,18 +50,19 @@ def run_media(job: Job) -> dict[str, Any]:
             got=f"{sum(len(reader) for reader in readers)} at {VIDEO_FPS:g} fps",
             remedy="Record at least ten seconds, better two minutes.",
         )
-    crops = [choose_crop(reader, job.config.size, job.config.framing) for reader in readers]
-    size = even_size(crops[0], job.config.size)
-    crops = [_same_aspect(crop, size) for crop in crops]
+    regions = [choose_region(reader, job.config.size, job.config.framing) for reader in readers]
+    size = even_size(regions[0], job.config.size)
+    windows = [window_of(region, reader.size, size) for region, reader in zip(regions, readers, strict=True)]
+    readers = [reader.scaled(window.scale) for reader, window in zip(readers, windows, strict=True)]
     segments: list[dict[str, Any]] = []
     sources: list[dict[str, Any]] = []
     sound: list[np.ndarray] = []
     total, start = sum(len(reader) for reader in readers), 0
     with fresh_folder(job.root / "frames") as folder:
-        for clip, reader, crop in zip(job.clips, readers, crops, strict=True):
+        for clip, reader, window in zip(job.clips, readers, windows, strict=True):
             finder = CutFinder()
             pictures = track(reader, f"media {clip.name}", total, job.on_progress)
-            cropped = (_fit(picture, crop, size) for picture in pictures)
+            cropped = (_cut_out(picture, window, size) for picture in pictures)
             for _ in in_order(
                 lambda item: write_frame(folder, item[0], item[1], job.config.jpeg_quality),
                 ((start + i, _seen(finder, picture)) for i, picture in enumerate(cropped)),
@@ -66,6 +72,7 @@ def run_media(job: Job) -> dict[str, Any]:
             sound.append(samples)
             bounds = [0, *finder.cuts().tolist(), len(reader)]
             segments += [{"start": start + a, "stop": start + b, "source": clip.name} for a, b in pairwise(bounds)]
+            crop = window.source_crop(reader, size)
             sources.append(_source_facts(clip, reader, crop, start) | facts)
             start += len(reader)
         samples = _audio_of_frames(np.concatenate(sound), start)
@@ -73,35 +80,47 @@ def run_media(job: Job) -> dict[str, Any]:
     return {"n_frames": start, "width": size[0], "height": size[1], "segments": segments, "sources": sources}
 
 
-def choose_crop(reader: VideoReader, size: int, framing: str) -> Crop:
-    """What to keep of a clip's picture.
+def choose_region(reader: VideoReader, size: int, framing: str) -> tuple[float, float, float, float]:
+    """What to keep of a clip's picture: x, y, width, height in its pixels.
 
     Pictures that fit into `size` are kept whole. Of larger ones, "auto" keeps a square around the
     person (AROUND_FACE face heights, so that head, hair and shoulders are inside), and never less than
     `size` source pixels, so nothing is scaled up; "full" keeps the whole picture.
     """
     width, height = reader.size
-    whole = Crop(0, 0, width, height)
+    whole = (0.0, 0.0, float(width), float(height))
     if framing == "full" or max(width, height) <= size:
         return whole
-    pictures = reader.glimpses(GLIMPSES)
-    found = [_face_box(picture) for picture in pictures]
-    boxes = np.array([box for box in found if box is not None])
+    glance = reader.scaled(min(1.0, GLANCE_SIZE / max(width, height)))
+    found = [_face_box(picture) for picture in glance.glimpses(GLIMPSES)]
+    boxes = np.array([box for box in found if box is not None]) * (width / glance.size[0])
     if not len(boxes):
         return whole
-    low, high = np.median(boxes[:, :2], axis=0), np.median(boxes[:, 2:], axis=0)
+    usual = np.median(boxes, axis=0)
     face_height = float(np.median(boxes[:, 3] - boxes[:, 1]))
-    drift = float(np.abs(boxes - np.median(boxes, axis=0)).max())
-    side = int(min(max(AROUND_FACE * face_height + drift, size), width, height))
-    centre = (low + high) / 2 + [0.0, 0.12 * face_height]
-    x, y = np.clip(np.rint(centre - side / 2), 0, [width - side, height - side]).astype(int)
-    return Crop(int(x), int(y), side, side)
+    drift = float(np.abs(boxes - usual).max())
+    side = float(min(max(AROUND_FACE * face_height + drift, size), width, height))
+    centre = (usual[:2] + usual[2:]) / 2 + [0.0, 0.12 * face_height]
+    x, y = np.clip(centre - side / 2, 0, [width - side, height - side])
+    return float(x), float(y), side, side
 
 
-def even_size(crop: Crop, size: int) -> tuple[int, int]:
+def even_size(region: tuple[float, float, float, float], size: int) -> tuple[int, int]:
     """(width, height) of the dataset's pictures: at most `size` a side, even as video encoders want."""
-    scale = min(1.0, size / max(crop.width, crop.height))
-    return max(2, round(crop.width * scale) // 2 * 2), max(2, round(crop.height * scale) // 2 * 2)
+    scale = min(1.0, size / max(region[2:]))
+    return max(2, round(region[2] * scale) // 2 * 2), max(2, round(region[3] * scale) // 2 * 2)
+
+
+def window_of(region: tuple[float, float, float, float], source: tuple[int, int], size: tuple[int, int]) -> Window:
+    """How to scale and cut a clip of `source` size so that pictures of `size` show the middle of `region`."""
+    x, y, width, height = region
+    scale = max(size[0] / width, size[1] / height)
+    if scale < 1 and scale * max(width, height) > max(width, height) - 2:
+        scale = 1.0  # an odd row or column is dropped: scaling would blur
+    scaled = (round(source[0] * scale), round(source[1] * scale))
+    left = round((x + width / 2) * scale - size[0] / 2)
+    top = round((y + height / 2) * scale - size[1] / 2)
+    return Window(scale, int(np.clip(left, 0, scaled[0] - size[0])), int(np.clip(top, 0, scaled[1] - size[1])))
 
 
 def clip_sound(clip: Path, reader: VideoReader, total_frames: int) -> tuple[np.ndarray, dict[str, Any]]:
@@ -132,23 +151,8 @@ def _seen(finder: CutFinder, picture: np.ndarray) -> np.ndarray:
     return picture
 
 
-def _fit(picture: np.ndarray, crop: Crop, size: tuple[int, int]) -> np.ndarray:
-    part = picture[crop.y : crop.y + crop.height, crop.x : crop.x + crop.width]
-    if (crop.width, crop.height) == size:
-        return part
-    if (crop.width - size[0], crop.height - size[1]) in ((1, 0), (0, 1), (1, 1)):
-        return part[: size[1], : size[0]]  # an odd row or column is dropped: scaling would blur
-    shrink = crop.width >= size[0]
-    return cv2.resize(part, size, interpolation=cv2.INTER_AREA if shrink else cv2.INTER_CUBIC)
-
-
-def _same_aspect(crop: Crop, size: tuple[int, int]) -> Crop:
-    """The largest part of a crop with the aspect ratio of `size`, from its middle."""
-    if abs(crop.width * size[1] - crop.height * size[0]) <= 2 * max(size):
-        return crop
-    scale = min(crop.width / size[0], crop.height / size[1])
-    width, height = int(size[0] * scale), int(size[1] * scale)
-    return Crop(crop.x + (crop.width - width) // 2, crop.y + (crop.height - height) // 2, width, height)
+def _cut_out(picture: np.ndarray, window: Window, size: tuple[int, int]) -> np.ndarray:
+    return picture[window.y : window.y + size[1], window.x : window.x + size[0]]
 
 
 def _face_box(picture: np.ndarray) -> np.ndarray | None:
@@ -158,7 +162,7 @@ def _face_box(picture: np.ndarray) -> np.ndarray | None:
     return np.concatenate([found.points_px[0].min(0), found.points_px[0].max(0)])
 
 
-def _source_facts(clip: Path, reader: VideoReader, crop: Crop, start: int) -> dict[str, Any]:
+def _source_facts(clip: Path, reader: VideoReader, crop: dict[str, float], start: int) -> dict[str, Any]:
     info, timeline = reader.info, reader.timeline
     return {
         "name": clip.name,
@@ -171,6 +175,6 @@ def _source_facts(clip: Path, reader: VideoReader, crop: Crop, start: int) -> di
         "duration_s": round(timeline.duration_s, 4),
         "rotation_deg": info.rotation_deg,
         "codec": info.video_codec,
-        "crop": asdict(crop),
+        "crop": crop,
         "notes": list(timeline.notes),
     }

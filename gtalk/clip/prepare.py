@@ -219,7 +219,7 @@ def _part(*names: str):
 
 
 STAGES = [
-    Stage("media", 1, (), ("frames", "audio.wav"), _part("size", "framing", "jpeg_quality"), run_media),
+    Stage("media", 2, (), ("frames", "audio.wav"), _part("size", "framing", "jpeg_quality"), run_media),
     Stage("landmarks", 1, ("media",), ("landmarks.npz",), _part("landmark_model"), _run_landmarks),
     Stage("track", 1, ("media", "landmarks"), ("camera.json", "person.npz", "track.npz"), _part("track"), _run_track),
     Stage("masks", 5, ("media", "track"), ("mattes", "masks"), _part(), _run_masks),

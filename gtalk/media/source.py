@@ -180,13 +180,12 @@ def to_rgb(frame: VideoFrame, size: tuple[int, int]) -> Any:
     rotation = _rotation(frame)
     width, height = size[::-1] if rotation % 180 == 90 else size
     untagged = int(frame.colorspace) == 2
-    same = (width, height) == (frame.width, frame.height)
     rgb = frame.to_ndarray(
         format="rgb24",
         width=width,
         height=height,
         src_colorspace=Colorspace.ITU709 if untagged and frame.height >= HD_HEIGHT else None,
-        interpolation="BICUBIC" if same else "AREA",
+        interpolation="AREA" if width * height < frame.width * frame.height else "BICUBIC",
     )
     return np.ascontiguousarray(np.rot90(rgb, rotation // 90)) if rotation else rgb
 

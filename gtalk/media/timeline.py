@@ -16,7 +16,7 @@ from gtalk.shapes import Float, Int
 
 THUMBNAIL = 96
 DUPLICATE_SHARE = 0.2  # a duplicate changes less than this share of what its neighbours change
-NOTICEABLE = 1.0 / 256 / 4
+NOTICEABLE = 0.2 / 256
 CADENCE_TOLERANCE = 0.75  # of a period: how far a regular cadence may stray from a straight line
 LEAST_DUPLICATES = 0.02
 WINDOW = 50  # unique pictures on either side in the local straight line of a cadence
@@ -72,7 +72,7 @@ def scan(path: Path, retime: bool = True) -> Timeline:
     duration = float(times[-1]) + step
     stored = (len(times) - 1) / times[-1] if len(times) > 1 else 1.0 / step
     index = np.arange(len(times))
-    if len(times) > 2 and np.diff(times).max() > 1.5 * step:
+    if len(times) > 2 and np.diff(times).std() > 0.15 * step:
         notes.append("variable frame rate: resampled by timestamps")
     found = find_cadence(times, differences) if retime else None
     rate = stored
@@ -108,7 +108,7 @@ def find_cadence(
         period = 1.0 / nearest
     # The cadence may slip at an edit, so the line is local: the mean phase of the neighbours.
     phase = shown - np.arange(len(shown)) * period
-    local = _running_median(phase, WINDOW)
+    local = _running_quantile(phase, WINDOW)
     regular = np.abs(phase - local) < CADENCE_TOLERANCE * period
     if regular.mean() < 0.9:
         return None
@@ -118,18 +118,17 @@ def find_cadence(
 
 
 def _duplicates(differences: np.ndarray) -> np.ndarray:
-    typical = _running_median(differences, 6)
-    duplicate = (differences < DUPLICATE_SHARE * typical) & (typical > NOTICEABLE * DUPLICATE_SHARE)
-    if np.mean(differences < NOTICEABLE * 0.02) > 0.4:  # at least every second picture is an exact copy
-        duplicate |= differences < NOTICEABLE * 0.02
+    # Up to three of four pictures may be copies, so what a real change is like shows near the top.
+    typical = _running_quantile(differences, 6, 0.8)
+    duplicate = (differences < DUPLICATE_SHARE * typical) & (typical > NOTICEABLE)
     duplicate[0] = False
     return duplicate
 
 
-def _running_median(values: np.ndarray, half: int) -> np.ndarray:
+def _running_quantile(values: np.ndarray, half: int, quantile: float = 0.5) -> np.ndarray:
     half = min(half, max(1, (len(values) - 1) // 2))
     padded = np.pad(values, half, mode="reflect" if len(values) > half else "edge")
-    return np.median(np.lib.stride_tricks.sliding_window_view(padded, 2 * half + 1), axis=-1)
+    return np.quantile(np.lib.stride_tricks.sliding_window_view(padded, 2 * half + 1), quantile, axis=-1)
 
 
 def _read_times(path: Path) -> tuple[np.ndarray, np.ndarray, float]:

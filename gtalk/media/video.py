@@ -62,6 +62,11 @@ class VideoReader:
             remedy="Something changed the file while it was read; run again.",
         )
 
+    def scaled(self, scale: float) -> VideoReader:
+        """The same pictures at another size: scaled while decoding, which is cheaper than afterwards."""
+        size = (max(1, round(self.info.width * scale)), max(1, round(self.info.height * scale)))
+        return VideoReader(self.info, self.timeline, self.fps, size)
+
     def glimpses(self, count: int) -> list[UInt8[np.ndarray, "H W 3"]]:
         """About `count` pictures spread over the video, found by seeking: quick, not exact in time."""
         from av.error import FFmpegError

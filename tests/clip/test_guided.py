@@ -40,4 +40,5 @@ def test_an_edge_that_is_off_moves_to_the_pictures_edge() -> None:
     guide[:, 48:] = (200, 150, 90)
     coarse = (np.arange(96) >= 52).astype(np.float32)[None].repeat(96, 0)
     result = guided_filter(guide, coarse, 12, 1e-4, subsample=2)
-    assert result[48, 44] < 0.2 < 0.6 < result[48, 49]
+    assert result[48, 44] < 0.2
+    assert result[48, 49] > 0.6

@@ -221,7 +221,6 @@ def test_large_clips_are_framed_on_the_person(tmp_path: Path, monkeypatch: pytes
 
     clip = write_clip(tmp_path / "wide.mp4", Recipe(size=(640, 360), seconds=0.4, flash_s=9))
     monkeypatch.setattr(media_stage, "_face_box", lambda picture: np.array([300.0, 100.0, 380.0, 200.0]))
-    monkeypatch.setattr(module, "detect_landmarks", known_landmarks)
     job = module.Job(tmp_path / "out", [clip], PrepareConfig(size=256))
     job.root.mkdir()
     facts = media_stage.run_media(job)
@@ -231,6 +230,20 @@ def test_large_clips_are_framed_on_the_person(tmp_path: Path, monkeypatch: pytes
     assert crop["x"] < 300 and crop["x"] + 256 > 380 and crop["y"] < 100 and crop["y"] + 256 > 200
     whole = media_stage.run_media(module.Job(job.root, [clip], PrepareConfig(size=256, framing="full")))
     assert (whole["width"], whole["height"]) == (256, 144)
+
+
+@pytest.mark.parametrize("source", [(512, 512), (411, 397), (1920, 1080), (1080, 1920), (3840, 2160), (97, 50)])
+def test_windows_lie_inside_and_have_the_size(source: tuple[int, int]) -> None:
+    from gtalk.clip.media_stage import even_size, window_of
+
+    for region in ((0.0, 0.0, float(source[0]), float(source[1])), (3.0, 2.0, 40.0, 40.0)):
+        size = even_size(region, 512)
+        assert size[0] % 2 == size[1] % 2 == 0 and max(size) <= 512
+        window = window_of(region, source, size)
+        assert window.x >= 0 and window.x + size[0] <= round(source[0] * window.scale)
+        assert window.y >= 0 and window.y + size[1] <= round(source[1] * window.scale)
+        if max(region[2:]) <= 512:
+            assert window.scale == 1.0
 
 
 def test_progress_counts_up_in_every_stage(prepared: Path, clip: Path, tmp_path: Path, monkeypatch) -> None:
