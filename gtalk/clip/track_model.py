@@ -63,7 +63,7 @@ def place(model: Model, states: States) -> Float[np.ndarray, "T P 3"]:
     return deform(model, states.coefficients) @ states.rotation.transpose(0, 2, 1) + states.translation[:, None]
 
 
-def residuals_px(model: Model, states: States, points_px: Float[np.ndarray, "T 478 2"]) -> Float[np.ndarray, "T 478 2"]:
+def residuals_px(model: Model, states: States, points_px: Float[np.ndarray, "T P 2"]) -> Float[np.ndarray, "T P 2"]:
     """Observed minus modelled pixels."""
     return points_px - project(place(model, states), model.focal_px, model.centre_px)
 
@@ -71,8 +71,8 @@ def residuals_px(model: Model, states: States, points_px: Float[np.ndarray, "T 4
 def update_structure(
     model: Model,
     states: States,
-    points_px: Float[np.ndarray, "T 478 2"],
-    weights: Float[np.ndarray, "T 478"],
+    points_px: Float[np.ndarray, "T P 2"],
+    weights: Float[np.ndarray, "T P"],
     prior_shape: Float[np.ndarray, "P 3"],
     noise_px: float,
 ) -> Model:
