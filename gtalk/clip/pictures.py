@@ -52,28 +52,28 @@ def one_thread_each() -> Iterator[None]:
         cv2.setNumThreads(before)
 
 
-def read_frames(folder: Path, indices: Iterable[int]) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
+def read_frames(folder: Path, indices: Iterable[int] | np.ndarray) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
     """RGB pictures `folder`/NNNNNN.jpg, decoded ahead on threads."""
-    return in_order(lambda index: read_frame(folder, index), indices)
+    return in_order(lambda index: read_frame(folder, int(index)), indices)
 
 
-def read_frame(folder: Path, index: int) -> UInt8[np.ndarray, "H W 3"]:
+def read_frame(folder: Path, index: int | np.integer) -> UInt8[np.ndarray, "H W 3"]:
     """One RGB picture."""
     return cv2.cvtColor(_read(folder / f"{index:06d}.jpg", cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
 
 
-def read_grey(folder: Path, index: int) -> UInt8[np.ndarray, "H W"]:
+def read_grey(folder: Path, index: int | np.integer) -> UInt8[np.ndarray, "H W"]:
     """One single-channel picture `folder`/NNNNNN.png."""
     return _read(folder / f"{index:06d}.png", cv2.IMREAD_GRAYSCALE)
 
 
-def write_frame(folder: Path, index: int, rgb: UInt8[np.ndarray, "H W 3"], quality: int) -> None:
+def write_frame(folder: Path, index: int | np.integer, rgb: UInt8[np.ndarray, "H W 3"], quality: int) -> None:
     """Write an RGB picture as JPEG without chroma subsampling."""
     options = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, 0x111111]
     _write(folder / f"{index:06d}.jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), options)
 
 
-def write_grey(folder: Path, index: int, picture: UInt8[np.ndarray, "H W"]) -> None:
+def write_grey(folder: Path, index: int | np.integer, picture: UInt8[np.ndarray, "H W"]) -> None:
     """Write a single-channel picture as PNG, fast rather than small."""
     _write(folder / f"{index:06d}.png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 1])
 
