@@ -1,6 +1,6 @@
 """The Gaussian avatar: 3D Gaussians whose every number is a linear function of a short code.
 
-    code (face, head rotation) ──▶ motion basis ──▶ Gaussians ──▶ head pose / torso motion (skinning) ──▶ splats over the plate
+    code (face, head rotation, places) ─▶ motion basis ─▶ Gaussians ─▶ skinning (head pose, torso) ─▶ splats over plate
 
 Two groups: the `face` (mesh, mouth, eyes, chin, neck) follows the face's code and the head's rotation; the
 `rest` (hair, torso) follows the head's rotation and where head and torso are, so that nothing there
@@ -192,11 +192,19 @@ class GaussianAvatar:
             codes = split_code(now.code)
             frames.append(
                 splat.render_frame(
-                    own["base"], (own["face"], own["rest"]), (codes["face"], codes["rest"]), self.limits, now.transforms(), intrinsics(camera),
-                    (camera.width, camera.height), *plate, framing, scale=camera.focal_px / self.camera.focal_px,
+                    own["base"],
+                    (own["face"], own["rest"]),
+                    (codes["face"], codes["rest"]),
+                    self.limits,
+                    now.transforms(),
+                    intrinsics(camera),
+                    (camera.width, camera.height),
+                    *plate,
+                    framing,
+                    scale=camera.focal_px / self.camera.focal_px,
                     as_bytes=as_bytes,
                 )
-            )  # fmt: skip
+            )
         return frames
 
     def plate_planes(self, background: np.ndarray | str, camera: Camera) -> tuple[torch.Tensor, int]:

@@ -21,9 +21,10 @@ from gtalk.shapes import Float
 from gtalk.types import Motion
 
 SH_CONSTANT = 0.28209479177387814  # of the constant spherical harmonic: 1 / (2 sqrt(pi))
-PROPERTIES = (
-    "x y z nx ny nz f_dc_0 f_dc_1 f_dc_2 opacity scale_0 scale_1 scale_2 rot_0 rot_1 rot_2 rot_3"
-).split()  # fmt: skip
+PROPERTIES = [
+    *("x", "y", "z", "nx", "ny", "nz", "f_dc_0", "f_dc_1", "f_dc_2", "opacity"),
+    *("scale_0", "scale_1", "scale_2", "rot_0", "rot_1", "rot_2", "rot_3"),
+]
 
 
 def write_ply(avatar: GaussianAvatar, path: Path, motion: Motion | None = None) -> None:

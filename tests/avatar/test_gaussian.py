@@ -134,7 +134,7 @@ def read_back(path):
     plyfile = pytest.importorskip("plyfile")
     vertex = plyfile.PlyData.read(str(path))["vertex"]
     rows = np.zeros((len(vertex), 16), np.float32)
-    names = "x y z scale_0 scale_1 scale_2 rot_0 rot_1 rot_2 rot_3 opacity".split()
+    names = ["x", "y", "z", "scale_0", "scale_1", "scale_2", "rot_0", "rot_1", "rot_2", "rot_3", "opacity"]
     for column, name in enumerate(names):
         rows[:, column] = vertex[name]
     for channel in range(3):
