@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from gtalk.motion.losses import MotionLoss
+from gtalk.motion.losses import MotionLoss, style_divergence
 from gtalk.motion.net import ROWS_PER_FRAME, MotionNet, NetConfig
 from gtalk.motion.takes import Take
 from gtalk.shapes import Float
@@ -20,11 +20,11 @@ from gtalk.shapes import Float
 class FitConfig:
     """How long and how fast to train."""
 
-    steps: int = 400
-    """Gradient steps."""
-    batch: int = 32
+    steps: int = 300
+    """Gradient steps for a minute of speech; they grow with the square root of its length, up to four times."""
+    batch: int = 16
     """Crops in a step."""
-    crop_frames: int = 32
+    crop_frames: int = 48
     """Length of a crop."""
     learning_rate: float = 2e-3
     """At its peak; it warms up for fifty steps and falls along a cosine."""
@@ -57,17 +57,28 @@ def fit_net(
     net_config: NetConfig,
     config: FitConfig,
     seed: int = 0,
+    blind: Sequence[int] = (),
     start: dict[str, torch.Tensor] | None = None,
     on_step: Callable[[int, dict[str, float]], None] = lambda step, facts: None,
 ) -> FitResult:
     """Train from scratch, or from `start`; the averaged weights of the best look at `validation` are kept.
 
-    `validation` takes are the originals with only the held-back frames usable; none: the last weights are kept.
+    Args:
+        originals: recordings as they are.
+        copies: augmented ones.
+        validation: the originals with only the held-back frames usable; none: the last weights are kept.
+        loss: what to minimise.
+        net_config: the network.
+        config: the optimiser; `steps` is taken as it is.
+        seed: of weights and crops.
+        blind: columns of a row that the network must not see.
+        start: weights to start from.
+        on_step: told at every look.
     """
     generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)
     net = MotionNet(originals[0].rows.shape[1], originals[0].codes.shape[1], net_config)
-    _standardise(net, originals)
+    _standardise(net, originals, blind)
     if start is not None:
         net.load_state_dict(start)
     kept = copy.deepcopy(net).eval()
@@ -81,7 +92,7 @@ def fit_net(
         parts = [crops.draw(count, generator) for crops, count in shares if count]
         rows, codes, usable = (torch.cat(part) for part in zip(*parts, strict=True))
         net.train()
-        terms = loss(net(rows).transpose(1, 2), codes, usable)
+        terms = _terms(net, rows, codes, usable, loss, generator)
         total = torch.stack(list(terms.values())).sum()
         optimiser.zero_grad(set_to_none=True)
         total.backward()
@@ -96,6 +107,22 @@ def fit_net(
             if not validation or facts["validation"] < best:
                 best, result.net, result.step = facts["validation"], copy.deepcopy(kept), step
     return result
+
+
+def _terms(
+    net: MotionNet,
+    rows: torch.Tensor,
+    codes: torch.Tensor,
+    usable: torch.Tensor,
+    loss: MotionLoss,
+    generator: torch.Generator,
+) -> dict[str, torch.Tensor]:
+    if not net.config.style:
+        return loss(net(rows).transpose(1, 2), codes, usable)
+    mean, log_variance = net.recognise(codes.transpose(1, 2))
+    style = mean + torch.exp(0.5 * log_variance) * torch.randn(mean.shape, generator=generator)
+    terms = loss(net(rows, style).transpose(1, 2), codes, usable)
+    return {**terms, "style": loss.config.style * style_divergence(mean, log_variance)}
 
 
 def predict(net: MotionNet, rows: Float[np.ndarray, "R D"], frames: int) -> Float[np.ndarray, "T K"]:
@@ -164,14 +191,16 @@ def _padded(values: np.ndarray, count: int) -> np.ndarray:
     return np.concatenate([values, np.zeros((count, *values.shape[1:]), values.dtype)])
 
 
-def _standardise(net: MotionNet, takes: Sequence[Take]) -> None:
+def _standardise(net: MotionNet, takes: Sequence[Take], blind: Sequence[int]) -> None:
     rows = np.concatenate([take.rows for take in takes])
+    scale = 1.0 / np.maximum(rows.std(0), 0.05)
+    scale[list(blind)] = 0.0
     net.shift.copy_(torch.from_numpy(rows.mean(0)))
-    net.scale.copy_(torch.from_numpy(1.0 / np.maximum(rows.std(0), 0.05)))
+    net.scale.copy_(torch.from_numpy(scale))
 
 
 def _schedule(step: int, steps: int) -> float:
-    return min(1.0, step / 50) * 0.5 * (1.0 + math.cos(math.pi * step / steps))
+    return min(1.0, step / 50) * 0.5 * (1.0 + math.cos(math.pi * (step - 1) / steps))
 
 
 def _average(kept: MotionNet, net: MotionNet, decay: float) -> None:

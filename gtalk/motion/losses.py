@@ -27,6 +27,10 @@ class LossConfig:
     """Of a spread over time that differs from the truth's."""
     brows: float = 0.1
     """Of the brows, in their own standard deviations."""
+    robust: float = 0.3
+    """Distance beyond which an error counts linearly rather than squared, in the person's own lip movement."""
+    style: float = 0.01
+    """Of the divergence of the style's posterior from its prior, where the network has styles."""
 
 
 class MotionLoss:
@@ -63,13 +67,19 @@ class MotionLoss:
         return terms
 
     def _distance(self, error: torch.Tensor, usable: torch.Tensor) -> torch.Tensor:
-        """Mean squared displacement of the landmarks."""
-        moved = error[..., : self.n_mouth] @ self.table
-        return _masked_mean((moved**2).sum(-1) / (moved.shape[-1] / 3), usable)
+        """Mean of a landmark's displacement d, as sqrt(d^2 + c^2) - c: close to what is measured, smooth at 0."""
+        moved = (error[..., : self.n_mouth] @ self.table).unflatten(-1, (-1, 3))
+        c = self.config.robust
+        return _masked_mean((torch.sqrt((moved**2).sum(-1) + c * c) - c).mean(-1), usable)
 
     def _spread(self, codes: torch.Tensor, usable: torch.Tensor) -> torch.Tensor:
         """[K] standard deviation over all usable frames of the batch."""
         return codes[..., : self.n_mouth][usable].std(0)
+
+
+def style_divergence(mean: Float[torch.Tensor, "B S"], log_variance: Float[torch.Tensor, "B S"]) -> torch.Tensor:
+    """KL divergence of N(mean, variance) from N(0, 1), summed over the style and averaged over the batch."""
+    return 0.5 * (mean**2 + log_variance.exp() - 1.0 - log_variance).sum(1).mean()
 
 
 def _masked_mean(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

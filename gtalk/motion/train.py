@@ -18,17 +18,18 @@ from gtalk.files import sha256_of_file, sha256_of_json
 from gtalk.motion.augment import AugmentConfig
 from gtalk.motion.eyes import EyeLife
 from gtalk.motion.face import FaceMap
-from gtalk.motion.fit_net import FitConfig, fit_net, predict
+from gtalk.motion.fit_net import FitConfig, FitResult, fit_net, predict
 from gtalk.motion.losses import LossConfig, MotionLoss
 from gtalk.motion.model import N_BROWS, PersonMotionModel, has_motion_model, load_motion_model, save_motion_model
 from gtalk.motion.net import ROWS_PER_FRAME, MotionNet, NetConfig
+from gtalk.motion.opening import opening_gain, stretch
 from gtalk.motion.pose import mean_pose, pose_vectors
 from gtalk.motion.sway import Sway, voice_columns
 from gtalk.motion.takes import Take, TrainingClip, make_copies, make_take, read_training_clip
 from gtalk.progress import OnProgress, Progress, silent
 from gtalk.shapes import Float
 from gtalk.speech.features import SpeechFeatures
-from gtalk.types import Motion
+from gtalk.types import VIDEO_FPS, Motion
 
 GUARD_FRAMES = 12  # between training and validation frames: more than half a syllable
 _BANK = 3000
@@ -48,8 +49,13 @@ class MotionConfig:
     """Changed copies of the sound."""
     phones: bool = True
     """Use the phone scores of PocketSphinx's acoustic model."""
-    validation_share: float = 0.1
-    """Share of the training frames, in one block, that decides when to stop."""
+    without: tuple[str, ...] = ()
+    """Groups of features that the network must not see, to measure what each adds."""
+    validation_share: float = 0.12
+    """Share of the training frames, in one block, that decides when to stop and how wide to open the mouth.
+    Then the network is trained once more on everything; 0 spares the first training."""
+    amplitude: float = 0.88
+    """Spread of the mouth's opening that is aimed at, relative to the person's own: regression mumbles."""
     seconds: float | None = None
     """Use only the first seconds of each clip, to see what a shorter one would give."""
     seed: int = 0
@@ -108,19 +114,12 @@ def fit_motion_model(
     on_progress(Progress("motion features", 0, len(clips) * (1 + config.augment.copies)))
     material = _gather(clips, config)
     copies = _copies(material, config, on_progress)
-    loss = MotionLoss(material.basis, config.loss)
-    originals, validation = _split(material.takes, config.validation_share)
-    copies, _ = _split(copies, config.validation_share)
-
-    def report(step: int, terms: dict[str, float]) -> None:
-        note = " ".join(f"{name} {value:.3f}" for name, value in terms.items() if not math.isnan(value))
-        on_progress(Progress("motion", step, config.fit.steps, note))
-
-    result = fit_net(originals, copies, validation, loss, config.net, config.fit, config.seed, on_step=report)
+    result, gain = _fit(material, copies, config, on_progress)
     mouth = np.concatenate([t.codes[t.usable, :-N_BROWS] for t in material.takes])
     facts = {
         **(facts or {}),
         "best_step": result.step,
+        "opening_gain": round(gain, 4),
         "frames": len(material.motion),
         "history": _plain(result.history),
         "train_s": round(time.perf_counter() - started_s, 2),
@@ -139,6 +138,41 @@ def fit_motion_model(
         mouth[np.linspace(0, len(mouth) - 1, min(len(mouth), _BANK)).round().astype(int)],
         facts,
     )
+
+
+def _fit(
+    material: _Material, copies: list[Take], config: MotionConfig, on_progress: OnProgress
+) -> tuple[FitResult, float]:
+    """(the network, trained on everything for as long as a held-back block advises; how far it was stretched)."""
+    loss, n_mouth = MotionLoss(material.basis, config.loss), len(material.basis.mouth)
+    minutes = len(material.motion) / (60.0 * VIDEO_FPS)
+    steps = max(1, round(config.fit.steps * float(np.clip(np.sqrt(minutes), 1.0, 4.0))))
+    blind = [i for name in config.without for i in _columns(material.features, name)]
+    total = steps * (2 if config.validation_share > 0 else 1)
+
+    def train(takes: list[Take], more: list[Take], held: list[Take], steps: int, offset: int) -> FitResult:
+        def report(step: int, terms: dict[str, float]) -> None:
+            note = " ".join(f"{name} {value:.3f}" for name, value in terms.items() if not math.isnan(value))
+            on_progress(Progress("motion", min(offset + step, total), total, note))
+
+        fit = dataclasses.replace(config.fit, steps=steps)
+        return fit_net(takes, more, held, loss, config.net, fit, config.seed, blind, on_step=report)
+
+    if config.validation_share <= 0:
+        return train(material.takes, copies, [], steps, 0), 1.0
+    originals, held = _split(material.takes, config.validation_share)
+    first = train(originals, _split(copies, config.validation_share)[0], held, steps, 0)
+    gain = opening_gain(first.net, held, material.basis, config.amplitude)
+    result = train(material.takes, copies, [], first.step, steps)
+    stretch(result.net, n_mouth, gain)
+    result.history = first.history + result.history
+    return result, gain
+
+
+def _columns(features: SpeechFeatures, group: str) -> range:
+    if group not in features.groups:
+        raise UserError("without", expected=f"some of {', '.join(features.groups)}", got=group, remedy="Correct it.")
+    return range(features.groups[group].start, features.groups[group].stop)
 
 
 def _gather(clips: list[TrainingClip], config: MotionConfig) -> _Material:

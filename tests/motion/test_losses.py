@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from gtalk.basis import JAW, MotionBasis
-from gtalk.motion.losses import LossConfig, MotionLoss
+from gtalk.motion.losses import LossConfig, MotionLoss, style_divergence
 from tests.motion.talking import motion_of_openness
 
 BASIS = MotionBasis.fit(motion_of_openness(np.random.default_rng(0).uniform(size=400)))
@@ -26,14 +26,18 @@ def test_truth_costs_nothing_and_unusable_frames_do_not_count() -> None:
 
 
 def test_landmark_term_is_the_weighted_squared_distance() -> None:
-    config = LossConfig(jaw=0.5, depth=0.25)
+    config = LossConfig(jaw=0.5, depth=0.25, robust=100.0)
     predicted, truth, usable = codes(1), codes(2), torch.ones(2, 20, dtype=torch.bool)
     got = float(MotionLoss(BASIS, config)(predicted, truth, usable)["landmarks"])
     moved = np.einsum("btk,kpc->btpc", (predicted - truth).numpy()[..., :KM], BASIS.mouth)
     moved[:, :, : len(JAW)] *= 0.5
     moved[..., 2] *= 0.25
     unit = (BASIS.mouth[:, len(JAW) :, :2] ** 2).sum((0, 2)).mean()
-    assert got == pytest.approx((moved**2).sum(-1).mean() / unit, rel=1e-4)
+    # sqrt(d^2 + c^2) - c is d^2 / 2 c where c is large, and d where it is small.
+    assert got == pytest.approx((moved**2).sum(-1).mean() / unit / 200.0, rel=1e-2)
+    near = dataclasses.replace(config, robust=1e-3)
+    got = float(MotionLoss(BASIS, near)(predicted, truth, usable)["landmarks"])
+    assert got == pytest.approx(np.linalg.norm(moved, axis=-1).mean() / np.sqrt(unit), rel=1e-2)
 
 
 def test_constant_errors_cost_no_velocity_and_steady_drift_no_acceleration() -> None:
@@ -50,6 +54,12 @@ def test_amplitude_term_asks_for_the_truths_spread() -> None:
     assert right < 1e-9 < small
     off = MotionLoss(BASIS, dataclasses.replace(LossConfig(), amplitude=0.0))
     assert "amplitude" not in off(truth, truth, usable)
+
+
+def test_divergence_of_a_style() -> None:
+    mean, log_variance = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, np.log(4.0)]]).float()
+    assert float(style_divergence(mean, log_variance)) == pytest.approx(0.5 + 0.5 * (4 - 1 - np.log(4.0)), rel=1e-5)
+    assert float(style_divergence(torch.zeros(3, 2), torch.zeros(3, 2))) == 0.0
 
 
 def test_gradients_match_finite_differences() -> None:

@@ -23,7 +23,7 @@ def vowel(name: str, seconds: float, f0_hz: np.ndarray | float = 120.0, seed: in
     wave = harmonic(f0_hz, seconds, seed).astype(np.float64)
     for hz in FORMANTS_HZ[name]:
         radius = np.exp(-np.pi * 90.0 / RATE)
-        wave = lfilter([1 - radius], [1, -2 * radius * np.cos(2 * np.pi * hz / RATE), radius**2], wave)
+        wave = np.asarray(lfilter([1 - radius], [1, -2 * radius * np.cos(2 * np.pi * hz / RATE), radius**2], wave))
     wave *= 0.12 / max(wave.std(), 1e-9)
     fade = np.minimum(1.0, np.minimum(np.arange(len(wave)), np.arange(len(wave))[::-1]) / (0.02 * RATE))
     return (wave * fade).astype(np.float32)
@@ -31,7 +31,8 @@ def vowel(name: str, seconds: float, f0_hz: np.ndarray | float = 120.0, seed: in
 
 def room_noise(seconds: float, level_db: float = -45.0, seed: int = 0) -> np.ndarray:
     """Low-passed noise without any pitch."""
-    noise = lfilter([0.3], [1, -0.7], np.random.default_rng(seed).normal(size=round(seconds * RATE)))
+    white = np.random.default_rng(seed).normal(size=round(seconds * RATE))
+    noise = np.asarray(lfilter([0.3], [1, -0.7], white))
     return (noise / noise.std() * 10 ** (level_db / 20)).astype(np.float32)
 
 
