@@ -25,7 +25,7 @@ TORCH_LIBRARY(gtalk, m) {
         "int step, float lr, float lr_basis, float beta1, float beta2, float eps) -> ()");
   m.def("render_rays(Tensor origins, Tensor directions, Tensor near, Tensor far, Tensor occupancy, Tensor aabb, "
         "float step, int max_samples, Tensor table, int[] resolutions, int log2_table_size, Tensor[] weights, "
-        "Tensor[] biases, float density_bias, float early_stop) -> (Tensor, Tensor, Tensor)");
+        "Tensor[] biases, float density_bias, float early_stop, Tensor? warp) -> (Tensor, Tensor, Tensor)");
 
   // Which instruction set the CPU kernels use; for tests and benchmarks.
   m.def("isa() -> str", [] { return gtalk::tuned::isa(); });

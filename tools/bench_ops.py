@@ -24,6 +24,8 @@ from gtalk import ops
 from gtalk.ops import GridSpec, native
 from gtalk.ops.reference import adam, basis, composite, hash_encode, march, mlp, render_rays
 
+BATCH = 1 << 17  # samples, at most: as many as a training step has
+
 
 @dataclass(frozen=True)
 class Bench:
@@ -54,6 +56,7 @@ class Scene:
         self.step, self.most = 1 / 128, 48
 
     def march(self, function: Callable = ops.march) -> tuple:
+        """The arguments of `march`, given to a function."""
         return function(
             self.origins, self.directions, self.near, self.far, self.occupancy, self.aabb, self.step, self.most
         )
@@ -95,6 +98,8 @@ def benches(device: torch.device, size: int) -> list[Bench]:
 
     scene = Scene(size, device)
     t, ray, offsets = scene.march()
+    offsets = offsets[offsets <= BATCH]
+    t, ray = t[: offsets[-1]], ray[: offsets[-1]]
     points = ((scene.origins[ray] + t[:, None] * scene.directions[ray]) + 0.5).contiguous()
     samples = len(points)
     found = []

@@ -4,13 +4,16 @@
 //   o = network(encode(point)),   x = o_0 + density_bias,   sigma dt = softplus(x), so that 1 - a = 1 / (1 + e^x)
 //   features = sum w_i o_{1..C},   alpha = sum w_i,   depth = sum w_i t_i
 //
-// Rays as in march.h; points are encoded in the unit cube of aabb; table [E, 2] float or bfloat16, 3D, up to 32 levels.
+// Rays as in march.h; points are encoded in the unit cube of aabb, moved there by an optional warp (common/warp.h);
+// table [E, 2] float or bfloat16, 3D, up to 32 levels.
 #pragma once
 
 #include <torch/library.h>
 
+#include <optional>
 #include <tuple>
 
+#include "../common/warp.h"
 #include "hash_encode.h"
 #include "march.h"
 #include "mlp.h"
@@ -25,6 +28,7 @@ struct RenderRays {
   const Table* table;
   Net<float> net;
   float density_bias, early_stop;
+  Warp warp;
   float *feature, *alpha, *depth;
 
   GTALK_HD void operator()(int64_t r) const {
@@ -37,6 +41,7 @@ struct RenderRays {
     for (int count = 0; i >= 0 && count < rays.max_samples && transmitted >= early_stop; ++count) {
       float point[3];
       walk.unit_point(occupancy, t, point);
+      warp.apply(point);
       const HashEncode<float, Table, 3> encode{grid, point, table, memory[1]};
       encode(0);
       for (int l = 0; l < net.n_layers; ++l) net.layer(l, memory[1 - (l & 1)], memory[l & 1]);
@@ -62,7 +67,7 @@ void run_render_rays(const RenderRays<Table>& job, const NetTensors& tensors, in
     if (kernels && tuned_grid(job.grid)) {
       const tuned::RenderJob tuned_job{job.occupancy, job.rays, job.grid, job.table,
                                        std::is_same_v<Table, c10::BFloat16>, tensors.net<tuned::Mlp, float>(0.0),
-                                       job.density_bias, job.early_stop, job.feature, job.alpha, job.depth};
+                                       job.density_bias, job.early_stop, job.warp, job.feature, job.alpha, job.depth};
       // Pieces are small, and handed out in turn: how many samples a ray takes varies over the picture.
       const int64_t piece = 1024, pieces = (n + piece - 1) / piece, threads = at::get_num_threads();
       at::parallel_for(0, std::min(pieces, threads), 1, [&](int64_t first, int64_t last) {
@@ -81,7 +86,7 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> render_rays(
     const at::Tensor& origins, const at::Tensor& directions, const at::Tensor& near, const at::Tensor& far,
     const at::Tensor& occupancy, const at::Tensor& aabb, double step, int64_t max_samples, const at::Tensor& table,
     at::IntArrayRef resolutions, int64_t log2_table_size, at::TensorList weights, at::TensorList biases,
-    double density_bias, double early_stop) {
+    double density_bias, double early_stop, const std::optional<at::Tensor>& warp) {
   check_rays(origins, directions, near, far, step, max_samples);
   const Grid grid = make_grid(3, table.size(1), resolutions, log2_table_size);
   check_shape("table", table, {grid.n_entries, grid.n_features});
@@ -92,6 +97,15 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> render_rays(
   const int64_t channels = tensors.sizes[weights.size()] - 1;
   const at::Tensor o = origins.contiguous(), d = directions.contiguous(), a = near.contiguous(), b = far.contiguous();
   const at::Tensor from = table.contiguous();
+  at::Tensor control;
+  if (warp) {
+    const int64_t cells = warp->size(-1);
+    check_shape("warp", *warp, {3, cells, cells, cells});
+    check_dtype("warp", *warp, at::kFloat);
+    TORCH_CHECK_VALUE(cells >= 2, "warp: expected at least 2 control points a side; got ", cells, ".");
+    control = warp->contiguous();
+  }
+  const Warp bend{warp ? control.const_data_ptr<float>() : nullptr, warp ? static_cast<int>(control.size(-1)) : 0};
   const OccupancyTensors boxes = make_occupancy<Backend>(occupancy, aabb);
   at::Tensor feature = at::empty({n, channels}, origins.options());
   at::Tensor alpha = at::empty({n}, origins.options()), depth = at::empty({n}, origins.options());
@@ -101,7 +115,7 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> render_rays(
   const auto run = [&](auto* entries) {
     using Table = std::remove_const_t<std::remove_pointer_t<decltype(entries)>>;
     const RenderRays<Table> job{boxes.grid, rays, grid, entries, tensors.net<Net<float>, float>(0.0),
-                                static_cast<float>(density_bias), static_cast<float>(early_stop),
+                                static_cast<float>(density_bias), static_cast<float>(early_stop), bend,
                                 feature.mutable_data_ptr<float>(), alpha.mutable_data_ptr<float>(),
                                 depth.mutable_data_ptr<float>()};
     run_render_rays<Backend>(job, tensors, n);

@@ -9,6 +9,7 @@
 
 #include "../common/grid.h"
 #include "../common/rays.h"
+#include "../common/warp.h"
 
 namespace gtalk::tuned {
 
@@ -44,6 +45,7 @@ struct RenderJob {
   bool packed;  // bfloat16
   Mlp net;
   float density_bias, early_stop;
+  Warp warp;
   float *features, *alpha, *depth;
 };
 

@@ -81,6 +81,8 @@ struct Renderer {
         for (int i = 0; i < W; ++i) {
           if (!found.taken[i]) continue;
           for (int d = 0; d < 3; ++d) points[3 * size + d] = found.point[d][i] * job.occupancy.inverse_size[d];
+          job.warp.apply(points + 3 * size);
+          for (int d = 0; d < 3; ++d) points[3 * size + d] = clamp_unit(points[3 * size + d]);
           samples[size++] = {lane + i, found.t[i]};
           if (++flights[lane + i].taken >= job.rays.max_samples) lanes.end(lane + i);
         }

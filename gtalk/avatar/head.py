@@ -14,7 +14,7 @@ import torch
 
 from gtalk.ops import GridSpec, blend_basis
 from gtalk.render.field import FrameField
-from gtalk.shapes import Float
+from gtalk.shapes import Float, Shaped
 
 
 @dataclass(frozen=True)
@@ -80,9 +80,11 @@ def initial_tensors(config: HeadConfig, code_size: int, rng: torch.Generator | N
     }
 
 
-def blended_table(tensors: dict[str, torch.Tensor], code: Float[torch.Tensor, " K"]) -> Float[torch.Tensor, "E 2"]:
-    """The tables of one instant: coarse levels blended by the code, fine levels as they are."""
-    return blend_basis(tensors["basis"], code, tensors["fine"])
+def blended_table(
+    tensors: dict[str, torch.Tensor], code: Float[torch.Tensor, " K"], dtype: torch.dtype | None = None
+) -> Shaped[torch.Tensor, "E 2"]:
+    """The tables of one instant, of type `dtype`: coarse levels blended by the code, fine levels as they are."""
+    return blend_basis(tensors["basis"], code, tensors["fine"], dtype)
 
 
 def frame_field(
@@ -90,7 +92,7 @@ def frame_field(
     tensors: dict[str, torch.Tensor],
     code: Float[torch.Tensor, " K"],
     rotation: Float[torch.Tensor, "3"],
-    table: Float[torch.Tensor, "E 2"] | None = None,
+    table: Shaped[torch.Tensor, "E 2"] | None = None,
 ) -> FrameField:
     """The field of one frame. `table`, when given, is the blended table (a leaf, during the fit)."""
     if table is None:

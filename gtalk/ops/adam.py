@@ -28,7 +28,7 @@ def adam_step_(
     touched does not drift, and costs no memory traffic. All tensors float32 and contiguous, of one shape.
     """
     check(param, grad, exp_avg, exp_avg_sq, step)
-    if not native.available():
+    if not native.available(param):
         reference.adam_step_(param, grad, exp_avg, exp_avg_sq, step, lr, beta1, beta2, eps, sparse)
         return
     torch.ops.gtalk.adam_step_(param, grad, exp_avg, exp_avg_sq, step, lr, beta1, beta2, eps, sparse)

@@ -30,7 +30,7 @@ def blend_basis(
         [*shape], or [shape[0] + len(rest), ...]. Gradients reach tables, coefs and rest.
     """
     check(tables, coefs, rest, dtype)
-    if not native.available():
+    if not native.available(tables):
         return reference.blend_basis(tables, coefs, rest, dtype)
     return torch.ops.gtalk.blend_basis(tables, coefs, rest, dtype or tables.dtype)
 
@@ -56,7 +56,7 @@ def adam_basis_step_(
     """
     check(tables, coefs)
     check_step(tables, grad, exp_avg, exp_avg_sq, step)
-    if not native.available():
+    if not native.available(tables):
         reference.adam_basis_step_(tables, grad, coefs, exp_avg, exp_avg_sq, step, lr, lr_basis, beta1, beta2, eps)
         return
     torch.ops.gtalk.adam_basis_step_(

@@ -36,7 +36,7 @@ def composite(
     Source: Max 1995, "Optical Models for Direct Volume Rendering".
     """
     check(sigmas, features, t, dt, ray_offsets)
-    if not native.available():
+    if not native.available(sigmas):
         return reference.composite(sigmas, features, t, dt, ray_offsets, early_stop)
     lengths, step = (dt, 0.0) if isinstance(dt, torch.Tensor) else (None, float(dt))
     return torch.ops.gtalk.composite(sigmas, features, t, lengths, step, ray_offsets, early_stop)

@@ -41,7 +41,7 @@ def march(
     Source: empty cells are crossed as in Amanatides & Woo 1987, "A Fast Voxel Traversal Algorithm".
     """
     check(origins, directions, near, far, occupancy, aabb, step, max_samples, jitter)
-    if not native.available():
+    if not native.available(origins):
         return reference.march(origins, directions, near, far, occupancy, aabb, step, max_samples, jitter)
     return torch.ops.gtalk.march(origins, directions, near, far, occupancy, aabb, step, max_samples, jitter)
 

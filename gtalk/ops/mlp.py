@@ -33,7 +33,7 @@ def mlp(
     """
     weights, biases = list(weights), list(biases) if biases is not None else []
     check(x, weights, biases, activation)
-    if not native.available():
+    if not native.available(x):
         return reference.mlp(x, weights, biases, activation)
     return torch.ops.gtalk.mlp(x, weights, biases, SLOPES[activation])
 

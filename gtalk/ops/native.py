@@ -18,7 +18,7 @@ try:
 except ImportError as error:
     BUILT, WHY_NOT = False, str(error)
 
-_warned: list[str] = []
+_answers: dict[str, bool] = {}
 
 
 def fake(name: str) -> Callable[[Callable], Callable]:
@@ -32,14 +32,21 @@ def autograd(name: str, backward: Callable, setup_context: Callable) -> None:
         torch.library.register_autograd(f"gtalk::{name}", backward, setup_context=setup_context)
 
 
-def available() -> bool:
-    """Whether the compiled operators can be used; the first "no" warns, later ones are silent."""
-    if not BUILT and not _warned:
-        _warned.append(WHY_NOT)
-        warnings.warn(
-            f"gtalk._C is not there ({WHY_NOT}): plain torch is used, many times slower. "
-            "Build it with `pip install --no-build-isolation --no-deps -e .`",
-            RuntimeWarning,
-            stacklevel=3,
-        )
-    return BUILT
+def available(tensor: torch.Tensor | None = None) -> bool:
+    """Whether the compiled operators can be used (on this tensor's device); the first "no" warns, others are silent."""
+    device = "cpu" if tensor is None else tensor.device.type
+    if device not in _answers:
+        _answers[device] = BUILT and (device == "meta" or _has_kernels(device))
+        if not _answers[device]:
+            missing = f"gtalk._C is not there ({WHY_NOT})" if not BUILT else f"gtalk._C has no kernels for {device}"
+            warnings.warn(
+                f"{missing}: plain torch is used, many times slower. "
+                "Build it with `pip install --no-build-isolation --no-deps -e .`",
+                RuntimeWarning,
+                stacklevel=3,
+            )
+    return _answers[device]
+
+
+def _has_kernels(device: str) -> bool:
+    return torch._C._dispatch_has_kernel_for_dispatch_key("gtalk::hash_encode", device.upper())

@@ -31,6 +31,7 @@ def render_rays(
     biases: Sequence[Float[torch.Tensor, " _"]],
     density_bias: float = -1.0,
     early_stop: float = 1e-4,
+    warp: Float[torch.Tensor, "3 W W W"] | None = None,
 ) -> tuple[Float[torch.Tensor, "R C"], Float[torch.Tensor, " R"], Float[torch.Tensor, " R"]]:
     """`march`, `hash_encode` of the points in the box's unit cube, `mlp` and `composite`, without samples in memory.
 
@@ -43,6 +44,8 @@ def render_rays(
         weights, biases: as for `mlp`, from spec.output_size to 1 + C numbers; ReLU between layers.
         density_bias: shift of the density's logit.
         early_stop: a ray ends where its transmittance falls below this.
+        warp: displacement (x, y, z) of points in the unit cube before they are encoded, trilinear between
+            control points [z, y, x] that reach from face to face.
 
     Returns:
         features [R, C], alpha and depth (premultiplied by alpha) of each ray. No gradients.
@@ -52,14 +55,21 @@ def render_rays(
     check_encoding(origins[:0], table, spec)
     checks.require(table.dtype != torch.float64, "table", "float32 or bfloat16", table.dtype)
     check_network(origins.new_empty(0, spec.output_size), weights, biases, "relu")
-    if not native.available():
+    if warp is not None:
+        checks.has_shape("warp", warp, 3, None, None, None)
+        checks.has_dtype("warp", warp, torch.float32)
+        checks.require(
+            min(warp.shape[1:]) == max(warp.shape[1:]) >= 2, "warp", "shape [3, W, W, W], W >= 2", list(warp.shape)
+        )
+        checks.on_one_device(["origins", "warp"], [origins, warp])
+    if not native.available(origins):
         return reference.render_rays(
             origins, directions, near, far, occupancy, aabb, step, max_samples, table, spec, weights, biases,
-            density_bias, early_stop,
+            density_bias, early_stop, warp,
         )  # fmt: skip
     return torch.ops.gtalk.render_rays(
         origins, directions, near, far, occupancy, aabb, step, max_samples, table, spec.resolutions,
-        spec.log2_table_size, weights, biases, density_bias, early_stop,
+        spec.log2_table_size, weights, biases, density_bias, early_stop, warp,
     )  # fmt: skip
 
 
@@ -80,6 +90,7 @@ def _fake(
     biases: list[torch.Tensor],
     density_bias: float,
     early_stop: float,
+    warp: torch.Tensor | None,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     rays = origins.shape[0]
     return origins.new_empty(rays, weights[-1].shape[0] - 1), origins.new_empty(rays), origins.new_empty(rays)

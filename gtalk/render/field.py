@@ -6,10 +6,11 @@ from typing import NamedTuple
 
 import torch
 
-from gtalk.ops import GridSpec, composite, hash_encode, march, mlp
-from gtalk.shapes import Float, UInt8
+from gtalk.ops import GridSpec, composite, hash_encode, march, mlp, render_rays
+from gtalk.shapes import Float, Shaped, UInt8
 
 DENSITY_BIAS = -2.0  # a fresh field is thin
+OPAQUE = 5e-3  # transmittance below which a ray is not followed at inference
 UNIT_CUBE = torch.tensor([[0.0, 0.0, 0.0], [1.0, 1.0, 1.0]])
 
 
@@ -17,7 +18,8 @@ class FrameField(NamedTuple):
     """Everything a ray meets, at one instant: blended tables and two small networks."""
 
     spec: GridSpec
-    table: Float[torch.Tensor, "E F"]
+    table: Shaped[torch.Tensor, "E F"]
+    """float32, or bfloat16 to look only."""
     density_w0: Float[torch.Tensor, "H I"]
     density_b0: Float[torch.Tensor, " H"]
     density_w1: Float[torch.Tensor, "16 H"]
@@ -81,6 +83,43 @@ def trace(
     seen, alpha, depth, weights = composite(density, out[:, 1:].contiguous(), depths, volume.step_m, starts)
     rgb = shade(field, seen, alpha)
     return Traced(rgb, alpha, depth, weights, depths, ray_of, points)
+
+
+@torch.no_grad()
+def look(
+    field: FrameField,
+    volume: Volume,
+    origin_m: Float[torch.Tensor, " 3"],
+    directions_m: Float[torch.Tensor, "N 3"],
+    near_m: Float[torch.Tensor, " N"],
+    far_m: Float[torch.Tensor, " N"],
+) -> tuple[Float[torch.Tensor, "N 3"], Float[torch.Tensor, " N"], Float[torch.Tensor, " N"]]:
+    """`trace` for inference: the same (rgb, alpha, depth) in one go, without samples in memory.
+
+    A ray ends where it is all but opaque, and its colour and coverage are scaled to what was left out.
+    """
+    corner = origin_m.new_tensor(volume.origin_m)
+    origins = ((origin_m - corner) / volume.extent_m).expand_as(directions_m)
+    seen, alpha, depth = render_rays(
+        origins,
+        directions_m / volume.extent_m,
+        near_m,
+        far_m,
+        volume.occupied,
+        UNIT_CUBE.to(near_m),
+        volume.step_m,
+        volume.max_samples,
+        field.table,
+        field.spec,
+        [field.density_w0, field.density_w1],
+        [field.density_b0, field.density_b1],
+        DENSITY_BIAS,
+        OPAQUE,
+        field.warp,
+    )
+    ended = alpha > 1.0 - OPAQUE
+    scale = torch.where(ended, 1.0 / alpha.clamp_min(0.5), torch.ones_like(alpha))
+    return shade(field, seen, alpha) * scale[:, None], alpha * scale, depth * scale
 
 
 def displacement(

@@ -132,20 +132,23 @@ def ray_inputs(rays: int, cells: int, share: float, seed: int = 0) -> Tensors:
     return [origins, directions, near, far, occupancy, aabb]
 
 
-def render_case(rays: int, levels: int, hidden: int, features: int, dtype: torch.dtype) -> Case:
+def render_case(rays: int, levels: int, hidden: int, features: int, dtype: torch.dtype, warp: int = 0) -> Case:
     spec = GridSpec.geometric(3, levels, 4, 64, 10)
 
     def make(_: torch.dtype) -> Tensors:
         sizes = (spec.output_size, hidden, 1 + features)
         weights = [normal(o, i, seed=i) * (2.0 / i) ** 0.5 for i, o in itertools.pairwise(sizes)]
         biases = [0.1 * normal(o, seed=o) for o in sizes[1:]]
-        return [*ray_inputs(rays, 16, 0.3), normal(spec.n_entries, 2).to(dtype), *weights, *biases]
+        bend = [0.05 * normal(3, warp, warp, warp)] if warp else []
+        return [*ray_inputs(rays, 16, 0.3), normal(spec.n_entries, 2).to(dtype), *weights, *biases, *bend]
 
     def run(function: Callable, *tensors: torch.Tensor) -> tuple:
         table, weights, biases = tensors[6], tensors[7:9], tensors[9:11]
-        return function(*tensors[:6], 1 / 64, 40, table, spec, list(weights), list(biases))
+        bend = {"warp": tensors[11]} if warp else {}
+        return function(*tensors[:6], 1 / 64, 40, table, spec, list(weights), list(biases), **bend)
 
     name = f"render_rays-{rays}-{levels}-levels-{hidden}-{features}-{'bf16' if dtype == torch.bfloat16 else 'float'}"
+    name += f"-warp-{warp}" if warp else ""
     return Case(name, partial(run, ops.render_rays), partial(run, render_rays.render_rays), make, float_only=True,
                 tolerance=2e-3)  # fmt: skip
 
@@ -230,6 +233,8 @@ CASES = [
     render_case(200, 16, 32, 15, torch.bfloat16),
     render_case(50, 16, 64, 8, torch.float32),
     render_case(33, 5, 16, 3, torch.bfloat16),
+    render_case(150, 16, 32, 15, torch.bfloat16, warp=6),
+    render_case(40, 5, 16, 3, torch.float32, warp=2),
     render_case(0, 16, 32, 15, torch.bfloat16),
 ]
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from gtalk.ops import GridSpec
-from gtalk.render.field import DENSITY_BIAS, FrameField, Volume, displacement, trace
+from gtalk.render.field import DENSITY_BIAS, FrameField, Volume, displacement, look, trace
 
 SPEC = GridSpec(3, (4,), 8)
 
@@ -112,3 +112,15 @@ def test_gradients_reach_tables_networks_and_warp() -> None:
         ]
     numeric = float((bumped[1] - bumped[0]) / (2 * step))
     assert float(leaves["warp"].grad.sum()) == pytest.approx(numeric, rel=2e-2)
+
+
+@pytest.mark.parametrize("logit", [-1.0, 1.0, 4.0])
+def test_looking_in_one_go_is_tracing(logit: float) -> None:
+    warp = torch.randn(3, 4, 4, 4, generator=torch.Generator().manual_seed(0)) * 0.05
+    field = uniform_field(logit, warp)
+    traced = trace(field, volume(), *rays(), *bounds())
+    rgb, alpha, depth = look(field, volume(), *rays(), *bounds())
+    assert torch.allclose(rgb, traced.rgb, atol=6e-3) and torch.allclose(alpha, traced.alpha, atol=6e-3)
+    assert torch.allclose(depth, traced.depth_m, atol=6e-3)
+    packed = look(field._replace(table=field.table.bfloat16()), volume(), *rays(), *bounds())
+    assert torch.allclose(packed[0], rgb, atol=4e-3)
