@@ -53,3 +53,18 @@ class Avatar(Protocol):
     def tensors(self) -> dict[str, torch.Tensor]:
         """Everything learned, by name: what the avatar's safetensors file holds."""
         ...
+
+
+@runtime_checkable
+class DrawsBytes(Protocol):
+    """An avatar that can also make 8-bit pictures without a detour through floats."""
+
+    def render_bytes(
+        self,
+        motion: Motion,
+        camera: Camera | None = None,
+        size: tuple[int, int] | None = None,
+        background: UInt8[np.ndarray, "H W 3"] | str | None = PLATE,
+    ) -> tuple[UInt8[torch.Tensor, "B H W 3"], UInt8[torch.Tensor, "B H W"]]:
+        """Pictures and coverage, on the avatar's device. Arguments as of `Avatar.render`."""
+        ...

@@ -1,4 +1,4 @@
-"""Pictures of floats to pictures of bytes: the last step of every frame."""
+"""Pictures as bytes: the last step of every frame."""
 
 from __future__ import annotations
 
@@ -6,7 +6,24 @@ import cv2
 import numpy as np
 import torch
 
+from gtalk.avatar.base import Avatar, DrawsBytes
 from gtalk.shapes import Float, UInt8
+from gtalk.types import Camera, Motion
+
+
+def byte_pictures(
+    avatar: Avatar,
+    motion: Motion,
+    camera: Camera | None,
+    size: tuple[int, int] | None,
+    background: UInt8[np.ndarray, "H W 3"] | str | None,
+) -> tuple[UInt8[np.ndarray, "B H W 3"], UInt8[np.ndarray, "B H W"]]:
+    """What the avatar draws, and its coverage, in host memory: straight to bytes where it can."""
+    if isinstance(avatar, DrawsBytes):
+        rgb, alpha = avatar.render_bytes(motion, camera, size, background)
+        return rgb.cpu().numpy(), alpha.cpu().numpy()
+    output = avatar.render(motion, camera, size, background)
+    return to_uint8(output.rgb), to_uint8(output.alpha)
 
 
 def to_uint8(values: Float[torch.Tensor, "*shape"]) -> UInt8[np.ndarray, "*shape"]:

@@ -1,6 +1,6 @@
 """The only inference path: audio -> motion -> edits -> frame rate -> pictures, live and offline alike.
 
-    samples ─▶ MotionStream ─▶ ease (after a barge-in) ─▶ edits ─▶ MotionResampler ─▶ Moment ─▶ Avatar.render ─▶ Frame
+    samples ─▶ MotionStream ─▶ ease (after a barge-in) ─▶ edits ─▶ MotionResampler ─▶ Moment ─▶ byte_pictures ─▶ Frame
                                                   a motion file enters here ┘
 
 Nothing here depends on how the samples are cut into chunks, and nothing grows with the length.
@@ -21,7 +21,7 @@ from gtalk.errors import UserError
 from gtalk.motion.base import MotionEdit, MotionModel
 from gtalk.shapes import Float, Shaped, UInt8
 from gtalk.talk.interpolate import MotionResampler, first_sample, frame_count, resampled_count
-from gtalk.talk.pixels import to_uint8
+from gtalk.talk.pixels import byte_pictures
 from gtalk.types import AUDIO_RATE, Camera, Frame, Motion
 
 _EASE_S = 0.16  # how long lips take to close when someone is interrupted; a quick natural closure
@@ -128,8 +128,7 @@ class Talker:
         if not moments:
             return []
         motion = moments[0].motion if len(moments) == 1 else Motion.concatenate([m.motion for m in moments])
-        output = self.avatar.render(motion, self.camera, self.size, self.background)
-        rgb, alpha = to_uint8(output.rgb), to_uint8(output.alpha)
+        rgb, alpha = byte_pictures(self.avatar, motion, self.camera, self.size, self.background)
         return [
             Frame(moment.time_s, rgb[i], alpha[i], moment.motion, moment.samples) for i, moment in enumerate(moments)
         ]

@@ -1,9 +1,10 @@
-"""Floats to bytes."""
+"""Floats to bytes, and avatars that draw bytes themselves."""
 
 import numpy as np
 import torch
 
-from gtalk.talk import to_uint8
+from gtalk.talk import Talker, to_uint8
+from tests.toys import ToyAvatar, motion_of
 
 
 def test_rounds_to_nearest_clamps_and_leaves_its_input_alone():
@@ -25,3 +26,24 @@ def test_any_shape_layout_and_precision():
     np.testing.assert_array_equal(to_uint8(picture.permute(2, 0, 1)), expected.transpose(2, 0, 1))
     np.testing.assert_array_equal(to_uint8(picture.double().requires_grad_()), expected)
     assert to_uint8(torch.zeros(0, 4)).shape == (0, 4)
+
+
+class ByteAvatar(ToyAvatar):
+    """A toy that draws bytes, one level brighter than its floats so that one sees which were taken."""
+
+    def render_bytes(self, motion, camera=None, size=None, background=None):
+        out = super().render(motion, camera, size, background)
+        rgb, alpha = (torch.from_numpy(to_uint8(v)) for v in (out.rgb, out.alpha))
+        return rgb.clamp(max=254) + 1, alpha
+
+
+def test_talker_takes_bytes_from_who_draws_them_and_converts_for_others():
+    motion = motion_of(np.linspace(0.0, 0.02, 3))
+    options = {"size": (32, 32), "background": np.full((32, 32, 3), 90, np.uint8)}
+    plain = list(Talker(ToyAvatar(64), None, **options).render_motion(motion))
+    direct = list(Talker(ByteAvatar(64), None, batch=2, **options).render_motion(motion))
+    assert len(plain) == len(direct) == 3
+    for a, b in zip(plain, direct, strict=True):
+        assert b.rgb.dtype == b.alpha.dtype == np.uint8
+        np.testing.assert_array_equal(b.rgb, np.minimum(a.rgb, 254) + 1)
+        np.testing.assert_array_equal(b.alpha, a.alpha)
