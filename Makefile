@@ -55,7 +55,7 @@ $(VENV)/.develop: $(VENV)/.runtime
 browser:
 	@command -v chromium chromium-browser google-chrome >/dev/null 2>&1 || \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq -o DPkg::Lock::Timeout=300 --no-install-recommends chromium >/dev/null; \
 	else echo "No Chromium found: install it to run the viewer's browser tests."; fi
 
 clean:
