@@ -221,7 +221,7 @@ def _part(*names: str):
 STAGES = [
     Stage("media", 2, (), ("frames", "audio.wav"), _part("size", "framing", "jpeg_quality"), run_media),
     Stage("landmarks", 1, ("media",), ("landmarks.npz",), _part("landmark_model"), _run_landmarks),
-    Stage("track", 1, ("media", "landmarks"), ("camera.json", "person.npz", "track.npz"), _part("track"), _run_track),
+    Stage("track", 2, ("media", "landmarks"), ("camera.json", "person.npz", "track.npz"), _part("track"), _run_track),
     Stage("masks", 5, ("media", "track"), ("mattes", "masks"), _part(), _run_masks),
     Stage("background", 2, ("media", "track", "masks"), ("background.png", "poses.npz"), _part(), _run_background),
     Stage("audio", 1, ("media",), ("audio_features.npz",), _part(), _run_audio),

@@ -75,7 +75,7 @@ class Track:
 
     def landmarks478(self) -> Float[np.ndarray, "T 478 3"]:
         """Head-space points of every frame, metres, denoised by the expression basis."""
-        basis = self.person.expressions.reshape(len(self.person.expressions), -1)
+        basis = self.person.expressions.reshape(-1, 3 * N_POINTS)
         return self.person.shape + (self.coefficients @ basis).reshape(-1, N_POINTS, 3)
 
 
@@ -137,6 +137,14 @@ def track_face(
     person = Person(model.shape, model.basis, TRIANGLES)
     poses = to_world(everyone.rotation, everyone.translation)
     return Track(camera, poses, person, everyone.coefficients, valid, residual, [note])
+
+
+def solver_state(track: Track) -> tuple[Model, States]:
+    """A track in the solvers' terms: model, and states in the OpenCV camera frame."""
+    camera, person = track.camera, track.person
+    model = Model(camera.focal_px, np.array([camera.cx_px, camera.cy_px]), person.shape, person.expressions)
+    rotation, translation = FLIP @ track.T_world_head[:, :3, :3], track.T_world_head[:, :3, 3] @ FLIP
+    return model, States(rotation, translation, track.coefficients)
 
 
 def _fill(states: States, valid: np.ndarray, segments: Sequence[Segment]) -> States:

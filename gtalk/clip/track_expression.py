@@ -17,7 +17,7 @@ from gtalk.clip.flow import TextureTracks, texture_triangles
 from gtalk.clip.track_model import Model, States, place, residuals_px, update_structure
 from gtalk.clip.track_pose import Observations, robust_weights, solve_coefficients
 from gtalk.shapes import Float, Int
-from gtalk.topology import N_FACE, N_POINTS, SKIN_TRIANGLES
+from gtalk.topology import EYE_CORNERS, N_FACE, N_POINTS, SKIN_TRIANGLES
 
 FIRM_RATIO = 1.8  # texture that fits worse than so many times the usual error lies on moving skin
 MIN_SIGHTINGS = 50
@@ -75,18 +75,35 @@ def fit_expressions(
     sigma_px = _spread_px(still, poses[chosen], points_px)
     weights = robust_weights(residuals_px(still, poses[chosen], points_px), np.maximum(sigma_px, 0.3))
     still = update_structure(still, poses[chosen], points_px, weights, model.shape, float(np.median(sigma_px)))
-    model, part = _principal(still, poses[chosen], points_px, rigidity, count)
+    expressive = np.where(np.arange(N_POINTS) < N_FACE, 1.0 - rigidity, 0.0)  # gaze is no expression
+    model, part = _principal(still, poses[chosen], points_px, expressive, count)
     for _ in range(rounds):
         sigma_px = np.maximum(_spread_px(model, part, points_px), 0.15)
-        trust = np.where((rigidity > 0.5) | (np.arange(N_POINTS) >= N_FACE), np.inf, sigma_px)
+        trust = np.where(expressive > 0.5, sigma_px, np.inf)
         seen = Observations(points_px, trust, np.ones(len(chosen), bool))
         part = solve_coefficients(model, part, seen)
         weights = robust_weights(residuals_px(model, part, points_px), sigma_px)
         model = update_structure(model, part, points_px, weights, still.shape, float(np.median(sigma_px)))
-        model = replace(model, basis=model.basis * (1.0 - rigidity)[:, None])
-    trust = np.where((rigidity > 0.5) | (np.arange(N_POINTS) >= N_FACE), np.inf, sigma_px)
+        model = replace(model, basis=model.basis * expressive[:, None])
+    model = replace(model, shape=_with_irises_between_corners(model, part, points_px))
+    trust = np.where(expressive > 0.5, sigma_px, np.inf)
     everyone = States(states.rotation, states.translation, np.zeros((len(states), model.size)))
     return model, solve_coefficients(model, everyone, replace(observations, sigma_px=trust))
+
+
+def _with_irises_between_corners(model: Model, states: States, points_px: np.ndarray) -> np.ndarray:
+    """Shape [P,3] with irises at the depth of their eyes' corners, where they are usually seen.
+
+    Gaze goes against the turns of a head, so that the parallax of an iris says nothing about its depth.
+    """
+    shape = model.shape.copy()
+    origin = -np.einsum("tji,tj->ti", states.rotation, states.translation)[:, None]
+    for iris, corners in zip((slice(468, 473), slice(473, 478)), EYE_CORNERS, strict=True):
+        ray = (points_px[:, iris] - model.centre_px) / model.focal_px
+        ray = np.concatenate([ray, np.ones_like(ray[..., :1])], axis=-1) @ states.rotation
+        reach = (shape[corners, 2].mean() - origin[..., 2:]) / ray[..., 2:]
+        shape[iris] = np.median(origin + reach * ray, axis=0)
+    return shape
 
 
 def _spread_px(model: Model, states: States, points_px: np.ndarray) -> np.ndarray:
@@ -96,14 +113,13 @@ def _spread_px(model: Model, states: States, points_px: np.ndarray) -> np.ndarra
 
 
 def _principal(
-    model: Model, states: States, points_px: np.ndarray, rigidity: np.ndarray, count: int
+    model: Model, states: States, points_px: np.ndarray, expressive: np.ndarray, count: int
 ) -> tuple[Model, States]:
     """Principal components of what the still model leaves, brought back to head space at the points' depth."""
     depth = place(model, states)[..., 2:3]
     offset = residuals_px(model, states, points_px) * depth / model.focal_px
     offset = np.concatenate([offset, np.zeros_like(depth)], axis=-1) @ states.rotation
-    offset *= (1.0 - rigidity)[:, None]
-    offset[:, N_FACE:] = 0.0  # gaze is no expression
+    offset *= expressive[:, None]
     flat = (offset - np.median(offset, axis=0)).reshape(len(offset), -1)
     left, singular, rows = np.linalg.svd(flat, full_matrices=False)
     basis = rows[:count] * (singular[:count, None] / np.sqrt(len(flat)))

@@ -144,6 +144,7 @@ def _joint_normals(
         basis = np.moveaxis(model.basis, 0, -1).transpose(1, 0, 2).reshape(-1, size).astype(np.float32)
         across = by_pose[:, 0, :, None] * by_head[:, 0, None] + by_pose[:, 1, :, None] * by_head[:, 1, None]
         normal[:, :6, 6:] = (across.reshape(frames * 6, -1) @ basis).reshape(frames, 6, size)
+        normal[:, 6:, :6] = normal[:, :6, 6:].transpose(0, 2, 1)
         pull = residual[:, 0, None] * by_head[:, 0] + residual[:, 1, None] * by_head[:, 1]
         right[:, 6:] = pull.reshape(frames, -1) @ basis
         inform = (by_head[:, :, _UPPER[0]] * by_head[:, :, _UPPER[1]]).sum(1)

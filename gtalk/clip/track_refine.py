@@ -121,6 +121,17 @@ def texture_residuals(
     return tracks.seen_px - project(camera, model.focal_px, model.centre_px)
 
 
+def fit_points(
+    model: Model, states: States, tracks: TextureTracks, config: RefineConfig = RefineConfig()
+) -> Float[np.ndarray, "N 3"]:
+    """Texture points in head space that fit their observations best while the poses stay."""
+    points = tracks.point_m.copy()
+    for _ in range(config.outer):
+        linear = _linearise(model, states.rotation, states.translation, points, tracks, config)
+        points = points + np.linalg.solve(linear.point, linear.point_right[..., None])[..., 0]
+    return points
+
+
 def _difference(rotation: np.ndarray, translation: np.ndarray, states: States) -> np.ndarray:
     turn = log_so3(rotation @ states.rotation.transpose(0, 2, 1))
     return np.concatenate([turn, translation - states.translation], axis=1)
