@@ -217,7 +217,7 @@ class GaussianAvatar:
                     got=f"{background.shape[1]}x{background.shape[0]}",
                     remedy="Resize it to the output's size.",
                 )
-            return splat.plate_planes(torch.from_numpy(background)), camera.width
+            return splat.plate_planes(torch.from_numpy(background).to(self.limits.device)), camera.width
         pad = 2 * round(self.config.plate_margin * camera.height)
         size = (camera.width + pad, camera.height + pad)
         if size not in self._plates:
@@ -225,7 +225,7 @@ class GaussianAvatar:
                 self._plates.clear()
             shrinks = size[0] < self.plate.shape[1]
             resized = cv2.resize(self.plate, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-            self._plates[size] = splat.plate_planes(torch.from_numpy(resized))
+            self._plates[size] = splat.plate_planes(torch.from_numpy(resized).to(self.limits.device))
         return self._plates[size], size[0]
 
 

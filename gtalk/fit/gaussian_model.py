@@ -35,6 +35,7 @@ from gtalk.ops import splat
 
 BETAS, EPSILON = (0.9, 0.99), 1e-15
 GROUPS = ("face", "rest")
+TEETH_FREEDOM_M = 0.002  # how far they may come forward of where they were seeded
 LEAST_SPREAD = 0.05  # codes that hardly vary in the clip are not blown up to unit variance
 
 
@@ -93,6 +94,8 @@ class FitConfig:
     """Progress after which none moves any more."""
     code_noise: float = 0.05
     """Standard deviation of noise on codes, so that neighbouring codes look alike."""
+    device: str = "auto"
+    """Where to fit: auto, cpu or cuda."""
 
 
 def make_model(config: FitConfig) -> GaussianModel:
@@ -107,6 +110,8 @@ class GaussianModel:
 
     def __init__(self, config: FitConfig) -> None:
         self.config = config
+        wanted = config.device
+        self.device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if wanted == "auto" else wanted)
 
     def prepare(self, context: FitContext) -> None:
         """Seeds, codes, poses. The same for the same context."""
@@ -124,11 +129,13 @@ class GaussianModel:
         seeds = make_seeds(
             context, self.pose_code, codes, context.basis.size, config.avatar.count, config.avatar.face_share
         )
-        self.tensors = _initial_tensors(seeds)
-        self.tensors["code_mean"] = torch.from_numpy(mean.astype(np.float32))
-        self.tensors["code_scale"] = torch.from_numpy(scale.astype(np.float32))
-        self.limits = config.avatar.limits()
-        self.mouth_front = torch.from_numpy(np.where(seeds.mouth, seeds.position[:, 2] + 0.002, 1.0).astype(np.float32))
+        tensors = _initial_tensors(seeds)
+        tensors["code_mean"] = torch.from_numpy(mean.astype(np.float32))
+        tensors["code_scale"] = torch.from_numpy(scale.astype(np.float32))
+        self.tensors = {name: tensor.to(self.device) for name, tensor in tensors.items()}
+        self.limits = config.avatar.limits().to(self.device)
+        front = np.where(seeds.mouth, seeds.position[:, 2] + TEETH_FREEDOM_M, 1.0)
+        self.mouth_front = torch.from_numpy(front.astype(np.float32)).to(self.device)
         learned = ("base", *GROUPS)
         self.moments = {f"{n}.first": torch.zeros_like(self.tensors[n]) for n in learned}
         self.moments["base.second"] = torch.zeros_like(self.tensors["base"])
@@ -137,10 +144,10 @@ class GaussianModel:
         self.plate = widened_plate(context, framing, config.avatar.plate_margin)
         self.learner = self._avatar(self.tensors)
         self.plate_planes = self.learner.plate_planes(PLATE, context.camera)
-        self.need = torch.zeros(len(self.tensors["base"]))
+        self.need = torch.zeros(len(self.tensors["base"]), device=self.device)
         self.instants: dict[int, Instant] = {}
         self.steps, self.factor = 0, 1.0
-        self.weights = config.loss.regions.table()
+        self.weights = config.loss.regions.table().to(self.device)
 
     def train_step(self, frames: list[TrainingFrame], progress: float, rng: torch.Generator) -> StepResult:
         """See `Model.train_step`."""
@@ -153,38 +160,45 @@ class GaussianModel:
 
     def _learn(self, frame: TrainingFrame, progress: float, rng: torch.Generator) -> tuple[float, float, dict]:
         """One picture: forward, backward, step."""
-        config, tensors, camera = self.config, self.tensors, self.context.camera
+        config = self.config
         now = self.instants.get(frame.index)
         if now is None:
-            now = self.instants[frame.index] = self.learner.instants(frame.motion, camera)[0]
+            now = self.instants[frame.index] = self.learner.instants(frame.motion, self.context.camera)[0]
         now = self.refinement.apply(frame.index, now)
-        code = now.code + config.code_noise * torch.randn(now.code.shape, generator=rng)
+        code = now.code + config.code_noise * torch.randn(now.code.shape, generator=rng).to(self.device)
+        schedule = LearningRate(self.factor, config.rates.final_factor).at(progress)
+        d_transforms, d_code, parts_of_loss = self._descend(frame, now, code, schedule)
+        freedom = ramp(progress, config.refine.begin, config.refine.begin + 0.05)
+        if freedom > 0:
+            self.refinement.step(frame.index, now, d_transforms, d_code, freedom * max(schedule, 0.15 * self.factor))
+        l1, dssim, coverage, error = parts_of_loss.tolist()
+        share = config.loss.dssim
+        terms = {"l1": (1.0 - share) * l1, "dssim": share * dssim, "coverage": config.loss.coverage * coverage}
+        return sum(terms.values()), error, terms
+
+    def _descend(
+        self, frame: TrainingFrame, now: Instant, code: torch.Tensor, schedule: float
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Step the Gaussians. Returns the gradients of transforms and code, and the loss's parts, on the device."""
+        loss, tensors, camera = self.config.loss, self.tensors, self.context.camera
         split = len(tensors["face"])
         parts = {"face": slice(0, split), "rest": slice(split, None)}
         codes = split_code(code)
         base = tensors["base"]
         gaussians = torch.cat([splat.deform(base[parts[g]], tensors[g], codes[g], self.limits) for g in GROUPS])
-        transforms, view = now.transforms(), intrinsics(camera)
+        transforms, view = now.transforms().to(self.device), intrinsics(camera)
         planes, saved = splat.rasterise_planes(gaussians, transforms, view, camera.width, camera.height)
         plate = splat.framed_plate(*self.plate_planes, now.framing, camera.width, camera.height)
+        rgb, matte, labels = (torch.from_numpy(v).to(self.device) for v in (frame.rgb, frame.matte, frame.labels))
         d_planes, parts_of_loss = splat.photo_loss(
-            planes, plate, torch.from_numpy(frame.rgb), torch.from_numpy(frame.matte), torch.from_numpy(frame.labels),
-            self.weights, config.loss.dssim, config.loss.coverage,
-        )  # fmt: skip
+            planes, plate, rgb, matte, labels, self.weights, loss.dssim, loss.coverage
+        )
         d_gaussians, d_transforms = splat.rasterise_backward(
             gaussians, transforms, view, camera.width, planes, saved, d_planes
         )
         self.steps += 1
         self.need += d_gaussians[:, splat.POSITION].norm(dim=1) + 0.05 * d_gaussians[:, splat.COLOUR].abs().sum(1)
-        schedule = LearningRate(self.factor, config.rates.final_factor).at(progress)
-        d_code = self._update(gaussians, d_gaussians, codes, parts, schedule)
-        freedom = ramp(progress, config.refine.begin, config.refine.begin + 0.05)
-        if freedom > 0:
-            self.refinement.step(frame.index, now, d_transforms, d_code, freedom * max(schedule, 0.15 * self.factor))
-        l1, dssim, coverage, error = (float(v) for v in parts_of_loss)
-        share = config.loss.dssim
-        terms = {"l1": (1.0 - share) * l1, "dssim": share * dssim, "coverage": config.loss.coverage * coverage}
-        return sum(terms.values()), error, terms
+        return d_transforms, self._update(gaussians, d_gaussians, codes, parts, schedule), parts_of_loss
 
     def _update(
         self,
@@ -196,10 +210,10 @@ class GaussianModel:
     ) -> torch.Tensor:
         """Adam on base and basis. Returns the gradient of the code."""
         tensors, moments, rates = self.tensors, self.moments, self.config.rates
-        base, table = tensors["base"], rates.table() * schedule
-        kept = torch.full((splat.CHANNELS,), 1.0 - rates.basis_decay * schedule)
+        base, table = tensors["base"], (rates.table() * schedule).to(self.device)
+        kept = torch.full((splat.CHANNELS,), 1.0 - rates.basis_decay * schedule, device=self.device)
         kept[splat.POSITION] = 1.0
-        inner, d_code = {}, torch.zeros(len(codes["face"]) + PLACES)
+        inner, d_code = {}, torch.zeros(len(codes["face"]) + PLACES, device=self.device)
         for group in GROUPS:
             rows = parts[group]
             inner[group], d = splat.deform_backward(

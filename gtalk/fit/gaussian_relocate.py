@@ -32,10 +32,10 @@ def relocate(
     weight = torch.where(opacity < dead_logit, torch.zeros_like(opacity), need[rows].clamp_min(0.0))
     if not len(dead) or int((weight > 0).sum()) < len(dead):
         return 0
-    parent = torch.multinomial(weight.double(), len(dead), replacement=False, generator=rng)
+    parent = torch.multinomial(weight.double().cpu(), len(dead), replacement=False, generator=rng).to(base.device)
     shared = 1.0 - torch.sqrt(1.0 - torch.sigmoid(base[parent, 10])).clamp(1e-3, 1.0 - 1e-3)
     base[parent, 10] = torch.logit(shared.clamp(0.02, 0.98))
-    offset = torch.randn(len(dead), 3, generator=rng) * torch.exp(base[parent, splat.LOG_SCALE])
+    offset = torch.randn(len(dead), 3, generator=rng).to(base.device) * torch.exp(base[parent, splat.LOG_SCALE])
     turned = (_rotations(base[parent, splat.QUATERNION]) @ offset[..., None])[..., 0]
     base[parent, splat.LOG_SCALE] -= SPLIT_SHRINK * 0.5
     base[dead] = base[parent]

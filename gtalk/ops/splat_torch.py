@@ -165,7 +165,7 @@ def _frame(
         planes = F.interpolate(planes[None], size=(height, width), mode=mode)[0]
     rgb, alpha = planes[:3], 1.0 - planes[3]
     if plate is not None:
-        behind = _plate(plate.to(base.device), plate_width, framing, width, height)
+        behind = _plate(plate, plate_width, framing, width, height)
         rgb = rgb + planes[3] * behind[..., :width]
     rgb = rgb.permute(1, 2, 0)
     if as_bytes:

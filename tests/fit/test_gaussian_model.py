@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from gtalk.avatar.gaussian import torso_motion
+from gtalk.avatar.gaussian import REST_CODES, Instant, torso_motion
 from gtalk.config import from_mapping, load_preset, to_mapping
 from gtalk.dataset.split import train_test_split
 from gtalk.fit.checkpoint import load_checkpoint
-from gtalk.fit.events import DoneEvent
+from gtalk.fit.events import DoneEvent, StepEvent
 from gtalk.fit.gaussian_model import FitConfig, _facing, make_model
 from gtalk.fit.gaussian_refine import (
     RefineConfig,
@@ -22,6 +22,7 @@ from gtalk.fit.gaussian_refine import (
 )
 from gtalk.fit.gaussian_relocate import relocate
 from gtalk.fit.trainer import CHECKPOINT_NAME, train
+from gtalk.ops import splat_torch
 from gtalk.ops.reference.splat import rotation_matrices
 from tests.synthetic_dataset import make_synthetic_dataset
 
@@ -93,6 +94,58 @@ def test_resumed_is_uninterrupted_bit_for_bit(dataset, tmp_path):
         assert torch.equal(tensor, resumed.tensors()[name]), name
 
 
+def operators_in_torch(monkeypatch):
+    """What CUDA runs, gsplat's rasteriser apart, takes the place of the compiled operators."""
+    for name, kernel in splat_torch.KERNELS.items():
+        monkeypatch.setattr(torch.ops.gtalk, name, kernel)
+
+
+def test_operators_that_cuda_runs_fit_the_same(fitted, dataset, tmp_path, monkeypatch):
+    trainer = dataclasses.replace(CONFIG.trainer, steps=5, report_every=1)
+    config = dataclasses.replace(CONFIG, trainer=trainer, relocate_every=3)
+    runs = []
+    for in_torch in (False, True):
+        with monkeypatch.context() as patch:
+            if in_torch:
+                operators_in_torch(patch)
+            events = list(train(make_model(config), dataset, tmp_path / str(in_torch), trainer))
+        runs.append(([e.loss for e in events if isinstance(e, StepEvent)], events[-1].avatar.tensors()))
+    np.testing.assert_allclose(runs[0][0], runs[1][0], rtol=2e-3)
+    start = make_model(config)
+    start.prepare(fitted[0].context)
+    for name in ("base", "face", "rest"):
+        before, ours, theirs = (v[name].float() for v in (start.tensors, runs[0][1], runs[1][1]))
+        moved = (ours - before).norm()
+        assert moved > 0
+        assert (ours - theirs).norm() < 0.05 * moved, name
+
+
+def test_a_step_stays_on_its_device(fitted, monkeypatch):
+    """On the meta device, which like CUDA refuses to mix with tensors of the CPU."""
+    operators_in_torch(monkeypatch)
+    spread = lambda g, t, lens, width, height: (g.sum() + t.sum()).expand(5, height, width)  # noqa: E731
+    monkeypatch.setattr(splat_torch, "_planes", spread)
+    model = make_model(dataclasses.replace(CONFIG, device="meta"))
+    context = fitted[0].context
+    model.prepare(context)
+    frame = context.frames[int(context.indices[0])]
+    now = Instant(
+        torch.zeros(context.basis.size + REST_CODES, device="meta"), np.eye(4)[:3], np.eye(4)[:3], (0.0, 0.0, 0.0)
+    )
+    results = model._descend(frame, now, now.code, 1.0)
+    assert all(r.device.type == "meta" for r in (*results, *model.tensors.values(), *model.moments.values()))
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_fit_on_cuda_is_as_good(fitted, dataset, tmp_path):
+    config = dataclasses.replace(CONFIG, device="cuda")
+    avatar = list(train(make_model(config), dataset, tmp_path, config.trainer))[-1].avatar
+    assert avatar.tensors()["base"].is_cuda
+    held_out = train_test_split(dataset)[1]
+    assert psnr(avatar.to("cpu"), dataset, held_out) > psnr(fitted[1], dataset, held_out) - 0.5
+
+
 def numeric(function, x, step=1e-6):
     """Gradient by central differences."""
     out = np.zeros_like(x)
@@ -116,8 +169,6 @@ def test_corrections_find_a_shifted_frame_and_keep_their_mean_at_zero(fitted):
     model, _ = fitted
     context = model.context
     refinement = Refinement(context.indices, 3, RefineConfig(pull=0.0, pose_rate=0.05))
-    from gtalk.avatar.gaussian import Instant
-
     wanted = np.eye(4)[:3]
     wanted[0, 3] = 0.03
     for _ in range(60):
