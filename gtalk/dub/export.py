@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -22,13 +23,14 @@ from gtalk.dub.onto import Onto, shot_order, track_shot
 from gtalk.dub.outputs import check_output, putting_in_place
 from gtalk.dub.provenance import provenance_tags
 from gtalk.errors import UserError
-from gtalk.media.audio import no_sound, stream_audio
+from gtalk.media.audio import stream_audio
+from gtalk.media.soundtrack import Soundtrack
 from gtalk.media.source import probe, require_video
 from gtalk.media.writer import VideoWriter, WriteConfig
 from gtalk.progress import OnProgress, Progress, silent
 from gtalk.talk import PLATE, Moment, Performer, Talker, frame_count, load_performer
 from gtalk.talk.interpolate import exact_rate, first_sample, resampled_count
-from gtalk.types import AUDIO_RATE, Camera, Frame, Motion
+from gtalk.types import AUDIO_RATE, Camera, Motion
 
 MOTION_SUFFIX = ".npz"
 _AHEAD_S = 0.5  # sound is written this much before its pictures, as players like to read it
@@ -46,8 +48,12 @@ class DubResult:
     """Samples of sound in the file, at the sound's own rate."""
     duration_s: float
     wall_s: float
+    motion_s: float
+    """Part of wall_s in which motion was found."""
+    draw_s: float
+    """Part of wall_s in which pictures were drawn."""
     encode_s: float
-    """Part of wall_s spent in handing pictures and sound to the encoder."""
+    """How long the encoder worked, in a thread beside the drawing."""
     warnings: tuple[str, ...] = ()
 
     @property
@@ -91,8 +97,8 @@ def check_dub(source: Path, output: Path, config: DubConfig) -> None:
         if config.background != PLATE or config.height is not None:
             raise UserError("onto", expected="neither background nor height: the shot has its own", got="one of them",
                             remedy="Leave them out.")  # fmt: skip
-    if sound is not None and not probe(Path(sound)).has_audio:
-        raise no_sound(Path(sound))
+    if sound is not None:
+        Soundtrack.of(Path(sound))
 
 
 def render_dub(
@@ -105,8 +111,8 @@ def render_dub(
     try:
         with putting_in_place(output, config, performer.identity) as temporary:
             tags = provenance_tags(performer.identity)
-            writer = VideoWriter(temporary, plan.size, plan.fps, plan.sound_rate, writing, tags)
-            with writer:
+            rate, channels = (plan.sound.rate, plan.sound.channels) if plan.sound is not None else (None, 1)
+            with VideoWriter(temporary, plan.size, plan.fps, rate, writing, tags, channels) as writer:
                 return _write(plan, writer, output, config, on_progress)
     except Exception as error:
         if getattr(error, "errno", None) in _NO_SPACE:
@@ -137,12 +143,13 @@ def picture_size(camera: Camera, height: int | None) -> tuple[int, int]:
 class _Plan:
     """What is written: frames, the sound that goes with them, and what is known beforehand."""
 
-    frames: Iterator[Frame]
+    moments: Timed
+    frames: Timed
+    """Made of the moments: the time spent here includes theirs."""
     fps: float
     size: tuple[int, int]
     background: Background
-    sound: Iterator[np.ndarray]
-    sound_rate: int | None
+    sound: Soundtrack | None
     n_frames: int | None
     """Estimated for sound, since containers do not always tell the truth; exact for motion."""
     sound_stop: int | None = None
@@ -158,34 +165,32 @@ def _plan(performer: Performer, source: Path, config: DubConfig, on_progress: On
     options = {"fps": fps, "seed": config.seed, "batch": config.batch}
     shown = {"size": size, "background": background.rendered} if config.onto is None else {"background": None}
     talker = performer.talker(**options, **shown)
-    moments, sound, sound_rate, n_frames, stop = _plan_sound(talker, source, config)
+    moments, sound, n_frames, stop = _plan_sound(talker, source, config)
+    moments = Timed(moments)
     frames = talker.drawn(moments)
     if config.onto is not None:
         shot = track_shot(config.onto, fps, on_progress)
         total = n_frames if _is_motion(source) else frame_count(_count_samples(source), fps)
         frames = Onto(talker, shot, shot_order(len(shot.motion), total or 0, config.onto_length)).frames(moments)
         size, background = shot.size, Still(PLATE)
-    return _Plan(frames, fps, size, background, sound, sound_rate, n_frames, stop)
+    return _Plan(moments, Timed(frames), fps, size, background, sound, n_frames, stop)
 
 
 def _plan_sound(
     talker: Talker, source: Path, config: DubConfig
-) -> tuple[Iterator[Moment], Iterator[np.ndarray], int | None, int | None, int | None]:
-    """(moments, sound, its rate, number of frames as far as known, samples to write at most)."""
+) -> tuple[Iterator[Moment], Soundtrack | None, int | None, int | None]:
+    """(moments, their sound, number of frames as far as known, samples to write at most)."""
     if not _is_motion(source):
-        info = probe(source)
-        if not info.has_audio:
-            raise no_sound(source)
-        expected = frame_count(round(info.duration_s * AUDIO_RATE), talker.fps) or None
-        moments = talker.moments(stream_audio(source, AUDIO_RATE))
-        return moments, stream_audio(source, info.audio_rate), info.audio_rate, expected, None
+        sound = Soundtrack.of(source)
+        expected = frame_count(round(sound.expected_s * AUDIO_RATE), talker.fps) or None
+        return talker.moments(stream_audio(source, AUDIO_RATE)), sound, expected, None
     motion = Motion.load(source)
     count = resampled_count(len(motion), motion.fps, talker.fps)
     moments = talker.motion_moments(motion)
     if config.audio is None:
-        return moments, iter(()), None, count, None
-    rate = probe(config.audio).audio_rate
-    return moments, stream_audio(config.audio, rate), rate, count, first_sample(count, talker.fps, rate)
+        return moments, None, count, None
+    sound = Soundtrack.of(config.audio)
+    return moments, sound, count, first_sample(count, talker.fps, sound.rate)
 
 
 def _count_samples(source: Path) -> int:
@@ -195,8 +200,7 @@ def _count_samples(source: Path) -> int:
 def _write(plan: _Plan, writer: VideoWriter, output: Path, config: DubConfig, on_progress: OnProgress) -> DubResult:
     fps, background = plan.fps, plan.background
     start_s = reported_s = time.perf_counter()
-    encode_s = 0.0
-    sound = _Sound(plan)
+    sound = _Sound(plan.sound, plan.sound_stop)
     moved: list[Motion] = []
     first = next(plan.frames, None)
     if first is None:
@@ -206,33 +210,49 @@ def _write(plan: _Plan, writer: VideoWriter, output: Path, config: DubConfig, on
         rgb = background.finish(frame.rgb, frame.alpha)
         if config.mark:
             rgb = marked(rgb)
-        before_s = time.perf_counter()
         writer.write(rgb, frame.alpha if background.keeps_alpha else None, premultiplied=background.keeps_alpha)
         sound.write_until(writer, n_done / fps + _AHEAD_S)
-        now_s = time.perf_counter()
-        encode_s += now_s - before_s
         if config.save_motion is not None:
             moved.append(frame.motion)
+        now_s = time.perf_counter()
         if now_s - reported_s > _REPORT_EVERY_S:
             reported_s = now_s
             total = None if plan.n_frames is None else max(plan.n_frames, n_done)
             on_progress(Progress("dub", n_done, total, f"{n_done / fps / (now_s - start_s):.2f}x real time"))
-    before_s = time.perf_counter()
     sound.write_until(writer, float("inf"))
     if config.save_motion is not None:
         Motion.concatenate(moved).save(config.save_motion)
-    n_done = writer.n_frames
-    wall_s = time.perf_counter() - start_s
+    writer.close()
+    n_done, wall_s = writer.n_frames, time.perf_counter() - start_s
     on_progress(Progress("dub", n_done, n_done, f"{n_done / fps / wall_s:.2f}x real time"))
-    encode_s += time.perf_counter() - before_s
-    return DubResult(output, n_done, writer.n_samples, n_done / fps, wall_s, encode_s, tuple(sound.warnings))
+    motion_s = plan.moments.spent_s
+    return DubResult(
+        output, n_done, writer.n_samples, n_done / fps, wall_s, motion_s, plan.frames.spent_s - motion_s,
+        writer.encode_s, tuple(sound.warnings),
+    )  # fmt: skip
+
+
+class Timed(Iterator):
+    """An iterator that knows how long its items took to make."""
+
+    def __init__(self, items: Iterator) -> None:
+        self._items = items
+        self.spent_s = 0.0
+
+    def __next__(self) -> Any:
+        start_s = time.perf_counter()
+        try:
+            return next(self._items)
+        finally:
+            self.spent_s += time.perf_counter() - start_s
 
 
 class _Sound:
     """Hands the sound to the writer in step with the pictures."""
 
-    def __init__(self, plan: _Plan) -> None:
-        self._pieces, self._rate, self._stop = plan.sound, plan.sound_rate or AUDIO_RATE, plan.sound_stop
+    def __init__(self, sound: Soundtrack | None, stop: int | None) -> None:
+        self._pieces, self._rate = (iter(()), AUDIO_RATE) if sound is None else (sound.pieces(), sound.rate)
+        self._stop = stop
         self.warnings: list[str] = []
 
     def write_until(self, writer: VideoWriter, time_s: float) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import wave
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from gtalk.media.source import audio_stream, decode, not_media, open_media, pict
 from gtalk.shapes import Float
 from gtalk.types import AUDIO_RATE, AudioTrack
 
+_PLANES_PYAV_READS = 8  # it walks past the end of its list of planes, into a crash, when there are so many
 GAP_S = 0.04  # timestamps that disagree with the sample count by more are gaps or overlaps
 
 
@@ -46,6 +47,26 @@ def stream_audio(path: Path, rate: int = AUDIO_RATE, track: int | None = None) -
         if not decoded:
             raise not_media(path, "a sound track that cannot be decoded")
         yield from resample(None)
+
+
+def stream_channels(path: Path, track: int | None = None) -> Iterator[Float[np.ndarray, "N C"]]:
+    """The sound of `read_audio` at its own rate with all its channels, piece by piece, in constant memory.
+
+    The number of channels is that of the first piece; a file that changes it later is mixed to mono and
+    spread again.
+    """
+    with open_media(path) as container:
+        stream = audio_stream(container, track)
+        if stream is None:
+            raise no_sound(path)
+        n_channels = stream.codec_context.channels
+
+        def channels(frame) -> np.ndarray:
+            values = _channels(frame).T
+            return values if values.shape[1] == n_channels else np.repeat(_mono(frame)[:, None], n_channels, axis=1)
+
+        rate = stream.codec_context.sample_rate
+        yield from _placed(decode(container, stream), rate, _video_start(path), _end_s(stream), channels)
 
 
 def no_sound(path: Path) -> UserError:
@@ -115,11 +136,20 @@ class _Resampler:
             yield values
 
 
-def _placed(frames: Iterator, rate: int, zero_s: float | None, end_s: float | None) -> Iterator[np.ndarray]:
-    """Mono pieces in sequence so that sample j is the instant zero_s + j / rate: gaps become silence."""
+def _placed(
+    frames: Iterator,
+    rate: int,
+    zero_s: float | None,
+    end_s: float | None,
+    values_of: Callable[..., np.ndarray] | None = None,
+) -> Iterator[np.ndarray]:
+    """Pieces in sequence so that sample j is the instant zero_s + j / rate: gaps become silence.
+
+    `values_of` makes an array out of an audio frame, samples first; mono by default.
+    """
     position = 0  # in samples after zero
     for frame in frames:
-        mono = _mono(frame)
+        piece = (values_of or _mono)(frame)
         start_s = picture_time(frame, float("nan"))
         if zero_s is None:
             zero_s = 0.0 if np.isnan(start_s) else start_s
@@ -127,33 +157,50 @@ def _placed(frames: Iterator, rate: int, zero_s: float | None, end_s: float | No
             offset = round((start_s - zero_s) * rate) - position
             if position == 0 or abs(offset) > GAP_S * rate:
                 if offset > 0:
-                    yield from _silence(offset, rate)
+                    yield from _silence(offset, rate, piece.shape[1:])
                     position += offset
                 elif offset < 0:
-                    mono = mono[-offset:]
+                    piece = piece[-offset:]
         if end_s is not None:
-            mono = mono[: max(0, round((end_s - zero_s) * rate) - position)]
-        if len(mono):
-            position += len(mono)
-            yield mono
+            piece = piece[: max(0, round((end_s - zero_s) * rate) - position)]
+        if len(piece):
+            position += len(piece)
+            yield piece
 
 
-def _silence(count: int, rate: int) -> Iterator[np.ndarray]:
+def _silence(count: int, rate: int, channels: tuple[int, ...]) -> Iterator[np.ndarray]:
     while count > 0:
-        yield np.zeros(min(count, rate), dtype=np.float32)
+        yield np.zeros((min(count, rate), *channels), dtype=np.float32)
         count -= rate
 
 
 def _mono(frame) -> np.ndarray:
     """Samples of an audio frame as mono float32: the mean of its channels."""
+    return _scaled(frame, _values(frame).mean(0, dtype=np.float32 if frame.format.name.startswith("fl") else float))
+
+
+def _channels(frame) -> np.ndarray:
+    """Samples of an audio frame as float32 [C,N]."""
+    return _scaled(frame, _values(frame))
+
+
+def _values(frame) -> np.ndarray:
+    """[C,N] as stored."""
+    if frame.format.is_planar and len(frame.layout.channels) >= _PLANES_PYAV_READS:
+        import av
+
+        packed = av.AudioResampler(frame.format.packed.name, frame.layout.name, frame.sample_rate)
+        frame = packed.resample(frame)[0]
     values = frame.to_ndarray()
+    return values if frame.format.is_planar else values.reshape(-1, len(frame.layout.channels)).T
+
+
+def _scaled(frame, values: np.ndarray) -> np.ndarray:
+    """Stored values to [-1, 1]; what is not finite becomes 0."""
     scale = {"u8": 128.0, "s16": 2.0**15, "s32": 2.0**31, "s64": 2.0**63}.get(frame.format.name.rstrip("p"))
-    if not frame.format.is_planar:
-        values = values.reshape(-1, len(frame.layout.channels)).T
-    mono = values.mean(0, dtype=np.float32 if values.dtype.kind == "f" else np.float64)
     if frame.format.name.startswith("u8"):
-        mono = mono - 128.0
-    return np.nan_to_num(mono / (scale or 1.0), posinf=0.0, neginf=0.0).astype(np.float32)
+        values = values - 128.0
+    return np.nan_to_num(values / (scale or 1.0), posinf=0.0, neginf=0.0).astype(np.float32)
 
 
 def _video_start(path: Path) -> float | None:

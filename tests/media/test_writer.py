@@ -1,4 +1,6 @@
 import shutil
+import threading
+import time
 from pathlib import Path
 
 import av
@@ -7,7 +9,8 @@ import numpy as np
 import pytest
 
 from gtalk.errors import UserError
-from gtalk.media.audio import read_audio, read_wav
+from gtalk.media import sinks
+from gtalk.media.audio import read_audio, read_wav, stream_channels
 from gtalk.media.source import probe
 from gtalk.media.video import read_video
 from gtalk.media.writer import VideoWriter, WriteConfig, write_video
@@ -130,3 +133,50 @@ def test_output_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="can be written"):
         VideoWriter(tmp_path / "file" / "a.mp4", SIZE, 25)
     shutil.rmtree(tmp_path)
+
+
+@pytest.mark.parametrize("channels", [2, 6, 8])
+@pytest.mark.parametrize("name", ["a.mp4", "a.mov", "a.webm", "out"])
+def test_every_channel_comes_out_where_it_went_in(name: str, channels: int, tmp_path: Path) -> None:
+    rate, count = 48_000, 48_317
+    times = np.arange(count) / rate
+    # Every channel has a tone of its own, so that a swapped or mixed one is found.
+    tones = [150.0 + 170 * c for c in range(channels)]
+    if channels in (6, 8):
+        tones[3] = 60.0  # compressed formats keep only the lows of the LFE channel
+    samples = np.stack([0.2 * np.sin(2 * np.pi * f * times) for f in tones], 1).astype(np.float32)
+    with VideoWriter(tmp_path / name, SIZE, 25, rate, audio_channels=channels) as writer:
+        for index in range(26):
+            writer.write(gradient(index))
+        for piece in np.array_split(samples, 7):
+            writer.write_audio(piece)
+    sound = tmp_path / name / "audio.wav" if name == "out" else tmp_path / name
+    back = np.concatenate(list(stream_channels(sound)))
+    assert back.shape == (count, channels)
+    spectrum = np.abs(np.fft.rfft(back[8000:40_000] * np.hanning(32_000)[:, None], axis=0))
+    np.testing.assert_allclose(spectrum.argmax(0) * rate / 32_000, tones, atol=2)
+    loud = np.sqrt((back[8000:40_000] ** 2).mean(0))
+    np.testing.assert_allclose(loud, 0.2 / np.sqrt(2), rtol=0.15)
+
+
+def test_a_fault_of_the_encoder_is_raised_and_leaves_nothing(tmp_path: Path, monkeypatch) -> None:
+    def refuse(*args: object) -> None:
+        raise OSError(28, "no room")
+
+    monkeypatch.setattr(sinks.Container, "picture", refuse)
+    with pytest.raises(OSError, match="no room"), VideoWriter(tmp_path / "a.mp4", SIZE, 25) as writer:
+        for index in range(20):
+            writer.write(gradient(index))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_abandoned_video_does_not_wait_for_its_encoder(tmp_path: Path, monkeypatch) -> None:
+    done = []
+    monkeypatch.setattr(sinks.Container, "picture", lambda *args: (time.sleep(0.05), done.append(1)))
+    with pytest.raises(KeyboardInterrupt), VideoWriter(tmp_path / "a.mp4", SIZE, 25) as writer:
+        for index in range(6):
+            writer.write(gradient(index))
+        raise KeyboardInterrupt
+    assert len(done) < 5
+    assert not [t for t in threading.enumerate() if t.name == "gtalk-encoder"]
+    assert list(tmp_path.iterdir()) == []
