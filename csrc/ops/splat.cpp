@@ -53,17 +53,24 @@ View view_of(const Tensor& transforms, at::ArrayRef<double> intrinsics, int64_t 
   return view;
 }
 
-void deform_into(const float* base, const Tensor& basis, const float* code, const float* limit, float* out, long n) {
-  const Kernels& k = kernels();
-  const int K = int(basis.size(1));
-  if (basis.scalar_type() == at::kHalf) {
-    const auto* rows = reinterpret_cast<const unsigned short*>(basis.const_data_ptr<at::Half>());
-    for_chunks(n, [&](long a, long b, int) { k.deform_half(base, rows, code, limit, out, a, b, K); });
-  } else {
-    const float* rows = floats("basis", basis);
-    for_chunks(n, [&](long a, long b, int) { k.deform(base, rows, code, limit, out, a, b, K); });
+// Some Gaussians and what moves them; rows [begin, end) at a time.
+struct Moved {
+  const float *base, *code, *limit;
+  const void* basis;
+  bool half;
+  int K;
+
+  Moved(const float* base, const Tensor& table, const float* code, const float* limit)
+      : base(base), code(code), limit(limit), half(table.scalar_type() == at::kHalf), K(int(table.size(1))) {
+    basis = half ? static_cast<const void*>(table.const_data_ptr<at::Half>()) : floats("basis", table);
   }
-}
+  void rows(const Kernels& k, float* out, long begin, long end) const {
+    if (half)
+      k.deform_half(base, static_cast<const unsigned short*>(basis), code, limit, out, begin, end, K);
+    else
+      k.deform(base, static_cast<const float*>(basis), code, limit, out, begin, end, K);
+  }
+};
 
 void check_basis(const Tensor& basis, int64_t n, const Tensor& code) {
   check_shape("basis", basis, {n, code.size(0), 16});
@@ -76,7 +83,10 @@ Tensor splat_deform(const Tensor& base, const Tensor& basis, const Tensor& code,
   check_shape("limit", limit, {16});
   check_basis(basis, base.size(0), code);
   Tensor out = at::empty_like(base);
-  deform_into(floats("base", base), basis, floats("code", code), floats("limit", limit), out.mutable_data_ptr<float>(), base.size(0));
+  const Moved moved(floats("base", base), basis, floats("code", code), floats("limit", limit));
+  float* to = out.mutable_data_ptr<float>();
+  const Kernels& k = kernels();
+  for_chunks(base.size(0), [&](long a, long b, int) { moved.rows(k, to, a, b); });
   return out;
 }
 
@@ -114,21 +124,22 @@ Tile tile_of(const float* splats, const uint32_t* list, const uint32_t* begin, c
   return {splats, list + begin[t], long(end[t] - begin[t]), int(t % tiles_x) * TILE_W, y0, std::min(TILE_H, height - y0)};
 }
 
-void project_and_bin(const float* gaussians, long n, const View& view, int width, int height) {
-  Scratch& s = scratch();
-  if (long(s.splats.size()) < n * 16) s.splats.resize(n * 16);
-  float* splats = s.splats.data();
-  const Kernels& k = kernels();
-  for_chunks(n, [&](long a, long b, int) { k.project(gaussians, view, splats, a, b); });
-  bin(splats, n, width, height, s.bins);
+float* at_least(std::vector<float>& v, long size) {
+  if (long(v.size()) < size) v.resize(size);
+  return v.data();
 }
 
 std::tuple<Tensor, Tensor, Tensor, Tensor> splat_rasterise(const Tensor& gaussians, const Tensor& transforms,
                                                            at::ArrayRef<double> intrinsics, int64_t width, int64_t height) {
   check_shape("gaussians", gaussians, {-1, 16});
   const View view = view_of(transforms, intrinsics, width, height);
-  project_and_bin(floats("gaussians", gaussians), gaussians.size(0), view, int(width), int(height));
-  const Bins& bins = scratch().bins;
+  const long n = gaussians.size(0);
+  const float* from = floats("gaussians", gaussians);
+  float* seen = at_least(scratch().splats, n * 16);
+  const Kernels& k = kernels();
+  for_chunks(n, [&](long a, long b, int) { k.project(from, view, seen, a, b); });
+  Bins& bins = scratch().bins;
+  bin(seen, n, int(width), int(height), bins);
   const long stride = stride_of(int(width)), tiles = long(bins.tiles_x) * bins.tiles_y;
   Tensor planes = at::empty({5, height, stride}, gaussians.options());
   Tensor splats = at::empty({bins.seen, 16}, gaussians.options());
@@ -139,7 +150,6 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> splat_rasterise(const Tensor& gaussia
   std::memcpy(ranges.mutable_data_ptr<int>() + tiles, bins.end.data(), tiles * 4);
   std::memcpy(list.mutable_data_ptr<int>(), bins.list.data(), list.numel() * 4);
   float* to = planes.mutable_data_ptr<float>();
-  const Kernels& k = kernels();
   Crew::get().run(tiles, [&](long t, int) {
     k.blend_tile(tile_of(bins.splats.data(), bins.list.data(), bins.begin.data(), bins.end.data(), t, bins.tiles_x, int(height)),
                  to, stride, stride * height, true);
@@ -280,11 +290,17 @@ std::tuple<Tensor, Tensor, Tensor> splat_frame(const Tensor& base, const Tensor&
   View view = view_of(transforms, intrinsics, width, height);
   view.fit_blur = BLUR_PX2 * float(scale * scale), view.blur = std::max(BLUR_PX2, view.fit_blur);
   Scratch& s = scratch();
-  s.gaussians.resize(n * 16), s.planes.resize(5 * plane);
+  const Kernels& k = kernels();
   const float *rows = floats("base", base), *most = floats("limit", limit);
-  deform_into(rows, basis_a, floats("code_a", code_a), most, s.gaussians.data(), n_a);
-  deform_into(rows + n_a * 16, basis_b, floats("code_b", code_b), most, s.gaussians.data() + n_a * 16, n - n_a);
-  project_and_bin(s.gaussians.data(), n, view, int(width), int(height));
+  const Moved part_a(rows, basis_a, floats("code_a", code_a), most);
+  const Moved part_b(rows + n_a * 16, basis_b, floats("code_b", code_b), most);
+  float *gaussians = at_least(s.gaussians, n * 16), *splats = at_least(s.splats, n * 16);
+  for_chunks(n, [&](long a, long b, int) {
+    if (a < n_a) part_a.rows(k, gaussians, a, std::min(b, n_a));
+    if (b > n_a) part_b.rows(k, gaussians + n_a * 16, std::max(a, n_a) - n_a, b - n_a);
+    k.project(gaussians, view, splats, a, b);
+  });
+  bin(splats, n, int(width), int(height), s.bins);
   const float* behind = nullptr;
   if (plate) {
     check_plate(*plate, plate_width, framing);
@@ -299,9 +315,8 @@ std::tuple<Tensor, Tensor, Tensor> splat_frame(const Tensor& base, const Tensor&
   const auto type = base.options().dtype(as_bytes ? at::kByte : at::kFloat);
   Tensor rgb = at::empty({height, width, 3}, type), alpha = at::empty({height, width}, type);
   Tensor depth = at::empty({as_bytes ? 0 : height, as_bytes ? 0 : width}, base.options());
-  float* planes = s.planes.data();
+  float* planes = at_least(s.planes, 5 * plane);
   const Resolve resolve{planes, behind, stride, plane, int(width)};
-  const Kernels& k = kernels();
   const Bins& bins = s.bins;
   Crew::get().run(bins.tiles_y, [&](long band, int) {
     for (long t = band * bins.tiles_x; t < (band + 1) * bins.tiles_x; t++)

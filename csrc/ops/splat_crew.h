@@ -2,12 +2,15 @@
 //
 // A frame takes a few milliseconds; a thread that has to wait for its turn on a busy machine comes as late as that.
 // So nobody waits for helpers to arrive: the caller takes chunks like everyone else and goes on as soon as every
-// chunk is done, and waits only for chunks that somebody has begun.
+// chunk is done, and waits only for chunks that somebody has begun. Where a helper was put to sleep in the middle of
+// one, that wait is a scheduler's turn, and alone would have been faster: then nobody is asked for a while.
 #pragma once
 
 #include <ATen/Parallel.h>
 
+#include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <memory>
 #include <mutex>
@@ -36,7 +39,8 @@ class Crew {
   void run(long count, const F& f) {
     const int wanted = count > 1 ? workers() : 1;
     std::unique_lock<std::mutex> busy(busy_, std::try_to_lock);
-    if (wanted == 1 || !busy.owns_lock()) {
+    const auto begun = Clock::now();
+    if (wanted == 1 || !busy.owns_lock() || begun < alone_until_) {
       for (long i = 0; i < count; i++) f(i, 0);
       return;
     }
@@ -53,14 +57,26 @@ class Crew {
       job_ = job, generation_++;
     }
     wake_.notify_all();
-    job->work(0);
+    const long own = job->work(0);
+    const auto idle = Clock::now();
     for (int spins = 0; job->done.load(std::memory_order_acquire) < count; spins++)
       if (spins > 2000) std::this_thread::yield();
+    const auto end = Clock::now();
+    if (own && end - idle > SHORT && end - begun > (idle - begun) * count / own) {  // slower than alone
+      alone_until_ = end + alone_;
+      alone_ = std::min<Clock::duration>(2 * alone_, MOST_ALONE);
+    } else {
+      alone_ = std::max<Clock::duration>(alone_ / 2, LEAST_ALONE);
+    }
     std::lock_guard<std::mutex> lock(mutex_);
     job_.reset();
   }
 
  private:
+  using Clock = std::chrono::steady_clock;
+  static constexpr Clock::duration LEAST_ALONE = std::chrono::milliseconds(5), MOST_ALONE = std::chrono::seconds(2);
+  static constexpr Clock::duration SHORT = std::chrono::microseconds(200);  // a wait that tells nothing
+
   struct Job {
     std::atomic<long> next{0}, done{0};
     long count = 0;
@@ -68,11 +84,13 @@ class Crew {
     const void* self = nullptr;
     void (*call)(const void*, long, int) = nullptr;
 
-    void work(int worker) {
-      for (long i; (i = next.fetch_add(1, std::memory_order_relaxed)) < count;) {
+    long work(int worker) {  // how many chunks it did
+      long own = 0;
+      for (long i; (i = next.fetch_add(1, std::memory_order_relaxed)) < count; own++) {
         call(self, i, worker);
         done.fetch_add(1, std::memory_order_release);
       }
+      return own;
     }
   };
 
@@ -93,6 +111,8 @@ class Crew {
   std::condition_variable wake_;
   std::shared_ptr<Job> job_;
   long generation_ = 0;
+  Clock::time_point alone_until_{};      // guarded by busy_, as is the next
+  Clock::duration alone_ = LEAST_ALONE;  // the next pause
   std::vector<std::thread> helpers_;
 };
 

@@ -1,7 +1,38 @@
 // Blended planes to pictures, and the plate under the camera's framing. No include guard: see splat_vec.h.
 
+typedef unsigned char NB __attribute__((vector_size(WIDTH), may_alias));
+typedef unsigned char B16 __attribute__((vector_size(16), aligned(1), may_alias));
+
+// [0, 1] to the nearest of 0..255; what lies outside is clamped, NaN is 0.
+GTALK_INLINE void store_levels(unsigned char* to, F v) {
+  F scaled = minimum(maximum(v, splat(0.0f)), splat(1.0f)) * 255.0f + splat(0.5f);
+#define X(i)                                                                            \
+  {                                                                                     \
+    NB level = __builtin_convertvector(__builtin_convertvector(scaled.p[i], NI), NB);   \
+    __builtin_memcpy(to + i * WIDTH, &level, WIDTH);                                    \
+  }
+  GTALK_EACH(X)
+#undef X
+}
+// r0 g0 b0 r1 ... of 16 pixels, from 16 bytes each.
+GTALK_INLINE void interleave(const unsigned char (*c)[16], unsigned char* to) {
+#if defined(__clang__) || __GNUC__ >= 12
+  B16 r, g, b;
+  __builtin_memcpy(&r, c[0], 16), __builtin_memcpy(&g, c[1], 16), __builtin_memcpy(&b, c[2], 16);
+  B16 x = __builtin_shufflevector(r, g, 0, 16, -1, 1, 17, -1, 2, 18, -1, 3, 19, -1, 4, 20, -1, 5);
+  B16 y = __builtin_shufflevector(r, g, 21, -1, 6, 22, -1, 7, 23, -1, 8, 24, -1, 9, 25, -1, 10, 26);
+  B16 z = __builtin_shufflevector(r, g, -1, 11, 27, -1, 12, 28, -1, 13, 29, -1, 14, 30, -1, 15, 31, -1);
+  x = __builtin_shufflevector(x, b, 0, 1, 16, 3, 4, 17, 6, 7, 18, 9, 10, 19, 12, 13, 20, 15);
+  y = __builtin_shufflevector(y, b, 0, 21, 2, 3, 22, 5, 6, 23, 8, 9, 24, 11, 12, 25, 14, 15);
+  z = __builtin_shufflevector(z, b, 26, 1, 2, 27, 4, 5, 28, 7, 8, 29, 10, 11, 30, 13, 14, 31);
+  __builtin_memcpy(to, &x, 16), __builtin_memcpy(to + 16, &y, 16), __builtin_memcpy(to + 32, &z, 16);
+#else
+  for (int j = 0; j < 16; j++) to[3 * j] = c[0][j], to[3 * j + 1] = c[1][j], to[3 * j + 2] = c[2][j];
+#endif
+}
+
 static void resolve_bytes(const Resolve& o, unsigned char* rgb, unsigned char* alpha, int first_row, int last_row) {
-  alignas(64) float lane[16];
+  unsigned char level[4][16], pixels[48];
   for (int row = first_row; row < last_row; row++)
     for (long i = 0; i < o.stride; i += 16) {
       const long at = row * o.stride + i, to = long(row) * o.width + i;
@@ -10,11 +41,17 @@ static void resolve_bytes(const Resolve& o, unsigned char* rgb, unsigned char* a
       for (int c = 0; c < 3; c++) {
         F v = load(o.planes + c * o.plane_size + at);
         if (o.background) v = v + T * load(o.background + c * o.plane_size + at);
-        store(lane, maximum(splat(0.0f), minimum(v, splat(1.0f))) * 255.0f + splat(0.5f));
-        for (int j = 0; j < live; j++) rgb[(to + j) * 3 + c] = (unsigned char)(int)lane[j];
+        store_levels(level[c], v);
       }
-      store(lane, (1.0f - T) * 255.0f + splat(0.5f));
-      for (int j = 0; j < live; j++) alpha[to + j] = (unsigned char)(int)lane[j];
+      store_levels(level[3], 1.0f - T);
+      if (live == 16) {
+        interleave(level, rgb + 3 * to);
+        __builtin_memcpy(alpha + to, level[3], 16);
+      } else {
+        interleave(level, pixels);
+        __builtin_memcpy(rgb + 3 * to, pixels, 3 * live);
+        __builtin_memcpy(alpha + to, level[3], live);
+      }
     }
 }
 

@@ -171,6 +171,8 @@ class GaussianAvatar:
     ) -> tuple[UInt8[torch.Tensor, "B H W 3"], UInt8[torch.Tensor, "B H W"]]:
         """Pictures and coverage as bytes, without the detour through floats that `render` takes."""
         frames = self._frames(motion, camera, size, background, as_bytes=True)
+        if len(frames) == 1:  # nothing to copy
+            return frames[0][0][None], frames[0][1][None]
         return torch.stack([f[0] for f in frames]), torch.stack([f[1] for f in frames])
 
     def _frames(
