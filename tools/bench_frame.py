@@ -1,17 +1,23 @@
 #!/usr/bin/env python3
-"""Frame time of a saved avatar, of any kind: one frame at a time, from motion to 8-bit picture.
+"""Frame time of a saved avatar, of any kind: one frame at a time, from motion to 8-bit picture, through the Talker.
 
-    tools/bench_frame.py AVATAR [--motion X.motion.npz] [--sizes 256,512] [--threads 1,2] [--frames 60] [--json OUT]
+    tools/bench_frame.py AVATAR [--motion X.motion.npz] [--sizes 512,256] [--threads 1,2] [--isa avx512,avx2,portable]
+                                [--frames 100] [--seconds 3] [--no-load] [--device cpu] [--json OUT]
 
-Prints the median and the 95th percentile for each size and number of threads, and how much faster two
-threads are than one. Without --motion the head sways and the mouth runs through the avatar's own range.
+A row for each instruction set, size and number of threads: median and 95th percentile, on the machine as it is and
+with one more process that takes a core; and the CPU time that the drawing thread spends. Without --motion the head
+sways and the mouth runs through the avatar's own range.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
+import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +25,10 @@ import torch
 
 from gtalk.avatar.base import Avatar
 from gtalk.avatar.bundle import load_avatar
+from gtalk.talk import Talker
 from gtalk.types import Motion
+
+LEAST_FRAMES = 10
 
 
 def synthetic_motion(avatar: Avatar, frames: int) -> Motion:
@@ -41,15 +50,79 @@ def synthetic_motion(avatar: Avatar, frames: int) -> Motion:
     return Motion(25.0, basis.decode(code), eyes, zero, zero.copy(), pose @ turn, np.ones(frames, bool))
 
 
-def frame_times_ms(avatar: Avatar, motion: Motion, size: tuple[int, int]) -> np.ndarray:
-    """Milliseconds of each frame, synchronised, the 8-bit picture included; the first ones are not counted."""
-    times = []
-    for index in range(len(motion)):
-        started = time.perf_counter()
-        rgb = avatar.render(motion[index], size=size).rgb[0]
-        (rgb.clamp(0.0, 1.0) * 255.0 + 0.5).to(torch.uint8).cpu().numpy()
-        times.append((time.perf_counter() - started) * 1e3)
-    return np.array(times[min(5, len(times) // 4) :])
+def frame_times_ms(talker: Talker, motion: Motion, frames: int, seconds: float) -> tuple[np.ndarray, np.ndarray]:
+    """Wall and CPU milliseconds of each frame after the first five: `frames` of them, or what `seconds` allow."""
+    moments = list(talker.motion_moments(motion))
+    wall, cpu = [], []
+    begin = time.perf_counter()
+    for index in range(frames + 5):
+        started, busy = time.perf_counter(), time.thread_time()
+        talker.draw([moments[index % len(moments)]])
+        wall.append((time.perf_counter() - started) * 1e3)
+        cpu.append((time.thread_time() - busy) * 1e3)
+        if index >= LEAST_FRAMES and time.perf_counter() - begin > seconds:
+            break
+    return np.array(wall[5:]), np.array(cpu[5:])
+
+
+@contextmanager
+def busy_core(wanted: bool) -> Iterator[None]:
+    """Another process that never rests, while the body runs."""
+    neighbour = multiprocessing.get_context("spawn").Process(target=_burn, daemon=True) if wanted else None
+    if neighbour is not None:
+        neighbour.start()
+        time.sleep(0.3)
+    try:
+        yield
+    finally:
+        if neighbour is not None:
+            neighbour.terminate()
+            neighbour.join()
+
+
+def _burn() -> None:
+    while True:
+        sum(range(10000))
+
+
+def instruction_sets(wanted: str, device: str) -> list[str]:
+    """Those of `wanted` that this machine has; only the device's name where it is no CPU."""
+    if device != "cpu" or not hasattr(torch.ops.gtalk, "use_isa"):
+        return [device]
+    found = []
+    for name in wanted.split(","):
+        try:
+            found.append(torch.ops.gtalk.use_isa(name) or name)
+        except (RuntimeError, ValueError):
+            print(f"{name}: not on this machine")
+    return found
+
+
+def table(avatar: Avatar, motion: Motion, given: argparse.Namespace) -> list[dict]:
+    """All rows, printed as they come."""
+    rows = []
+    sizes, threads = ([int(v) for v in text.split(",")] for text in (given.sizes, given.threads))
+    for loaded in (False,) if given.no_load else (False, True):
+        with busy_core(loaded):
+            print(f"{'one more process on a core' if loaded else 'as it is'}, load average {os.getloadavg()[0]:.1f}")
+            for isa in instruction_sets(given.isa, given.device):
+                if given.device == "cpu" and hasattr(torch.ops.gtalk, "use_isa"):
+                    torch.ops.gtalk.use_isa(isa)
+                for size, count in ((s, c) for s in sizes for c in threads):
+                    torch.set_num_threads(count)
+                    width = round(avatar.camera.width * size / avatar.camera.height)
+                    talker = Talker(avatar, None, size=(width, size))
+                    wall, cpu = frame_times_ms(talker, motion, given.frames, given.seconds)
+                    p50, p95, own = np.percentile(wall, 50), np.percentile(wall, 95), np.percentile(cpu, 50)
+                    row = {"isa": isa, "size": size, "threads": count, "loaded": loaded}
+                    rows.append(row | {"ms_p50": float(p50), "ms_p95": float(p95), "cpu_ms_p50": float(own)})
+                    print(
+                        f"  {avatar.kind} {isa:>8} {width}x{size} {count} thread{' s'[count > 1]}  p50 {p50:6.2f} ms "
+                        f"({1e3 / p50:4.0f} fps)  p95 {p95:6.2f} ms  CPU of the drawing thread {own:6.2f} ms"
+                    )
+    if given.device == "cpu" and hasattr(torch.ops.gtalk, "use_isa"):
+        torch.ops.gtalk.use_isa("best")
+    return rows
 
 
 def main() -> None:
@@ -57,9 +130,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("avatar", type=Path)
     parser.add_argument("--motion", type=Path)
-    parser.add_argument("--sizes", default="256,512", help="heights in pixels")
+    parser.add_argument("--sizes", default="512,256", help="heights in pixels")
     parser.add_argument("--threads", default="1,2")
-    parser.add_argument("--frames", type=int, default=60)
+    parser.add_argument("--isa", default="avx512,avx2,portable")
+    parser.add_argument("--frames", type=int, default=100)
+    parser.add_argument("--seconds", type=float, default=3.0, help="most time for one row")
+    parser.add_argument("--no-load", action="store_true", help="only the machine as it is")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
@@ -67,21 +143,9 @@ def main() -> None:
     if given.device != "cpu":
         avatar = avatar.to(given.device)  # type: ignore[attr-defined]
     motion = Motion.load(given.motion) if given.motion else synthetic_motion(avatar, given.frames)
-    motion = motion[: given.frames]
-    rows = []
-    for size in map(int, given.sizes.split(",")):
-        width = round(avatar.camera.width * size / avatar.camera.height)
-        for threads in map(int, given.threads.split(",")):
-            torch.set_num_threads(threads)
-            times = frame_times_ms(avatar, motion, (width, size))
-            p50, p95 = np.percentile(times, [50, 95])
-            rows.append({"size": size, "threads": threads, "ms_p50": float(p50), "ms_p95": float(p95)})
-            print(f"{avatar.kind:>9} {width}x{size} {threads} threads: p50 {p50:7.1f} ms  p95 {p95:7.1f} ms")
-        same = [row for row in rows if row["size"] == size]
-        if len(same) > 1:
-            print(f"{'':>9} {width}x{size} gain of threads: {same[0]['ms_p50'] / same[-1]['ms_p50']:.2f}x")
+    rows = table(avatar, motion[: given.frames], given)
     if given.json:
-        given.json.write_text(json.dumps({"kind": avatar.kind, "frames": len(motion), "rows": rows}, indent=2) + "\n")
+        given.json.write_text(json.dumps({"kind": avatar.kind, "rows": rows}, indent=2) + "\n")
 
 
 if __name__ == "__main__":
