@@ -1,68 +1,161 @@
 """Seconds of work per second of clip for every stage of `prepare`, and the memory it takes.
 
-    python tools/bench_prepare.py CLIP [--repeat N]
+    python tools/bench_prepare.py CLIP [--repeat N] [--height PIXELS] [--picture MEMORY.png] [--keep FOLDER]
 
-`--repeat N` first joins the clip to itself N times, to see what length does. Prints wall and processor
-time per second of clip, and the peak of resident memory.
+`--repeat N` first joins the clip to itself N times, to see what length does; `--height` enlarges it on the
+way (512 -> 1080 gives pictures as large as a camera's, of a face as real as the clip's). Prints wall and
+processor time per second of clip for each stage, and resident memory: its peak in each stage, and, with
+`--picture`, over time.
 """
 
 from __future__ import annotations
 
 import argparse
-import itertools
-import resource
+import os
 import shutil
 import tempfile
+import threading
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from gtalk.clip.prepare import prepare
+from gtalk.dataset.format import Dataset
 from gtalk.media.audio import read_audio
-from gtalk.media.video import read_video
+from gtalk.media.video import VideoReader, read_video
 from gtalk.media.writer import VideoWriter
 from gtalk.progress import Progress
 
+SAMPLE_S = 0.25
+WIDTH, HEIGHT, EDGE = 1100, 420, 60
+INK, LINE, RULE = (40, 40, 40), (190, 90, 30), (215, 215, 215)
 
-def joined(clip: Path, times: int, folder: Path) -> Path:
-    """The clip, so many times in a row."""
+
+@dataclass
+class MemoryLog:
+    """Resident memory of this process, looked at every SAMPLE_S seconds while the block runs."""
+
+    stage: str = ""
+    times_s: list[float] = field(default_factory=list)
+    megabytes: list[float] = field(default_factory=list)
+    stages: list[str] = field(default_factory=list)
+
+    def __enter__(self) -> MemoryLog:
+        self._stop, start = threading.Event(), time.perf_counter()
+
+        def watch() -> None:
+            while True:
+                self.times_s.append(time.perf_counter() - start)
+                self.megabytes.append(resident_mb())
+                self.stages.append(self.stage)
+                if self._stop.wait(SAMPLE_S):
+                    return
+
+        self._thread = threading.Thread(target=watch, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def note(self, progress: Progress) -> None:
+        """A listener for `prepare`."""
+        self.stage = progress.stage.split()[0]
+
+    def picture(self) -> np.ndarray:
+        """The curve, uint8 [H,W,3] BGR."""
+        canvas = np.full((HEIGHT, WIDTH, 3), 255, np.uint8)
+        top = max(1000.0, 500.0 * np.ceil(max(self.megabytes) / 500.0))
+        end_s = max(self.times_s[-1], 1e-3)
+        x = EDGE + np.array(self.times_s) / end_s * (WIDTH - 2 * EDGE)
+        y = HEIGHT - EDGE - np.array(self.megabytes) / top * (HEIGHT - 2 * EDGE)
+        for level in np.arange(0.0, top + 1, 500.0):
+            row = round(HEIGHT - EDGE - level / top * (HEIGHT - 2 * EDGE))
+            cv2.line(canvas, (EDGE, row), (WIDTH - EDGE, row), RULE, 1)
+            _write(canvas, f"{level:.0f}", 12, row + 4)
+        for i in range(len(x)):
+            if i == 0 or self.stages[i] != self.stages[i - 1]:
+                cv2.line(canvas, (round(x[i]), EDGE - 18), (round(x[i]), HEIGHT - EDGE), RULE, 1)
+                _write(canvas, self.stages[i], round(x[i]) + 3, EDGE - 24 + 14 * (i % 2))
+        cv2.polylines(canvas, [np.rint(np.stack([x, y], axis=1)).astype(np.int32)], False, LINE, 2, cv2.LINE_AA)
+        _write(canvas, "resident memory, MB", 12, 20)
+        _write(canvas, f"{end_s:.0f} s", WIDTH - EDGE - 20, HEIGHT - EDGE + 24)
+        return canvas
+
+
+def _write(canvas: np.ndarray, text: str, x: int, y: int) -> None:
+    cv2.putText(canvas, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, 0.42, INK, 1, cv2.LINE_AA)
+
+
+def resident_mb() -> float:
+    """Resident memory of this process."""
+    with open("/proc/self/statm", encoding="ascii") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def joined(clip: Path, times: int, height: int | None, folder: Path) -> Path:
+    """The clip, so many times in a row, as large as wanted."""
     reader, samples = read_video(clip), read_audio(clip, 16_000).samples
+    if height is not None:
+        reader = reader.scaled(height / reader.info.height)
     size = (reader.size[0] // 2 * 2, reader.size[1] // 2 * 2)
     count = round(len(reader) * 16_000 / reader.fps)
     samples = np.pad(samples[:count], (0, max(0, count - len(samples))))
-    path = folder / f"{clip.stem}_{times}x.mp4"
+    path = folder / f"{clip.stem}_{times}x_{size[1]}p.mp4"
     with VideoWriter(path, size, reader.fps, 16_000) as writer:
-        for picture in itertools.chain.from_iterable(reader for _ in range(times)):
+        for picture in _again(reader, times):
             writer.write(np.ascontiguousarray(picture[: size[1], : size[0]]))
         for _ in range(times):
             writer.write_audio(samples)
     return path
 
 
+def _again(reader: VideoReader, times: int) -> Iterator[np.ndarray]:
+    for _ in range(times):
+        yield from reader
+
+
+def _print_table(dataset: Dataset, wall_s: float, log: MemoryLog) -> None:
+    seconds = dataset.n_frames / dataset.fps
+    print(f"{seconds:.1f} s, {dataset.size[0]}x{dataset.size[1]}, {len(dataset.segments)} shots")
+    print(f"  {'stage':12s} {'wall s':>8s} {'per clip s':>11s} {'processor s':>12s} {'per clip s':>11s}")
+    total = 0.0
+    for name, record in dataset.manifest["stages"].items():
+        wall, cpu = record["seconds"], record["processor_seconds"]
+        total += cpu
+        print(f"  {name:12s} {wall:8.1f} {wall / seconds:11.3f} {cpu:12.1f} {cpu / seconds:11.3f}")
+    print(f"  {'all':12s} {wall_s:8.1f} {wall_s / seconds:11.3f} {total:12.1f} {total / seconds:11.3f}")
+    peaks: dict[str, float] = {}
+    for stage, value in zip(log.stages, log.megabytes, strict=True):
+        peaks[stage] = max(value, peaks.get(stage, 0.0))
+    print("  peak memory, MB: " + ", ".join(f"{name or 'start'} {peak:.0f}" for name, peak in peaks.items()))
+    print(f"  load of the machine {os.getloadavg()[0]:.1f}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("clip", type=Path)
     parser.add_argument("--repeat", type=int, default=1)
-    arguments = parser.parse_args()
+    parser.add_argument("--height", type=int)
+    parser.add_argument("--picture", type=Path)
+    parser.add_argument("--keep", type=Path, help="where the dataset goes; thrown away otherwise")
+    options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="bench_prepare"))
     try:
-        clip = joined(arguments.clip, arguments.repeat, folder) if arguments.repeat > 1 else arguments.clip
-        marks: dict[str, float] = {}
-
-        def note(progress: Progress) -> None:
-            marks[progress.stage] = time.process_time()
-
-        wall, cpu = time.perf_counter(), time.process_time()
-        dataset = prepare([clip], folder / "dataset", on_progress=note)
-        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-        seconds = dataset.n_frames / dataset.fps
-        print(f"{clip.name}: {seconds:.1f} s, {dataset.size[0]}x{dataset.size[1]}, {len(dataset.segments)} shots")
-        for name, record in dataset.manifest["stages"].items():
-            print(f"  {name:12s} {record['seconds']:8.1f} s   {record['seconds'] / seconds:6.3f} s per s of clip")
-        print(f"  {'all':12s} {wall:8.1f} s   {wall / seconds:6.3f} s per s of clip")
-        print(f"  processor    {cpu:8.1f} s   {cpu / seconds:6.3f} s per s of clip")
-        print(f"  peak memory  {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:8.0f} MB")
+        changed = options.repeat > 1 or options.height is not None
+        clip = joined(options.clip, options.repeat, options.height, folder) if changed else options.clip
+        print(f"{clip.name}: load of the machine {os.getloadavg()[0]:.1f}")
+        start = time.perf_counter()
+        with MemoryLog() as log:
+            dataset = prepare([clip], options.keep or folder / "dataset", on_progress=log.note)
+        _print_table(dataset, time.perf_counter() - start, log)
+        if options.picture is not None:
+            cv2.imwrite(str(options.picture), log.picture())
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -10,7 +10,6 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,6 +23,7 @@ from gtalk.clip.motion_stage import motion_from_track
 from gtalk.clip.pictures import one_thread_each, read_frame, read_frames, read_grey
 from gtalk.clip.records import load_landmarks, load_track, save_arrays, save_landmarks, save_track
 from gtalk.clip.report import write_report
+from gtalk.clip.shot import track_reader
 from gtalk.clip.stages import Job, Pipeline, Stage
 from gtalk.clip.torso import track_torso
 from gtalk.clip.track import TrackConfig, model_points, track_face
@@ -99,21 +99,7 @@ def track_motion(video: Path, on_progress: OnProgress = silent) -> Motion:
 
     Raises UserError when it is not a video or shows hardly a face.
     """
-    from gtalk.clip.cuts import CutFinder
-
-    reader = read_video(video, VIDEO_FPS, max_size=1024)
-    finder = CutFinder()
-
-    def watched():
-        for picture in reader:
-            finder.see(picture)
-            yield picture
-
-    landmarks = detect_landmarks(watched(), reader.size, len(reader), on_progress)
-    bounds = [0, *finder.cuts().tolist(), len(reader)]
-    segments = [Segment(a, b, Path(video).name) for a, b in pairwise(bounds)]
-    track = track_face(landmarks, reader.size, segments, on_progress=on_progress)
-    return motion_from_track(track, landmarks, VIDEO_FPS, segments=segments)
+    return track_reader(read_video(video, VIDEO_FPS, max_size=1024), Path(video).name, on_progress)[1]
 
 
 def _segments(job: Job) -> list[Segment]:
