@@ -21,7 +21,7 @@ ARROWS = {
     "talk": {"avatar", "motion", "media", "speech"},
     "dub": {"talk", "media", "dataset", "clip"},
     "viewer": {"talk", "motion", "media", "speech"},
-    "eval": {"talk", "dataset", "media", "speech", "motion", "avatar"},
+    "eval": {"talk", "dataset", "media", "speech", "motion", "avatar", "clip"},
 }
 ONLY_IN = {
     "av": {"media"},

@@ -9,6 +9,7 @@ from typing import Literal
 from gtalk.cli.bars import Bars
 from gtalk.cli.options import AvatarFolder, OutputPath
 from gtalk.errors import UserError
+from gtalk.eval.config import EvalConfig
 from gtalk.viewer.config import ViewConfig
 
 
@@ -47,7 +48,8 @@ class Eval:
     json: Path | None = None
     """Write the numbers there."""
     html: Path | None = None
-    """Write a report with pictures there."""
+    """Write a report with tables, curves, worst frames and a film there: one file, for any browser."""
+    config: EvalConfig = field(default_factory=EvalConfig)
 
     def run(self) -> None:
         """Do it."""
@@ -57,7 +59,7 @@ class Eval:
 
         dataset = self.dataset or self.avatar / "dataset"
         with Bars() as bars:
-            result = evaluate(self.avatar, dataset, on_progress=bars)
+            result = evaluate(self.avatar, dataset, self.config, bars)
         print(table(result))
         if self.json is not None:
             write_json(self.json, result)

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
 
-from gtalk.errors import UserError
 from gtalk.shapes import Float, UInt8
 
 PSNR_CEILING_DB = 100.0  # two equal pictures; a mean over frames needs a number
@@ -83,29 +79,6 @@ class Flicker:
         if not self._sums[2]:
             return None, None
         return float(np.sqrt(self._sums[0] / self._sums[2])), float(np.sqrt(self._sums[1] / self._sums[2]))
-
-
-def load_lpips(path: Path) -> Callable[[UInt8[np.ndarray, "H W 3"], UInt8[np.ndarray, "H W 3"]], float]:
-    """A perceptual distance from a TorchScript file: two pictures [1,3,H,W] in [-1, 1] to one number.
-
-    TorchScript files hold a restricted program; open only files that you trust.
-    """
-    try:
-        model = torch.jit.load(str(path), map_location="cpu").eval()
-    except (RuntimeError, ValueError, OSError) as error:
-        raise UserError(
-            f"LPIPS model {path}",
-            expected="a TorchScript file",
-            got=str(error).splitlines()[0],
-            remedy="Export it with torch.jit.trace(lpips.LPIPS(), (a, b)).save(PATH).",
-        ) from error
-
-    def distance(picture: np.ndarray, truth: np.ndarray) -> float:
-        pair = [torch.from_numpy(p.astype(np.float32).transpose(2, 0, 1)[None] / 127.5 - 1) for p in (picture, truth)]
-        with torch.inference_mode():
-            return float(model(*pair).mean())
-
-    return distance
 
 
 def in_box(picture: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +21,7 @@ from gtalk.types import AUDIO_RATE, Motion
 
 _LEAD_S = 5.0  # sound before the held-out part that the model hears first, as it would when speaking on
 _ENOUGH_S = 30.0  # of speech, to find the lag between mouth and sound
+_STRETCH_S, _MOST_STRETCHES = 2.0, 8
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,27 @@ def audio_driven_row(predicted: Motion, part: HeldOut, truth: Truth) -> dict[str
             "sound_offset_frames": _sound_offset(predicted, part.samples),
         }
     )
+
+
+def spread(predicted: Motion, truth: Motion, mean_mouth: Float[np.ndarray, "68 3"]) -> dict[str, Any]:
+    """The same measures over consecutive stretches of two seconds or more: each one's values, so that luck shows."""
+    count = min(_MOST_STRETCHES, int(len(truth) / truth.fps / _STRETCH_S))
+    if count < 2:
+        return {}
+    ends = np.linspace(0, len(truth), count + 1).round().astype(int).tolist()
+    parts = [(predicted[a:b], truth[a:b]) for a, b in pairwise(ends)]
+    rows = [
+        cleaned(
+            {
+                "lmd_norm": measures.lmd(made, true),
+                "lmd_ratio": measures.lmd_ratio(made, true, mean_mouth),
+                "aperture_corr": measures.aperture_correlation(made, true),
+                "amplitude_ratio": measures.amplitude_ratio(made, true),
+            }
+        )
+        for made, true in parts
+    ]
+    return {name: [row[name] for row in rows] for name in rows[0]}
 
 
 def real_row(dataset: Dataset, part: HeldOut) -> dict[str, float | None]:

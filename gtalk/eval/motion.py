@@ -28,8 +28,12 @@ def lip_shape(motion: Motion) -> Float[np.ndarray, "T 20 2"]:
 
 def lmd(predicted: Motion, truth: Motion) -> float:
     """Mean distance of lip landmarks over valid frames, in per cent of the outer-eye distance."""
-    distance = np.linalg.norm(lip_shape(predicted) - lip_shape(truth), axis=-1).mean(1)
-    return _mean(distance[truth.valid]) / OUTER_EYE_DISTANCE_M * 100.0
+    return _mean(lip_distance(predicted, truth)[truth.valid])
+
+
+def lip_distance(predicted: Motion, truth: Motion) -> Float[np.ndarray, " T"]:
+    """Distance of lip landmarks in each frame, in per cent of the outer-eye distance."""
+    return np.linalg.norm(lip_shape(predicted) - lip_shape(truth), axis=-1).mean(1) / OUTER_EYE_DISTANCE_M * 100.0
 
 
 def lmd_ratio(predicted: Motion, truth: Motion, mean_mouth: Float[np.ndarray, "68 3"]) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import cv2
@@ -11,6 +10,7 @@ import numpy as np
 from gtalk.basis import LIPS
 from gtalk.dataset.format import HEAD_CLASSES, Dataset
 from gtalk.eval.image import box_around, in_box, psnr, ssim
+from gtalk.eval.perceptual import Distance
 from gtalk.shapes import Float, UInt8
 from gtalk.types import Camera, Motion
 
@@ -19,8 +19,6 @@ HEAD_MARGIN = (0.20, 0.50, 0.20, 0.12)
 MOUTH_MARGIN = (0.30, 0.40, 0.30, 0.40)
 """In parts of the lips' box."""
 REGIONS = ("full", "head", "mouth")
-
-Distance = Callable[[np.ndarray, np.ndarray], float]
 
 
 @dataclass(frozen=True)
@@ -85,6 +83,11 @@ class Scores:
         if self.lpips is not None:
             self.distance.append(self.lpips(shown, true))
 
+    def mean_psnr(self, start: int, stop: int) -> dict[str, float | None]:
+        """Mean over frames [start, stop) of the clip, for each region."""
+        inside = [start <= frame < stop for frame in self.frames]
+        return {r: mean([v for v, i in zip(self.psnr[r], inside, strict=True) if i]) for r in REGIONS}
+
     def mean(self) -> dict[str, dict[str, float | None]]:
         """Mean over frames, and the spread between them, for each region."""
         table: dict[str, dict[str, float | None]] = {}
@@ -93,6 +96,7 @@ class Scores:
             table[region] = {
                 "psnr": mean(values),
                 "ssim": mean(self.ssim[region]),
+                "psnr_std": float(np.std(values)) if values else None,
                 "psnr_p5": float(np.percentile(values, 5)) if values else None,
                 "psnr_p95": float(np.percentile(values, 95)) if values else None,
             }

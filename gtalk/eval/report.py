@@ -12,14 +12,15 @@ from typing import Any
 import cv2
 import numpy as np
 
-from gtalk.eval.run import Evaluation, Example
+from gtalk.eval.film import difference
+from gtalk.eval.run import Curve, Evaluation, Example
 from gtalk.files import atomic_path
 from gtalk.shapes import UInt8
 
-_DIFFERENCE_GAIN = 4.0
-_WORDS = {"pictures", "lips from sound", "speed", "meaning"}  # headings of columns that hold words
+_WORDS = {"pictures", "lips from sound", "clip", "speed", "meaning"}  # headings of columns that hold words
 _COLOURS = ("#2563eb", "#dc2626", "#059669")
-_WIDTH, _HEIGHT = 860, 190  # of a curve's box, SVG units
+_WIDTH, _HEIGHT = 1100, 170  # of a curve's box, SVG units
+_LEFT, _BOTTOM = 50, 22  # of it, for numbers
 
 _MEANING = {
     "lmd_px": "lip landmarks, mean distance under the true pose, px",
@@ -27,10 +28,15 @@ _MEANING = {
     "lmd_ratio": "the same over that of a mouth that never moves; below 1 is better than nothing",
     "aperture_corr": "correlation of the mouth's opening with the real one",
     "av_offset_frames": "by how many frames the mouth is late",
-    "silence_leakage": "share of silent frames in which the lips move more than the speaker's do",
+    "silence_leakage": "share of silent frames whose lips move more than the speaker's do",
     "jitter_ratio": "lip acceleration over the real one; above 1 is shaky",
     "amplitude_ratio": "spread of the mouth's opening over the real one; below 1 is mumbling",
     "sound_offset_frames": "lag of the mouth behind the loudness of vowels (30 s or more)",
+    "sync_confidence": "SyncNet: median minus least distance over shifts; higher is better",
+    "sync_distance": "SyncNet: least distance over shifts; lower is better",
+    "sync_offset_frames": "SyncNet: lag of the lips at that shift",
+    "aue_upper": "blendshapes of brows and eyes, summed squared error",
+    "aue_lower": "the same of jaw and mouth",
 }
 _SPEED = {
     "prepare_s_per_clip_s": "prepare, s per s of clip",
@@ -42,6 +48,13 @@ _SPEED = {
     "peak_rss_mb": "peak memory, MB",
     "peak_gpu_mb": "peak GPU memory, MB",
 }
+
+
+_LEGEND = (
+    "self-driven: from the tracked motion of these frames. mouth from sound: pose and eyes as tracked, the mouth "
+    "predicted. stretches: lowest and highest of consecutive stretches of two seconds or more. A dash: not measured; "
+    "SyncNet and LPIPS need --syncnet and --lpips, blendshapes need face_landmarker.task (gtalk assets)."
+)
 
 
 def table(result: Mapping[str, Any]) -> str:
@@ -57,14 +70,16 @@ def table(result: Mapping[str, Any]) -> str:
 
 
 def write_html(path: Path, result: Evaluation) -> None:
-    """One page with tables, curves, and truth | render | difference of chosen frames. No other file is needed."""
+    """One page with tables, a film, curves, and truth | render | difference of frames. No other file is needed."""
     clip = result["clip"]
     facts = f"frames {clip['first_held_out_frame']} to {clip['n_frames'] - 1}, {clip['n_scored']} of them scored"
     size = f"{clip['width']}x{clip['height']}"
     parts = [f"<h1>gtalk eval</h1><p>Never seen in training: {facts}, at {size}, before any encoder.</p>"]
     parts += [_html_table(rows) for rows in _blocks(result)]
-    parts += ["<h2>Over time</h2>", *(_curve(title, lines) for title, lines in result.curves.items())]
-    parts.append("<h2>Frames</h2><p>Truth, render, difference (four times).</p>")
+    parts.append(f"<p>{html.escape(_LEGEND)}</p>")
+    parts.append(_film(result))
+    parts += ["<h2>Over time</h2>", *(_curve(curve) for curve in result.curves)]
+    parts.append("<h2>Frames</h2><p>Truth, render from the tracked motion, difference (four times).</p>")
     parts += [_example(example) for example in result.examples]
     parts.append(f"<details><summary>JSON</summary><pre>{html.escape(json.dumps(result, indent=2))}</pre></details>")
     head = f"<meta charset=utf-8><title>gtalk eval</title><style>{_STYLE}</style>"
@@ -75,32 +90,50 @@ def write_html(path: Path, result: Evaluation) -> None:
 
 def _blocks(result: Mapping[str, Any]) -> list[list[list[str]]]:
     """Tables as rows of cells; the first row is the heading."""
-    pictures = [["pictures", "PSNR", "p5..p95", "SSIM", "flicker", "LPIPS"]]
-    for key, label in (("self_driven", "self-driven"), ("training_frames", "training frames")):
+    return [_picture_rows(result), _lip_rows(result), _clip_rows(result), _speed_rows(result)]
+
+
+def _picture_rows(result: Mapping[str, Any]) -> list[list[str]]:
+    rows = [["pictures", "PSNR", "p5..p95", "SSIM", "flicker", "LPIPS"]]
+    ways = (
+        ("self_driven", "self-driven"),
+        ("audio_driven_pictures", "mouth from sound"),
+        ("training_frames", "training frames"),
+    )
+    for key, label in ways:
         for region in ("full", "head", "mouth"):
             values = result[key][region]
             spread = f"{_text(values['psnr_p5'], 1)}..{_text(values['psnr_p95'], 1)}"
             flicker = result[key].get("flicker") if region == "full" else None
             row = [f"{label}, {region}", _text(values["psnr"], 2), spread, _text(values["ssim"], 3)]
-            pictures.append([*row, _text(flicker, 2), _text(values.get("lpips"), 3)])
+            rows.append([*row, _text(flicker, 2), _text(values.get("lpips"), 3)])
     peer = result["peer_protocol"]
-    pictures.append(
-        [
-            "peer protocol (truth pasted in)",
-            _text(peer["psnr"], 2),
-            "",
-            _text(peer["ssim"], 3),
-            "",
-            _text(peer.get("lpips"), 3),
-        ]
-    )
-    pictures.append(["real video", "", "", "", _text(result["real"]["flicker"], 2), ""])
-    lips = [["lips from sound", "avatar", "real", "meaning"]]
+    scores = [_text(peer["psnr"], 2), "", _text(peer["ssim"], 3), "", _text(peer["lpips"], 3)]
+    rows.append(["peer protocol (truth pasted in)", *scores])
+    rows.append(["real video", "", "", "", _text(result["real"]["flicker"], 2), ""])
+    return rows
+
+
+def _lip_rows(result: Mapping[str, Any]) -> list[list[str]]:
+    rows = [["lips from sound", "avatar", "stretches", "real", "meaning"]]
     for name, meaning in _MEANING.items():
-        lips.append([name, _text(result["audio_driven"][name], 3), _text(result["real"][name], 3), meaning])
-    speed = [["speed", "value", "meaning"]]
-    speed += [[name, _text(result["speed"][name], 2), meaning] for name, meaning in _SPEED.items()]
-    return [pictures, lips, speed]
+        values = [v for v in result["audio_driven_stretches"].get(name, []) if v is not None]
+        spread = f"{min(values):.2f}..{max(values):.2f}" if values else ""
+        rows.append([name, _text(result["audio_driven"][name], 3), spread, _text(result["real"][name], 3), meaning])
+    return rows
+
+
+def _clip_rows(result: Mapping[str, Any]) -> list[list[str]]:
+    names = ("frames", "psnr_full", "psnr_head", "psnr_mouth", "lmd_ratio", "aperture_corr")
+    rows = [["clip", *names]]
+    for source, values in result["clips"].items():
+        rows.append([source, *(_text(values.get(name), 0 if name == "frames" else 2) for name in names)])
+    return rows
+
+
+def _speed_rows(result: Mapping[str, Any]) -> list[list[str]]:
+    rows = [["speed", "value", "meaning"]]
+    return rows + [[name, _text(result["speed"][name], 2), meaning] for name, meaning in _SPEED.items()]
 
 
 def _padded(cell: str, width: int, heading: str) -> str:
@@ -121,28 +154,42 @@ def _html_table(rows: list[list[str]]) -> str:
     return f"<table>{line(rows[0], 'th')}{''.join(line(row, 'td') for row in rows[1:])}</table>"
 
 
-def _curve(title: str, lines: Mapping[str, list[float]]) -> str:
-    """Lines over the frames as inline SVG, with the range of values at the left."""
-    values = np.concatenate([np.asarray(line, dtype=np.float64) for line in lines.values()])
+def _film(result: Evaluation) -> str:
+    """The film as a data URL, so that the page needs no other file."""
+    if result.film is None:
+        return ""
+    names = ["truth", "from the tracked motion", "difference (four times)", "mouth from sound"][: result.film_panels]
+    labels = "".join(f"<span>{html.escape(name)}</span>" for name in names)
+    source = f"data:video/mp4;base64,{base64.b64encode(result.film).decode()}"
+    return (
+        f"<h2>Film</h2><div class=panels>{labels}</div>"
+        f'<video controls loop playsinline preload="auto" src="{source}"></video>'
+    )
+
+
+def _curve(curve: Curve) -> str:
+    """Lines over seconds as inline SVG, with the ranges at the left and below."""
+    values = np.concatenate([np.asarray(line, dtype=np.float64) for line in curve.lines.values()])
     low, high = float(values.min()), float(values.max())
-    span = max(high - low, 1e-9)
+    start, stop = curve.times_s[0], max(curve.times_s[-1], curve.times_s[0] + 1e-3)
     drawn, legend = [], []
-    for (name, line), colour in zip(lines.items(), _COLOURS, strict=False):
-        x = np.linspace(50, _WIDTH - 5, len(line))
-        y = _HEIGHT - 10 - (np.asarray(line) - low) / span * (_HEIGHT - 20)
+    for (name, line), colour in zip(curve.lines.items(), _COLOURS, strict=False):
+        x = _LEFT + (np.asarray(curve.times_s) - start) / (stop - start) * (_WIDTH - _LEFT - 5)
+        y = _HEIGHT - _BOTTOM - (np.asarray(line) - low) / max(high - low, 1e-9) * (_HEIGHT - _BOTTOM - 8)
         points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
         drawn.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="1.5"/>')
         legend.append(f'<span style="color:{colour}">{html.escape(name)}</span>')
-    scale = f'<text x="0" y="14">{high:.1f}</text><text x="0" y="{_HEIGHT - 6}">{low:.1f}</text>'
+    bottom = _HEIGHT - _BOTTOM
+    scale = f'<text x="2" y="14">{high:.1f}</text><text x="2" y="{bottom}">{low:.1f}</text>'
+    scale += f'<text x="{_LEFT}" y="{_HEIGHT - 6}">{start:.1f} s</text>'
+    scale += f'<text x="{_WIDTH - 5}" y="{_HEIGHT - 6}" text-anchor="end">{stop:.1f} s</text>'
     box = f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}">{scale}{"".join(drawn)}</svg>'
-    return f"<h3>{html.escape(title)} {' '.join(legend)}</h3>{box}"
+    return f"<h3>{html.escape(curve.title)} {' '.join(legend)}</h3>{box}"
 
 
 def _example(example: Example) -> str:
-    difference = cv2.convertScaleAbs(cv2.absdiff(example.truth, example.render), alpha=_DIFFERENCE_GAIN)
-    shown = "".join(
-        f'<img src="data:image/jpeg;base64,{_jpeg(p)}">' for p in (example.truth, example.render, difference)
-    )
+    trio = (example.truth, example.render, difference(example.truth, example.render))
+    shown = "".join(f'<img src="data:image/jpeg;base64,{_jpeg(p)}">' for p in trio)
     caption = f"{example.label}: frame {example.index}, head {example.psnr_head:.2f} dB"
     return f"<figure><figcaption>{html.escape(caption)}</figcaption>{shown}</figure>"
 
@@ -153,11 +200,12 @@ def _jpeg(rgb: UInt8[np.ndarray, "H W 3"]) -> str:
 
 
 _STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 900px; margin: 2em auto; padding: 0 1em; color: #111; }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 1200px; margin: 2em auto; padding: 0 1em; color: #111; }
 table { border-collapse: collapse; margin: 1em 0; width: 100%; }
 td, th { text-align: right; padding: .2em .6em; border-bottom: 1px solid #ddd; font-variant-numeric: tabular-nums; }
 td.left, th.left { text-align: left; }
 svg { width: 100%; border: 1px solid #ddd; } svg text { font-size: 11px; fill: #666; }
 h3 span { font-weight: normal; font-size: 85%; margin-left: 1em; }
+video { width: 100%; } .panels { display: flex; } .panels span { flex: 1; text-align: center; color: #666; }
 figure { margin: 1em 0; } figure img { width: 33%; } pre { overflow: auto; font-size: 12px; }
 """

@@ -9,6 +9,7 @@ from __future__ import annotations
 import resource
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,14 @@ from gtalk.avatar.bundle import read_avatar_json
 from gtalk.dataset.format import Dataset
 from gtalk.dataset.split import train_test_split
 from gtalk.errors import UserError
-from gtalk.eval.image import Flicker, load_lpips
-from gtalk.eval.lips import HeldOut, audio_driven_row, held_out, predict, real_row, with_true_head
+from gtalk.eval.config import EvalConfig
+from gtalk.eval.expression import open_reader
+from gtalk.eval.lips import HeldOut, audio_driven_row, cleaned, held_out, predict, real_row, spread, with_true_head
+from gtalk.eval.motion import aperture, aperture_correlation, lip_distance, lmd_ratio
+from gtalk.eval.perceptual import load_lpips
 from gtalk.eval.pictures import Scores, Truth
+from gtalk.eval.sync import load_syncnet
+from gtalk.eval.watch import Judges, Watch
 from gtalk.progress import OnProgress, silent, track
 from gtalk.shapes import UInt8
 from gtalk.talk import Moment, Performer, Talker, load_performer
@@ -31,18 +37,6 @@ from gtalk.types import Motion
 _N_TRAINING = 24  # training frames that are scored too: the gap to the held-out ones is overfitting
 _N_WORST = 5
 _NO_SOUND = np.zeros(0, np.float32)
-
-
-@dataclass(frozen=True)
-class EvalConfig:
-    """What is measured."""
-
-    max_frames: int | None = None
-    """Score at most so many held-out frames, evenly spread; all by default."""
-    seed: int = 0
-    """Chooses the head motion that the motion model adds."""
-    lpips: Path | None = None
-    """TorchScript file of a perceptual distance of two pictures."""
 
 
 @dataclass(frozen=True)
@@ -56,12 +50,24 @@ class Example:
     render: UInt8[np.ndarray, "H W 3"]
 
 
+@dataclass(frozen=True)
+class Curve:
+    """Values over the held-out part."""
+
+    title: str
+    times_s: list[float]
+    """Since the clip's beginning."""
+    lines: dict[str, list[float]]
+
+
 class Evaluation(dict):
     """The numbers, as plain JSON values; what a report shows beside them hangs on as attributes."""
 
     examples: list[Example]
-    curves: dict[str, dict[str, list[float]]]
-    """Title -> name -> one value a held-out frame."""
+    curves: list[Curve]
+    film: bytes | None
+    """truth | tracked motion | difference (| mouth from sound), as mp4."""
+    film_panels: int
 
 
 def evaluate(
@@ -91,29 +97,46 @@ def evaluate_performer(
         raise UserError(f"dataset {dataset.root}", expected="frames with a face in its last part", got="none",
                         remedy="Use a longer clip.")  # fmt: skip
     testing = _spread(testing, config.max_frames)
-    lpips = load_lpips(config.lpips) if config.lpips is not None else None
+    judges = open_judges(config)
     talker = performer.talker(fps=dataset.fps, seed=config.seed)
     part = held_out(dataset)
 
     run = _Run(talker, truth, on_progress)
-    driven, flicker = Scores(lpips), Flicker()
-    run.score(dataset.motion, testing, 0, driven, flicker, "self-driven")
     seen = Scores()
-    run.score(dataset.motion, _spread(training, _N_TRAINING), 0, seen, None, "training frames")
+    for index, true, shown in run.frames(_spread(training, _N_TRAINING), "training frames"):
+        seen.add(index, shown, true, truth)
     predicted, motion_s = predict(talker, part) if performer.motion_model is not None else (None, None)
-    made, real = flicker.values()
+    watch = Watch(truth, part, judges)
+    mixed = with_true_head(predicted, part.truth) if predicted is not None else None
+    for index, true, shown in run.frames(testing, "held-out frames"):
+        watch.add(index, true, shown, run.draw(mixed[index - part.first]) if mixed is not None else None)
+    if judges.reader is not None:
+        judges.reader.close()
 
     result = Evaluation()
-    result["self_driven"] = {**driven.mean(), "flicker": made}
+    result["self_driven"] = watch.self_driven()
     result["training_frames"] = seen.mean()
-    result["audio_driven"] = _audio_driven(predicted, part, truth)
-    result["peer_protocol"] = _peer_protocol(run, predicted, part, testing, lpips)
-    result["real"] = {**real_row(dataset, part), "flicker": real}
+    result["audio_driven"] = {**_lips(predicted, part, truth), **watch.audio_driven()}
+    result["audio_driven_pictures"] = watch.audio_driven_pictures()
+    result["audio_driven_stretches"] = {} if predicted is None else spread(predicted, part.truth, part.mean_mouth)
+    result["peer_protocol"] = {**watch.peer_protocol(), "lmd_px": result["audio_driven"]["lmd_px"]}
+    result["real"] = {**real_row(dataset, part), **watch.real()}
+    result["clips"] = _clips(watch.driven.scores, dataset, predicted, part)
     result["speed"] = _speed(run, dataset, part, motion_s)
     result["clip"] = _clip(dataset, truth, testing, part)
-    result.examples = run.examples(dataset.motion, driven)
-    result.curves = _curves(driven, predicted, part)
+    result.examples = run.examples(dataset.motion, watch.driven.scores)
+    result.curves = _curves(watch, predicted, part)
+    result.film_panels, result.film = watch.film.n_panels, watch.film.finish()
     return result
+
+
+def open_judges(config: EvalConfig) -> Judges:
+    """The networks that the config names, opened before minutes of rendering. Raises UserError."""
+    return Judges(
+        load_lpips(config.lpips) if config.lpips is not None else None,
+        load_syncnet(config.syncnet) if config.syncnet is not None else None,
+        open_reader(),
+    )
 
 
 @dataclass
@@ -131,24 +154,11 @@ class _Run:
         self.frame_ms.append((time.perf_counter() - start_s) * 1e3)
         return rgb
 
-    def score(
-        self, motion: Motion, indices: np.ndarray, offset: int, scores: Scores, flicker: Flicker | None, stage: str,
-        pasted: bool = False,
-    ) -> None:  # fmt: skip
-        """Score frames `indices` of the clip; frame i of it is frame i - offset of `motion`."""
-        starts = {segment.start for segment in self.truth.dataset.segments}
-        last = None
+    def frames(self, indices: np.ndarray, stage: str) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+        """(number, real picture, picture from the tracked motion) of frames of the clip."""
+        motion = self.truth.dataset.motion
         for index in track(indices.tolist(), stage, len(indices), self.on_progress):
-            true = self.truth.picture(index)
-            shown = self.draw(motion[index - offset])
-            if pasted:
-                shown = np.where(self.truth.head(index)[..., None], shown, true)
-            scores.add(index, shown, true, self.truth)
-            if flicker is not None:
-                if last != index - 1 or index in starts:
-                    flicker.cut()
-                flicker.add(shown, true)
-            last = index
+            yield index, self.truth.picture(index), self.draw(motion[index])
 
     def examples(self, motion: Motion, scores: Scores) -> list[Example]:
         """Best, median and worst frames by the head's PSNR."""
@@ -163,24 +173,32 @@ class _Run:
         ]  # fmt: skip
 
 
-def _audio_driven(predicted: Motion | None, part: HeldOut, truth: Truth) -> dict[str, float | None]:
+def _lips(predicted: Motion | None, part: HeldOut, truth: Truth) -> dict[str, float | None]:
     if predicted is None:
         return dict.fromkeys(audio_driven_row(part.truth, part, truth))
     return audio_driven_row(predicted, part, truth)
 
 
-def _peer_protocol(
-    run: _Run, predicted: Motion | None, part: HeldOut, testing: np.ndarray, lpips: Any
-) -> dict[str, Any]:
-    """What published tables hold: the mouth from sound, everything else of the head and all around it the truth's."""
-    note = "true pose, eyes, torso and background pasted in; mouth from sound"
-    if predicted is None:
-        return {"psnr": None, "ssim": None, "lmd_px": None, "note": note}
-    scores = Scores(lpips)
-    run.score(with_true_head(predicted, part.truth), testing, part.first, scores, None, "peer protocol", pasted=True)
-    full = scores.mean()["full"]
-    lmd = audio_driven_row(predicted, part, run.truth)["lmd_px"]
-    return {"psnr": full["psnr"], "ssim": full["ssim"], "lpips": full["lpips"], "lmd_px": lmd, "note": note}
+def _clips(
+    driven: Scores, dataset: Dataset, predicted: Motion | None, part: HeldOut
+) -> dict[str, dict[str, float | None]]:
+    """The main measures of each clip that has a share in the held-out part."""
+    table: dict[str, dict[str, float | None]] = {}
+    for source in dict.fromkeys(segment.source for segment in dataset.segments):
+        own = [s for s in dataset.segments if s.source == source and s.stop > part.first]
+        if not own:
+            continue
+        start, stop = max(part.first, own[0].start), own[-1].stop
+        psnr = {f"psnr_{name}": value for name, value in driven.mean_psnr(start, stop).items()}
+        table[source] = {"frames": float(stop - start), **psnr}
+        if predicted is not None:
+            made, true = (m[start - part.first : stop - part.first] for m in (predicted, part.truth))
+            row = {
+                "lmd_ratio": lmd_ratio(made, true, part.mean_mouth),
+                "aperture_corr": aperture_correlation(made, true),
+            }
+            table[source] |= cleaned(row)
+    return table
 
 
 def _speed(run: _Run, dataset: Dataset, part: HeldOut, motion_s: float | None) -> dict[str, float | None]:
@@ -213,14 +231,29 @@ def _clip(dataset: Dataset, truth: Truth, testing: np.ndarray, part: HeldOut) ->
     }
 
 
-def _curves(driven: Scores, predicted: Motion | None, part: HeldOut) -> dict[str, dict[str, list[float]]]:
-    from gtalk.eval.motion import aperture
-
-    curves = {"PSNR of held-out frames, dB": {name: list(values) for name, values in driven.psnr.items()}}
+def _curves(watch: Watch, predicted: Motion | None, part: HeldOut) -> list[Curve]:
+    fps = part.truth.fps
+    frames = watch.driven.scores.frames
+    head = {"tracked motion": watch.driven.scores.psnr["head"]}
+    mouth = {"tracked motion": watch.driven.scores.psnr["mouth"]}
     lips = {"real": (aperture(part.truth) * 1e3).tolist()}
     if predicted is not None:
+        head["mouth from sound"] = watch.said.scores.psnr["head"]
+        mouth["mouth from sound"] = watch.said.scores.psnr["mouth"]
         lips["from sound"] = (aperture(predicted) * 1e3).tolist()
-    curves["Opening of the mouth, mm"] = lips
+    at = [frame / fps for frame in frames]
+    everywhere = [(part.first + i) / fps for i in range(len(part.truth))]
+    curves = [
+        Curve("PSNR of the whole picture, dB", at, {"tracked motion": watch.driven.scores.psnr["full"]}),
+        Curve("PSNR of the head, dB", at, head),
+        Curve("PSNR of the mouth, dB", at, mouth),
+        Curve("Opening of the mouth, mm", everywhere, lips),
+    ]
+    if predicted is not None:
+        distance = lip_distance(predicted, part.truth).tolist()
+        curves.append(
+            Curve("Lip landmarks from sound, distance in % of the eyes", everywhere, {"from sound": distance})
+        )
     return curves
 
 

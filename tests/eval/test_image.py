@@ -2,10 +2,8 @@
 
 import numpy as np
 import pytest
-import torch
 
-from gtalk.errors import UserError
-from gtalk.eval.image import PSNR_CEILING_DB, Flicker, box_around, in_box, load_lpips, psnr, ssim
+from gtalk.eval.image import PSNR_CEILING_DB, Flicker, box_around, in_box, psnr, ssim
 
 
 def literal_ssim(a: np.ndarray, b: np.ndarray) -> float:
@@ -85,19 +83,3 @@ def test_boxes():
     assert box_around(points, (1.0, 0.0, 0.0, 9.0), (100, 60)) == (0, 20, 30, 60)
     assert box_around(points - 500, (0.0, 0.0, 0.0, 0.0), (100, 60)) == (0, 0, 1, 1)
     assert in_box(np.arange(12).reshape(3, 4), (1, 0, 3, 2)).tolist() == [[1, 2], [5, 6]]
-
-
-class Difference(torch.nn.Module):
-    def forward(self, a, b):
-        return (a - b).abs().mean(dim=(1, 2, 3))
-
-
-def test_lpips_comes_from_a_file(tmp_path):
-    example = torch.zeros(1, 3, 8, 8)
-    torch.jit.trace(Difference(), (example, example)).save(str(tmp_path / "m.pt"))
-    distance = load_lpips(tmp_path / "m.pt")
-    white = np.full((8, 8, 3), 255, np.uint8)
-    assert distance(white, np.zeros_like(white)) == pytest.approx(2.0)
-    (tmp_path / "bad.pt").write_bytes(b"nonsense")
-    with pytest.raises(UserError, match="TorchScript"):
-        load_lpips(tmp_path / "bad.pt")

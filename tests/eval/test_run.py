@@ -10,9 +10,10 @@ import torch
 
 from gtalk.basis import MotionBasis
 from gtalk.errors import UserError
+from gtalk.eval.config import EvalConfig
 from gtalk.eval.lips import held_out, predict, with_true_head
 from gtalk.eval.report import table, write_html
-from gtalk.eval.run import EvalConfig, evaluate_performer
+from gtalk.eval.run import evaluate_performer
 from gtalk.talk import Identity, Performer
 from gtalk.types import RenderOutput
 from tests.synthetic_dataset import make_synthetic_dataset
@@ -170,7 +171,7 @@ def test_the_report_is_one_file_with_tables_curves_and_pictures(result, tmp_path
     page = Pictures()
     page.feed((tmp_path / "report.html").read_text())
     assert len(result.examples) == 7 and len(page.images) == 21 and page.links == 0
-    assert page.lines == 5, "three regions, two mouths"
+    assert page.lines == 8, "three of pictures and two of them twice, two mouths and their distance"
     import base64
 
     shown = cv2.imdecode(np.frombuffer(base64.b64decode(page.images[0].split(",")[1]), np.uint8), cv2.IMREAD_COLOR)

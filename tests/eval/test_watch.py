@@ -1,0 +1,106 @@
+"""Networks with known answers, through the whole evaluation; and the film, decoded."""
+
+import numpy as np
+import pytest
+import torch
+
+from gtalk.eval import run
+from gtalk.eval.film import DIFFERENCE_GAIN, MOST_S, Film, difference
+from gtalk.eval.run import evaluate_performer
+from gtalk.eval.sync import SyncNet
+from gtalk.eval.watch import Judges
+from gtalk.media.audio import read_audio
+from gtalk.media.video import read_video
+from gtalk.talk import Identity, Performer
+from tests.eval.test_run import OFF_BY, Copyist, Latecomer
+from tests.synthetic_dataset import make_synthetic_dataset
+
+
+class BrightnessReader:
+    """Sees the mean brightness as jawOpen."""
+
+    def read(self, picture):
+        scores = np.zeros(52, np.float32)
+        scores[25] = picture.astype(np.float32).mean() / 255
+        return scores
+
+    def close(self):
+        self.closed = True
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory):
+    dataset = make_synthetic_dataset(tmp_path_factory.mktemp("watch") / "ds", n_frames=396, size=64)
+    network = SyncNet(lambda x: x[:, 0, :, 0, 0] * 0 + 1, lambda x: x[:, 0, 0, :5] * 0 + 1)
+    reader = BrightnessReader()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            run,
+            "open_judges",
+            lambda config: Judges(lambda a, b: float(a[0, 0, 0]) - float(b[0, 0, 0]), network, reader),
+        )
+        performer = Performer(Copyist(dataset), Latecomer(dataset), Identity("id", "nobody", "0"))
+        result = evaluate_performer(performer, dataset)
+    assert reader.closed
+    return result
+
+
+def test_judges_see_rendered_and_real_pictures(result):
+    assert result["self_driven"]["full"]["lpips"] == pytest.approx(OFF_BY, abs=1)
+    assert result["audio_driven_pictures"]["full"]["lpips"] == pytest.approx(OFF_BY, abs=1)
+    assert result["self_driven"]["aue_lower"] == pytest.approx((OFF_BY / 255) ** 2, rel=0.05)
+    assert result["real"]["aue_lower"] == 0.0 and result["self_driven"]["aue_upper"] == 0.0
+    for row in ("audio_driven", "real"):
+        assert (result[row]["sync_distance"], result[row]["sync_confidence"]) == (0.0, 0.0)
+
+
+def test_spread_and_clips_hold_values_of_parts(result):
+    stretches = result["audio_driven_stretches"]
+    assert stretches == {}, "36 frames make no two stretches"
+    row = result["clips"]["synthetic"]
+    assert row["frames"] == 36 and row["psnr_full"] == pytest.approx(result["self_driven"]["full"]["psnr"])
+    assert row["lmd_ratio"] == pytest.approx(result["audio_driven"]["lmd_ratio"], rel=0.3)
+
+
+def test_the_film_is_an_mp4_with_four_panels_and_sound(result, tmp_path):
+    assert result.film is not None and result.film_panels == 4
+    path = tmp_path / "film.mp4"
+    path.write_bytes(result.film)
+    pictures = list(read_video(path))
+    assert len(pictures) == 36 and pictures[0].shape == (64, 256, 3)
+    assert len(read_audio(path).samples) == 36 * 640 and read_audio(path).samples.std() > 0.01
+    truth, driven = pictures[10][:, :64].astype(int), pictures[10][:, 64:128].astype(int)
+    assert np.median(driven - truth) == pytest.approx(OFF_BY, abs=2)
+    assert np.median(pictures[10][:, 128:192]) == pytest.approx(DIFFERENCE_GAIN * OFF_BY, abs=4)
+
+
+def test_a_film_ends_after_its_time_and_shrinks_large_panels():
+    film = Film(2.0)
+    picture = np.zeros((400, 800, 3), np.uint8)
+    for _ in range(50):
+        film.add([picture, picture], np.zeros(8000, np.float32))
+    assert film.full and film._writer.n_frames == MOST_S * 2 and film._writer.size == (576, 144)
+    assert film.finish()
+    assert Film(25.0).finish() is None
+
+
+def test_difference_is_absolute_and_clipped():
+    a, b = np.full((2, 2, 3), 10, np.uint8), np.full((2, 2, 3), 30, np.uint8)
+    assert (difference(a, b) == 80).all() and (difference(b, a) == 80).all()
+    assert (difference(a, a + 200) == 255).all()
+
+
+def test_stretches_are_of_two_seconds_or_more():
+    from gtalk.eval.lips import spread
+    from tests.toys import motion_of
+
+    truth = motion_of(0.01 + 0.005 * np.sin(np.arange(230) / 3))
+    made = motion_of(0.01 + 0.0025 * np.sin(np.arange(230) / 3))
+    values = spread(made, truth, truth.landmarks.mean(0))
+    assert {len(v) for v in values.values()} == {4}
+    assert values["amplitude_ratio"] == pytest.approx([0.5] * 4, abs=0.01)
+    assert spread(made[:99], truth[:99], truth.landmarks.mean(0)) == {}
+
+
+def test_torch_is_left_as_it_was(result):
+    assert not torch.is_inference_mode_enabled()
