@@ -174,8 +174,18 @@ void run_hash_encode_backward(
   }
   if (point_grad.defined()) {
     auto* to = point_grad.mutable_data_ptr<T>();
-    Backend::for_each(
-        n, 20.0 * grid.n_levels, HashEncodePointGrad<T, D>{grid, p, table.const_data_ptr<T>(), g, to});
+    const auto* from = table.const_data_ptr<T>();
+    if constexpr (Backend::is_cpu && std::is_same_v<T, float>) {
+      const tuned::Kernels* kernels = tuned::kernels();
+      if (kernels && tuned_grid(grid)) {
+        at::parallel_for(0, n, Backend::grain(4.0 * grid.n_levels), [&](int64_t begin, int64_t end) {
+          kernels->hash_encode_point_grad(
+              grid, p + begin * D, from, g + begin * grid.n_levels * 2, to + begin * D, end - begin);
+        });
+        return;
+      }
+    }
+    Backend::for_each(n, 20.0 * grid.n_levels, HashEncodePointGrad<T, D>{grid, p, from, g, to});
   }
 }
 

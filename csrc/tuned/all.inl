@@ -10,7 +10,7 @@
 #include "render_rays.inl"
 
 static constexpr Kernels all_kernels = {
-    &hash_encode<false>, &hash_encode<true>, &hash_encode_backward, &mlp_forward, &mlp_backward,
+    &hash_encode<false>, &hash_encode<true>, &hash_encode_backward, &hash_encode_point_grad, &mlp_forward, &mlp_backward,
     &march,
     &render_rays,
     &adam,

@@ -1,16 +1,6 @@
 // Compositing of a run of rays: lanes are samples where the exponentials are taken, and channels where the features
 // are summed.
 
-GTALK_INLINE float horizontal_sum(VF v) {
-#if GTALK_WIDTH == 16
-  return _mm512_reduce_add_ps(v);
-#else
-  float sum = 0.f;
-  for (int i = 0; i < W; ++i) sum += v[i];
-  return sum;
-#endif
-}
-
 // exp(-sigma dt) of samples [begin, end), at most CHUNK of them.
 constexpr int CHUNK = 256;
 

@@ -53,7 +53,7 @@ struct Rows {
   static constexpr int count = D == 3 ? 4 : 2;
   VU low[count], high[count];
   VF weight[count];
-  VF frac_x;
+  VF frac_x, frac_y, frac_z;
 };
 
 template <int D>
@@ -63,12 +63,14 @@ GTALK_INLINE Rows<D> locate_rows(const float* point, const Group& group) {
   const Axis y = locate_axis(splat(point[1]), group);
   const VU y0 = y.low * group.step_y, y1 = y0 + group.step_y;
   rows.frac_x = x.frac;
+  rows.frac_y = y.frac;
   VU line[4] = {y0, y1};
   if constexpr (D == 3) {
     const Axis z = locate_axis(splat(point[2]), group);
     const VU z0 = z.low * group.step_z, z1 = z0 + group.step_z;
     const VU ys[4] = {y0, y1, y0, y1}, zs[4] = {z0, z0, z1, z1};
     for (int r = 0; r < 4; ++r) line[r] = group.dense ? ys[r] + zs[r] : ys[r] ^ zs[r];
+    rows.frac_z = z.frac;
     const VF both = y.frac * z.frac, only_y = y.frac - both, only_z = z.frac - both;
     rows.weight[0] = 1.f - y.frac - only_z;
     rows.weight[1] = only_y;

@@ -1,5 +1,6 @@
-// Gradient of the table, two features a vertex. Lanes are points: for each level of a block of points the entries
-// are found W at a time, and then added to one point after the other, two neighbouring vertices at once.
+// Gradients of the table and of the points, two features a vertex. For the table lanes are points: for each level of
+// a block of points the entries are found W at a time, and then added to one point after the other, two neighbouring
+// vertices at once. For the points lanes are levels, as in hash_encode.inl.
 
 typedef float V4 __attribute__((vector_size(16)));
 typedef float V4u __attribute__((vector_size(16), aligned(4), may_alias));
@@ -99,5 +100,71 @@ static void hash_encode_backward(
     backward_all<2>(grid, points, grad, table_grad, n, first, last);
   } else {
     backward_all<3>(grid, points, grad, table_grad, n, first, last);
+  }
+}
+
+// Gradients of the features of W levels from `from` on, first and second apart; 0 for levels beyond the grid's.
+GTALK_INLINE Pair gradients_of_levels(const float* from, int floats) {
+  VF low{}, high{};
+  if (floats == 2 * W) {
+    low = load(from);
+    high = load(from + W);
+  } else {
+    low = load_part(from, floats < W ? floats : W);
+    if (floats > W) high = load_part(from + W, floats - W);
+  }
+  return deinterleave(low, high);
+}
+
+// What the lines along x of a cell say of the gradient: the loss at the cell's corners is `dot`, and linear between.
+template <int D>
+GTALK_INLINE void add_slopes(const Rows<D>& rows, const Group& group, Pair g, const float* table, VF* sums) {
+  VF line[Rows<D>::count], along_x{};
+  for (int r = 0; r < Rows<D>::count; ++r) {
+    VF dot[2];
+    const VU entries[2] = {rows.low[r], rows.high[r]};
+    for (int side = 0; side < 2; ++side)
+      dot[side] = g.low * as_float(gather<8>(table, entries[side])) +
+                  g.high * as_float(gather<8>(table + 1, entries[side]));
+    const VF rise = dot[1] - dot[0];
+    along_x += rows.weight[r] * rise;
+    line[r] = dot[0] + rows.frac_x * rise;
+  }
+  sums[0] += group.resolution * along_x;
+  VF along_y = line[1] - line[0];
+  if constexpr (D == 3) {
+    const VF far_y = line[3] - line[2], near_z = line[2] - line[0], far_z = line[3] - line[1];
+    along_y += rows.frac_z * (far_y - along_y);
+    sums[2] += group.resolution * (near_z + rows.frac_y * (far_z - near_z));
+  }
+  sums[1] += group.resolution * along_y;
+}
+
+template <int D>
+static void point_gradients(
+    const Grid& grid, const float* points, const float* table, const float* grad, float* point_grad, int64_t n) {
+  Group groups[kMaxLevels / W];
+  make_groups(grid, groups);
+  const int count = n_groups(grid);
+  for (int64_t i = 0; i < n; ++i) {
+    const float* point = points + i * D;
+    float unit[D];
+    for (int d = 0; d < D; ++d) unit[d] = clamp_unit(point[d]);
+    VF sums[3] = {};
+    for (int g = 0; g < count; ++g) {
+      const Pair of_levels = gradients_of_levels(grad + (i * grid.n_levels + g * W) * 2, groups[g].floats);
+      if (!any((of_levels.low != 0.f) | (of_levels.high != 0.f))) continue;  // samples behind a surface have none
+      add_slopes<D>(locate_rows<D>(unit, groups[g]), groups[g], of_levels, table, sums);
+    }
+    for (int d = 0; d < D; ++d) point_grad[i * D + d] = point[d] >= 0.f && point[d] <= 1.f ? horizontal_sum(sums[d]) : 0.f;
+  }
+}
+
+static void hash_encode_point_grad(
+    const Grid& grid, const float* points, const float* table, const float* grad, float* point_grad, int64_t n) {
+  if (grid.dim == 2) {
+    point_gradients<2>(grid, points, table, grad, point_grad, n);
+  } else {
+    point_gradients<3>(grid, points, table, grad, point_grad, n);
   }
 }

@@ -18,6 +18,9 @@ using HashEncode = void (*)(const Grid&, const float* points, const void* table,
 using HashEncodeBackward = void (*)(
     const Grid&, const float* points, const float* grad, float* table_grad, int64_t n, int64_t first, int64_t last);
 
+using HashEncodePointGrad = void (*)(
+    const Grid&, const float* points, const float* table, const float* grad, float* point_grad, int64_t n);
+
 constexpr int kMaxLayers = 4;
 
 struct Mlp {
@@ -76,6 +79,7 @@ using Composite = void (*)(const CompositeJob&, int64_t first_ray, int64_t last_
 struct Kernels {
   HashEncode hash_encode_float, hash_encode_bfloat16;  // two features a vertex
   HashEncodeBackward hash_encode_backward;
+  HashEncodePointGrad hash_encode_point_grad;
   MlpForward mlp_forward;
   MlpBackward mlp_backward;
   March march;

@@ -8,39 +8,67 @@ constexpr int kMaxWidth = 128;
 
 GTALK_INLINE int padded(int size) { return (size + W - 1) / W * W; }
 
-// out[p][0:n] = in[p][0:k] * weights[k][0:n] + bias for POINTS rows. n is a multiple of W.
-template <int Vectors>
+// What happens to a sum before it is stored.
+struct Plain {
+  inline __attribute__((always_inline)) VF operator()(VF sum, int64_t, int64_t) const { return sum; }
+};
+struct Activate {
+  float slope;
+  inline __attribute__((always_inline)) VF operator()(VF sum, int64_t, int64_t) const { return max(sum, sum * slope); }
+};
+struct Slope {  // of the activation that made `value`
+  const float* value;
+  int64_t stride;
+  float slope;
+  inline __attribute__((always_inline)) VF operator()(VF sum, int64_t row, int64_t column) const {
+    return load(value + row * stride + column) > 0.f ? sum : sum * slope;
+  }
+};
+
+// Rows of POINTS points: in [.][k], out [.][n], each `stride` floats after the one before.
+struct OutputRows {
+  float* at;
+  int64_t stride;
+};
+struct InputRows {
+  const float* at;
+  int64_t stride;
+};
+
+// out[p][0:n] = last(in[p][0:k] * weights[k][0:n] + bias) for POINTS rows. n is a multiple of W.
+template <int Vectors, class Last>
 GTALK_INLINE void product_tile(
-    const float* in, int64_t in_stride, int k, const float* weights, int64_t n, const float* bias, float* out) {
+    InputRows in, int k, const float* weights, int64_t n, const float* bias, OutputRows out, int64_t column,
+    const Last& last) {
   for (int p = 0; p < POINTS; p += TILE) {
     VF sum[TILE][Vectors];
     for (int v = 0; v < Vectors; ++v) {
-      const VF b = bias ? load(bias + v * W) : VF{};
+      const VF b = bias ? load(bias + column + v * W) : VF{};
       for (int i = 0; i < TILE; ++i) sum[i][v] = b;
     }
-    const float* from = in + p * in_stride;
+    const float* from = in.at + p * in.stride;
     for (int j = 0; j < k; ++j) {
       VF w[Vectors];
-      for (int v = 0; v < Vectors; ++v) w[v] = load(weights + j * n + v * W);
+      for (int v = 0; v < Vectors; ++v) w[v] = load(weights + j * n + column + v * W);
 #pragma GCC unroll 12
       for (int i = 0; i < TILE; ++i) {
-        const VF x = splat(from[i * in_stride + j]);
+        const VF x = splat(from[i * in.stride + j]);
         for (int v = 0; v < Vectors; ++v) sum[i][v] += x * w[v];
       }
     }
 #pragma GCC unroll 12
     for (int i = 0; i < TILE; ++i)
-      for (int v = 0; v < Vectors; ++v) store(out + (p + i) * n + v * W, sum[i][v]);
+      for (int v = 0; v < Vectors; ++v)
+        store(out.at + (p + i) * out.stride + column + v * W, last(sum[i][v], p + i, column + v * W));
   }
 }
 
+template <class Last>
 static void product(
-    const float* in, int64_t in_stride, int k, const float* weights, int n, const float* bias, float* out) {
+    InputRows in, int k, const float* weights, int n, const float* bias, OutputRows out, const Last& last) {
   int column = 0;
-  for (; column + 2 * W <= n; column += 2 * W)
-    product_tile<2>(in, in_stride, k, weights + column, n, bias ? bias + column : nullptr, out + column);
-  for (; column < n; column += W)
-    product_tile<1>(in, in_stride, k, weights + column, n, bias ? bias + column : nullptr, out + column);
+  for (; column + 2 * W <= n; column += 2 * W) product_tile<2>(in, k, weights, n, bias, out, column, last);
+  for (; column < n; column += W) product_tile<1>(in, k, weights, n, bias, out, column, last);
 }
 
 // sums[o][0:n] += sum over POINTS rows p of d[p][o] * a[p][0:n]. d_stride is a multiple of OUT_TILE, n of W.
@@ -108,20 +136,13 @@ static Packed pack(const Mlp& net, float* memory) {
   return packed;
 }
 
-GTALK_INLINE void activate(float* values, int count, float slope) {
-  for (int i = 0; i < count; i += W) {
-    const VF v = load(values + i);
-    store(values + i, max(v, v * slope));
-  }
-}
-
 // Rows [n][size] to [POINTS][stride], zeros beyond.
 static void copy_rows(const float* from, int64_t n, int size, float* to, int stride) {
   if (n < POINTS || size < stride) std::memset(to, 0, sizeof(float) * POINTS * stride);
   for (int64_t p = 0; p < n; ++p) std::memcpy(to + p * stride, from + p * size, sizeof(float) * size);
 }
 
-// Activations of all layers of a block; input first. `inputs` may be the caller's rows.
+// Activations of all layers of a block; input first, which may be the caller's rows.
 struct Activations {
   const float* at[kMaxLayers + 1];
   int stride[kMaxLayers + 1];
@@ -141,8 +162,13 @@ static Activations run_block(
   memory += POINTS * in_pad;
   for (int l = 0; l < layers; ++l) {
     const int out_pad = padded(net.sizes[l + 1]);
-    product(a.at[l], a.stride[l], net.sizes[l], packed.forward[l], out_pad, packed.bias[l], memory);
-    if (l + 1 < net.n_layers) activate(memory, POINTS * out_pad, net.slope);
+    const InputRows in{a.at[l], a.stride[l]};
+    const OutputRows out{memory, out_pad};
+    if (l + 1 < net.n_layers) {
+      product(in, net.sizes[l], packed.forward[l], out_pad, packed.bias[l], out, Activate{net.slope});
+    } else {
+      product(in, net.sizes[l], packed.forward[l], out_pad, packed.bias[l], out, Plain{});
+    }
     a.at[l + 1] = memory;
     a.stride[l + 1] = out_pad;
     memory += POINTS * out_pad;
@@ -190,8 +216,11 @@ static void mlp_backward(
   for (int64_t p = 0; p < n; p += POINTS) {
     const int64_t size = n - p < POINTS ? n - p : POINTS;
     const Activations a = run_block(net, packed, x + p * net.sizes[0], size, last - 1, true, activations);
-    float* d = slopes[0];
-    copy_rows(dy + p * net.sizes[last], size, net.sizes[last], d, padded(net.sizes[last]));
+    const float* d = dy + p * net.sizes[last];
+    if (size < POINTS || padded(net.sizes[last]) != net.sizes[last]) {
+      copy_rows(d, size, net.sizes[last], slopes[0], padded(net.sizes[last]));
+      d = slopes[0];
+    }
     float* sum = all_sums;
     for (int l = last; l-- > 0;) {
       const int out = padded(net.sizes[l + 1]), in = padded(net.sizes[l]);
@@ -205,18 +234,18 @@ static void mlp_backward(
       sum += out;
       if (l == 0 && !dx) break;
       float* next = slopes[d == slopes[0]];
-      product(d, out, net.sizes[l + 1], packed.backward[l], in, nullptr, next);
-      d = next;
-      if (l == 0) {
-        for (int64_t i = 0; i < size; ++i)
-          std::memcpy(dx + (p + i) * net.sizes[0], d + i * in, sizeof(float) * net.sizes[0]);
+      const InputRows from{d, out};
+      if (l > 0) {
+        product(from, net.sizes[l + 1], packed.backward[l], in, nullptr, OutputRows{next, in},
+                Slope{a.at[l], a.stride[l], net.slope});
+      } else if (size == POINTS && in == net.sizes[0]) {
+        product(from, net.sizes[1], packed.backward[0], in, nullptr, OutputRows{dx + p * in, in}, Plain{});
       } else {
-        const float* value = a.at[l];
-        for (int i = 0; i < POINTS * in; i += W) {
-          const VF g = load(d + i);
-          store(d + i, load(value + i) > 0.f ? g : g * net.slope);
-        }
+        product(from, net.sizes[1], packed.backward[0], in, nullptr, OutputRows{next, in}, Plain{});
+        for (int64_t i = 0; i < size; ++i)
+          std::memcpy(dx + (p + i) * net.sizes[0], next + i * in, sizeof(float) * net.sizes[0]);
       }
+      d = next;
     }
   }
   const float* sum = all_sums;

@@ -130,6 +130,28 @@ GTALK_INLINE Pair interleave(VF a, VF b) {
   return {__builtin_shuffle(a, b, low), __builtin_shuffle(a, b, high)};
 }
 
+// (a0, a1, ...), (b0, b1, ...) of (a0, b0, a1, b1, ...), in two vectors.
+GTALK_INLINE Pair deinterleave(VF low, VF high) {
+#if GTALK_WIDTH == 16
+  const VI even{0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30};
+#elif GTALK_WIDTH == 8
+  const VI even{0, 2, 4, 6, 8, 10, 12, 14};
+#else
+  const VI even{0, 2, 4, 6};
+#endif
+  return {__builtin_shuffle(low, high, even), __builtin_shuffle(low, high, even + 1)};
+}
+
+GTALK_INLINE float horizontal_sum(VF v) {
+#if GTALK_WIDTH == 16
+  return _mm512_reduce_add_ps(v);
+#else
+  float sum = 0.f;
+  for (int i = 0; i < W; ++i) sum += v[i];
+  return sum;
+#endif
+}
+
 // Zeroed floats, aligned to a cache line. (A std::vector's functions would be compiled for this instruction set and
 // could be linked into code for another.)
 struct Memory {
