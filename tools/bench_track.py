@@ -3,7 +3,9 @@
     .venv/bin/python tools/bench_track.py CLIP_OR_DATASET [--frames N] [--truth data/demo]
 
 Compares, on the same landmarks: perspective-n-point per frame, the tracker without pictures, and the
-tracker with texture tracks. Pixels are those of a 512-pixel picture; only ratios travel between machines.
+tracker with texture tracks. The texture points are split in two: one half refines poses, the other half
+judges everybody. Judged are points over bone whose skin the first half found firm. Pixels are those of
+a 512-pixel picture; of the times only ratios travel between machines.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ import itertools
 import resource
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -25,12 +27,15 @@ from gtalk.clip.landmarks import Landmarks, detect_landmarks
 from gtalk.clip.track import Track, model_points, solver_state, track_face
 from gtalk.clip.track_expression import rigid_vertices
 from gtalk.clip.track_geometry import log_so3, mean_rotation
-from gtalk.clip.track_model import Model, States, place, project
-from gtalk.clip.track_refine import fit_points, texture_residuals
+from gtalk.clip.track_model import Model, States, place, project, residuals_px
+from gtalk.clip.track_pose import Observations, solve_states
+from gtalk.clip.track_refine import fit_points, refine_poses, texture_residuals
 from gtalk.dataset.format import Dataset, Segment
 from gtalk.media.video import read_video
-from gtalk.topology import LIPS, N_FACE
+from gtalk.topology import LIPS, N_FACE, SKIN_TRIANGLES
 from gtalk.types import VIDEO_FPS
+
+FEWEST_SHARING = 6  # points
 
 Frames = Callable[[], Iterator[np.ndarray]]
 
@@ -112,11 +117,74 @@ def _lens(model: Model) -> tuple[float, np.ndarray]:
     return model.focal_px, model.centre_px
 
 
-def texture_error(model: Model, states: States, tracks: TextureTracks) -> tuple[float, float, float]:
-    """Reprojection of texture points: median, root mean square of the inliers (< 2.5 px), share of inliers."""
-    left = np.linalg.norm(texture_residuals(model, states, fit_points(model, states, tracks), tracks), axis=1)
-    inside = left < 2.5
-    return float(np.median(left)), float(np.sqrt(np.mean(left[inside] ** 2))), float(inside.mean())
+def part_of(tracks: TextureTracks, kept: np.ndarray) -> TextureTracks:
+    """The points of which `kept` [N] is True, and their observations."""
+    number, seen = np.cumsum(kept) - 1, kept[tracks.point]
+    return TextureTracks(
+        tracks.point_m[kept],
+        tracks.keyframe[kept],
+        tracks.triangle[kept],
+        tracks.frame[seen],
+        number[tracks.point[seen]],
+        tracks.seen_px[seen],
+    )
+
+
+def refined_by(tracks: TextureTracks, alone: Track, material: Material) -> tuple[Model, States, np.ndarray]:
+    """Poses of landmarks and texture as the tracker refines them, and [478] which vertices these find firm."""
+    model, states = solver_state(alone)
+    points_px, valid = material.landmarks.points_px.astype(np.float64), material.landmarks.valid
+    spread = 1.48 * np.median(np.abs(residuals_px(model, states, points_px))[valid], axis=(0, 2))
+    trusted = np.where(rigid_vertices(model.shape) > 0.5, np.maximum(spread, 0.2), np.inf)
+    still = States(states.rotation, states.translation, states.coefficients[:, :0])
+    skull = replace(model, basis=model.basis[:0])
+    _, information = solve_states(skull, still, Observations(points_px, trusted, valid), iterations=1)
+    refined, points = refine_poses(skull, still, information, valid, [s.start for s in material.segments], tracks)
+    error = np.linalg.norm(texture_residuals(skull, refined, points, tracks), axis=1)
+    firm = rigid_vertices(model.shape, tracks, error) > 0.5
+    return model, States(refined.rotation, refined.translation, states.coefficients), firm
+
+
+@dataclass(frozen=True)
+class Steadiness:
+    """How poses agree with texture points; pixels of the clip."""
+
+    median_px: float
+    rms_px: float
+    """Of the inliers (< 2.5 px)."""
+    inliers: float
+    wobble_px: float
+    """Acceleration that what is left of a frame's points shares: what an eye sees as swimming on the skin."""
+    own_px: float
+    """Acceleration that the seen points themselves share: the head's true motion."""
+
+
+def steadiness(model: Model, states: States, judges: TextureTracks) -> Steadiness:
+    """Poses against texture that did not make them. The points' places on the skull are fitted to the poses."""
+    residual = texture_residuals(model, states, fit_points(model, states, judges), judges)
+    distance = np.linalg.norm(residual, axis=1)
+    inside = distance < 2.5
+    wobble, own = (shared_acceleration(values[inside], judges, inside) for values in (residual, judges.seen_px))
+    rms = float(np.sqrt(np.mean(distance[inside] ** 2)))
+    return Steadiness(float(np.median(distance)), rms, float(inside.mean()), wobble, own)
+
+
+def shared_acceleration(values: np.ndarray, tracks: TextureTracks, kept: np.ndarray) -> float:
+    """Root mean square over frames of the mean second difference of points seen in three frames in a row.
+
+    `values` belong to the observations `kept`. In the mean over a frame's points, what single ones err cancels.
+    """
+    frame, point = tracks.frame[kept], tracks.point[kept].astype(np.int64)
+    key = point * (int(tracks.frame.max()) + 3) + frame
+    order = np.argsort(key, kind="stable")
+    key, ordered = key[order], values[order]
+    start = np.flatnonzero((key[1:-1] == key[:-2] + 1) & (key[2:] == key[:-2] + 2))
+    bend = ordered[start] - 2.0 * ordered[start + 1] + ordered[start + 2]
+    middle = frame[order][start + 1]
+    count = np.bincount(middle)
+    mean = np.stack([np.bincount(middle, column) for column in bend.T], axis=1)
+    enough = count >= FEWEST_SHARING
+    return float(np.sqrt(np.mean((mean[enough] / count[enough, None]) ** 2)))
 
 
 def against_truth(track: Track, folder: Path) -> None:
@@ -144,6 +212,45 @@ def against_truth(track: Track, folder: Path) -> None:
     print(f"  truth: acceleration of rigid points {bends[0] / bends[1]:.3f} x the truth's own")
 
 
+def timed(name: str, material: Material, frames: Frames | None) -> Track:
+    """Track, and print what it took."""
+    begin, spent = time.perf_counter(), time.process_time()
+    found = track_face(material.landmarks, material.size, material.segments, frames=frames)
+    wall, cpu = time.perf_counter() - begin, time.process_time() - spent
+    share = wall / (len(found.valid) / VIDEO_FPS)
+    print(f"  track, {name}: {wall:.1f} s, {cpu:.1f} s of processor, {share:.3f} s per clip second")
+    return found
+
+
+def wobble_table(material: Material, alone: Track, full: Track) -> None:
+    """Print how each way of finding poses agrees with the texture of the skin."""
+    model, states = solver_state(full)
+    tracks = track_texture(material.frames(), model, states, material.landmarks.valid, material.segments)
+    first_half = np.arange(len(tracks.point_m)) % 2 == 0
+    lens, refined, firm = refined_by(part_of(tracks, first_half), alone, material)
+    on_firm_skin = firm[SKIN_TRIANGLES[tracks.triangle]].all(1)
+    judges = part_of(tracks, ~first_half & on_firm_skin)
+    kept = np.flatnonzero(firm)
+    scale, first = 512 / max(material.size), None
+    print(f"  {len(judges.point_m)} judging points, seen {len(judges.frame) / len(full.valid):.0f} times a frame")
+    print(f"  {'at 512 px':22s} {'median':>6s} {'rms':>6s} {'inliers':>8s} {'acceleration':>20s} {'wobble':>20s}")
+    for name, lens_of_row, candidate in (
+        ("PnP per frame", model, per_frame_pnp(full, material.landmarks)),
+        ("landmarks only", *solver_state(alone)),
+        ("with half the texture", lens, refined),
+        ("as delivered", model, states),
+    ):
+        row = steadiness(lens_of_row, candidate, judges)
+        bend = acceleration(rigid_pixels(lens_of_row, candidate, kept), material)
+        first = first or (bend, row.wobble_px)
+        print(
+            f"  {name:22s} {row.median_px * scale:6.3f} {row.rms_px * scale:6.3f} {row.inliers:8.3f} "
+            f"{bend * scale:8.3f} ({first[0] / bend:.2f}x less) "
+            f"{row.wobble_px * scale:8.3f} ({first[1] / row.wobble_px:.2f}x less)"
+        )
+    print(f"  {'the texture itself':22s} {'':22s} {row.own_px * scale:8.3f}")
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -158,37 +265,8 @@ def main() -> None:
     )
     if material.landmark_seconds is not None:
         print(f"  landmarks {material.landmark_seconds / count * 1e3:.1f} ms a frame")
-    arguments = (material.landmarks, material.size, material.segments)
-    begin, spent = time.perf_counter(), time.process_time()
-    alone = track_face(*arguments)
-    middle, spent_alone = time.perf_counter(), time.process_time()
-    full = track_face(*arguments, frames=material.frames)
-    end, spent_full = time.perf_counter(), time.process_time()
-    for name, wall, cpu in (
-        ("landmarks only", middle - begin, spent_alone - spent),
-        ("with texture", end - middle, spent_full - spent_alone),
-    ):
-        share = wall / (count / VIDEO_FPS)
-        print(f"  track, {name}: {wall:.1f} s, {cpu:.1f} s of processor, {share:.3f} s per clip second")
-    model, states = solver_state(full)
-    tracks = track_texture(material.frames(), model, states, material.landmarks.valid, material.segments)
-    kept = np.flatnonzero(rigid_vertices(model.shape))
-    scale = 512 / max(material.size)
-    print(
-        f"  {'at 512 px':18s} {'texture median':>15s} {'rms':>7s} {'inliers':>8s} {'acceleration of rigid points':>30s}"
-    )
-    baseline = None
-    for name, candidate in (
-        ("PnP per frame", per_frame_pnp(full, material.landmarks)),
-        ("landmarks only", solver_state(alone)[1]),
-        ("with texture", states),
-    ):
-        lens = solver_state(alone)[0] if name == "landmarks only" else model
-        median, rms, inliers = texture_error(lens, candidate, tracks)
-        bend = acceleration(rigid_pixels(lens, candidate, kept), material) * scale
-        baseline = baseline or bend
-        row = f"{median * scale:15.3f} {rms * scale:7.3f} {inliers:8.3f} {bend:20.3f} ({baseline / bend:.2f}x less)"
-        print(f"  {name:18s} {row}")
+    alone, full = timed("landmarks only", material, None), timed("with texture", material, material.frames)
+    wobble_table(material, alone, full)
     for note in full.notes:
         print(f"  {note}")
     if options.truth:
