@@ -1,16 +1,18 @@
-"""How fast an avatar is dubbed, what the encoder takes of it, and how memory grows with length.
+"""How fast an avatar is dubbed, what each stage takes, how memory grows with length, whether sound and pictures agree.
 
-python tools/bench_dub.py AVATAR SPEECH [--minutes 0.25 1 10] [--batch 1] [--height 512] [--json OUT]
+python tools/bench_dub.py AVATAR SPEECH [SPEECH ...] [--minutes 0.25 1 10] [--height 512] [--json OUT] [--plot OUT.png]
 
-The speech is repeated to each length. Every length runs in a process of its own, so that peak memory is
-its own. Printed: x real time, share of handing pictures to the encoder, peak memory, and ratios to the
-shortest length. The line "frames only" is the same without an encoder.
+The speeches are joined and repeated to each length. Every length runs in a process of its own, so that its memory
+is its own. Printed: x real time, milliseconds a frame of motion, drawing and encoding (which runs beside them), peak
+memory and its ratio to the first length's, and by how much pictures and sound differ in length. The plot shows
+memory over time. A busy machine makes every time an upper bound: the load is printed.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import resource
 import subprocess
@@ -18,79 +20,129 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+_SAMPLE_EVERY_S = 1.0  # of memory
 
-def measure(avatar: str, speech: str, minutes: float, batch: int, height: int | None, encode: bool) -> dict:
+
+def repeated(speeches: list[str], minutes: float) -> Any:
+    """Mono samples of AUDIO_RATE: all speeches in a row, again and again."""
+    from gtalk.media.audio import read_audio
+
+    once = np.concatenate([read_audio(Path(speech)).samples for speech in speeches])
+    wanted = round(minutes * 60 * 16_000)
+    return np.tile(once, -(-wanted // len(once)))[:wanted]
+
+
+def measure(args: argparse.Namespace, minutes: float) -> dict[str, Any]:
     """One dub in this process."""
+    import torch
+
     from gtalk.dub.config import DubConfig
-    from gtalk.dub.export import picture_size, render_dub
-    from gtalk.media.audio import read_audio, write_wav
+    from gtalk.dub.export import render_dub
+    from gtalk.media.audio import write_wav
     from gtalk.talk import load_performer
     from gtalk.types import AudioTrack
 
-    performer = load_performer(Path(avatar))
-    sound = read_audio(Path(speech)).samples
-    wanted = round(minutes * 60 * 16_000)
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    performer = load_performer(Path(args.avatar))
+    config = DubConfig(batch=args.batch, height=args.height, codec=args.codec)
+    memory: list[tuple[float, float]] = []
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "speech.wav"
-        write_wav(source, AudioTrack(np.tile(sound, -(-wanted // len(sound)))[:wanted]))
-        if encode:
-            result = render_dub(performer, source, Path(folder) / "out.mp4", DubConfig(batch=batch, height=height))
-            wall_s, encode_s, frames = result.wall_s, result.encode_s, result.n_frames
-        else:
-            talker = performer.talker(batch=batch, size=picture_size(performer.avatar.camera, height))
-            from gtalk.media.audio import stream_audio
+        write_wav(source, AudioTrack(repeated(args.speech, minutes)))
+        started_s = time.perf_counter()
 
-            start_s = time.perf_counter()
-            frames = sum(1 for _ in talker.stream(stream_audio(source)))
-            wall_s, encode_s = time.perf_counter() - start_s, 0.0
-    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        def watch(progress: object) -> None:
+            del progress
+            now_s = time.perf_counter() - started_s
+            if not memory or now_s - memory[-1][0] > _SAMPLE_EVERY_S:
+                memory.append((now_s, resident_mb()))
+
+        result = render_dub(performer, source, Path(folder) / f"out{args.suffix}", config, watch)
+        lengths = stream_lengths_s(result.output)
+    frames = result.n_frames
     return {
-        "minutes": minutes, "encode": encode, "frames": frames, "x_real_time": minutes * 60 / wall_s,
-        "encoder_share": encode_s / wall_s, "ms_per_frame": wall_s / frames * 1e3, "peak_rss_mb": peak_mb,
+        "minutes": minutes, "frames": frames, "x_real_time": result.speed, "wall_s": result.wall_s,
+        "motion_ms": result.motion_s / frames * 1e3, "draw_ms": result.draw_s / frames * 1e3,
+        "encode_ms": result.encode_s / frames * 1e3, "load": os.getloadavg()[0],
+        "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "samples_lost": round(minutes * 60 * 16_000) - result.n_samples,
+        "video_minus_sound_s": lengths[0] - lengths[1], "memory": memory,
     }  # fmt: skip
+
+
+def resident_mb() -> float:
+    """Memory of this process now."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 2**20
+
+
+def stream_lengths_s(path: Path) -> tuple[float, float]:
+    """Seconds of pictures and of sound, as the finished file says."""
+    import av
+
+    with av.open(str(path)) as file:
+        video, audio = file.streams.video[0], file.streams.audio[0]
+        lengths = [float((stream.duration or 0) * (stream.time_base or 0)) for stream in (video, audio)]
+    return lengths[0], lengths[1]
+
+
+def plot(rows: list[dict[str, Any]], path: Path) -> None:
+    """Memory over the share of the job that is done, a line for each length."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(8, 4))
+    for row in rows:
+        times, sizes = np.array(row["memory"]).T
+        axes.plot(times / times[-1] * 100, sizes, label=f"{row['minutes']:g} min")
+    axes.set_xlabel("% of the job")
+    axes.set_ylabel("resident memory, MB")
+    axes.set_ylim(bottom=0)
+    axes.legend()
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)
 
 
 def main() -> None:
     """Run each length in its own process and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("avatar")
-    parser.add_argument("speech")
+    parser.add_argument("speech", nargs="+")
     parser.add_argument("--minutes", type=float, nargs="+", default=[0.25, 1.0])
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--height", type=int)
+    parser.add_argument("--threads", type=int, help="of torch; as many as cores by default")
+    parser.add_argument("--codec", default="auto")
+    parser.add_argument("--suffix", default=".mp4")
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--one", type=json.loads, help=argparse.SUPPRESS)
+    parser.add_argument("--plot", type=Path)
+    parser.add_argument("--one", type=float, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.one is not None:
-        print(json.dumps(measure(args.avatar, args.speech, batch=args.batch, height=args.height, **args.one)))
+        print(json.dumps(measure(args, args.one)))
         return
-    rows = []
-    print(f"{'what':<14}{'frames':>8}{'x real':>8}{'ms/frame':>10}{'encoder':>9}{'peak MB':>9}{'vs first':>10}")
-    for job in [{"minutes": args.minutes[0], "encode": False}] + [{"minutes": m, "encode": True} for m in args.minutes]:
-        command = [
-            sys.executable,
-            __file__,
-            args.avatar,
-            args.speech,
-            "--batch",
-            str(args.batch),
-            "--one",
-            json.dumps(job),
-        ]
-        command += ["--height", str(args.height)] if args.height else []
-        output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        row = json.loads(output.splitlines()[-1])
-        rows.append(row)
-        what = f"{row['minutes']:g} min" if row["encode"] else "frames only"
-        first = rows[min(1, len(rows) - 1)]["peak_rss_mb"]
-        print(f"{what:<14}{row['frames']:>8}{row['x_real_time']:>8.2f}{row['ms_per_frame']:>10.2f}"
-              f"{row['encoder_share']:>9.1%}{row['peak_rss_mb']:>9.0f}{row['peak_rss_mb'] / first:>10.3f}")  # fmt: skip
+    rows: list[dict[str, Any]] = []
+    print(f"{'length':<9}{'frames':>8}{'x real':>8}{'motion':>8}{'draw':>8}{'encode':>8}{'ms a frame':>11}"
+          f"{'peak MB':>9}{'vs first':>9}{'lost':>6}{'V-A, s':>9}{'load':>6}")  # fmt: skip
+    for minutes in args.minutes:
+        command = [sys.executable, __file__, *sys.argv[1:], "--one", str(minutes)]
+        output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+        rows.append(row := json.loads(output.splitlines()[-1]))
+        print(f"{minutes:<5g}min {row['frames']:>8}{row['x_real_time']:>8.2f}{row['motion_ms']:>8.2f}"
+              f"{row['draw_ms']:>8.2f}{row['encode_ms']:>8.2f}{row['wall_s'] / row['frames'] * 1e3:>11.2f}"
+              f"{row['peak_rss_mb']:>9.0f}{row['peak_rss_mb'] / rows[0]['peak_rss_mb']:>9.3f}{row['samples_lost']:>6}"
+              f"{row['video_minus_sound_s']:>9.4f}{row['load']:>6.1f}", flush=True)  # fmt: skip
     if args.json:
         facts = {"machine": platform.processor() or platform.machine(), "python": platform.python_version()}
         args.json.write_text(json.dumps({**facts, "rows": rows}, indent=2))
+    if args.plot:
+        plot(rows, args.plot)
 
 
 if __name__ == "__main__":

@@ -37,8 +37,13 @@ class Dub:
         from gtalk.dub import dub
 
         with Bars() as bars:
-            dub(self.avatar, self.source, self.output, self.config, bars)
-            bars.say(f"{self.output}")
+            result = dub(self.avatar, self.source, self.output, self.config, bars)
+            for warning in result.warnings:
+                bars.say(f"warning: {warning}")
+            bars.say(
+                f"{self.output}: {result.duration_s:.1f} s at {result.speed:.2f}x real time; of {result.wall_s:.1f} s "
+                f"motion {result.motion_s:.1f}, drawing {result.draw_s:.1f}, encoding beside {result.encode_s:.1f}"
+            )
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,8 @@ class Batch:
     """Processes; by default one a core."""
     resume: bool = True
     """Skip the jobs that the journal says are done."""
+    split_s: float = 600.0
+    """Speech longer than 1.5 times this is drawn in parts, cut at silences, by several workers. 0 splits nothing."""
     json: Path | None = None
     """Write the summary there too."""
 
@@ -66,7 +73,7 @@ class Batch:
 
         with Bars() as bars:
             result = run_batch(
-                self.jobs, engine=self.engine, workers=self.workers, resume=self.resume, on_progress=bars
+                self.jobs, self.engine, self.workers, self.resume, on_progress=bars, split_s=self.split_s
             )
         print(result.table())
         if self.json is not None:

@@ -100,6 +100,11 @@ def make_background(choice: str, size: tuple[int, int], fps: float) -> Backgroun
     return Moving(path, size, fps)
 
 
+def moves(choice: str) -> bool:
+    """Whether `--background` names a video."""
+    return Path(choice).is_file() and Path(choice).suffix.lower() not in _PICTURES
+
+
 def cover(picture: UInt8[np.ndarray, "h w 3"], size: tuple[int, int]) -> UInt8[np.ndarray, "H W 3"]:
     """Scale and crop around the centre so that the picture fills `size` = (width, height)."""
     height, width = picture.shape[:2]

@@ -9,13 +9,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from gtalk.dub.agenda import Agenda, Event
 from gtalk.dub.engines import run_local, run_ray
 from gtalk.dub.jobs import Job, by_avatar, read_jobs
-from gtalk.dub.journal import DONE, FAILED, STARTED, Journal
+from gtalk.dub.journal import DONE, STARTED, Journal
 from gtalk.errors import UserError
 from gtalk.progress import OnProgress, Progress, silent
 from gtalk.talk import Performer, load_performer
 
+SPLIT_S = 600.0  # an hour is worth sharing, ten minutes are not
 _ENGINES = {"local": run_local, "ray": run_ray}
 
 
@@ -79,21 +81,25 @@ def run_batch(
     resume: bool = True,
     on_progress: OnProgress = silent,
     *,
+    split_s: float = SPLIT_S,
     load: Callable[[Path], Performer] = load_performer,
 ) -> BatchResult:
     """Do the jobs of a JSONL file (see gtalk.dub.jobs).
 
     Args:
         engine: "local" for processes on this machine, "ray" for a cluster.
-        workers: jobs at a time; one a core by default.
+        workers: tasks at a time; one a core by default, of this machine or of the cluster.
         resume: keep what the journal beside the jobs file says is done; otherwise begin anew.
+        split_s: speech longer than 1.5 times this is drawn in parts of about this length, cut at silences, by
+            several workers, and joined; 0 keeps every job whole.
 
     Raises UserError before anything is rendered when a line is wrong. A job that fails later is recorded
     in the result and the journal, and is tried again by the next run.
     """
     jobs_path = Path(jobs_path)
-    workers = (os.cpu_count() or 1) if workers is None else workers
-    if workers < 1:
+    if workers is None and engine == "local":
+        workers = os.cpu_count() or 1
+    if workers is not None and workers < 1:
         raise UserError(
             "workers", expected="a whole number from 1", got=str(workers), remedy="Use the number of cores."
         )
@@ -107,14 +113,17 @@ def run_batch(
         jobs = read_jobs(jobs_path, journal.started)
         results = {job.line: kept for job in jobs if (kept := _finished(job, journal))}
         todo = [job for job in by_avatar(jobs) if job.line not in results]
+        agenda, begun = Agenda(todo, split_s), set()
         monitor = _Monitor(len(jobs), len(results), on_progress)
-        for event in _ENGINES[engine](todo, workers, load) if todo else ():
-            monitor.see(event)
-            if event.kind == "started":
-                journal.write(event.job.key, STARTED)
-            elif event.kind in (DONE, FAILED):
-                journal.write(event.job.key, event.kind, **event.facts)
-                results[event.job.line] = _result(event.job, event.kind, event.facts)
+        for event in _ENGINES[engine](agenda, workers, load) if todo else ():
+            job = event.task.job
+            if event.kind == "started" and job.line not in begun:
+                begun.add(job.line)
+                journal.write(job.key, STARTED)
+            if (end := agenda.see(event)) is not None:
+                journal.write(job.key, end.kind, **end.facts)
+                results[job.line] = _result(job, end.kind, end.facts)
+            monitor.see(event, agenda.n_frames(event.task), end is not None)
         return BatchResult(tuple(results[job.line] for job in jobs), time.perf_counter() - start_s)
     finally:
         journal.close()
@@ -140,21 +149,28 @@ def _result(job: Job, state: str, facts: dict[str, Any]) -> JobResult:
 
 
 class _Monitor:
-    """Turns events into progress: jobs done, and how fast video is made."""
+    """Turns events into progress: jobs done, and how far each is that is under way."""
 
     def __init__(self, total: int, done: int, on_progress: OnProgress) -> None:
         self._total, self._done, self._report = total, done, on_progress
-        self._running: dict[int, str] = {}
+        self._notes: dict[int, str] = {}
+        self._frames: dict[int, dict[tuple[str, int], int]] = {}  # drawn, of every task of a job
         on_progress(Progress("batch", done, total))
 
-    def see(self, event: Any) -> None:
-        """One more event."""
-        line = event.job.line
-        if event.kind in (DONE, FAILED):
-            self._running.pop(line, None)
+    def see(self, event: Event, n_frames: int | None, ended: bool) -> None:
+        """One more event. `n_frames` is the whole job's, where it is known."""
+        task, line = event.task, event.task.job.line
+        tasks = self._frames.setdefault(line, {})
+        if ended:
             self._done += 1
-        elif event.kind == "progress" and event.facts["total"]:
-            self._running[line] = f"line {line}: {100 * event.facts['done'] // event.facts['total']} %"
-        else:
-            self._running.setdefault(line, f"line {line}")
-        self._report(Progress("batch", self._done, self._total, ", ".join(self._running.values())))
+            self._notes.pop(line, None)
+        elif event.kind == "progress":
+            tasks[task.step, task.part] = event.facts["done"]
+            total = n_frames or event.facts["total"]
+            drawn = sum(count for (step, _), count in tasks.items() if step == task.step)
+            what = " listening" if task.step == "listen" else ""
+            if total:
+                self._notes[line] = f"line {line}:{what} {100 * min(drawn, total) // total} %"
+        elif event.kind == "started":
+            self._notes.setdefault(line, f"line {line}")
+        self._report(Progress("batch", self._done, self._total, ", ".join(self._notes.values())))

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+CONTROLS = ("mouth", "expression", "pose", "blink_rate")
+
 
 @dataclass(frozen=True)
 class DubConfig:
@@ -27,6 +29,14 @@ class DubConfig:
     """When shot and sound differ in length. loop: the shot runs to and fro, or is cut. retime: it is stretched."""
     seed: int = 0
     """Chooses head motion, gaze and blinks."""
+    mouth: float = 1.0
+    """How far the mouth opens, relative to what was predicted: 0 to 2."""
+    expression: float = 1.0
+    """How far the brows move, relative to what was predicted: 0 to 2."""
+    pose: float = 1.0
+    """How far the head moves, relative to what was predicted: 0 to 2."""
+    blink_rate: float = 1.0
+    """Share of the blinks that are kept: 0 to 1."""
     audio: Path | None = None
     """Sound for a motion file, which has none."""
     save_motion: Path | None = None
@@ -41,3 +51,8 @@ class DubConfig:
     """PEM certificate chain: signs the output with a C2PA manifest (needs the extra `provenance`)."""
     sign_key: Path | None = None
     """PEM private key of the certificate (ES256)."""
+
+    @property
+    def controls(self) -> dict[str, float]:
+        """The fields that are controls of the motion, by name."""
+        return {name: getattr(self, name) for name in CONTROLS}

@@ -1,7 +1,7 @@
-"""Who does the jobs of a batch: processes of this machine, or a Ray cluster. Both tell the same events.
+"""Who does the tasks of a batch: processes of this machine, or a Ray cluster. Both tell the same events.
 
-A worker keeps the avatar it loaded last, and jobs come ordered by avatar. Workers that die take one
-job with them: it is tried again, twice at most.
+A worker keeps the avatar it loaded last, and tasks come ordered by avatar. Workers that die take one
+task with them: it is tried again, twice at most.
 """
 
 from __future__ import annotations
@@ -10,35 +10,26 @@ import logging
 import multiprocessing as mp
 import os
 import traceback
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
+from gtalk.dub.agenda import Agenda, Event, Task
 from gtalk.dub.export import DubResult, render_dub
-from gtalk.dub.jobs import Job
 from gtalk.dub.outputs import sweep
+from gtalk.dub.split import draw_part, join_parts, listen, parts_folder
 from gtalk.errors import UserError
-from gtalk.progress import Progress
+from gtalk.progress import OnProgress, Progress
 from gtalk.talk import Performer
 
 Load = Callable[[Path], Performer]
-ATTEMPTS = 3  # of a job whose worker died, the first included
-
-
-@dataclass(frozen=True)
-class Event:
-    """A change of one job's state."""
-
-    job: Job
-    kind: Literal["started", "progress", "done", "failed"]
-    facts: dict[str, Any] = field(default_factory=dict)
-    """progress: done, total. done: n_frames, n_samples, duration_s, wall_s, warnings. failed: error, detail."""
+ATTEMPTS = 3  # of a task whose worker died, the first included
+_POLL_S = 0.5  # how often a cluster is asked for its progress
 
 
 class _ParentDied(BaseException):
@@ -46,59 +37,88 @@ class _ParentDied(BaseException):
 
 
 class Bench:
-    """A worker's place: the avatar it has loaded, and the doing of one job."""
+    """A worker's place: the avatar it has loaded, and the doing of one task."""
 
     def __init__(self, load: Load) -> None:
         self._load = load
         self._loaded: tuple[Path, Performer] | None = None
 
-    def do(self, job: Job, on_progress: Callable[[Progress], None]) -> tuple[str, dict[str, Any]]:
-        """("done" | "failed", facts). Whatever goes wrong with the job is a fact, not an exception."""
+    def do(self, task: Task, on_progress: OnProgress) -> tuple[str, dict[str, Any]]:
+        """("done" | "failed", facts). Whatever goes wrong with the task is a fact, not an exception."""
         try:
-            sweep(job.output)
-            if self._loaded is None or self._loaded[0] != job.avatar:
-                self._loaded = None  # two avatars need not fit into memory
-                self._loaded = (job.avatar, self._load(job.avatar))
-            return "done", _facts(render_dub(self._loaded[1], job.source, job.output, job.config, on_progress))
+            return "done", self._facts(task, on_progress)
         except UserError as error:
             return "failed", {"error": str(error), "detail": ""}
         except Exception as error:
             return "failed", {"error": f"{type(error).__name__}: {error}", "detail": traceback.format_exc()}
 
+    def _facts(self, task: Task, on_progress: OnProgress) -> dict[str, Any]:
+        job, performer = task.job, self._performer(task.job.avatar)
+        folder = parts_folder(job.output, job.key)
+        if task.step == "listen":
+            parts = listen(performer, job.source, job.config, folder, task.split_s, on_progress)
+            return {"part_frames": parts}
+        if task.step == "draw":
+            result = draw_part(performer, folder, task.part, job.output, job.config, on_progress)
+            return {} if result is None else _facts(result)
+        sweep(job.output)
+        if task.step == "join":
+            return join_parts(performer.identity, job.source, job.output, job.config, folder, task.part)
+        return _facts(render_dub(performer, job.source, job.output, job.config, on_progress))
 
-def run_local(jobs: Sequence[Job], workers: int, load: Load) -> Iterator[Event]:
-    """Do the jobs in `workers` processes of this machine."""
-    waiting = deque((job, 1) for job in jobs)
+    def _performer(self, avatar: Path) -> Performer:
+        if self._loaded is None or self._loaded[0] != avatar:
+            self._loaded = None  # two avatars need not fit into memory
+            self._loaded = (avatar, self._load(avatar))
+        return self._loaded[1]
+
+
+def run_local(agenda: Agenda, workers: int, load: Load) -> Iterator[Event]:
+    """Do the tasks in `workers` processes of this machine."""
     threads = max(1, (os.cpu_count() or 1) // workers)
-    crew = [_Process(load, threads) for _ in range(min(workers, len(jobs)))]
+    attempts: Counter[Task] = Counter()
+    crew: list[_Process] = []
     try:
-        while waiting or any(one.busy for one in crew):
-            for one in crew:
-                if one.busy is None and waiting:
-                    job, attempt = waiting.popleft()
-                    yield Event(job, "started")  # on record before there can be an output
-                    one.give(job, attempt)
+        while len(agenda) or any(one.busy for one in crew):
+            for _ in range(workers):
+                if not len(agenda) or not (free := _free(crew, workers, load, threads)):
+                    break
+                task = agenda.next()
+                attempts[task] += 1
+                yield Event(task, "started")  # on record before there can be an output
+                free.give(task)
             ready = wait([one.ours for one in crew if one.busy])
             for one in crew:
                 if one.busy is None or one.ours not in ready:
                     continue
-                job, attempt = one.busy
+                task = one.busy
                 try:
                     kind, facts = one.ours.recv()
                 except (EOFError, ConnectionResetError):
                     code = one.replace()
-                    if attempt < ATTEMPTS:
-                        waiting.appendleft((job, attempt + 1))
+                    if attempts[task] < ATTEMPTS:
+                        agenda.again(task)
                     else:
                         error = f"its worker died {ATTEMPTS} times, last with exit status {code}"
-                        yield Event(job, "failed", {"error": error, "detail": ""})
+                        yield Event(task, "failed", {"error": error, "detail": ""})
                     continue
                 if kind != "progress":
                     one.busy = None
-                yield Event(job, kind, facts)
+                yield Event(task, kind, facts)
     finally:
         for one in crew:
             one.stop()
+
+
+def _free(crew: list[_Process], workers: int, load: Load, threads: int) -> _Process | None:
+    """An idle worker, a new one if there is room for it, or None."""
+    for one in crew:
+        if one.busy is None:
+            return one
+    if len(crew) < workers:
+        crew.append(_Process(load, threads))
+        return crew[-1]
+    return None
 
 
 class _Process:
@@ -106,7 +126,7 @@ class _Process:
 
     def __init__(self, load: Load, threads: int) -> None:
         self._load, self._threads = load, threads
-        self.busy: tuple[Job, int] | None = None
+        self.busy: Task | None = None
         self._start()
 
     def _start(self) -> None:
@@ -117,10 +137,10 @@ class _Process:
         self.process.start()
         theirs.close()
 
-    def give(self, job: Job, attempt: int) -> None:
-        self.busy = (job, attempt)
+    def give(self, task: Task) -> None:
+        self.busy = task
         with suppress(BrokenPipeError, ConnectionResetError):  # died idle: the loop sees the end of its pipe
-            self.ours.send(job)
+            self.ours.send(task)
 
     def replace(self) -> int | None:
         """A new process for one that died; the exit status of the old one."""
@@ -158,10 +178,10 @@ def _work(pipe: Connection, load: Load, threads: int) -> None:
         return
 
 
-def run_ray(jobs: Sequence[Job], workers: int, load: Load) -> Iterator[Event]:
-    """Do the jobs on a Ray cluster: the one at $RAY_ADDRESS, or one that is started on this machine.
+def run_ray(agenda: Agenda, workers: int | None, load: Load) -> Iterator[Event]:
+    """Do the tasks on a Ray cluster: the one at $RAY_ADDRESS, or one that is started on this machine.
 
-    All nodes must see the files under the same paths. A job whose node is lost is done again elsewhere.
+    All nodes must see the files under the same paths. A task whose node is lost is done again elsewhere.
     """
     try:
         import ray
@@ -171,37 +191,76 @@ def run_ray(jobs: Sequence[Job], workers: int, load: Load) -> Iterator[Event]:
                         remedy="Run `pip install gtalk[cluster]`.") from error  # fmt: skip
     ours = not ray.is_initialized()
     if ours:
-        at_hand = {} if os.environ.get("RAY_ADDRESS") else {"num_cpus": workers, "include_dashboard": False}
+        at_hand = {"num_cpus": workers, "include_dashboard": False} if not os.environ.get("RAY_ADDRESS") else {}
         ray.init(log_to_driver=False, logging_level=logging.ERROR, **at_hand)
-    task = ray.remote(num_cpus=1, max_retries=ATTEMPTS - 1)(_remote)
-    running: dict[Any, Job] = {}
-    waiting = deque(jobs)
+    # Retries are ours: a lost task has to be told, and a part that is done needs no second doing.
+    do = ray.remote(num_cpus=1, max_retries=0)(_remote)
+    board = _board(ray)
+    attempts: Counter[Task] = Counter()
+    running: dict[Any, Task] = {}
     try:
-        while waiting or running:
-            while waiting and len(running) < workers:
-                job = waiting.popleft()
-                running[task.remote(job, load)] = job
-                yield Event(job, "started")
-            for reference in ray.wait(list(running), num_returns=1)[0]:
-                job = running.pop(reference)
+        while len(agenda) or running:
+            room = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
+            while len(agenda) and len(running) < room:
+                task = agenda.next()
+                attempts[task] += 1
+                yield Event(task, "started")
+                running[do.remote(task, load, board)] = task
+            for reference in ray.wait(list(running), num_returns=1, timeout=_POLL_S)[0]:
+                task = running.pop(reference)
                 try:
                     kind, facts = ray.get(reference)
                 except RayError as error:
+                    if attempts[task] < ATTEMPTS:
+                        agenda.again(task)
+                        continue
                     kind, facts = "failed", {"error": f"{type(error).__name__}: {error}", "detail": ""}
-                yield Event(job, kind, facts)
+                yield Event(task, kind, facts)
+            for task, facts in ray.get(board.take.remote()):
+                if task in running.values():
+                    yield Event(task, "progress", facts)
     finally:
         for reference in running:
             ray.cancel(reference, force=True)
+        ray.kill(board)
         if ours:
             ray.shutdown()
+
+
+class _Board:
+    """Where the workers of a cluster write how far they are."""
+
+    def __init__(self) -> None:
+        self._last: dict[Task, dict[str, Any]] = {}
+
+    def put(self, task: Task, facts: dict[str, Any]) -> None:
+        """The latest progress of a task."""
+        self._last[task] = facts
+
+    def take(self) -> list[tuple[Task, dict[str, Any]]]:
+        """What came in since the last time."""
+        taken, self._last = list(self._last.items()), {}
+        return taken
+
+
+def _board(ray: Any) -> Any:
+    """A board on the node that drives the batch: losing another one does not lose it."""
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    return ray.remote(num_cpus=0)(_Board).options(scheduling_strategy=here).remote()
 
 
 _benches: dict[Load, Bench] = {}  # Ray reuses its processes: what one task loaded serves the next
 
 
-def _remote(job: Job, load: Load) -> tuple[str, dict[str, Any]]:
+def _remote(task: Task, load: Load, board: Any) -> tuple[str, dict[str, Any]]:
     torch.set_num_threads(1)
-    return _benches.setdefault(load, Bench(load)).do(job, lambda progress: None)
+
+    def tell(progress: Progress) -> None:
+        board.put.remote(task, {"done": progress.done, "total": progress.total})
+
+    return _benches.setdefault(load, Bench(load)).do(task, tell)
 
 
 def _facts(result: DubResult) -> dict[str, Any]:

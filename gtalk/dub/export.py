@@ -84,12 +84,12 @@ def dub(
 def check_dub(source: Path, output: Path, config: DubConfig) -> None:
     """Everything that can be known to be wrong before anything slow begins. Raises UserError."""
     check_output(Path(output), config)
-    sound = config.audio if _is_motion(source) else source
-    if _is_motion(source) and not Path(source).is_file():
+    sound = config.audio if is_motion(source) else source
+    if is_motion(source) and not Path(source).is_file():
         raise UserError(
             f"motion file {source}", expected="an existing file", got="nothing there", remedy="Check the path."
         )
-    if not _is_motion(source) and config.audio is not None:
+    if not is_motion(source) and config.audio is not None:
         raise UserError("audio", expected="it only beside a motion file", got=f"a sound file {source} as well",
                         remedy="Give the sound once.")  # fmt: skip
     if config.onto is not None:
@@ -106,7 +106,7 @@ def render_dub(
 ) -> DubResult:
     """`dub` with an avatar that is already loaded."""
     source, output = Path(source), Path(output)
-    plan = _plan(performer, source, config, on_progress)
+    plan = plan_dub(performer, source, config, on_progress)
     writing = WriteConfig(codec=config.codec, crf=config.crf, alpha=config.background == TRANSPARENT)
     try:
         with putting_in_place(output, config, performer.identity) as temporary:
@@ -140,7 +140,7 @@ def picture_size(camera: Camera, height: int | None) -> tuple[int, int]:
 
 
 @dataclass
-class _Plan:
+class DubPlan:
     """What is written: frames, the sound that goes with them, and what is known beforehand."""
 
     moments: Timed
@@ -156,13 +156,15 @@ class _Plan:
     """Samples to write at most."""
 
 
-def _plan(performer: Performer, source: Path, config: DubConfig, on_progress: OnProgress) -> _Plan:
+def plan_dub(performer: Performer, source: Path, config: DubConfig, on_progress: OnProgress) -> DubPlan:
+    """What a dub will write. Nothing is drawn yet."""
     avatar = performer.avatar
     rate = config.fps if config.fps is not None or config.onto is None else probe(config.onto).fps
     fps = float(exact_rate(float(avatar.fps if rate is None else rate)))
     size = picture_size(avatar.camera, config.height)
     background = make_background(config.background, size, fps)
-    options = {"fps": fps, "seed": config.seed, "batch": config.batch}
+    edits = performer.edits(config.seed, **config.controls)
+    options = {"fps": fps, "seed": config.seed, "batch": config.batch, "edits": edits}
     shown = {"size": size, "background": background.rendered} if config.onto is None else {"background": None}
     talker = performer.talker(**options, **shown)
     moments, sound, n_frames, stop = _plan_sound(talker, source, config)
@@ -170,17 +172,17 @@ def _plan(performer: Performer, source: Path, config: DubConfig, on_progress: On
     frames = talker.drawn(moments)
     if config.onto is not None:
         shot = track_shot(config.onto, fps, on_progress)
-        total = n_frames if _is_motion(source) else frame_count(_count_samples(source), fps)
+        total = n_frames if is_motion(source) else frame_count(_count_samples(source), fps)
         frames = Onto(talker, shot, shot_order(len(shot.motion), total or 0, config.onto_length)).frames(moments)
         size, background = shot.size, Still(PLATE)
-    return _Plan(moments, Timed(frames), fps, size, background, sound, n_frames, stop)
+    return DubPlan(moments, Timed(frames), fps, size, background, sound, n_frames, stop)
 
 
 def _plan_sound(
     talker: Talker, source: Path, config: DubConfig
 ) -> tuple[Iterator[Moment], Soundtrack | None, int | None, int | None]:
     """(moments, their sound, number of frames as far as known, samples to write at most)."""
-    if not _is_motion(source):
+    if not is_motion(source):
         sound = Soundtrack.of(source)
         expected = frame_count(round(sound.expected_s * AUDIO_RATE), talker.fps) or None
         return talker.moments(stream_audio(source, AUDIO_RATE)), sound, expected, None
@@ -197,7 +199,7 @@ def _count_samples(source: Path) -> int:
     return sum(len(piece) for piece in stream_audio(source, AUDIO_RATE))
 
 
-def _write(plan: _Plan, writer: VideoWriter, output: Path, config: DubConfig, on_progress: OnProgress) -> DubResult:
+def _write(plan: DubPlan, writer: VideoWriter, output: Path, config: DubConfig, on_progress: OnProgress) -> DubResult:
     fps, background = plan.fps, plan.background
     start_s = reported_s = time.perf_counter()
     sound = _Sound(plan.sound, plan.sound_stop)
@@ -279,5 +281,6 @@ def marked(rgb: np.ndarray) -> np.ndarray:
     return rgb
 
 
-def _is_motion(source: Path) -> bool:
+def is_motion(source: Path) -> bool:
+    """Whether a source is a motion file and not sound."""
     return Path(source).suffix.lower() == MOTION_SUFFIX

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import json
 import typing
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from gtalk.dub.config import DubConfig
 from gtalk.dub.export import check_dub
 from gtalk.errors import UserError
 from gtalk.files import sha256_of_file, sha256_of_json
+from gtalk.untrusted import parse_json
 
 AVATAR_JSON = "avatar.json"
 _PATHS = {"audio", "save_motion", "sign_cert", "sign_key"}
@@ -84,7 +84,7 @@ class _Fault(ValueError):
 
 def _job(number: int, line: str, folder: Path, started: frozenset[str]) -> Job:
     try:
-        entry = json.loads(line)
+        entry = parse_json(line)
     except ValueError as error:
         raise _Fault(f"not JSON ({error})") from error
     if not isinstance(entry, dict):

@@ -9,6 +9,7 @@ from typing import Any, TextIO
 
 from gtalk.errors import UserError
 from gtalk.files import require_writable_folder
+from gtalk.untrusted import parse_json
 
 STARTED, DONE, FAILED = "started", "done", "failed"
 
@@ -63,7 +64,7 @@ class Journal:
         last: dict[str, dict[str, Any]] = {}
         for line in text.splitlines():
             try:
-                record = json.loads(line)
+                record = parse_json(line)
                 last[record["job"]] = record
             except (ValueError, TypeError, KeyError):
                 continue

@@ -98,7 +98,11 @@ class Container:
         self.file.metadata.update(plan.tags)
         self.video: Any = self._add_pictures(plan)
         self.reformat = VideoReformatter()
-        self.audio: Any = add_sound(self.file, self.form.sound, plan) if plan.audio_rate is not None else None
+        self.audio: Any = (
+            None
+            if plan.audio_rate is None
+            else add_sound(self.file, self.form.sound, plan.audio_rate, plan.audio_channels, plan.audio_bit_rate)
+        )
 
     def _add_pictures(self, plan: StreamPlan) -> Any:
         video: Any = self.file.add_stream(self.form.encoder, rate=plan.fps)
@@ -158,14 +162,13 @@ def container_options(path: Path, audio_rate: int | None) -> dict[str, str]:
     return {"movflags": "+faststart", "movie_timescale": str(audio_rate or 90_000)}
 
 
-def add_sound(file: Any, codec: str, plan: StreamPlan) -> Any:
-    """A sound stream of an open output file."""
-    rate = plan.audio_rate or 0
+def add_sound(file: Any, codec: str, rate: int, channels: int, bit_rate: int) -> Any:
+    """A sound stream of an open output file; `bit_rate` is that of each channel."""
     if (codec == "aac" and rate not in AAC_RATES) or codec == "libopus":
         rate = 48_000
-    stream: Any = file.add_stream(codec, rate=rate, layout=LAYOUTS[plan.audio_channels])
+    stream: Any = file.add_stream(codec, rate=rate, layout=LAYOUTS[channels])
     if codec != "pcm_s16le":
-        stream.codec_context.bit_rate = plan.audio_channels * min(plan.audio_bit_rate, _AAC_BITS_A_SAMPLE * rate)
+        stream.codec_context.bit_rate = channels * min(bit_rate, _AAC_BITS_A_SAMPLE * rate)
     return stream
 
 
@@ -185,8 +188,8 @@ def audio_frame(samples: np.ndarray, stream: Any, layout: str, rate: int, positi
 class Pictures:
     """A folder of PNG files, and the sound beside them."""
 
-    def __init__(self, path: Path, plan: StreamPlan, final: Path) -> None:
-        self.folder, self.final = path, final
+    def __init__(self, path: Path, plan: StreamPlan) -> None:
+        self.folder = path
         path.mkdir(parents=True)
         (path / "made-with.txt").write_text("".join(f"{k}: {v}\n" for k, v in plan.tags.items()), encoding="utf-8")
         self.wav: wave.Wave_write | None = None
@@ -194,11 +197,15 @@ class Pictures:
             self.wav = wave.open(str(path / "audio.wav"), "wb")  # noqa: SIM115 (closed in close and abort)
             self.wav.setparams((plan.audio_channels, 2, plan.audio_rate, 0, "NONE", ""))
 
+    def path_of(self, index: int) -> Path:
+        """File of picture `index`."""
+        return self.folder / f"{index:06d}.png"
+
     def picture(self, rgb: np.ndarray, alpha: np.ndarray | None, premultiplied: bool, index: int) -> None:
         """See `Sink.picture`."""
         pixels = with_alpha(rgb, alpha, premultiplied)
         code = cv2.COLOR_RGBA2BGRA if pixels.shape[2] == 4 else cv2.COLOR_RGB2BGR
-        name = self.folder / picture_name(index)
+        name = self.path_of(index)
         if not cv2.imwrite(str(name), cv2.cvtColor(pixels, code)):
             raise OSError(f"cannot write {name}")
 
@@ -212,8 +219,6 @@ class Pictures:
         """See `Sink.close`."""
         if self.wav is not None:
             self.wav.close()
-        if self.final.is_dir():  # empty, as was checked: make room for the rename
-            self.final.rmdir()
 
     def abort(self) -> None:
         """See `Sink.abort`."""
@@ -221,11 +226,6 @@ class Pictures:
             with suppress(OSError):  # on a full disk not even the header can be mended
                 self.wav.close()
         shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def picture_name(index: int) -> str:
-    """File name of picture `index` in a folder of pictures."""
-    return f"{index:06d}.png"
 
 
 def with_alpha(rgb: np.ndarray, alpha: np.ndarray | None, premultiplied: bool) -> np.ndarray:

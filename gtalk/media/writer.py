@@ -79,7 +79,7 @@ class VideoWriter(AbstractContextManager):
         )  # fmt: skip
         try:
             if self.codec == "png":
-                self._sink = Behind(Pictures(self._temporary, plan, self.path))
+                self._sink = Behind(Pictures(self._temporary, plan))
             else:
                 self._sink = Behind(Container(self._temporary, plan))
         except BaseException as error:
@@ -125,6 +125,8 @@ class VideoWriter(AbstractContextManager):
             self._sink.close()
             if self.n_frames == 0:
                 raise ValueError("no picture was written")
+            if self.path.is_dir():  # empty, as was checked: make room for the rename
+                self.path.rmdir()
         except BaseException as error:
             self._atomic.__exit__(type(error), error, error.__traceback__)
             raise

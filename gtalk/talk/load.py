@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from gtalk.avatar.base import Avatar
-from gtalk.motion.base import MotionModel
+from gtalk.errors import UserError
+from gtalk.motion.base import MotionEdit, MotionModel
 from gtalk.talk.talker import Talker
 
 
@@ -39,6 +40,22 @@ class Performer:
     def talker(self, **options: Any) -> Talker:
         """A Talker with the options of its constructor."""
         return Talker(self.avatar, self.motion_model, **options)
+
+    def edits(self, seed: int = 0, **controls: Any) -> list[MotionEdit]:
+        """The edits that controls ask for (names of `gtalk.motion.control.Controls`): none at their defaults.
+
+        Raises UserError when there is no motion model, which knows the person's rest and range.
+        """
+        from gtalk.motion.control import ControlEdit, Controls
+        from gtalk.motion.model import PersonMotionModel
+
+        asked = Controls(**controls)
+        if asked == Controls():
+            return []
+        if not isinstance(self.motion_model, PersonMotionModel):
+            raise UserError("controls", expected="an avatar with a motion model", got="none",
+                            remedy="Run `gtalk motion train DATASET -o AVATAR`, or leave them out.")  # fmt: skip
+        return [ControlEdit(self.motion_model, asked, seed)]
 
 
 def load_performer(folder: Path) -> Performer:

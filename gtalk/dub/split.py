@@ -1,0 +1,147 @@
+"""Long jobs in parts: motion once, cut where nothing is said; each part drawn anywhere; joined without a seam.
+
+Motion is found for the whole file, because head and eyes go on from what they did before; it is a small share
+of the work. A frame's picture depends on its motion alone, so parts hold the pictures of the unsplit render.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gtalk.dub.background import moves
+from gtalk.dub.config import CONTROLS, DubConfig
+from gtalk.dub.export import DubResult, is_motion, plan_dub, render_dub
+from gtalk.dub.outputs import putting_in_place
+from gtalk.dub.provenance import provenance_tags
+from gtalk.errors import UserError
+from gtalk.files import write_json
+from gtalk.media.join import join_video
+from gtalk.media.soundtrack import Soundtrack
+from gtalk.media.writer import WriteConfig, check_output_format
+from gtalk.progress import OnProgress, Progress
+from gtalk.shapes import Float
+from gtalk.talk import Identity, Moment, Performer
+from gtalk.talk.interpolate import exact_rate
+from gtalk.types import Motion
+
+PARTS_JSON = "parts.json"
+_LONG = 1.5  # times the length of a part: shorter jobs stay whole
+_REACH = 0.25  # of a part's length: how far from its end a silence is looked for
+_OF_THE_WHOLE = (*CONTROLS, "audio", "save_motion", "sign_cert", "sign_key")  # options that parts do without
+_HUSH_S = 0.3  # of quiet around a cut
+
+
+def is_long(source: Path, config: DubConfig, split_s: float) -> bool:
+    """Whether a job is done in parts: long speech. Footage and moving backgrounds run through from their start."""
+    if split_s <= 0 or is_motion(source) or config.onto is not None or moves(config.background):
+        return False
+    return Soundtrack.of(source).expected_s > _LONG * split_s
+
+
+def parts_folder(output: Path, key: str) -> Path:
+    """Where the parts of a job wait, beside its output. `key` says which job it is."""
+    return output.with_name(f".{output.stem}-parts-{key[:16]}")
+
+
+def listen(
+    performer: Performer, source: Path, config: DubConfig, folder: Path, split_s: float, on_progress: OnProgress
+) -> list[int]:
+    """Write the motion of every part into `folder`; the frames of each."""
+    known = _read_parts(folder, split_s)
+    if known is not None:
+        return known
+    for stale in folder.parent.glob(folder.name[: -len(folder.name.split("-")[-1])] + "*"):
+        shutil.rmtree(stale, ignore_errors=True)
+    folder.mkdir(parents=True)
+    plan = plan_dub(performer, source, dataclasses.replace(config, save_motion=None), on_progress)
+    counts: list[int] = []
+    done = 0
+    for motion in parts_at_silences(plan.moments, plan.fps, split_s):
+        motion.save(motion_path(folder, len(counts)))
+        counts.append(len(motion))
+        done += len(motion)
+        on_progress(Progress("listen", done, plan.n_frames and max(done, plan.n_frames)))
+    if not counts:
+        raise UserError("audio", expected="at least one sample of sound", got="0 s", remedy="Check the recording.")
+    write_json(folder / PARTS_JSON, {"split_s": split_s, "part_frames": counts})
+    return counts
+
+
+def _read_parts(folder: Path, split_s: float) -> list[int] | None:
+    try:
+        content = json.loads((folder / PARTS_JSON).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content["part_frames"] if content["split_s"] == split_s else None
+
+
+def parts_at_silences(moments: Iterator[Moment], fps: float, split_s: float) -> Iterator[Motion]:
+    """Motion in parts of about `split_s`, each ended where the sound is quietest nearby. Holds one part."""
+    held: list[Motion] = []
+    loud: list[float] = []
+    nominal = max(2, round(split_s * fps))
+    reach = max(1, round(_REACH * nominal))
+    hush = max(1, round(_HUSH_S * fps))
+    for moment in moments:
+        held.append(moment.motion)
+        loud.append(float(np.mean(np.square(moment.samples), dtype=np.float64)) if len(moment.samples) else 0.0)
+        if len(held) == nominal + reach + hush:
+            cut = quietest(np.array(loud), nominal - reach, nominal + reach, hush)
+            yield Motion.concatenate(held[:cut])
+            del held[:cut], loud[:cut]
+    if held:
+        yield Motion.concatenate(held)
+
+
+def quietest(loudness: Float[np.ndarray, " N"], first: int, last: int, hush: int) -> int:
+    """The frame from `first` to `last` around which `hush` frames are quietest; the middle one of several."""
+    sums = np.convolve(loudness, np.ones(hush), mode="same")[first : last + 1]
+    quiet = np.flatnonzero(sums <= sums.min() * 1.0001)
+    middle = (last - first) / 2
+    return first + int(quiet[np.argmin(np.abs(quiet - middle))])
+
+
+def draw_part(
+    performer: Performer, folder: Path, part: int, output: Path, config: DubConfig, on_progress: OnProgress
+) -> DubResult | None:
+    """Draw one part, without sound; None when that was done before."""
+    path = part_path(folder, part, output)
+    if path.exists():
+        return None
+    # The controls are in the motion already.
+    config = dataclasses.replace(config, **{name: getattr(DubConfig(), name) for name in _OF_THE_WHOLE})
+    return render_dub(performer, motion_path(folder, part), path, config, on_progress)
+
+
+def motion_path(folder: Path, part: int) -> Path:
+    """Where a part's motion is."""
+    return folder / f"{part:04d}.motion.npz"
+
+
+def part_path(folder: Path, part: int, output: Path) -> Path:
+    """Where a part's pictures are."""
+    return folder / f"{part:04d}{output.suffix}"
+
+
+def join_parts(
+    identity: Identity, source: Path, output: Path, config: DubConfig, folder: Path, n_parts: int
+) -> dict[str, Any]:
+    """Put the parts and the sound together under the output's name; what was made, as facts."""
+    parts = [part_path(folder, part, output) for part in range(n_parts)]
+    fps = exact_rate(Motion.load(motion_path(folder, 0)).fps).limit_denominator(1001)
+    with putting_in_place(output, config, identity) as temporary:
+        codec = check_output_format(output, WriteConfig(codec=config.codec))
+        made = join_video(parts, temporary, codec, fps, Soundtrack.of(source), provenance_tags(identity))
+        if config.save_motion is not None:
+            Motion.concatenate([Motion.load(motion_path(folder, part)) for part in range(n_parts)]).save(
+                config.save_motion
+            )
+    shutil.rmtree(folder, ignore_errors=True)
+    return {"n_frames": made.n_frames, "n_samples": made.n_samples, "duration_s": round(made.n_frames / made.fps, 3)}

@@ -1,0 +1,131 @@
+"""Joining videos that one encoder setting wrote: pictures are copied as they are, the sound is written anew."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gtalk.media.sinks import FORMATS, LAYOUTS, Pictures, StreamPlan, add_sound, audio_frame, container_options
+from gtalk.media.soundtrack import Soundtrack
+
+_AHEAD_S = 0.5  # sound is written this much before its pictures, as players like to read it
+_BIT_RATE = 160_000  # of each channel
+
+
+@dataclass(frozen=True)
+class Joined:
+    """What a joined video holds."""
+
+    n_frames: int
+    n_samples: int
+    fps: float
+
+
+def join_video(
+    parts: Sequence[Path], output: Path, codec: str, fps: Fraction, sound: Soundtrack, tags: dict[str, str]
+) -> Joined:
+    """Write `parts`, one after the other, with `sound` from their start.
+
+    Args:
+        parts: videos without sound that `VideoWriter` wrote with the same settings, or its folders of pictures.
+        output: of the same format; it appears as it is written.
+        codec: of the parts, as `check_output_format` names it.
+        fps: of the parts.
+    """
+    join = _join_folders if codec == "png" else _join_files
+    return join(parts, output, codec, fps, sound, tags)
+
+
+def _join_files(
+    parts: Sequence[Path], output: Path, codec: str, fps: Fraction, sound: Soundtrack, tags: dict[str, str]
+) -> Joined:
+    import av
+
+    n_frames = 0
+    with (
+        av.open(str(parts[0])) as first,
+        av.open(str(output), "w", options=container_options(output, sound.rate)) as file,
+    ):
+        file.metadata.update(tags)
+        template = first.streams.video[0]
+        video: Any = file.add_stream_from_template(template)
+        video.time_base = template.time_base
+        if codec == "h265":
+            video.codec_context.codec_tag = "hvc1"
+        heard = _Sound(file, FORMATS[codec].sound, sound)
+        for packet, index in _packets(parts, fps):
+            packet.stream = video
+            file.mux(packet)
+            n_frames = max(n_frames, index + 1)
+            heard.write_until(index / fps + Fraction(_AHEAD_S))
+        heard.write_until(None)
+    return Joined(n_frames, heard.n_samples, float(fps))
+
+
+def _packets(parts: Sequence[Path], fps: Fraction) -> Iterator[tuple[Any, int]]:
+    """Video packets of all parts with their times in the whole, and the number of the picture each holds."""
+    import av
+
+    start = 0
+    for path in parts:
+        count = 0
+        with av.open(str(path)) as file:
+            stream: Any = file.streams.video[0]
+            ticks = 1 / (fps * stream.time_base)  # of the part's clock, a picture
+            for packet in file.demux(stream):
+                if packet.pts is None or packet.dts is None:
+                    continue  # the empty packet at the end
+                index, order = round(packet.pts / ticks), round(packet.dts / ticks)
+                packet.pts, packet.dts = round((start + index) * ticks), round((start + order) * ticks)
+                count += 1
+                yield packet, start + index
+        start += count
+
+
+class _Sound:
+    """Encodes a soundtrack into an open file, as far as it is wanted."""
+
+    def __init__(self, file: Any, codec: str, sound: Soundtrack) -> None:
+        self._file, self._rate, self._layout = file, sound.rate, LAYOUTS[sound.channels]
+        self._stream = add_sound(file, codec, sound.rate, sound.channels, _BIT_RATE)
+        self._pieces = sound.pieces()
+        self.n_samples = 0
+
+    def write_until(self, time_s: Fraction | None) -> None:
+        """Up to an instant, or all that is left."""
+        while time_s is None or self.n_samples < time_s * self._rate:
+            piece = next(self._pieces, None)
+            if piece is None:
+                break
+            samples = np.clip(piece, -1.0, 1.0).astype(np.float32)
+            frame = audio_frame(samples, self._stream, self._layout, self._rate, self.n_samples)
+            self._file.mux(self._stream.encode(frame))
+            self.n_samples += len(piece)
+        if time_s is None:
+            self._file.mux(self._stream.encode(None))
+
+
+def _join_folders(
+    parts: Sequence[Path], output: Path, codec: str, fps: Fraction, sound: Soundtrack, tags: dict[str, str]
+) -> Joined:
+    folder = Pictures(output, StreamPlan(codec, (0, 0), fps, 0, False, sound.rate, sound.channels, 0, tags))
+    n_frames = n_samples = 0
+    for part in parts:
+        for picture in sorted(part.glob("*.png")):
+            try:
+                os.link(picture, folder.path_of(n_frames))  # the part stays whole, should this be cut short
+            except OSError:
+                shutil.copyfile(picture, folder.path_of(n_frames))
+            n_frames += 1
+    for piece in sound.pieces():
+        folder.sound(np.clip(piece, -1.0, 1.0), n_samples)
+        n_samples += len(piece)
+    folder.close()
+    return Joined(n_frames, n_samples, float(fps))
