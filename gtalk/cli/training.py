@@ -42,7 +42,8 @@ class Prepare:
     output: OutputPath
     """Folder of the dataset."""
     stage: str | None = None
-    """Make again from this stage on only: media, landmarks, track, masks, background, audio, motion, report."""
+    """Make again from this stage on only: media, landmarks, sync, track, masks, background, audio,
+    motion, report."""
     config: PrepareConfig = field(default_factory=PrepareConfig)
 
     def run(self) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from gtalk.clip.parsing_model import NO_ANSWER, ParsingModel
 from gtalk.dataset.format import MaskClass
 from gtalk.shapes import Float, UInt8
 from gtalk.topology import FACE_OVAL, INNER_LIPS_RING, LEFT_EYE_RING, OUTER_LIPS_RING, RIGHT_EYE_RING
@@ -100,8 +101,8 @@ class ColourModel:
 class Labeller:
     """Labels the pixels of frames, given their mattes and landmarks."""
 
-    def __init__(self, colours: ColourModel) -> None:
-        self.colours = colours
+    def __init__(self, colours: ColourModel, model: ParsingModel | None = None) -> None:
+        self.colours, self.model = colours, model
 
     def label(
         self,
@@ -119,8 +120,11 @@ class Labeller:
         labels = np.where(neck > torso, np.uint8(MaskClass.NECK), np.uint8(MaskClass.TORSO))
         labels[head >= np.maximum(neck, torso)] = MaskClass.HEAD
         _fill(labels, points_px[FACE_OVAL], MaskClass.HEAD)
+        draw_features(labels, points_px)
+        if self.model is not None:
+            labels = _preferring(self.model.label(frame, points_px), labels, self.model.parts)
         labels[matte < 128] = MaskClass.BACKGROUND
-        return draw_features(labels, points_px)
+        return labels
 
     @staticmethod
     def _only_connected(scores: list[np.ndarray], below: np.ndarray, person: np.ndarray, points: np.ndarray) -> None:
@@ -162,6 +166,14 @@ class Labeller:
         best = np.maximum(head, np.maximum(neck, torso)) - 12.0
         scores = (head, np.where(above, -99.0, neck), np.where(above, -99.0, torso))
         return [below, *(np.maximum(score, best).astype(np.float32) for score in scores)]
+
+
+def _preferring(answer: np.ndarray, labels: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """A network's answer where it has one, else `labels`; `known` are the parts that it tells apart."""
+    # The matte knows the outline better than a network that looks at the whole picture.
+    silent = (answer == NO_ANSWER) | (answer == MaskClass.BACKGROUND)
+    unknown = np.setdiff1d([MaskClass.LIPS, MaskClass.MOUTH, MaskClass.EYES], known)
+    return np.where(silent | (np.isin(labels, unknown) & (answer == MaskClass.HEAD)), labels, answer)
 
 
 def draw_features(labels: UInt8[np.ndarray, "H W"], points_px: Float[np.ndarray, "478 2"]) -> np.ndarray:

@@ -12,6 +12,7 @@ import numpy as np
 from gtalk.clip.background import Background, framed_like, frames_needed, make_background
 from gtalk.clip.labels import ColourModel, Labeller
 from gtalk.clip.matte import Plate, coarse_mattes, refine
+from gtalk.clip.parsing_model import ParsingModel
 from gtalk.clip.pictures import fresh_folder, in_order, one_thread_each, read_frame, read_frames, read_grey, write_grey
 from gtalk.dataset.format import MaskClass, Segment
 from gtalk.progress import OnProgress, silent, track
@@ -27,6 +28,7 @@ def make_masks(
     segments: Sequence[Segment],
     size: tuple[int, int],
     on_progress: OnProgress = silent,
+    model: ParsingModel | None = None,
 ) -> dict[str, float]:
     """Write mattes/ and masks/ for the pictures in frames/.
 
@@ -37,13 +39,14 @@ def make_masks(
         segments: parts without a cut.
         size: (width, height) of the pictures.
         on_progress: told after every frame.
+        model: a face-parsing network whose answers go before the built-in labels.
 
     Returns:
         Mean share of the picture of each class.
     """
     frames, total = root / "frames", len(points_px)
     plate, colours = _first_look(root, points_px, valid, segments, size)
-    labeller = Labeller(colours)
+    labeller = Labeller(colours, model)
     areas = np.zeros(len(MaskClass))
     with fresh_folder(root / "mattes") as mattes, fresh_folder(root / "masks") as masks, one_thread_each():
 

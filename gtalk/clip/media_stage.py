@@ -1,4 +1,4 @@
-"""Clips -> frames/ and audio.wav: resampled by time, framed on the person, cut into segments."""
+"""Clips -> frames/ and sound.wav: resampled by time, framed on the person, cut into segments."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Window:
 
 
 def run_media(job: Job) -> dict[str, Any]:
-    """Write frames/ and audio.wav of all clips, one after the other."""
+    """Write frames/ and sound.wav of all clips, one after the other."""
     readers = [read_video(clip, VIDEO_FPS) for clip in job.clips]
     if sum(len(reader) for reader in readers) < SHORTEST_CLIP:
         raise UserError(
@@ -76,7 +76,7 @@ def run_media(job: Job) -> dict[str, Any]:
             sources.append(_source_facts(clip, reader, crop, start) | facts)
             start += len(reader)
         samples = _audio_of_frames(np.concatenate(sound), start)
-        write_wav(job.root / "audio.wav", AudioTrack(samples))
+        write_wav(job.root / "sound.wav", AudioTrack(samples))
     return {"n_frames": start, "width": size[0], "height": size[1], "segments": segments, "sources": sources}
 
 

@@ -1,6 +1,7 @@
 """`prepare`: clips of one person -> a dataset folder, in stages that resume.
 
-media → landmarks → track (camera and pose) → masks → background → audio features → motion → report
+media → landmarks → sync (sound to lips) → track (camera and pose) → masks → background → audio features → motion
+→ report
 """
 
 from __future__ import annotations
@@ -20,11 +21,13 @@ from gtalk.clip.landmarks import detect_landmarks
 from gtalk.clip.masks import make_masks
 from gtalk.clip.media_stage import run_media
 from gtalk.clip.motion_stage import motion_from_track
+from gtalk.clip.parsing_model import load_parsing_model
 from gtalk.clip.pictures import one_thread_each, read_frame, read_frames, read_grey
 from gtalk.clip.records import load_landmarks, load_track, save_arrays, save_landmarks, save_track
 from gtalk.clip.report import write_report
 from gtalk.clip.shot import track_reader
 from gtalk.clip.stages import Job, Pipeline, Stage
+from gtalk.clip.sync_stage import check_av_offset, run_sync
 from gtalk.clip.torso import track_torso
 from gtalk.clip.track import TrackConfig, model_points, track_face
 from gtalk.config import to_mapping
@@ -50,6 +53,10 @@ class PrepareConfig:
     """auto crops clips larger than `size` to a square around the person; full keeps the whole picture."""
     landmark_model: str = "auto"
     """auto, facemesh, or the path of a face_landmarker.task file."""
+    av_offset: Literal["auto"] | float = "auto"
+    """How many seconds later than the lips the sound comes; auto finds out, and leaves it where that is unsure."""
+    parsing_model: str = ""
+    """A face-parsing network (.onnx, or TorchScript .pt) in place of the built-in masks; see clip/parsing_model.py."""
     jpeg_quality: int = 97
     """Of the stored pictures."""
     track: TrackConfig = field(default_factory=TrackConfig)
@@ -79,6 +86,7 @@ def prepare(
     """
     config = config or PrepareConfig()
     clips = [Path(clip) for clip in clips]
+    _check_settings(config)
     inputs = _check_clips(clips)
     created = _check_output(Path(output), inputs)
     job = Job(Path(output), clips, config, on_progress)
@@ -145,7 +153,8 @@ def _run_track(job: Job) -> dict[str, Any]:
 def _run_masks(job: Job) -> dict[str, Any]:
     track = load_track(job.root)
     points = model_points(track)
-    return make_masks(job.root, points, track.valid, _segments(job), _size(job), job.on_progress)
+    model = load_parsing_model(Path(job.config.parsing_model)) if job.config.parsing_model else None
+    return make_masks(job.root, points, track.valid, _segments(job), _size(job), job.on_progress, model)
 
 
 def _run_background(job: Job) -> dict[str, Any]:
@@ -204,16 +213,28 @@ def _part(*names: str):
     return lambda config: {name: to_mapping(config)[name] for name in names}
 
 
+def _parsing_settings(config: PrepareConfig) -> list[str]:
+    return [sha256_of_file(Path(config.parsing_model))] if config.parsing_model else []
+
+
 STAGES = [
-    Stage("media", 2, (), ("frames", "audio.wav"), _part("size", "framing", "jpeg_quality"), run_media),
+    Stage("media", 3, (), ("frames", "sound.wav"), _part("size", "framing", "jpeg_quality"), run_media),
     Stage("landmarks", 1, ("media",), ("landmarks.npz",), _part("landmark_model"), _run_landmarks),
+    Stage("sync", 1, ("media", "landmarks"), ("audio.wav",), _part("av_offset"), run_sync),
     Stage("track", 2, ("media", "landmarks"), ("camera.json", "person.npz", "track.npz"), _part("track"), _run_track),
-    Stage("masks", 5, ("media", "track"), ("mattes", "masks"), _part(), _run_masks),
+    Stage("masks", 5, ("media", "track"), ("mattes", "masks"), _parsing_settings, _run_masks),
     Stage("background", 2, ("media", "track", "masks"), ("background.png", "poses.npz"), _part(), _run_background),
-    Stage("audio", 1, ("media",), ("audio_features.npz",), _part(), _run_audio),
+    Stage("audio", 1, ("sync",), ("audio_features.npz",), _part(), _run_audio),
     Stage("motion", 1, ("landmarks", "track", "background"), ("motion.npz",), _part(), _run_motion),
     Stage("report", 1, ("masks", "background", "audio", "motion"), ("report.html",), _part(), _run_report),
 ]
+
+
+def _check_settings(config: PrepareConfig) -> None:
+    """Raise UserError now for what a later stage would stumble on."""
+    check_av_offset(config.av_offset)
+    if config.parsing_model:
+        load_parsing_model(Path(config.parsing_model))
 
 
 def _check_clips(clips: list[Path]) -> dict[str, str]:
@@ -258,7 +279,11 @@ def _check_output(output: Path, inputs: dict[str, str]) -> bool:
 
 def _manifest(job: Job, inputs: dict[str, str], records: dict[str, Any]) -> dict[str, Any]:
     media = job.facts["media"]
-    sources = [source | {"sha256": digest} for source, digest in zip(media["sources"], inputs.values(), strict=True)]
+    offsets = [clip["corrected_s"] for clip in job.facts["sync"]["clips"]]
+    sources = [
+        source | {"sha256": digest, "sound_advanced_s": offset}
+        for source, digest, offset in zip(media["sources"], inputs.values(), offsets, strict=True)
+    ]
     return {
         "schema_version": DATASET_VERSION,
         "fps": VIDEO_FPS,
