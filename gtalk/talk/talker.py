@@ -24,7 +24,8 @@ from gtalk.talk.interpolate import MotionResampler, first_sample, frame_count, r
 from gtalk.talk.pixels import byte_pictures
 from gtalk.types import AUDIO_RATE, Camera, Frame, Motion
 
-_EASE_S = 0.16  # how long lips take to close when someone is interrupted; a quick natural closure
+_EASE_S = 0.08  # how long interrupted lips take to close: with a tick and the way to the screen, within 150 ms
+_AFTERMATH_S = 0.2  # how long interrupted speech still shows in what the motion model makes of the silence after it
 _PIECE_SAMPLES = AUDIO_RATE // 2  # longer chunks are cut, so that an hour in one array costs no memory
 _PIECE_FRAMES = 32
 _REST_SAMPLES = AUDIO_RATE  # a second of silence settles the lips of any model
@@ -206,7 +207,8 @@ class TalkSession:
         The head, gaze and blinks go on; what is pushed from now on is spoken again.
         """
         self._sound = np.zeros_like(self._sound)
-        self._ease.close(self._n_motion, frame_count(self._n_samples, self._talker._model().fps))
+        fps = self._talker._model().fps
+        self._ease.close(self._n_motion, frame_count(self._n_samples, fps) + round(_AFTERMATH_S * fps))
 
     def advance(self, samples: Shaped[np.ndarray, "..."]) -> list[Moment]:
         """`push` without drawing."""

@@ -14,15 +14,26 @@ class ViewConfig:
     host: str = "127.0.0.1"
     """Address to listen on. Any other than loopback asks visitors for a token, printed once."""
     port: int = 8080
-    """Port of the page, the view and the microphone; 0 picks a free one."""
-    mic: Literal["browser", "local", "off"] = "browser"
-    """browser: the visitor's microphone. local: this machine's sound card (extra `live`). off: files only."""
+    """Port of the page, the view, the microphone and /push; 0 picks a free one."""
+    mic: Literal["browser", "local", "stdin", "off"] = "browser"
+    """browser: the visitor's microphone. local: this machine's sound card (extra `live`). stdin: raw sound that is
+    piped in, mono 16-bit little-endian, of any length, played as it comes. off: files, texts and /push only."""
+    mic_device: str | None = None
+    """Which sound card for `--mic local`, a part of its name; the system's default otherwise."""
+    stdin_rate: int = 16000
+    """Samples a second of the sound on stdin."""
+    play: Path | None = None
+    """A sound file to play at the start, at its own pace."""
     size: int = 512
     """Height of the picture in pixels."""
     seed: int = 0
     """Chooses head motion, gaze and blinks."""
     jpeg_quality: int = 85
     """Quality of the pictures sent to the page."""
+    max_sessions: int = 4
+    """Separate conversations at once: the page at /s/NAME/ is one of its own, with its own clock and controls."""
+    piper_voice: Path | None = None
+    """A Piper voice (.onnx) for the text box, when piper-tts is installed; espeak-ng otherwise."""
     tls_cert: Path | None = None
     """Certificate (PEM) for https; browsers give the microphone only to https or localhost."""
     tls_key: Path | None = None

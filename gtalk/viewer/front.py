@@ -1,8 +1,8 @@
 """The one public port: the page, the sockets and viser behind it, with the checks in one place.
 
-Every connection's request head is read here, bounded in size and time, and checked: host, origin of
-WebSockets, token. Then a small file is answered, an MJPEG stream is written, or the bytes are piped to
-the media socket or to viser, which listen on loopback only.
+Every connection's request head is read here, bounded in size and time, and checked: host, whether another
+site asks, origin of WebSockets, token. Then a small file is answered, an MJPEG stream is written, or the
+bytes are piped to a media socket or to viser, which listen on loopback only.
 """
 
 from __future__ import annotations
@@ -10,18 +10,21 @@ from __future__ import annotations
 import asyncio
 import hmac
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.cookies import CookieError, SimpleCookie
 from ipaddress import ip_address
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 _HEAD_LIMIT = 16 * 1024
 _HEAD_TIMEOUT_S = 10.0
+_CLOSE_S = 1.0
 _MAX_CONNECTIONS = 128
 _PIPE_BYTES = 64 * 1024
 COOKIE = "gtalk_token"
+INNER_HEADER = "X-Gtalk-Front"  # carries a secret to the sockets behind, which refuse whoever does not know it
 
 StreamSource = Callable[[], AsyncIterator[bytes]]
 
@@ -32,6 +35,10 @@ class Upstream:
 
     host: str
     port: int
+    path: str | None = None
+    """Ask for this instead of what follows the prefix."""
+    secret: str = ""
+    """Sent along in INNER_HEADER."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +57,36 @@ class Stream:
     parts: StreamSource
 
 
-Route = Page | Upstream | Stream
+@dataclass(frozen=True)
+class Download:
+    """A file that a visitor keeps, read when it is asked for; None while there is none."""
+
+    find: Callable[[], Path | None]
+    content_type: str
+    name: str
+
+
+Route = Page | Upstream | Stream | Download
+Router = Callable[[str], Awaitable[tuple[Route, str] | None]]
+
+
+def find_route(routes: dict[str, Route], path: str) -> tuple[Route, str] | None:
+    """The route of a path and the prefix to remove: by exact path, or by prefix when the key ends with "/"."""
+    if path in routes:
+        return routes[path], path if isinstance(routes[path], Upstream) else ""
+    for prefix, route in routes.items():
+        if prefix.endswith("/") and prefix != "/" and path.startswith(prefix):
+            return route, prefix
+    return None
+
+
+def fixed(routes: dict[str, Route]) -> Router:
+    """A router of routes that never change."""
+
+    async def find(path: str) -> tuple[Route, str] | None:
+        return find_route(routes, path)
+
+    return find
 
 
 @dataclass(frozen=True)
@@ -87,7 +123,7 @@ class Front:
     """Listens on one port and sends each request where its path says.
 
     Args:
-        routes: by exact path, or by prefix when the key ends with "/".
+        router: finds the route of a path; may raise Refused.
         token: what visitors must show as `?token=` or cookie; None asks nobody.
         allowed_hosts: accepted Host names; None accepts all (a token protects then).
         report: gets one line for every refused request.
@@ -95,15 +131,15 @@ class Front:
 
     def __init__(
         self,
-        routes: dict[str, Route],
+        router: Router,
         *,
         token: str | None,
         allowed_hosts: set[str] | None,
         report: Callable[[str], None],
     ) -> None:
-        self._routes, self._token, self._hosts, self._report = routes, token, allowed_hosts, report
+        self._router, self._token, self._hosts, self._report = router, token, allowed_hosts, report
         self._server: asyncio.Server | None = None
-        self._open = 0
+        self._visits: set[asyncio.Task[None]] = set()
 
     async def start(self, host: str, port: int, tls: ssl.SSLContext | None) -> int:
         """Begin to listen. Returns the port. Raises OSError when it is taken."""
@@ -111,14 +147,24 @@ class Front:
         return self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
-        """Stop listening."""
+        """Stop listening and end every connection."""
         if self._server is not None:
             self._server.close()
+        for visit in list(self._visits):
+            visit.cancel()
+        await asyncio.gather(*self._visits, return_exceptions=True)
+
+    @property
+    def n_open(self) -> int:
+        """Connections that are open."""
+        return len(self._visits)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._open += 1
+        visit = asyncio.current_task()
+        assert visit is not None
+        self._visits.add(visit)
         try:
-            if self._open > _MAX_CONNECTIONS:
+            if self.n_open > _MAX_CONNECTIONS:
                 raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections")
             head = await asyncio.wait_for(_read_head(reader), _HEAD_TIMEOUT_S)
             await self._route(head, reader, writer)
@@ -127,15 +173,22 @@ class Front:
             _write_page(writer, refusal.status, Page("text/plain", (refusal.why + "\n").encode()))
         except (OSError, asyncio.TimeoutError, asyncio.IncompleteReadError):
             pass  # the client left or never spoke; nothing of its remains
+        except Exception as error:  # a session that cannot be opened, say: this visitor's loss alone
+            self._report(f"failed: {type(error).__name__}: {error}")
+            status = HTTPStatus.INTERNAL_SERVER_ERROR
+            _write_page(writer, status, Page("text/plain", b"something broke; the server's log says what\n"))
         finally:
-            self._open -= 1
+            self._visits.discard(visit)
             await _close(writer)
 
     async def _route(self, head: _Head, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._check_host(head)
-        path = urlsplit(head.target).path
+        _check_site(head)
         given = self._check_token(head)
-        route, prefix = self._find(path)
+        found = await self._router(urlsplit(head.target).path)
+        if found is None:
+            raise Refused(HTTPStatus.NOT_FOUND, "no such page")
+        route, prefix = found
         if isinstance(route, Upstream):
             if head.is_upgrade:
                 _check_origin(head)
@@ -146,17 +199,12 @@ class Front:
         if isinstance(route, Stream):
             await _write_stream(writer, route)
             return
+        if isinstance(route, Download):
+            await _write_file(writer, route)
+            return
         cookie = f"{COOKIE}={given}; HttpOnly; SameSite=Strict; Path=/" if given else None
         _write_page(writer, HTTPStatus.OK, route, cookie)
         await writer.drain()
-
-    def _find(self, path: str) -> tuple[Route, str]:
-        if path in self._routes:
-            return self._routes[path], path if isinstance(self._routes[path], Upstream) else ""
-        for prefix, route in self._routes.items():
-            if prefix.endswith("/") and prefix != "/" and path.startswith(prefix):
-                return route, prefix
-        raise Refused(HTTPStatus.NOT_FOUND, "no such page")
 
     def _check_host(self, head: _Head) -> None:
         # A page on another site that resolves its own name to 127.0.0.1 (DNS rebinding) shows here.
@@ -186,6 +234,13 @@ def _check_origin(head: _Head) -> None:
         raise Refused(HTTPStatus.FORBIDDEN, "WebSocket from another origin")
 
 
+def _check_site(head: _Head) -> None:
+    # Browsers say when another site embeds or fetches something of ours. Following a link is all right.
+    follows_link = head.headers.get("sec-fetch-mode") == "navigate" and head.headers.get("sec-fetch-dest") == "document"
+    if head.headers.get("sec-fetch-site") == "cross-site" and not follows_link:
+        raise Refused(HTTPStatus.FORBIDDEN, "asked for by another site")
+
+
 async def _read_head(reader: asyncio.StreamReader) -> _Head:
     try:
         raw = await reader.readuntil(b"\r\n\r\n")
@@ -207,8 +262,11 @@ async def _pipe(
     head: _Head, prefix: str, upstream: Upstream, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 ) -> None:
     inner_reader, inner_writer = await asyncio.open_connection(upstream.host, upstream.port)
-    target = "/" + head.target[len(prefix) :].lstrip("/")
-    kept = [line for line in head.lines[1:] if head.is_upgrade or not line.lower().startswith(b"connection:")]
+    target = upstream.path or "/" + head.target[len(prefix) :].lstrip("/")
+    dropped = (INNER_HEADER.lower().encode() + b":", *(() if head.is_upgrade else (b"connection:",)))
+    kept = [line for line in head.lines[1:] if not line.lower().startswith(dropped)]
+    if upstream.secret:
+        kept.append(f"{INNER_HEADER}: {upstream.secret}".encode())
     if not head.is_upgrade:
         kept.append(b"Connection: close")  # a second request on this connection would pass unchecked
     first = f"{head.method} {target} HTTP/1.1".encode()
@@ -256,9 +314,30 @@ async def _write_stream(writer: asyncio.StreamWriter, stream: Stream) -> None:
         await writer.drain()
 
 
+async def _write_file(writer: asyncio.StreamWriter, download: Download) -> None:
+    path = download.find()
+    if path is None:
+        raise Refused(HTTPStatus.NOT_FOUND, "nothing was recorded yet")
+    lines = [
+        "HTTP/1.1 200 OK",
+        f"Content-Type: {download.content_type}",
+        f"Content-Length: {path.stat().st_size}",
+        f'Content-Disposition: attachment; filename="{download.name}"',
+        "Cache-Control: no-store",
+        "Connection: close",
+    ]
+    writer.write("\r\n".join([*lines, "", ""]).encode())
+    with path.open("rb") as file:
+        while piece := file.read(_PIPE_BYTES):
+            writer.write(piece)
+            await writer.drain()
+
+
 async def _close(writer: asyncio.StreamWriter) -> None:
     try:
         writer.close()
-        await writer.wait_closed()
+        await asyncio.wait_for(writer.wait_closed(), _CLOSE_S)
     except (OSError, ssl.SSLError):
         pass
+    except (asyncio.TimeoutError, TimeoutError):
+        writer.transport.abort()  # the other side reads no more: what waits for it is forgotten

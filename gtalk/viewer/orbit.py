@@ -1,4 +1,4 @@
-"""From the orbit of the browser's camera to the avatar's view, kept within what the clip has shown."""
+"""Turning about the head, kept within what the clip has shown."""
 
 from __future__ import annotations
 
@@ -7,44 +7,56 @@ import dataclasses
 import numpy as np
 
 from gtalk.shapes import Float
-from gtalk.types import Camera
+from gtalk.talk import Talker
+from gtalk.types import AUDIO_RATE, Camera
 
 MAX_YAW_RAD = np.deg2rad(30.0)
 MAX_PITCH_RAD = np.deg2rad(20.0)
-_DISTANCE_RANGE = (0.6, 2.0)  # of the clip's own distance
+DISTANCES = (0.6, 2.0)  # of the clip's own distance
+
+
+class Orbit:
+    """The view of one talker; the front is the clip's own view."""
+
+    def __init__(self, talker: Talker) -> None:
+        self._talker = talker
+        self._pivot_world = _head_world(talker)
+
+    def look(self, yaw_rad: float, pitch_rad: float, distance: float) -> None:
+        """See `orbit_camera`. All zero and distance 1 is the clip's view."""
+        camera = self._talker.avatar.camera
+        own = (yaw_rad, pitch_rad, distance) == (0.0, 0.0, 1.0)
+        self._talker.camera = None if own else orbit_camera(camera, self._pivot_world, yaw_rad, pitch_rad, distance)
 
 
 def orbit_camera(
-    camera: Camera,
-    pivot_world: Float[np.ndarray, " 3"],
-    position_world: Float[np.ndarray, " 3"],
+    camera: Camera, pivot_world: Float[np.ndarray, " 3"], yaw_rad: float, pitch_rad: float, distance: float
 ) -> Camera:
-    """`camera` moved to look at `pivot_world` from the direction of `position_world`.
+    """`camera` turned about a point: yaw towards its right, pitch upwards, `distance` times as far away.
 
-    The clip's own direction is the middle; yaw, pitch and distance are clamped. At the clip's own
-    position the clip's own camera comes back exactly.
+    All three are clamped to what an avatar can show.
     """
     T_world_camera = np.linalg.inv(camera.T_camera_world)
     home = T_world_camera[:3, 3] - pivot_world
-    away = np.asarray(position_world, np.float64) - pivot_world
-    yaw = _clamped(np.arctan2(away[0], away[2]) - np.arctan2(home[0], home[2]), MAX_YAW_RAD)
-    pitch = _clamped(_elevation(away) - _elevation(home), MAX_PITCH_RAD)
-    scale = float(np.clip(np.linalg.norm(away) / np.linalg.norm(home), *_DISTANCE_RANGE))
-    side = np.cross([0.0, 1.0, 0.0], home)
-    turn = _rotation(np.array([0.0, 1.0, 0.0]), yaw) @ _rotation(-side / np.linalg.norm(side), pitch)
+    up = np.array([0.0, 1.0, 0.0])
+    side = np.cross(up, home)
+    yaw = float(np.clip(yaw_rad, -MAX_YAW_RAD, MAX_YAW_RAD))
+    pitch = float(np.clip(pitch_rad, -MAX_PITCH_RAD, MAX_PITCH_RAD))
+    turn = _rotation(up, yaw) @ _rotation(-side / np.linalg.norm(side), pitch)
     T_turn = np.eye(4)
     T_turn[:3, :3] = turn
-    T_turn[:3, 3] = pivot_world - turn @ pivot_world + turn @ home * (scale - 1.0)
+    T_turn[:3, 3] = pivot_world - turn @ pivot_world + turn @ home * (float(np.clip(distance, *DISTANCES)) - 1.0)
     return dataclasses.replace(camera, T_camera_world=np.linalg.inv(T_turn @ T_world_camera))
 
 
-def _clamped(angle: float, limit: float) -> float:
-    wrapped = (angle + np.pi) % (2 * np.pi) - np.pi
-    return float(np.clip(wrapped, -limit, limit))
-
-
-def _elevation(vector: np.ndarray) -> float:
-    return float(np.arctan2(vector[1], np.hypot(vector[0], vector[2])))
+def _head_world(talker: Talker) -> Float[np.ndarray, " 3"]:
+    """Where the view turns about: on the camera's axis, as far away as the head usually is."""
+    assert talker.motion_model is not None
+    resting = talker.motion_model.stream(talker.seed).push(np.zeros(AUDIO_RATE, np.float32)).head_pose[:, :3, 3].mean(0)
+    T_camera_world = talker.avatar.camera.T_camera_world
+    away_m = float((T_camera_world[:3, :3] @ resting + T_camera_world[:3, 3])[2])
+    T_world_camera = np.linalg.inv(T_camera_world)
+    return T_world_camera[:3, 3] + T_world_camera[:3, 2] * away_m
 
 
 def _rotation(axis: np.ndarray, angle: float) -> np.ndarray:

@@ -1,64 +1,92 @@
-"""Records what is seen, with its sound, to an mp4."""
+"""Records what is seen, with its sound, to an mp4, beside the live thread."""
 
 from __future__ import annotations
 
+import queue
+import shutil
 import tempfile
 import threading
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from gtalk.media.writer import VideoWriter
+from gtalk.shapes import Float, UInt8
+from gtalk.talk import Moment
 from gtalk.types import AUDIO_RATE, Frame
 from gtalk.viewer.session import LiveSession
 
+_WAITING = 100  # ticks that may wait for the encoder; past that pictures are left out, sound never
+_Tick = tuple[UInt8[np.ndarray, "H W 3"] | None, Float[np.ndarray, " N"]]
+
 
 class Recorder:
-    """Writes every frame of a live session between `start` and `stop`. A dropped picture repeats the last one."""
+    """Writes every tick of a live session between `start` and `stop`. A dropped picture repeats the last one."""
 
     def __init__(self, session: LiveSession) -> None:
         self._session = session
-        self._lock = threading.Lock()
-        self._writer: VideoWriter | None = None
-        self._path: Path | None = None
-        self._next_s = 0.0
+        self._ticks: queue.SimpleQueue[_Tick | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._folder: Path | None = None
+        self.path: Path | None = None
+        """The last recording."""
 
     @property
     def running(self) -> bool:
-        """Whether frames are being written."""
-        return self._writer is not None
+        """Whether ticks are being written."""
+        return self._thread is not None
 
     def start(self, path: Path | None = None) -> None:
-        """Begin a recording, into a temporary file by default."""
+        """Begin a recording, by default into a temporary file that goes with the next one or with `close`."""
+        if self.running:
+            return
+        self._forget()
+        if path is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="gtalk-"))
+            path = self._folder / "recording.mp4"
         talker = self._session.talker
         size = talker.size or (talker.avatar.camera.width, talker.avatar.camera.height)
-        self._path = path or Path(tempfile.mkdtemp(prefix="gtalk-")) / "recording.mp4"
-        with self._lock:
-            self._writer = VideoWriter(self._path, size, talker.fps, audio_rate=AUDIO_RATE)
-            self._next_s = -1.0
-        self._session.on_frame = self._take
+        writer = VideoWriter(path, size, talker.fps, audio_rate=AUDIO_RATE)
+        self.path, self._ticks = path, queue.SimpleQueue()
+        self._thread = threading.Thread(target=_write, args=(writer, size, self._ticks), name="gtalk-recorder")
+        self._thread.start()
+        self._session.on_moment = self._take
 
     def stop(self) -> Path | None:
         """End it and return the file; None when nothing was being recorded."""
-        self._session.on_frame = None
-        with self._lock:
-            if self._writer is None:
-                return None
-            self._writer.close()
-            self._writer = None
-        return self._path
+        if self._thread is None:
+            return None
+        self._session.on_moment = None
+        self._ticks.put(None)
+        self._thread.join()
+        self._thread = None
+        return self.path
 
-    def _take(self, frame: Frame) -> None:
-        with self._lock:
-            if self._writer is None:
-                return
-            step = 1 / self._session.talker.fps
-            if self._next_s < 0:
-                self._next_s = frame.time_s
-            while self._next_s < frame.time_s - step / 2:
-                self._writer.write(frame.rgb)
-                self._writer.write_audio(np.zeros(round(AUDIO_RATE * step), np.float32))
-                self._next_s += step
-            self._writer.write(frame.rgb)
-            self._writer.write_audio(frame.samples)
-            self._next_s += step
+    def close(self) -> None:
+        """End it and delete temporary files."""
+        self.stop()
+        self._forget()
+
+    def _forget(self) -> None:
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder = self.path = None
+
+    def _take(self, moment: Moment, frame: Frame | None) -> None:
+        room = self._ticks.qsize() < _WAITING
+        self._ticks.put((frame.rgb if frame is not None and room else None, moment.samples))
+
+
+def _write(writer: VideoWriter, size: tuple[int, int], ticks: queue.SimpleQueue[_Tick | None]) -> None:
+    shown = np.zeros((size[1], size[0], 3), np.uint8)
+    with writer:
+        while (tick := ticks.get()) is not None:
+            picture, samples = tick
+            if picture is not None:
+                same = picture.shape == shown.shape
+                shown = picture if same else cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+            writer.write(shown)
+            writer.write_audio(samples)
+        if not writer.n_frames:  # stopped within its first tick
+            writer.write(shown)

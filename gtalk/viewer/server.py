@@ -1,15 +1,16 @@
-"""`gtalk view`: puts the live session, the media socket, viser and the front together."""
+"""`gtalk view`: puts the conversations, their sources and the front together."""
 
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 import secrets
 import ssl
 import sys
 import threading
-from contextlib import suppress
-from importlib import resources
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from gtalk.errors import UserError
@@ -18,39 +19,40 @@ from gtalk.motion.model import PersonMotionModel
 from gtalk.talk import Talker
 from gtalk.talk.load import load_performer
 from gtalk.viewer.config import ViewConfig
-from gtalk.viewer.front import Front, Page, Route, Stream, Upstream, is_loopback
-from gtalk.viewer.panels import Panels
-from gtalk.viewer.session import LiveSession
-from gtalk.viewer.socket import MediaSocket
-
-_PAGE_TYPES = {".html": "text/html", ".js": "text/javascript"}
+from gtalk.viewer.front import Front, is_loopback
+from gtalk.viewer.rooms import Cast, Room, Rooms
+from gtalk.viewer.sources import FileSource, check_rate
+from gtalk.viewer.speech import Speaker
 
 
 class LiveServer:
     """Everything behind one port. `start` returns when visitors are welcome; `stop` ends it all."""
 
-    def __init__(self, talker: Talker, config: ViewConfig, controls: Controls | None = None) -> None:
-        self.config, self._controls = config, controls
-        self.session = LiveSession(talker, jpeg_quality=config.jpeg_quality)
-        self.media = MediaSocket(self.session, mic=config.mic == "browser", report=_report)
+    def __init__(self, cast: Cast, config: ViewConfig, report: Callable[[str], None] | None = None) -> None:
+        self.config, self._report = config, report or _report
         self.token = config.token or (None if is_loopback(config.host) else secrets.token_urlsafe(18))
         self.port = 0
-        self._panels: Panels | None = None
+        self.rooms = Rooms(cast, config, Speaker(config.piper_voice), secrets.token_hex(16), self._report)
         self._front: Front | None = None
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="gtalk-front", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="gtalk-front", daemon=True)
+
+    @property
+    def main(self) -> Room:
+        """The conversation of the page at /."""
+        return self.rooms.main
 
     @property
     def url(self) -> str:
         """Address of the page."""
         scheme = "https" if self.config.tls_cert else "http"
-        host = self.config.host if self.config.host != "0.0.0.0" else "localhost"
+        host = self.config.host if self.config.host not in {"0.0.0.0", "::"} else "localhost"
+        host = f"[{host}]" if ":" in host else host
         return f"{scheme}://{host}:{self.port}/" + (f"?token={self.token}" if self.token else "")
 
     def start(self) -> None:
         """Open the port. Raises UserError when it is taken or the certificate is unusable."""
         tls = _tls(self.config)
-        self._panels = Panels(self.session, self._controls)
         self._thread.start()
         try:
             asyncio.run_coroutine_threadsafe(self._open(tls), self._loop).result()
@@ -62,81 +64,91 @@ class LiveServer:
                 got=error.strerror or str(error),
                 remedy="Give another with --port, or 0 for any free one.",
             ) from error
-        self.session.start()
 
     def stop(self) -> None:
-        """Close the port and end the session."""
-        self.session.stop()
-        if self._panels is not None:
-            self._panels.stop()
+        """Close the port and end every conversation."""
         if self._thread.is_alive():
             with suppress(asyncio.TimeoutError, TimeoutError):
-                asyncio.run_coroutine_threadsafe(self._close(), self._loop).result(timeout=5)
+                asyncio.run_coroutine_threadsafe(self._close(), self._loop).result(timeout=10)
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join(timeout=5)
 
+    def _run(self) -> None:
+        try:
+            self._loop.run_forever()
+        finally:
+            self._loop.run_until_complete(_end_tasks())
+            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+            self._loop.close()
+
     async def _open(self, tls: ssl.SSLContext | None) -> None:
-        media_port = await self.media.start()
-        assert self._panels is not None
-        routes: dict[str, Route] = {
-            **_pages(),
-            "/media": Upstream("127.0.0.1", media_port),
-            "/viser": Upstream("127.0.0.1", self._panels.port),
-            "/viser/": Upstream("127.0.0.1", self._panels.port),
-            "/live.mjpg": Stream("gtalk", self.media.pictures),
-        }
         hosts = None if self.token else {self.config.host}
-        self._front = Front(routes, token=self.token, allowed_hosts=hosts, report=_report)
+        self._front = Front(self.rooms.route, token=self.token, allowed_hosts=hosts, report=self._report)
+        await self.rooms.open()
         self.port = await self._front.start(self.config.host, self.config.port, tls)
 
     async def _close(self) -> None:
         if self._front is not None:
             await self._front.stop()
-        await self.media.stop()
+        await self.rooms.close()
 
 
 def serve(avatar_folder: Path, config: ViewConfig) -> None:
     """Open an avatar in the browser until interrupted."""
+    check_rate(config.stdin_rate)
+    first = None if config.play is None else FileSource(config.play)
+    server = LiveServer(cast_of(avatar_folder, config), config)
+    server.start()
+    address, _, query = server.url.partition("?")
+    query = "?" + query if query else ""
+    _report(f"open {server.url}   (Ctrl-C ends)")
+    _report(f"OBS and players: {address}live.mjpg{query}   speech from a program: {address}push{query}")
+    with ExitStack() as cleanup:
+        cleanup.callback(server.stop)
+        _open_source(config, server, cleanup)
+        if first is not None:
+            server.main.session.play(first)
+        threading.Event().wait()
+
+
+def cast_of(avatar_folder: Path, config: ViewConfig) -> Cast:
+    """Talkers of one avatar: they share its weights, nothing else."""
     performer = load_performer(avatar_folder)
-    camera = performer.avatar.camera
-    size = (round(camera.width * config.size / camera.height), config.size)
-    if not isinstance(performer.motion_model, PersonMotionModel):
+    camera, model = performer.avatar.camera, performer.motion_model
+    if not isinstance(model, PersonMotionModel):
         raise UserError(
             f"avatar {avatar_folder}",
             expected="one that has learned to speak",
             got="no motion model in its folder",
             remedy=f"Run `gtalk motion train DATASET -o {avatar_folder}`.",
         )
-    controls = Controls()
-    edit = ControlEdit(performer.motion_model, controls, config.seed)
-    server = LiveServer(performer.talker(seed=config.seed, size=size, edits=[edit]), config, controls)
-    server.start()
-    _report(f"open {server.url}   (Ctrl-C ends)")
-    _report(
-        f"OBS and players: {server.url.split('?')[0]}live.mjpg" + (f"?token={server.token}" if server.token else "")
-    )
-    microphone = None
+    size = (round(camera.width * config.size / camera.height), config.size)
+    performer = dataclasses.replace(performer, motion_model=model.for_live())
+
+    def cast() -> tuple[Talker, Controls]:
+        controls = Controls()
+        edit = ControlEdit(model, controls, config.seed)
+        return performer.talker(seed=config.seed, size=size, edits=[edit]), controls
+
+    return cast
+
+
+def _open_source(config: ViewConfig, server: LiveServer, cleanup: ExitStack) -> None:
     if config.mic == "local":
         from gtalk.viewer.soundcard import SoundCard
 
-        microphone = SoundCard(server.session)
-    try:
-        threading.Event().wait()
-    finally:
-        if microphone is not None:
-            microphone.close()
-        server.stop()
+        cleanup.callback(SoundCard(server.main.session, config.mic_device, _report).close)
+    elif config.mic == "stdin":
+        from gtalk.viewer.pipe import speak_pipe
+
+        speak_pipe(sys.stdin.buffer, config.stdin_rate, server.main.session, _report)
 
 
-def _pages() -> dict[str, Route]:
-    folder = resources.files("gtalk.viewer") / "page"
-    pages: dict[str, Route] = {}
-    for file in folder.iterdir():
-        kind = _PAGE_TYPES.get(Path(file.name).suffix)
-        if kind is not None:
-            pages["/" + file.name] = Page(kind, file.read_bytes())
-    pages["/"] = pages.pop("/index.html")
-    return pages
+async def _end_tasks() -> None:
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
 
 
 def _tls(config: ViewConfig) -> ssl.SSLContext | None:

@@ -1,14 +1,16 @@
 """One live conversation: a thread that turns the sound of now into the picture of now, 25 times a second.
 
-    source ─▶ TalkSession.advance ─▶ moments ─▶ (late? dropped) ─▶ Talker.draw ─▶ JPEG ─▶ every listener's queue
+    speech or microphone ─▶ TalkSession.advance ─▶ moments ─▶ (late? dropped) ─▶ Talker.draw ─▶ JPEG ─▶ every listener
 
 The clock is the sound's: tick n covers samples [n, n + 1) * AUDIO_RATE / fps, played or silent. A tick
-that comes late still takes its samples; only its picture is dropped. Every queue is bounded, and a slow
-listener loses its own oldest pictures, nobody else's.
+that comes late still takes its samples; only its picture is dropped. While a microphone drives the face,
+ticks follow *its* clock by fractions of a millisecond, so that its sound neither piles up nor runs dry.
+Every queue is bounded, and a slow listener loses its own oldest pictures, nobody else's.
 """
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
@@ -19,12 +21,20 @@ import cv2
 import numpy as np
 
 from gtalk.shapes import Float, UInt8
+from gtalk.speech.pitch import WINDOW, yin
 from gtalk.talk import Moment, Talker, TalkSession
 from gtalk.types import AUDIO_RATE, Frame
-from gtalk.viewer.sources import AudioSource
+from gtalk.viewer.sources import AudioSource, PushSource
+from gtalk.viewer.stats import LiveStats, Timings
 
 _LATE_S = 0.06  # a picture later than this is not worth drawing: the next is due
-_HISTORY = 250  # ticks that the statistics look back over
+_ECHO_S = 0.3  # how long after its own speech the avatar stays deaf: what is in loudspeaker and room dies away
+_PATIENCE_S = 0.012  # how long a tick waits for a microphone's next piece
+_SPARE_S = 0.005  # sound that may be left after a tick before ticks come earlier
+_EARLIER_S = 0.001  # by at most so much each
+_STALE_S = 0.06  # sound left over that is skipped instead: the microphone stalled and came back
+_LEFT_OVER_TICKS = 25  # that the least left-over sound is taken of
+_PERIODIC = 0.6  # periodicity from which a pitch is shown
 
 
 @dataclass(frozen=True)
@@ -40,21 +50,12 @@ class LiveFrame:
     """Whether the page plays the sound."""
     aperture: float
     """Opening of the inner lips in parts of the outer eye distance."""
-
-
-@dataclass
-class LiveStats:
-    """Numbers of the last ten seconds, for the screen."""
-
-    fps: float = 0.0
-    latency_p50_ms: float = 0.0
-    """From sound taken to picture handed out, look-ahead included."""
-    latency_p95_ms: float = 0.0
-    draw_p95_ms: float = 0.0
-    dropped: int = 0
-    """Pictures since the start that came too late to be drawn."""
-    listeners: int = 0
-    buffered_s: float = 0.0
+    pitch_hz: float = 0.0
+    """Pitch of the sound; 0 where it has none."""
+    heard_ms: float = math.nan
+    """When the sound was captured, on the clock of the page that captured it; NaN for any other sound."""
+    source: AudioSource | None = None
+    """What was speaking."""
 
 
 @dataclass
@@ -62,7 +63,19 @@ class Listener:
     """A bounded queue of one viewer. When it is full, its oldest frame goes."""
 
     wake: Callable[[], None]
+    flushed: bool = False
+    """Someone cut in since the last look: what was handed out and not yet played is to be forgotten."""
     frames: deque[LiveFrame] = field(default_factory=lambda: deque(maxlen=12))
+
+
+@dataclass(frozen=True)
+class _Heard:
+    """The sound of one tick."""
+
+    samples: Float[np.ndarray, " N"]
+    source: AudioSource | None
+    pitch_hz: float
+    heard_ms: float
 
 
 class LiveSession:
@@ -72,26 +85,35 @@ class LiveSession:
         talker: the avatar, its motion model, its edits; camera and background may change while it runs.
         jpeg_quality: 1 to 100.
         clock: seconds that never go back; tests give their own.
+        report: gets one line for what goes wrong.
     """
 
-    def __init__(self, talker: Talker, *, jpeg_quality: int = 85, clock: Callable[[], float] = time.monotonic) -> None:
-        self.talker, self.jpeg_quality, self._clock = talker, jpeg_quality, clock
+    def __init__(
+        self,
+        talker: Talker,
+        *,
+        jpeg_quality: int = 85,
+        clock: Callable[[], float] = time.monotonic,
+        report: Callable[[str], None] = lambda _line: None,
+    ) -> None:
+        self.talker, self.jpeg_quality, self._clock, self._report = talker, jpeg_quality, clock, report
         self._talk: TalkSession = talker.session()
-        self._source: AudioSource | None = None
+        self._speech: AudioSource | None = None
+        self._microphone: PushSource | None = None
+        self._deaf_until = 0  # tick
+        self._left_over_s: deque[float] = deque(maxlen=_LEFT_OVER_TICKS)
         self._listeners: list[Listener] = []
         self._lock = threading.RLock()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
-        self._taken: deque[tuple[float, bool]] = deque()  # when each tick's sound was taken, and whether it is audible
+        self._taken: deque[_Heard] = deque()  # ticks whose moment is still to come
+        self._recent = np.zeros(WINDOW, np.float32)  # sound for the pitch
         self._n_ticks = 0
+        self._n_shown = 0
         self._start_s = 0.0
-        self._latency_ms: deque[float] = deque(maxlen=_HISTORY)
-        self._draw_ms: deque[float] = deque(maxlen=_HISTORY)
-        self._shown_at: deque[float] = deque(maxlen=_HISTORY)
-        self.n_dropped = 0
-        self.last: Frame | None = None
-        self.on_frame: Callable[[Frame], None] | None = None
-        """Sees every drawn frame: the recorder."""
+        self._timings = Timings()
+        self.on_moment: Callable[[Moment, Frame | None], None] | None = None
+        """Sees every tick with its picture, None where that was dropped: the recorder."""
 
     def start(self) -> None:
         """Begin to live."""
@@ -105,25 +127,38 @@ class LiveSession:
         if self._thread is not None:
             self._thread.join(timeout=5)
 
-    def play(self, source: AudioSource | None) -> None:
-        """Speak this source from now on; what was being said is interrupted."""
+    def play(self, source: AudioSource) -> None:
+        """Speak this aloud from now on; what was being said is interrupted, a microphone waits until the end."""
         with self._lock:
-            if self._source is not None:
+            if self._speech is not None:
+                self._flush()
+            self._speech = source
+
+    def hear(self, microphone: PushSource | None) -> None:
+        """Follow this microphone whenever nothing is being spoken; None to follow none."""
+        with self._lock:
+            if self._microphone is not None and self._speech is None:
                 self._talk.interrupt()
-            self._source = source
+            self._microphone = microphone
+            self._left_over_s.clear()
 
     def interrupt(self) -> None:
-        """Barge-in: drop the source and everything that waits, and ease the mouth shut."""
+        """Barge-in: drop what is being said and everything that waits, and ease the mouth shut."""
         with self._lock:
-            self._source = None
-            self._talk.interrupt()
-            for listener in self._listeners:
-                listener.frames.clear()
+            self._speech = None
+            if self._microphone is not None:
+                self._microphone.clear()
+            self._flush()
 
     @property
     def source(self) -> AudioSource | None:
-        """What is being spoken."""
-        return self._source
+        """What drives the face."""
+        return self._speech or self._microphone
+
+    @property
+    def microphone(self) -> PushSource | None:
+        """The microphone that is followed when nothing is spoken."""
+        return self._microphone
 
     def listen(self, wake: Callable[[], None]) -> Listener:
         """A new listener; `wake` is called (from the live thread) when a frame was put in its queue."""
@@ -137,73 +172,134 @@ class LiveSession:
         with self._lock:
             self._listeners = [other for other in self._listeners if other is not listener]
 
+    @property
+    def n_dropped(self) -> int:
+        """Pictures since the start that came too late to be drawn."""
+        return self._timings.n_dropped
+
     def stats(self) -> LiveStats:
         """The last ten seconds."""
         with self._lock:
-            shown = list(self._shown_at)
-            span = shown[-1] - shown[0] if len(shown) > 1 else 0.0
-            latency = np.percentile(self._latency_ms, [50, 95]) if self._latency_ms else np.zeros(2)
-            return LiveStats(
-                fps=(len(shown) - 1) / span if span > 0 else 0.0,
-                latency_p50_ms=float(latency[0]),
-                latency_p95_ms=float(latency[1]),
-                draw_p95_ms=float(np.percentile(self._draw_ms, 95)) if self._draw_ms else 0.0,
-                dropped=self.n_dropped,
-                listeners=len(self._listeners),
-                buffered_s=float(getattr(self._source, "buffered_s", 0.0)),
-            )
+            stats, source = self._timings.stats(), self.source
+            stats.listeners, stats.decided = len(self._listeners), len(self._taken)
+            stats.buffered_s = float(getattr(source, "buffered_s", 0.0))
+            stats.speaking = source.name if source is not None else ""
+            model = self.talker.motion_model
+            stats.lookahead_ms = model.lookahead_s * 1e3 if model is not None else 0.0
+            return stats
 
     def tick(self) -> None:
         """One frame's worth of sound in, and the pictures that are due out."""
         with self._lock:
-            begin = round(self._n_ticks * AUDIO_RATE / self.talker.fps)
-            end = round((self._n_ticks + 1) * AUDIO_RATE / self.talker.fps)
-            samples, audible = self._take(end - begin)
-            self._taken.append((self._clock(), audible))
+            heard = self._take(self._tick_samples())
+            self._taken.append(heard)
             self._n_ticks += 1
-            moments = self._talk.advance(samples)
+            moments = self._talk.advance(heard.samples)
         for moment in moments:
-            taken_at, audible = self._taken.popleft()
-            late = self._clock() - (self._start_s + self._n_ticks / self.talker.fps) > _LATE_S
-            self._show(moment, taken_at, audible, draw=not late)
+            late = self._clock() - self._start_of(self._n_ticks) > _LATE_S
+            self._show(moment, self._taken.popleft(), draw=not late)
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            wait = self._start_s + (self._n_ticks + 1) / self.talker.fps - self._clock()
+            wait = self._start_of(self._n_ticks + 1) - self._clock()
             if wait > 0 and self._stop.wait(wait):
                 return
+            self._follow_microphone()
             self.tick()
 
-    def _take(self, count: int) -> tuple[np.ndarray, bool]:
-        source = self._source
-        samples = None if source is None else source.read(count)
-        if source is not None and samples is None:
-            self._source = None
-        if samples is None:
-            return np.zeros(count, np.float32), False
-        return np.pad(samples, (0, count - len(samples))), bool(source and source.audible)
+    def _start_of(self, tick: int) -> float:
+        return self._start_s + tick / self.talker.fps
 
-    def _show(self, moment: Moment, taken_at: float, audible: bool, *, draw: bool) -> None:
-        jpeg = None
-        if draw:
-            begin = self._clock()
-            frame = self.talker.draw([moment])[0]
-            jpeg = encode_jpeg(frame.rgb, self.jpeg_quality)
-            now = self._clock()
-            self._draw_ms.append((now - begin) * 1e3)
-            self._latency_ms.append((now - taken_at) * 1e3)
-            self._shown_at.append(now)
-            self.last = frame
-            if self.on_frame is not None:
-                self.on_frame(frame)
-        else:
-            self.n_dropped += 1
-        live = LiveFrame(moment.time_s, jpeg, moment.samples, audible, aperture_of(moment))
+    def _tick_samples(self) -> int:
+        begin = round(self._n_ticks * AUDIO_RATE / self.talker.fps)
+        return round((self._n_ticks + 1) * AUDIO_RATE / self.talker.fps) - begin
+
+    def _follow_microphone(self) -> None:
+        """Moves the clock so that a tick begins when the microphone's sound for it is there."""
+        microphone = self._microphone
+        if microphone is None or self._speech is not None:
+            return
+        self._start_s += microphone.wait(self._tick_samples(), _PATIENCE_S)
+        left = microphone.buffered_s - 1 / self.talker.fps
+        self._left_over_s.append(left)
+        least = min(self._left_over_s)
+        if least > _STALE_S or left > 2 * _STALE_S:
+            microphone.keep(1 / self.talker.fps + _SPARE_S)
+            self._left_over_s.clear()
+        elif least > _SPARE_S and len(self._left_over_s) == _LEFT_OVER_TICKS:
+            self._start_s -= min(_EARLIER_S, least - _SPARE_S)
+
+    def _take(self, count: int) -> _Heard:
+        source, samples, heard_ms = self._speech, None, math.nan
+        if source is not None:
+            samples = self._read(source, count)
+            if samples is None:
+                self._speech = None
+                self._deaf_until = self._n_ticks + round(_ECHO_S * self.talker.fps)
+            elif self._microphone is not None:
+                self._microphone.clear()  # the avatar must not hear itself
+        if samples is None and (source := self._microphone) is not None:
+            samples = self._read(source, count)
+            if samples is None:
+                self._microphone = None
+            elif self._n_ticks < self._deaf_until:
+                samples = np.zeros(count, np.float32)
+            else:
+                heard_ms = source.heard_ms if len(samples) else math.nan
+        if samples is None:
+            source, samples = None, np.zeros(0, np.float32)
+        samples = np.pad(samples, (0, count - len(samples)))
+        return _Heard(samples, source, self._pitch_hz(samples), heard_ms)
+
+    def _read(self, source: AudioSource, count: int) -> np.ndarray | None:
+        try:
+            return source.read(count)
+        except Exception as error:  # a file that breaks off, a device that goes
+            self._report(f"{source.name} failed: {error}")
+            return None
+
+    def _pitch_hz(self, samples: np.ndarray) -> float:
+        self._recent = np.concatenate([self._recent, samples])[-WINDOW:]
+        if float(np.abs(samples).max(initial=0.0)) < 1e-3:
+            return 0.0
+        f0_hz, periodicity = yin(self._recent[None].astype(np.float64))
+        return float(f0_hz[0]) if periodicity[0] > _PERIODIC else 0.0
+
+    def _flush(self) -> None:
+        self._talk.interrupt()
+        for listener in self._listeners:
+            listener.frames.clear()
+            listener.flushed = True
+            listener.wake()
+
+    def _show(self, moment: Moment, heard: _Heard, *, draw: bool) -> None:
+        frame, jpeg = self._draw(moment) if draw else (None, None)
+        if frame is None:
+            self._timings.n_dropped += 1
+        self._n_shown += 1
+        if self.on_moment is not None:
+            self.on_moment(moment, frame)
+        live = LiveFrame(
+            moment.time_s, jpeg, moment.samples, bool(heard.source and heard.source.audible), aperture_of(moment),
+            heard.pitch_hz, heard.heard_ms, heard.source,
+        )  # fmt: skip
         with self._lock:
             listeners = list(self._listeners)
         for listener in listeners:
             listener.frames.append(live)
             listener.wake()
+
+    def _draw(self, moment: Moment) -> tuple[Frame, bytes] | tuple[None, None]:
+        begin = self._clock()
+        try:
+            frame = self.talker.draw([moment])[0]
+        except Exception as error:  # a background of another size, say: one picture, not the conversation
+            self._report(f"a picture failed: {type(error).__name__}: {error}")
+            return None, None
+        jpeg = encode_jpeg(frame.rgb, self.jpeg_quality)
+        now = self._clock()
+        self._timings.drawn(begin, now, now - self._start_of(self._n_shown))
+        return frame, jpeg
 
 
 def aperture_of(moment: Moment) -> float:

@@ -1,39 +1,80 @@
-"""The media WebSocket behind the front: pictures and sound out, microphone and commands in."""
+"""The sockets of one session, behind the front: pages (`/media`) and clients that push speech (`/push`)."""
 
 from __future__ import annotations
 
 import asyncio
+import hmac
 import json
 import time
 from collections.abc import AsyncIterator, Callable
-from dataclasses import asdict
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
 from functools import partial
+from http import HTTPStatus
 
-from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.asyncio.server import Request, Response, Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from gtalk.viewer.session import Listener, LiveSession
+from gtalk.errors import UserError
+from gtalk.viewer.front import INNER_HEADER
+from gtalk.viewer.orbit import DISTANCES, MAX_PITCH_RAD, MAX_YAW_RAD, Orbit
+from gtalk.viewer.push import follow_client
+from gtalk.viewer.recorder import Recorder
+from gtalk.viewer.session import Listener, LiveFrame, LiveSession
 from gtalk.viewer.sources import PushSource
-from gtalk.viewer.wire import MAX_MESSAGE_BYTES, BadMessage, MicPiece, pack_frame, parse
+from gtalk.viewer.speech import MAX_TEXT, Speaker
+from gtalk.viewer.wire import MAX_MESSAGE_BYTES, BadMessage, MicPiece, number, pack_frame, parse
 
 _STATS_EVERY_S = 1.0
-_MESSAGES_PER_S = 200  # twice what a 10 ms microphone block and commands need
+_CLOSE_S = 1.0
+_MESSAGES_PER_S = 250  # 10 ms microphone pieces, and commands
+
+
+@dataclass(eq=False)
+class _Page:
+    """One page and what is its own."""
+
+    connection: ServerConnection
+    microphones: list[PushSource] = field(default_factory=list)
+
+    async def tell(self, **message: object) -> None:
+        await self.connection.send(json.dumps(message))
 
 
 class MediaSocket:
-    """Serves one LiveSession to any number of pages.
+    """Serves one LiveSession to any number of pages and clients.
 
     Args:
         session: what is shown.
+        recorder: what pages may start and stop.
+        speaker: says the texts of pages.
         mic: whether pages may speak into it.
+        secret: what the front sends along, so that nobody comes around it; None asks for nothing.
         report: gets one line for what goes wrong.
     """
 
-    def __init__(self, session: LiveSession, *, mic: bool, report: Callable[[str], None]) -> None:
-        self._session, self._mic, self._report = session, mic, report
+    def __init__(
+        self,
+        session: LiveSession,
+        recorder: Recorder,
+        speaker: Speaker,
+        *,
+        mic: bool,
+        secret: str | None,
+        report: Callable[[str], None],
+    ) -> None:
+        self._session, self._recorder, self._speaker = session, recorder, speaker
+        self._mic, self._secret, self._report = mic, secret, report
+        self._orbit = Orbit(session.talker)
+        self._pages: list[_Page] = []
         self._server: Server | None = None
         self.skew_ms: float | None = None
         """Sound against picture as the newest page measured it; positive: the picture is late."""
+
+    @property
+    def n_pages(self) -> int:
+        """Pages that are open."""
+        return len(self._pages)
 
     async def start(self) -> int:
         """Listen on a free loopback port and return it."""
@@ -45,6 +86,8 @@ class MediaSocket:
             compression=None,
             write_limit=1 << 18,
             max_queue=16,
+            close_timeout=_CLOSE_S,
+            process_request=self._admit,
         )
         return next(iter(self._server.sockets)).getsockname()[1]
 
@@ -52,49 +95,66 @@ class MediaSocket:
         """Close every connection."""
         if self._server is not None:
             self._server.close()
-            await self._server.wait_closed()
+            with suppress(asyncio.TimeoutError, TimeoutError):  # a client whose speech waits; its task is cancelled
+                await asyncio.wait_for(self._server.wait_closed(), _CLOSE_S)
 
     async def pictures(self) -> AsyncIterator[bytes]:
         """JPEGs as they are drawn, for an MJPEG stream."""
-        async with _Listening(self._session) as listening:
+        async with Listening(self._session) as listening:
             while True:
-                for frame in await listening.frames():
+                for frame in (await listening.news())[1]:
                     if frame.jpeg is not None:
                         yield frame.jpeg
 
-    async def _handle(self, connection: ServerConnection) -> None:
-        mic: list[PushSource] = []
-        sender = asyncio.create_task(self._send(connection))
-        try:
-            await self._receive(connection, mic)
-        except BadMessage as error:
-            self._report(f"page sent {error}; connection closed")
-            await connection.close(1008, str(error))
-        except ConnectionClosed:
-            pass
-        finally:
-            sender.cancel()
-            for source in mic:
-                source.close()
-                if self._session.source is source:
-                    self._session.interrupt()
+    def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
+        given = request.headers.get(INNER_HEADER, "")
+        if self._secret is not None and not hmac.compare_digest(given.encode(), self._secret.encode()):
+            return connection.respond(HTTPStatus.FORBIDDEN, "come through the page's own port\n")
+        return None
 
-    async def _send(self, connection: ServerConnection) -> None:
+    async def _handle(self, connection: ServerConnection) -> None:
+        try:
+            if connection.request is not None and connection.request.path.startswith("/push"):
+                await follow_client(connection, self._session)
+            else:
+                await self._serve_page(_Page(connection))
+        except (BadMessage, UserError) as error:
+            self._report(f"a visitor sent {error}; connection closed")
+            await connection.close(1008, str(error)[:120])
+        except ConnectionClosed as closed:
+            if closed.sent is not None and closed.sent.code != 1000:
+                self._report(f"connection closed: {closed.sent.reason or closed.sent.code}")
+
+    async def _serve_page(self, page: _Page) -> None:
+        sender = asyncio.create_task(self._send(page))
+        self._pages.append(page)
+        try:
+            await page.tell(hello={"voices": self._speaker.voices, "mic": self._mic})
+            await self._receive(page)
+        finally:
+            self._pages.remove(page)
+            sender.cancel()
+            self._mute(page)
+
+    async def _send(self, page: _Page) -> None:
         told = 0.0
         try:
-            async with _Listening(self._session) as listening:
+            async with Listening(self._session) as listening:
                 while True:
-                    for frame in await listening.frames():
-                        await connection.send(pack_frame(frame))
+                    flushed, frames = await listening.news()
+                    if flushed:
+                        await page.tell(flush=True)
+                    for frame in frames:
+                        await page.connection.send(pack_frame(frame, own=frame.source in page.microphones))
                     if time.monotonic() - told > _STATS_EVERY_S:
                         told = time.monotonic()
-                        await connection.send(json.dumps({"stats": asdict(self._session.stats())}))
+                        await page.tell(stats=asdict(self._session.stats()), recording=self._recorder.running)
         except ConnectionClosed:
             pass
 
-    async def _receive(self, connection: ServerConnection, mic: list[PushSource]) -> None:
+    async def _receive(self, page: _Page) -> None:
         window, count = time.monotonic(), 0
-        async for message in connection:
+        async for message in page.connection:
             if time.monotonic() - window > 1.0:
                 window, count = time.monotonic(), 0
             count += 1
@@ -102,39 +162,80 @@ class MediaSocket:
                 raise BadMessage("too many messages a second")
             parsed = parse(message)
             if isinstance(parsed, MicPiece):
-                if mic and self._session.source is mic[-1]:
-                    mic[-1].push(parsed.samples, parsed.rate)
+                if page.microphones and self._session.microphone is page.microphones[-1]:
+                    page.microphones[-1].push(parsed.samples, parsed.rate, parsed.captured_ms)
             else:
-                await self._command(connection, parsed, mic)
+                await self._command(page, parsed)
 
-    async def _command(self, connection: ServerConnection, command: dict, mic: list[PushSource]) -> None:
-        if command["do"] == "mic":
-            if not self._mic:
-                await connection.send(json.dumps({"notice": "The microphone is off (--mic off)."}))
-                return
-            mic.append(PushSource("browser microphone", audible=False))
-            self._session.play(mic[-1])
-        elif command["do"] == "stop":
-            self._session.interrupt()
-        elif command["do"] == "skew" and isinstance(command.get("ms"), (int, float)):
-            self.skew_ms = float(command["ms"])
-        else:
-            raise BadMessage(f"an unknown command {command['do'][:32]!r}")
+    async def _command(self, page: _Page, command: dict) -> None:
+        match command["do"]:
+            case "mic":
+                await self._listen_to(page)
+            case "mute":
+                self._mute(page)
+            case "stop":
+                self._session.interrupt()
+            case "say":
+                await self._say(page, command)
+            case "orbit":
+                self._orbit.look(
+                    number(command, "yaw", -MAX_YAW_RAD, MAX_YAW_RAD),
+                    number(command, "pitch", -MAX_PITCH_RAD, MAX_PITCH_RAD),
+                    number(command, "distance", *DISTANCES),
+                )
+            case "record":
+                await self._record(page, bool(command.get("on")))
+            case "skew":
+                self.skew_ms = number(command, "ms", -1e4, 1e4)
+            case unknown:
+                raise BadMessage(f"an unknown command {unknown[:32]!r}")
+
+    async def _listen_to(self, page: _Page) -> None:
+        if not self._mic:
+            await page.tell(notice="The microphone is off: the server was started with another --mic.", muted=True)
+            return
+        for other in self._pages:
+            if other is not page and other.microphones:
+                self._mute(other)
+                await other.tell(notice="Another page speaks now.", muted=True)
+        page.microphones.append(PushSource("browser microphone", audible=False))
+        del page.microphones[:-2]  # what the last one said may still be on its way
+        self._session.hear(page.microphones[-1])
+
+    def _mute(self, page: _Page) -> None:
+        for microphone in page.microphones:
+            microphone.close()
+            if self._session.microphone is microphone:
+                self._session.hear(None)
+        page.microphones.clear()
+
+    async def _say(self, page: _Page, command: dict) -> None:
+        text, voice = command.get("text"), command.get("voice", "")
+        if not isinstance(text, str) or not isinstance(voice, str) or len(text) > MAX_TEXT:
+            raise BadMessage(f"'say' without a text of at most {MAX_TEXT} characters")
+        try:
+            self._session.play(await asyncio.to_thread(self._speaker.say, text, voice))
+        except UserError as error:
+            await page.tell(notice=str(error))
+
+    async def _record(self, page: _Page, on: bool) -> None:
+        if on:
+            await asyncio.to_thread(self._recorder.start)
+            await page.tell(recording=True)
+        elif self._recorder.running:
+            path = await asyncio.to_thread(self._recorder.stop)
+            await page.tell(recording=False, recorded=path is not None)
 
 
-def _wake(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
-    loop.call_soon_threadsafe(event.set)
-
-
-class _Listening:
-    """A listener of the live thread as an asynchronous iterator of what is new."""
+class Listening:
+    """A listener of the live thread as asynchronous news."""
 
     def __init__(self, session: LiveSession) -> None:
         self._session = session
         self._event = asyncio.Event()
         self._listener: Listener | None = None
 
-    async def __aenter__(self) -> _Listening:
+    async def __aenter__(self) -> Listening:
         loop = asyncio.get_running_loop()
         self._listener = self._session.listen(partial(_wake, loop, self._event))
         return self
@@ -143,11 +244,19 @@ class _Listening:
         assert self._listener is not None
         self._session.leave(self._listener)
 
-    async def frames(self) -> list:
-        assert self._listener is not None
+    async def news(self) -> tuple[bool, list[LiveFrame]]:
+        """(whether to forget what came before, new frames), as soon as there is any."""
+        listener = self._listener
+        assert listener is not None
         await self._event.wait()
         self._event.clear()
+        flushed, listener.flushed = listener.flushed, False
         new = []
-        while self._listener.frames:
-            new.append(self._listener.frames.popleft())
-        return new
+        while listener.frames:
+            new.append(listener.frames.popleft())
+        return flushed, new
+
+
+def _wake(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(event.set)

@@ -1,21 +1,68 @@
-"""Text to speech with no download: espeak-ng, from the `espeakng-loader` wheel (extra `speech`)."""
+"""Text to speech: espeak-ng with no download (extra `speech`), and Piper where it is installed."""
 
 from __future__ import annotations
 
 import ctypes
 import threading
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from gtalk.errors import UserError
 from gtalk.shapes import Float
 from gtalk.types import AUDIO_RATE
+from gtalk.viewer.sources import PushSource
 
+MAX_TEXT = 2000  # characters said at once
+ESPEAK_VOICES = ("en-us", "en-gb", "de", "fr-fr", "es", "it", "pt", "nl", "pl", "ru", "tr", "hi", "ja", "cmn")
+PIPER = "Piper"
+_LONGEST_S = 900.0  # MAX_TEXT read slowly
 _SYNCHRONOUS = 2  # AUDIO_OUTPUT_SYNCHRONOUS: samples go to the callback, none to a sound card
 _UTF8 = 1
 _CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
 _lock = threading.Lock()  # the library is one global voice
 _loaded: list[tuple[ctypes.CDLL, int]] = []
+
+
+class Speaker:
+    """Says texts. `voices` are the names that `say` takes, the first is the default.
+
+    Args:
+        piper_voice: a Piper voice (.onnx with its .onnx.json beside it); needs the package piper-tts.
+    """
+
+    def __init__(self, piper_voice: Path | None = None) -> None:
+        self._piper = None if piper_voice is None else _load_piper(piper_voice)
+        self.voices = ESPEAK_VOICES if self._piper is None else (PIPER, *ESPEAK_VOICES)
+
+    def say(self, text: str, voice: str = "") -> PushSource:
+        """A source that speaks a text. Raises UserError for an unknown voice or a missing library."""
+        if len(text) > MAX_TEXT:
+            raise UserError("text", expected=f"at most {MAX_TEXT} characters", got=str(len(text)), remedy="Split it.")
+        voice = voice or self.voices[0]
+        source = PushSource("text", audible=True, bounded=False, limit_s=_LONGEST_S)
+        if voice == PIPER and self._piper is not None:
+            for chunk in self._piper.synthesize(text):
+                pcm = np.frombuffer(chunk.audio_int16_bytes, "<i2").astype(np.float32) / 32768
+                source.push(pcm, chunk.sample_rate)
+        else:
+            source.push(speak(text, voice))
+        source.close()
+        return source
+
+
+def _load_piper(voice: Path) -> Any:
+    try:
+        from piper import PiperVoice
+    except ImportError as error:
+        raise UserError("--piper-voice", expected="the package piper-tts", got="none",
+                        remedy="pip install piper-tts, or leave it out to use espeak-ng.") from error  # fmt: skip
+    try:
+        return PiperVoice.load(str(voice))
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise UserError(f"--piper-voice {voice}", expected="a Piper voice with its .onnx.json beside it",
+                        got=str(error), remedy="Download both files of the voice.") from error  # fmt: skip
 
 
 def speak(text: str, voice: str = "en-us", words_per_minute: int = 165) -> Float[np.ndarray, " N"]:

@@ -1,14 +1,19 @@
 """The messages between the page and the server. Little-endian; the first byte says what follows.
 
-server -> page   b"F" f64 time_s, u8 audible, u32 jpeg bytes, jpeg, i16 PCM at 16 kHz     one tick
-                 text: a JSON object                                                      statistics, notices
-page -> server   b"M" u32 sample rate, i16 PCM                                            microphone
-                 text: {"do": "mic" | "stop" | "skew", ...}                               commands
+    server -> page   b"F" f64 time_s, f64 heard_ms, f32 aperture, f32 pitch_hz, u8 audible, u32 jpeg bytes, jpeg,
+                     i16 PCM at 16 kHz                                                    one tick
+                     text: {"stats": ..} {"notice": ..} {"flush": true}
+    page -> server   b"M" u32 sample rate, f64 captured_ms, i16 PCM                       microphone
+                     text: {"do": "mic" | "mute" | "stop" | "say" | "orbit" | "record" | "skew", ..}
+
+`captured_ms` is when the first sample entered the page, on a clock of the page's own; it comes back as
+`heard_ms` with the picture that shows that sound, so that the page knows the whole latency.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import struct
 from dataclasses import dataclass
 from typing import Any
@@ -17,11 +22,12 @@ import numpy as np
 
 from gtalk.shapes import Float
 from gtalk.viewer.session import LiveFrame
+from gtalk.viewer.sources import RATES_HZ
 
 MAX_MESSAGE_BYTES = 256 * 1024
-MAX_MIC_BYTES = 64 * 1024  # a third of a second at 96 kHz; browsers send 20 to 60 ms
-_FRAME = struct.Struct("<cdBI")
-_MIC = struct.Struct("<cI")
+MAX_MIC_BYTES = 64 * 1024  # a third of a second at 96 kHz; the page sends 10 ms
+_FRAME = struct.Struct("<cddffBI")
+_MIC = struct.Struct("<cId")
 
 
 class BadMessage(ValueError):
@@ -33,31 +39,54 @@ class MicPiece:
     """Sound of the visitor's microphone."""
 
     rate: int
+    captured_ms: float
     samples: Float[np.ndarray, " N"]
 
 
-def pack_frame(frame: LiveFrame) -> bytes:
-    """One tick for the page."""
+def pack_frame(frame: LiveFrame, *, own: bool = False) -> bytes:
+    """One tick for the page; `own` says that its microphone was heard, so the capture time is on its clock."""
     pcm = (np.clip(frame.samples, -1, 1) * 32767).astype("<i2").tobytes()
     jpeg = frame.jpeg or b""
-    return _FRAME.pack(b"F", frame.time_s, frame.audible, len(jpeg)) + jpeg + pcm
+    heard_ms = frame.heard_ms if own else math.nan
+    head = _FRAME.pack(b"F", frame.time_s, heard_ms, frame.aperture, frame.pitch_hz, frame.audible, len(jpeg))
+    return head + jpeg + pcm
 
 
 def parse(message: bytes | str) -> MicPiece | dict[str, Any]:
     """A message of the page. Raises BadMessage for anything else."""
     if isinstance(message, str):
-        try:
-            command = json.loads(message)
-        except ValueError as error:
-            raise BadMessage("text that is not JSON") from error
-        if not isinstance(command, dict) or not isinstance(command.get("do"), str):
-            raise BadMessage("JSON that is not a command")
-        return command
+        return parse_command(message)
     if len(message) < _MIC.size or message[:1] != b"M":
         raise BadMessage("unknown binary message")
     if len(message) > MAX_MIC_BYTES or (len(message) - _MIC.size) % 2:
         raise BadMessage("microphone piece of a wrong size")
-    _, rate = _MIC.unpack_from(message)
-    if not 4000 <= rate <= 192_000:
+    _, rate, captured_ms = _MIC.unpack_from(message)
+    if not RATES_HZ[0] <= rate <= RATES_HZ[1]:
         raise BadMessage(f"sample rate {rate}")
-    return MicPiece(rate, np.frombuffer(message, "<i2", offset=_MIC.size).astype(np.float32) / 32768)
+    return MicPiece(rate, captured_ms, from_pcm(message[_MIC.size :]))
+
+
+def parse_command(message: str) -> dict[str, Any]:
+    """A JSON command. Raises BadMessage for anything else."""
+    try:
+        command = json.loads(message)
+    except (ValueError, RecursionError) as error:
+        raise BadMessage("text that is not JSON") from error
+    if not isinstance(command, dict) or not isinstance(command.get("do"), str):
+        raise BadMessage("JSON that is not a command")
+    return command
+
+
+def number(command: dict[str, Any], name: str, low: float, high: float) -> float:
+    """A finite number of a command, clamped. Raises BadMessage when there is none."""
+    value = command.get(name)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise BadMessage(f"{command['do'][:32]!r} without a number {name!r}")
+    if isinstance(value, float) and math.isnan(value):
+        raise BadMessage(f"{name!r} is not a number")
+    return float(min(max(value, low), high))
+
+
+def from_pcm(data: bytes) -> Float[np.ndarray, " N"]:
+    """Little-endian i16 as samples."""
+    return np.frombuffer(data, "<i2").astype(np.float32) / 32768

@@ -5,7 +5,7 @@ import contextlib
 
 import pytest
 
-from gtalk.viewer.front import Front, Page, Route, Stream, Upstream, is_loopback
+from gtalk.viewer.front import INNER_HEADER, Download, Front, Page, Route, Stream, Upstream, fixed, is_loopback
 
 PAGE: dict[str, Route] = {"/": Page("text/html", b"<p>hello")}
 
@@ -25,7 +25,7 @@ def exchange(
     said: list[str] = []
 
     async def run() -> bytes:
-        front = Front(dict(routes), token=token, allowed_hosts=hosts and set(hosts), report=said.append)
+        front = Front(fixed(dict(routes)), token=token, allowed_hosts=hosts and set(hosts), report=said.append)
         port = await front.start("127.0.0.1", 0, None)
         try:
             return await ask(port, request, read)
@@ -55,6 +55,14 @@ def test_the_page_is_served_and_cannot_be_framed_elsewhere() -> None:
         (get("/../../etc/passwd", Host="localhost"), 404),
         (get("/", Host="evil.example"), 403),
         (get("/"), 403),
+        (
+            get("/", Host="localhost", Sec_Fetch_Site="cross-site", Sec_Fetch_Mode="no-cors", Sec_Fetch_Dest="image"),
+            403,
+        ),
+        (
+            get("/", Host="localhost", Sec_Fetch_Site="cross-site", Sec_Fetch_Mode="navigate", Sec_Fetch_Dest="iframe"),
+            403,
+        ),
         (b"POST / HTTP/1.1\r\nHost: localhost\r\n\r\n", 405),
         (b"\x16\x03\x01\x02\x00garbage\r\n\r\n", 400),
         (b"GET http://x/ HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
@@ -83,6 +91,42 @@ def test_a_token_is_asked_for_and_then_remembered() -> None:
     assert b"Set-Cookie: gtalk_token=secret; HttpOnly; SameSite=Strict" in right
 
 
+def test_a_link_from_another_site_may_be_followed() -> None:
+    navigation = {"Sec_Fetch_Site": "cross-site", "Sec_Fetch_Mode": "navigate", "Sec_Fetch_Dest": "document"}
+    assert exchange(get("/", Host="localhost", **navigation))[0].startswith(b"HTTP/1.1 200")
+
+
+def test_a_recording_is_there_once_it_was_made(tmp_path) -> None:
+    files: list = [None]
+    routes = {"/recording.mp4": Download(lambda: files[0], "video/mp4", "gtalk.mp4")}
+    nothing, said = exchange(get("/recording.mp4", Host="localhost"), routes)
+    assert nothing.startswith(b"HTTP/1.1 404")
+    assert said == ["refused: 404 nothing was recorded yet"]
+    files[0] = tmp_path / "x.mp4"
+    files[0].write_bytes(b"v" * 200_000)
+    answer, _ = exchange(get("/recording.mp4", Host="localhost"), routes)
+    assert answer.endswith(b"v" * 200_000)
+    assert b'attachment; filename="gtalk.mp4"' in answer
+
+
+def test_a_fault_behind_a_page_is_this_visitors_loss_alone() -> None:
+    async def broken(_path: str):
+        raise RuntimeError("no memory")
+
+    said: list[str] = []
+
+    async def run() -> bytes:
+        front = Front(broken, token=None, allowed_hosts={"localhost"}, report=said.append)
+        port = await front.start("127.0.0.1", 0, None)
+        try:
+            return await ask(port, get("/", Host="localhost"))
+        finally:
+            await front.stop()
+
+    assert asyncio.run(run()).startswith(b"HTTP/1.1 500")
+    assert said == ["failed: RuntimeError: no memory"]
+
+
 def upstream_exchange(request: bytes) -> tuple[bytes, list[bytes]]:
     """Through a front to a server that records what it is sent."""
     heard: list[bytes] = []
@@ -95,8 +139,8 @@ def upstream_exchange(request: bytes) -> tuple[bytes, list[bytes]]:
 
     async def run() -> bytes:
         server = await asyncio.start_server(inner, "127.0.0.1", 0)
-        upstream = Upstream("127.0.0.1", server.sockets[0].getsockname()[1])
-        front = Front({"/viser/": upstream}, token=None, allowed_hosts={"localhost"}, report=lambda _: None)
+        upstream = Upstream("127.0.0.1", server.sockets[0].getsockname()[1], secret="inner")
+        front = Front(fixed({"/viser/": upstream}), token=None, allowed_hosts={"localhost"}, report=lambda _: None)
         port = await front.start("127.0.0.1", 0, None)
         try:
             return await ask(port, request)
@@ -113,6 +157,13 @@ def test_the_prefix_is_removed_and_the_connection_is_not_reused() -> None:
     assert heard[0].startswith(b"GET /a/b.js?x=1 HTTP/1.1\r\n")
     assert b"Connection: close" in heard[0]
     assert b"keep-alive" not in heard[0]
+
+
+def test_the_front_alone_knows_the_inner_secret() -> None:
+    forged = {INNER_HEADER: "guess", INNER_HEADER.lower(): "guess"}
+    _, heard = upstream_exchange(get("/viser/", Host="localhost:1", **forged))
+    assert heard[0].lower().count(INNER_HEADER.lower().encode()) == 1
+    assert f"{INNER_HEADER}: inner".encode() in heard[0]
 
 
 def test_websockets_of_other_origins_are_refused() -> None:
@@ -137,7 +188,7 @@ def test_a_picture_stream_is_multipart() -> None:
 
 def test_a_visitor_who_leaves_leaves_nothing() -> None:
     async def run() -> int:
-        front = Front(PAGE, token=None, allowed_hosts={"localhost"}, report=lambda _: None)
+        front = Front(fixed(PAGE), token=None, allowed_hosts={"localhost"}, report=lambda _: None)
         port = await front.start("127.0.0.1", 0, None)
         for _ in range(3):
             _, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -147,7 +198,7 @@ def test_a_visitor_who_leaves_leaves_nothing() -> None:
                 await writer.wait_closed()
         await asyncio.sleep(0.1)
         await front.stop()
-        return front._open
+        return front.n_open
 
     assert asyncio.run(run()) == 0
 

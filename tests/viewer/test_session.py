@@ -1,43 +1,21 @@
 """The live clock, run faster than real time by a clock of the test's own."""
 
 import numpy as np
+import pytest
 
-from gtalk.talk import Talker
 from gtalk.types import AUDIO_RATE
 from gtalk.viewer.session import LiveSession
 from gtalk.viewer.sources import PushSource
-from tests.toys import ToyAvatar, ToyMotionModel
+from tests.viewer.live import Clock, run, still_session, voice
 
 
-class Clock:
-    now_s = 0.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
-def make_session() -> tuple[LiveSession, Clock]:
-    avatar, clock = ToyAvatar(32), Clock()
-    return LiveSession(Talker(avatar, ToyMotionModel(avatar.basis)), clock=clock), clock
-
-
-def run(session: LiveSession, clock: Clock, ticks: int) -> None:
-    for _ in range(ticks):
-        clock.now_s += 1 / 25
-        session.tick()
-
-
-def voice(seconds: float) -> np.ndarray:
-    return (0.3 * np.sin(np.arange(round(seconds * AUDIO_RATE)) * 0.2)).astype(np.float32)
-
-
-def test_a_minute_of_ticks_keeps_sound_and_picture_together() -> None:
-    session, clock = make_session()
+def test_ticks_keeps_sound_and_picture_together() -> None:
+    session, clock = still_session()
     listener = session.listen(lambda: None)
     source = PushSource("tts", audible=True, bounded=False)
     session.play(source)
     heard, times = [], []
-    for second in range(60):
+    for second in range(20):
         source.push(voice(1.0) * (second % 2))
         for _ in range(5):
             run(session, clock, 5)
@@ -46,14 +24,14 @@ def test_a_minute_of_ticks_keeps_sound_and_picture_together() -> None:
             listener.frames.clear()
     np.testing.assert_allclose(times, np.arange(len(times)) / 25, atol=1e-9)
     sound = np.concatenate(heard)
-    expected = np.concatenate([voice(1.0) * (s % 2) for s in range(60)])[: len(sound)]
+    expected = np.concatenate([voice(1.0) * (s % 2) for s in range(20)])[: len(sound)]
     np.testing.assert_array_equal(sound, expected)
     assert session.n_dropped == 0
     assert len(session._taken) <= 4
 
 
 def test_late_pictures_are_dropped_but_their_sound_is_not() -> None:
-    session, clock = make_session()
+    session, clock = still_session()
     listener = session.listen(lambda: None)
     run(session, clock, 25)
     listener.frames.clear()
@@ -67,26 +45,152 @@ def test_late_pictures_are_dropped_but_their_sound_is_not() -> None:
     assert session.n_dropped - dropped <= 2
 
 
-def test_barge_in_closes_the_mouth_within_150_ms_and_empties_the_queues() -> None:
-    session, clock = make_session()
+@pytest.mark.parametrize("by", ["speech", "microphone"])
+def test_barge_in_shuts_the_mouth_within_three_ticks_and_empties_the_queues(by: str) -> None:
+    session, clock = still_session()
     listener = session.listen(lambda: None)
-    source = PushSource("tts", audible=True, bounded=False)
+    source = PushSource(by, audible=by == "speech", bounded=False)
     source.push(voice(10.0))
-    session.play(source)
+    session.play(source) if by == "speech" else session.hear(source)
     run(session, clock, 50)
     open_before = listener.frames[-1].aperture
     session.interrupt()
     assert not listener.frames
-    run(session, clock, 6)
+    assert listener.flushed
+    run(session, clock, 8)
     frames = list(listener.frames)
     assert open_before > 0.02
     assert all(np.abs(frame.samples).max() == 0 for frame in frames)
-    assert frames[4].aperture < 0.1 * open_before
+    # Ticks come 40 ms apart, so the first comes at most 40 ms after the interruption, the second at most 80 ms.
+    assert [frame.aperture < 0.05 * open_before for frame in frames] == [False] + [True] * 7
+    assert session.source is (None if by == "speech" else source)
+
+
+def test_a_microphone_waits_while_the_avatar_speaks_and_does_not_hear_it() -> None:
+    session, clock = still_session()
+    listener = session.listen(lambda: None)
+    microphone, speech = PushSource("microphone", audible=False), PushSource("text", audible=True, bounded=False)
+    session.hear(microphone)
+    speech.push(voice(1.0))
+    speech.close()
+    session.play(speech)
+    heard = []
+    for _ in range(75):
+        microphone.push(np.full(640, 0.9, np.float32))  # the echo of its own speech, and the visitor afterwards
+        run(session, clock, 1)
+        heard += [(frame.audible, float(np.abs(frame.samples).max())) for frame in listener.frames]
+        listener.frames.clear()
+    assert [audible for audible, _ in heard[:25]] == [True] * 25
+    assert all(level < 0.31 for _, level in heard[:32]), "deaf while it speaks and for 0.3 s after"
+    assert all(level > 0.89 for _, level in heard[34:]), "then the visitor drives it again"
+    assert session.source is microphone
+    assert microphone.buffered_s <= 0.04
+
+
+def live_microphone(session: LiveSession, clock: Clock, seconds: float, rate_error: float):
+    """Ticks while a microphone whose clock is off pushes 8 ms pieces; what is left over after each tick."""
+    microphone = PushSource("microphone", audible=False)
+    session.hear(microphone)
+    pushed_s, left, lag = 0.0, [], []
+    waited = microphone.wait
+    microphone.wait = lambda count, timeout_s: 0.0  # the test's time stands still inside a tick
+    while clock.now_s < seconds:
+        due = session._start_of(session._n_ticks + 1)
+        clock.now_s = max(clock.now_s, due)
+        while pushed_s + 0.008 <= clock.now_s * (1 + rate_error):
+            piece = np.full(128, 0.1, np.float32)
+            microphone.push(piece, AUDIO_RATE, captured_ms=pushed_s / (1 + rate_error) * 1e3)
+            pushed_s += 0.008
+        session._follow_microphone()
+        session.tick()
+        left.append(microphone.buffered_s)
+        lag.append(clock.now_s - microphone.heard_ms / 1e3)
+    microphone.wait = waited
+    return np.array(left), np.array(lag), microphone
+
+
+@pytest.mark.parametrize("rate_error", [1e-3, -1e-3])
+def test_ticks_follow_the_microphones_clock(rate_error: float) -> None:
+    session, clock = still_session(16)
+    left, lag, microphone = live_microphone(session, clock, 24.0, rate_error)
+    settled = slice(200, None)
+    assert left[settled].max() < 0.02
+    assert lag[settled].max() < 0.07, "the 40 ms of the tick itself and a piece or two"
+    assert microphone.n_skipped < 0.1 * AUDIO_RATE
+
+
+def test_a_microphone_that_stalls_is_live_again_at_once() -> None:
+    session, clock = still_session(16)
+    microphone = PushSource("microphone", audible=False)
+    session.hear(microphone)
+    run(session, clock, 30)
+    microphone.push(np.full(round(0.35 * AUDIO_RATE), 0.1, np.float32))  # what piled up on the way
+    session._follow_microphone()
+    session.tick()
+    assert microphone.buffered_s < 0.01
+
+
+def test_capture_times_come_back_with_the_picture_of_that_sound() -> None:
+    session, clock = still_session(16)
+    listener = session.listen(lambda: None)
+    microphone = PushSource("microphone", audible=False)
+    session.hear(microphone)
+    seen = []
+    for tick in range(50):
+        for piece in range(5):
+            microphone.push(np.full(384, 0.1, np.float32), 48_000, captured_ms=1000.0 + tick * 40 + piece * 8)
+        run(session, clock, 1)
+        seen += [(frame.time_s, frame.heard_ms) for frame in listener.frames]
+        listener.frames.clear()
+    times_s, heard_ms = np.array(seen[5:]).T
+    # The resampler holds back 3 ms, and the first tick lacked them: everything is that much later.
+    np.testing.assert_allclose(heard_ms, 1000.0 + times_s * 1e3, atol=4.0)
+
+
+def test_a_source_that_breaks_is_dropped_and_told() -> None:
+    class Broken:
+        name, audible = "broken.mp3", True
+
+        def read(self, count: int):
+            raise OSError("gone")
+
+    session, clock = still_session(16)
+    told: list[str] = []
+    session._report = told.append
+    session.play(Broken())
+    run(session, clock, 3)
     assert session.source is None
+    assert told == ["broken.mp3 failed: gone"]
+
+
+def test_a_picture_that_fails_is_dropped_and_told() -> None:
+    session, clock = still_session(16)
+    told: list[str] = []
+    session._report = told.append
+    session.talker.background = np.zeros((3, 3, 3), np.uint8)
+    run(session, clock, 10)
+    session.talker.background = "plate"
+    run(session, clock, 10)
+    assert session.n_dropped >= 5
+    assert told
+    assert told[0].startswith("a picture failed")
+    assert session.stats().drawn >= 9
+
+
+def test_pitch_is_that_of_the_sound() -> None:
+    session, clock = still_session(16)
+    listener = session.listen(lambda: None)
+    source = PushSource("text", audible=True, bounded=False)
+    source.push((0.3 * np.sin(2 * np.pi * 180.0 * np.arange(AUDIO_RATE) / AUDIO_RATE)).astype(np.float32))
+    session.play(source)
+    run(session, clock, 20)
+    assert abs(listener.frames[-1].pitch_hz - 180.0) < 2.0
+    run(session, clock, 40)
+    assert listener.frames[-1].pitch_hz == 0.0
 
 
 def test_a_slow_listener_loses_its_own_frames_only() -> None:
-    session, clock = make_session()
+    session, clock = still_session()
     slow, quick = session.listen(lambda: None), session.listen(lambda: None)
     seen = 0
     for _ in range(100):
@@ -100,10 +204,10 @@ def test_a_slow_listener_loses_its_own_frames_only() -> None:
 
 
 def test_what_is_pushed_late_is_silence_in_between() -> None:
-    session, clock = make_session()
+    session, clock = still_session()
     listener = session.listen(lambda: None)
     source = PushSource("mic", audible=False)
-    session.play(source)
+    session.hear(source)
     source.push(voice(0.02))
     run(session, clock, 10)
     sound = np.concatenate([f.samples for f in listener.frames])

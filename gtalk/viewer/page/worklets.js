@@ -1,60 +1,87 @@
-// Sound in and out on the audio thread: the microphone posts blocks, the player keeps the media clock.
+// Sound in and out on the audio thread: the microphone posts pieces, the player keeps the media clock.
 
+const quanta = (seconds) => 128 * Math.max(1, Math.round((sampleRate * seconds) / 128));
+
+// Posts 8 ms pieces with the instant of their first sample, to the port that it is given.
 class Microphone extends AudioWorkletProcessor {
   constructor() {
     super();
-    this.block = new Float32Array(Math.round(sampleRate * 0.02));
+    this.block = new Float32Array(quanta(0.008));
     this.filled = 0;
+    this.port.onmessage = ({ data }) => { this.out = data; };
   }
   process(inputs) {
     const input = inputs[0][0];
-    if (!input) return true;
-    for (const value of input) {
-      this.block[this.filled++] = value;
-      if (this.filled === this.block.length) {
-        this.port.postMessage(this.block.slice());
-        this.filled = 0;
-      }
+    if (!input || !this.out) return true;
+    this.block.set(input, this.filled);
+    this.filled += input.length;
+    if (this.filled >= this.block.length) {
+      const end = currentTime + input.length / sampleRate;
+      this.out.postMessage({ samples: this.block.slice(), end });
+      this.filled = 0;
     }
     return true;
   }
 }
 
-// Plays ticks in order at 16 kHz (linear interpolation to the device's rate) and reports which media time
-// is sounding. `lead` seconds are collected before it starts, so that the network's jitter is not heard.
-class Player extends AudioWorkletProcessor {
-  constructor() {
-    super();
-    this.ticks = [];
-    this.position = 0;
-    this.playing = false;
-    this.lead = 0.08;
-    this.reported = 0;
-    this.port.onmessage = ({ data }) => {
-      if (data === "flush") { this.ticks = []; this.playing = false; this.position = 0; return; }
-      this.ticks.push(data);
-      const held = this.ticks.reduce((sum, tick) => sum + tick.samples.length, 0) / 16000 - this.position / 16000;
-      if (!this.playing && held >= this.lead) this.playing = true;
-      // A clock that runs slower than the server's piles sound up: skip back to the lead.
-      while (held > 0.4 && this.ticks.length > 3) { this.ticks.shift(); this.position = 0; break; }
-    };
+const LEAD = 0.08; // seconds that are collected before it starts, so that the network's jitter is not heard
+const MOST = 0.4; // seconds that may wait; past that the oldest are skipped
+const GIVE = 0.005; // its pace bends by at most so much to hold the lead: nobody hears it
+const RATE = 16000;
+
+// Plays ticks in order (linear interpolation to the device's rate) and tells which media time sounds. The
+// server's clock and the sound card's are never quite the same: the pace follows what waits.
+class Pacer {
+  constructor() { this.flush(); this.underruns = 0; this.skips = 0; }
+  flush() { this.ticks = []; this.position = 0; this.playing = false; this.waiting = LEAD; }
+  get held() {
+    let sum = -this.position;
+    for (const tick of this.ticks) sum += tick.samples.length;
+    return sum / RATE;
   }
-  process(_, outputs) {
-    const out = outputs[0][0];
-    const step = 16000 / sampleRate;
+  push(tick) {
+    this.ticks.push(tick);
+    if (this.held > MOST) { this.ticks.shift(); this.position = 0; this.skips++; }
+    if (!this.playing && this.held >= LEAD) this.playing = true;
+  }
+  // Media time of the next sample, or null.
+  get time() { return this.playing && this.ticks.length ? this.ticks[0].time + this.position / RATE : null; }
+  fill(out, rate) {
+    this.waiting += 0.002 * (this.held - this.waiting); // over some hundred blocks: ticks come in lumps
+    const bend = Math.max(-GIVE, Math.min(GIVE, 0.2 * (this.waiting - LEAD)));
+    const step = (RATE / rate) * (1 + bend);
     for (let i = 0; i < out.length; i++) {
-      if (!this.playing || !this.ticks.length) { out[i] = 0; this.playing = this.playing && this.ticks.length > 0; continue; }
-      const tick = this.ticks[0];
-      const at = Math.floor(this.position), part = this.position - at;
+      if (!this.playing) { out[i] = 0; continue; }
+      const tick = this.ticks[0], at = Math.floor(this.position), part = this.position - at;
       const a = tick.samples[at] || 0, b = at + 1 < tick.samples.length ? tick.samples[at + 1] : a;
       out[i] = tick.audible ? a + (b - a) * part : 0;
       this.position += step;
-      if (this.position >= tick.samples.length) { this.position -= tick.samples.length; this.ticks.shift(); }
+      if (this.position >= tick.samples.length) {
+        this.position -= tick.samples.length;
+        this.ticks.shift();
+        if (!this.ticks.length) { this.playing = false; this.position = 0; this.waiting = LEAD; this.underruns++; }
+      }
     }
-    if (this.ticks.length && currentTime - this.reported > 0.01) {
-      this.reported = currentTime;
-      this.port.postMessage({ time: this.ticks[0].time + this.position / 16000, at: currentTime });
+  }
+}
+
+class Player extends AudioWorkletProcessor {
+  constructor() {
+    super();
+    this.pacer = new Pacer();
+    this.told = 0;
+    this.port.onmessage = ({ data }) => {
+      this.out = data;
+      data.onmessage = ({ data: tick }) => (tick === "flush" ? this.pacer.flush() : this.pacer.push(tick));
+    };
+  }
+  process(_, outputs) {
+    const time = this.pacer.time;
+    if (this.out && currentTime - this.told > 0.015) {
+      this.told = currentTime;
+      this.out.postMessage({ time, at: currentTime, underruns: this.pacer.underruns, skips: this.pacer.skips });
     }
+    this.pacer.fill(outputs[0][0], sampleRate);
     return true;
   }
 }

@@ -1,0 +1,200 @@
+// The page: buttons, numbers and traces around the worker that shows the avatar (media.js).
+
+import { Sound } from "./sound.js";
+import { Traces } from "./traces.js";
+
+const $ = (id) => document.getElementById(id);
+const here = new URL("./", location.href);
+const worker = new Worker("media.js");
+const sound = new Sound(worker);
+const traces = new Traces($("trace"));
+// Browser tests and benchmarks read this.
+const state = { shown: 0, passed: 0, skew: [], latency: [], stats: null, notice: "", level: 0, connected: false, log: null, sound, worker, speak, command };
+window.gtalk = state;
+
+function command(message) { worker.postMessage({ command: message }); }
+
+function notice(text) {
+  state.notice = text;
+  $("notice").textContent = text;
+  $("notice").hidden = !text;
+}
+
+const told = (values, share) => [...values].sort((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * share))];
+const keep = (values, value, most) => { values.push(value); if (values.length > most) values.shift(); };
+
+function shown(frame) {
+  state.shown++;
+  if (frame.latency !== null) keep(state.latency, frame.latency, 250);
+  if (frame.skew !== null) keep(state.skew, frame.skew, 100);
+  if (state.log) state.log.push([frame.at, frame.time, frame.latency, frame.skew, frame.aperture, frame.at - frame.arrived]);
+  traces.add(frame);
+}
+
+function fromServer(message) {
+  if (message.stats) state.stats = message.stats;
+  if (message.hello) welcome(message.hello);
+  if (message.notice) notice(message.notice);
+  if (message.muted) hush();
+  if ("recording" in message) showRecording(message.recording);
+  if (message.recorded) download();
+}
+
+function welcome({ voices, mic }) {
+  $("voice").replaceChildren(...voices.map((name) => new Option(name)));
+  $("mic").disabled = !mic;
+}
+
+worker.onmessage = ({ data }) => {
+  if (data.shown) { shown(data.shown); state.underruns = data.underruns; state.skips = data.skips; }
+  else if (data.passed) state.passed += data.passed;
+  else if (data.level !== undefined) state.level = data.level;
+  else if (data.server) fromServer(data.server);
+  else if ("connected" in data) {
+    state.connected = data.connected;
+    if (data.reason) notice(`The server closed the connection: ${data.reason}`);
+    else if (data.connected && state.notice.startsWith("The server")) notice("");
+  }
+};
+
+// Numbers, once a second.
+let shownBefore = 0, toldAt = performance.now();
+function tell() {
+  const now = performance.now(), fps = ((state.shown - shownBefore) * 1000) / (now - toldAt);
+  [shownBefore, toldAt] = [state.shown, now];
+  sound.tell();
+  const s = state.stats;
+  const status = state.connected ? (s && s.speaking ? s.speaking : "listening") : "connection lost, trying again";
+  $("status").dataset.state = state.connected ? "live" : "lost";
+  $("status-text").textContent = status;
+  $("n-fps").textContent = fps.toFixed(1);
+  if (!sound.microphone) state.latency.length = 0;
+  $("n-latency").textContent = state.latency.length ? `${told(state.latency, 0.5).toFixed(0)} / ${told(state.latency, 0.95).toFixed(0)} ms` : "–";
+  if (state.skew.length) {
+    const median = told(state.skew, 0.5);
+    $("n-skew").textContent = `${median > 0 ? "+" : ""}${median.toFixed(0)} ms`;
+    command({ do: "skew", ms: median });
+  }
+  if (s) {
+    $("n-late").textContent = `${((100 * s.dropped) / Math.max(1, s.drawn + s.dropped)).toFixed(2)} %`;
+    $("n-queue").textContent = `${s.buffered_s.toFixed(2)} s + ${s.decided}`;
+    $("n-memory").textContent = `${s.memory_mb.toFixed(0)} MB`;
+    $("n-viewers").textContent = s.listeners;
+  }
+}
+
+function meter() {
+  requestAnimationFrame(meter);
+  $("level").style.width = sound.microphone ? `${Math.min(100, state.level * 350)}%` : "0";
+}
+
+function label(button, on, text) {
+  button.classList.toggle("on", on);
+  button.querySelector(".label").textContent = text;
+}
+
+async function speak() {
+  if (sound.microphone) return hush();
+  notice("");
+  try {
+    await sound.listen($("device").value, () => { notice("The microphone was unplugged."); hush(); });
+    label($("mic"), true, "Mute");
+    listDevices();
+  } catch (error) {
+    notice(sound.why(error));
+  }
+}
+
+function hush() {
+  sound.hush();
+  state.level = 0;
+  label($("mic"), false, "Speak");
+}
+
+async function listDevices() {
+  if (!navigator.mediaDevices) return;
+  const devices = (await navigator.mediaDevices.enumerateDevices()).filter((d) => d.kind === "audioinput" && d.deviceId);
+  const chosen = $("device").value;
+  $("device").replaceChildren(...devices.map((d, i) => new Option(d.label || `microphone ${i + 1}`, d.deviceId, false, d.deviceId === chosen)));
+  $("device").hidden = devices.length < 2;
+}
+
+function showRecording(on) { label($("record"), on, on ? "Save" : "Record"); state.recording = on; }
+
+function download() {
+  const link = document.createElement("a");
+  link.href = new URL("recording.mp4", here);
+  link.download = "gtalk.mp4";
+  link.click();
+}
+
+function toggleSettings() {
+  const panel = $("panel"), open = panel.hidden;
+  panel.hidden = !open;
+  $("settings").setAttribute("aria-expanded", open);
+  if (open && !panel.querySelector("iframe")) {
+    const frame = document.createElement("iframe");
+    frame.title = "settings";
+    frame.src = new URL("viser/", here);
+    panel.append(frame);
+  }
+}
+
+// Orbit: a drag turns, two fingers or the wheel come closer, a double tap goes back to the front.
+const view = { yaw: 0, pitch: 0, distance: 1 };
+const fingers = new Map();
+function look() {
+  const clamp = (value, most) => Math.max(-most, Math.min(most, value));
+  view.yaw = clamp(view.yaw, Math.PI / 6);
+  view.pitch = clamp(view.pitch, Math.PI / 9);
+  view.distance = Math.max(0.6, Math.min(2, view.distance));
+  command({ do: "orbit", ...view });
+}
+const spread = () => { const [a, b] = [...fingers.values()]; return Math.hypot(a.x - b.x, a.y - b.y); };
+const face = $("face");
+face.onpointerdown = (event) => { face.setPointerCapture(event.pointerId); fingers.set(event.pointerId, { x: event.clientX, y: event.clientY }); };
+face.onpointerup = face.onpointercancel = (event) => fingers.delete(event.pointerId);
+face.onpointermove = (event) => {
+  const last = fingers.get(event.pointerId);
+  if (!last) return;
+  const before = fingers.size === 2 ? spread() : 0;
+  view.yaw -= fingers.size === 1 ? (event.clientX - last.x) * 0.004 : 0;
+  view.pitch += fingers.size === 1 ? (event.clientY - last.y) * 0.004 : 0;
+  [last.x, last.y] = [event.clientX, event.clientY];
+  if (before) view.distance *= before / Math.max(1, spread());
+  look();
+};
+face.ondblclick = () => { Object.assign(view, { yaw: 0, pitch: 0, distance: 1 }); look(); };
+face.addEventListener("wheel", (event) => { event.preventDefault(); view.distance *= Math.exp(event.deltaY * 0.001); look(); }, { passive: false });
+
+$("mic").onclick = speak;
+$("stop").onclick = () => command({ do: "stop" });
+$("mute").onclick = async () => {
+  await sound.start();
+  const on = sound.toggle();
+  $("mute").classList.toggle("off", !on);
+  $("mute").querySelector(".label").textContent = on ? "Sound on" : "Sound off";
+};
+$("record").onclick = () => command({ do: "record", on: !state.recording });
+$("device").onchange = async () => { if (sound.microphone) { hush(); await speak(); } };
+$("text").onsubmit = async (event) => {
+  event.preventDefault();
+  await sound.start();
+  if ($("words").value.trim()) command({ do: "say", text: $("words").value, voice: $("voice").value });
+  $("words").blur();
+};
+$("settings").onclick = $("close").onclick = toggleSettings;
+$("fresh").href = new URL(`/s/${Math.random().toString(36).slice(2, 8)}/`, location.href);
+$("session").textContent = (location.pathname.match(/\/s\/([^/]+)/) || ["", ""])[1];
+document.addEventListener("pointerdown", () => sound.start(), { once: true }); // browsers start sound only after a touch
+if (navigator.mediaDevices) navigator.mediaDevices.ondevicechange = listDevices;
+
+history.replaceState(null, "", location.pathname); // the token need not stay in the address: a cookie has it
+const socket = new URL("media", here);
+socket.protocol = location.protocol === "https:" ? "wss:" : "ws:";
+const canvas = face.transferControlToOffscreen();
+worker.postMessage({ open: socket.href, canvas }, [canvas]);
+if (matchMedia("(min-width: 1180px)").matches) toggleSettings();
+setInterval(tell, 1000);
+listDevices();
+meter();

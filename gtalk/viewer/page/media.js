@@ -1,0 +1,157 @@
+// The worker behind the page: owns the socket, decodes pictures, draws each when its sound is heard, sends the
+// microphone. Nothing that the page or the settings do can hold it up.
+"use strict";
+
+const KEPT = 12; // pictures that may wait to be shown
+const FRAME_MS = 40;
+const LOOK_MS = 4; // how often waiting pictures are looked at where the display's own beat is not to be had
+const state = {
+  address: "", socket: null, canvas: null, pen: null, frames: [], order: 0, drawn: -1, player: null, microphone: null,
+  rate: 48000, offset: null, offsets: [], latency: 0, running: false, capture: [], lost: 0, said: 0,
+};
+
+const post = (message) => self.postMessage(message);
+const command = (message) => { if (state.socket && state.socket.readyState === 1) state.socket.send(JSON.stringify(message)); };
+
+function connect() {
+  const socket = new WebSocket(state.address);
+  socket.binaryType = "arraybuffer";
+  socket.onopen = () => { state.lost = 0; post({ connected: true }); if (state.microphone) command({ do: "mic" }); };
+  socket.onclose = ({ code, reason }) => {
+    post({ connected: false, reason: code === 1008 || code === 1009 ? reason || `closed with ${code}` : "" });
+    setTimeout(connect, Math.min(5000, 500 * 2 ** state.lost++));
+  };
+  socket.onmessage = ({ data }) => {
+    if (typeof data !== "string") return take(new DataView(data), data);
+    const message = JSON.parse(data);
+    if (message.flush) flush();
+    post({ server: message });
+  };
+  state.socket = socket;
+}
+
+function flush() {
+  for (const frame of state.frames.splice(0)) frame.picture.close();
+  if (state.player) state.player.postMessage("flush");
+  state.offset = null;
+  state.offsets = [];
+}
+
+async function take(view, buffer) {
+  const time = view.getFloat64(1, true), heard = view.getFloat64(9, true), audible = view.getUint8(25) === 1;
+  const frame = { order: state.order++, time, heard, audible, aperture: view.getFloat32(17, true), pitch: view.getFloat32(21, true) };
+  const size = view.getUint32(26, true), head = 30;
+  const samples = new Float32Array((buffer.byteLength - head - size) / 2);
+  for (let i = 0; i < samples.length; i++) samples[i] = view.getInt16(head + size + 2 * i, true) / 32768;
+  frame.wave = outline(samples);
+  if (state.player) state.player.postMessage({ time, audible, samples });
+  if (!size) return;
+  frame.arrived = performance.now();
+  try {
+    frame.picture = await createImageBitmap(new Blob([new Uint8Array(buffer, head, size)], { type: "image/jpeg" }));
+  } catch { return; }
+  if (frame.order < state.drawn) return frame.picture.close();
+  state.frames.push(frame);
+  state.frames.sort((a, b) => a.order - b.order);
+  if (state.frames.length > KEPT) state.frames.shift().picture.close();
+}
+
+// Least and greatest value in each quarter of a tick.
+function outline(samples) {
+  const wave = [], part = Math.ceil(samples.length / 4);
+  for (let i = 0; i < 4; i++) {
+    let low = 0, high = 0;
+    for (const value of samples.subarray(i * part, (i + 1) * part)) { low = Math.min(low, value); high = Math.max(high, value); }
+    wave.push([low, high]);
+  }
+  return wave;
+}
+
+// The media time that is being heard now; null where no sound is played.
+function heardTime(now) {
+  return state.running && state.offset !== null ? state.offset + now / 1000 - state.latency : null;
+}
+
+// A report of the player says which time sounded when it left; the least delayed of the last ones tells best.
+function hear({ time, underruns, skips }) {
+  state.underruns = underruns; state.skips = skips;
+  if (time === null) { state.offset = null; state.offsets = []; return; }
+  state.offsets.push(time - performance.now() / 1000);
+  if (state.offsets.length > 40) state.offsets.shift();
+  state.offset = Math.max(...state.offsets);
+}
+
+function draw() {
+  self.requestAnimationFrame ? requestAnimationFrame(draw) : setTimeout(draw, LOOK_MS);
+  const newest = state.frames[state.frames.length - 1];
+  if (!newest) return;
+  const now = performance.now(), heard = heardTime(now);
+  // The visitor's own voice is not played: there the newest picture is the right one, at once.
+  const due = heard === null || !newest.audible ? state.frames.length : state.frames.filter((f) => f.time <= heard).length;
+  if (!due) return;
+  const frame = state.frames[due - 1];
+  for (const old of state.frames.splice(0, due)) if (old !== frame) { old.picture.close(); post({ passed: 1 }); }
+  const { canvas, pen } = state;
+  if (canvas.width !== frame.picture.width || canvas.height !== frame.picture.height) {
+    canvas.width = frame.picture.width; canvas.height = frame.picture.height;
+  }
+  pen.drawImage(frame.picture, 0, 0);
+  frame.picture.close();
+  delete frame.picture;
+  state.drawn = frame.order;
+  frame.at = now;
+  frame.latency = frame.heard === frame.heard ? now - frame.heard : null;
+  frame.skew = heard !== null && frame.audible ? (heard - frame.time) * 1000 - FRAME_MS / 2 : null; // right for 40 ms
+  post({ shown: frame, underruns: state.underruns, skips: state.skips });
+}
+
+// When a sample entered the page: the audio thread's clock, laid on ours by the least delayed recent piece.
+function captured(end, now) {
+  state.capture.push(now - end * 1000);
+  if (state.capture.length > 250) state.capture.shift();
+  return end * 1000 + Math.min(...state.capture);
+}
+
+function speak({ samples, end }) {
+  if (!state.microphone || !state.socket || state.socket.readyState !== 1) return;
+  const message = new DataView(new ArrayBuffer(13 + 2 * samples.length));
+  let sum = 0;
+  message.setUint8(0, "M".charCodeAt(0));
+  message.setUint32(1, state.rate, true);
+  message.setFloat64(5, captured(end, performance.now()) - (samples.length * 1000) / state.rate, true);
+  samples.forEach((value, i) => {
+    sum += value * value;
+    message.setInt16(13 + 2 * i, Math.max(-1, Math.min(1, value)) * 32767, true);
+  });
+  if (state.socket.bufferedAmount < 1 << 16) state.socket.send(message.buffer); // a line that is stuck: old sound is of no use
+  if (++state.said % 6 === 0) post({ level: Math.sqrt(sum / samples.length) });
+}
+
+self.onmessage = ({ data }) => {
+  if (data.open) {
+    state.address = data.open;
+    state.canvas = data.canvas;
+    state.pen = data.canvas.getContext("2d", { alpha: false });
+    connect();
+    draw();
+  } else if (data.player) {
+    state.player = data.player;
+    state.player.onmessage = ({ data: report }) => hear(report);
+  } else if (data.sound) {
+    state.running = data.sound.running;
+    state.latency = data.sound.latency;
+  } else if (data.microphone) {
+    state.rate = data.rate;
+    state.capture = [];
+    state.microphone = data.microphone;
+    state.microphone.onmessage = ({ data: piece }) => speak(piece);
+    command({ do: "mic" });
+  } else if (data.hush) {
+    if (state.microphone) state.microphone.close();
+    state.microphone = null;
+    command({ do: "mute" });
+  } else if (data.command) {
+    if (data.command.do === "stop") flush();
+    command(data.command);
+  }
+};

@@ -1,0 +1,128 @@
+"""Speech pushed by a program: a text-to-speech engine or a chat agent, as a stream of unknown length.
+
+A client opens `ws://HOST:PORT/push` (with `?token=` where one is asked for) and sends
+
+    {"do": "begin", "rate": 24000}    an utterance begins; without it, the first piece begins one at 16000 Hz
+    binary                            its sound: mono, 16-bit little-endian, pieces of any size up to 256 KB
+    {"do": "end"}                     nothing more comes; what waits is spoken to the end
+    {"do": "stop"}                    cut it off now
+
+and receives {"state": "speaking" | "ended" | "interrupted", "buffered_s": ..} at each change and twice a
+second while it speaks. Sound may come faster than it is spoken: past `LIMIT_S` the server reads no
+further until there is room, so that a client which simply sends is slowed by its own socket. After
+"interrupted" (somebody cut in) the rest of the utterance is ignored: begin another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import suppress
+
+from websockets.asyncio.server import ServerConnection
+from websockets.exceptions import ConnectionClosed
+from websockets.frames import CloseCode
+
+from gtalk.types import AUDIO_RATE
+from gtalk.viewer.session import LiveSession
+from gtalk.viewer.sources import RATES_HZ, PushSource
+from gtalk.viewer.wire import BadMessage, from_pcm, number, parse_command
+
+LIMIT_S = 30.0
+_TELL_EVERY_S = 0.5
+_LOOK_EVERY_S = 0.04
+
+
+class _Utterance:
+    """What is being said for one client."""
+
+    def __init__(self, session: LiveSession, rate: int) -> None:
+        self._session, self.rate = session, rate
+        self.source = PushSource("pushed speech", audible=True, bounded=False, limit_s=LIMIT_S)
+        session.play(self.source)
+
+    @property
+    def state(self) -> str:
+        if self._session.source is self.source:
+            return "speaking"
+        return "ended" if self.source.ended else "interrupted"
+
+    def cut(self) -> None:
+        """Stop it if it is still being said."""
+        if self.state == "speaking":
+            self._session.interrupt()
+        self.source.close()
+
+
+class _Client:
+    """One connection: its utterances, one after another."""
+
+    def __init__(self, connection: ServerConnection, session: LiveSession) -> None:
+        self._connection, self._session = connection, session
+        self.utterance: _Utterance | None = None
+
+    async def take(self, message: bytes | str) -> None:
+        if isinstance(message, str):
+            self._command(message)
+            return
+        if len(message) % 2:
+            raise BadMessage("half a sample")
+        if self.utterance is None:
+            self.utterance = _Utterance(self._session, AUDIO_RATE)
+        utterance = self.utterance
+        while utterance.source.full and utterance.state == "speaking" and not self._vanished:
+            await asyncio.sleep(_LOOK_EVERY_S)
+        if utterance.state == "speaking" and not self._vanished:
+            utterance.source.push(from_pcm(message), utterance.rate)
+
+    @property
+    def _vanished(self) -> bool:
+        return self._connection.close_code == CloseCode.ABNORMAL_CLOSURE
+
+    def _command(self, message: str) -> None:
+        command = parse_command(message)
+        match command["do"]:
+            case "begin":
+                rate = number({"rate": AUDIO_RATE, **command}, "rate", -1e9, 1e9)
+                if rate != int(rate) or not RATES_HZ[0] <= rate <= RATES_HZ[1]:
+                    raise BadMessage(f"sample rate {rate:g}")
+                if self.utterance is not None:
+                    self.utterance.cut()
+                self.utterance = _Utterance(self._session, int(rate))
+            case "end":
+                if self.utterance is not None:
+                    self.utterance.source.close()
+            case "stop":
+                if self.utterance is not None:
+                    self.utterance.cut()
+            case unknown:
+                raise BadMessage(f"an unknown command {unknown[:32]!r}")
+
+    async def tell(self) -> None:
+        """Reports the state until the connection ends."""
+        told, since_s = "", 0.0
+        with suppress(ConnectionClosed):
+            while True:
+                await asyncio.sleep(_LOOK_EVERY_S)
+                since_s += _LOOK_EVERY_S
+                utterance = self.utterance
+                if utterance is None:
+                    continue
+                state = utterance.state
+                if state != told or (state == "speaking" and since_s >= _TELL_EVERY_S):
+                    told, since_s = state, 0.0
+                    buffered_s = round(utterance.source.buffered_s, 3)
+                    await self._connection.send(json.dumps({"state": state, "buffered_s": buffered_s}))
+
+
+async def follow_client(connection: ServerConnection, session: LiveSession) -> None:
+    """Speak what a client pushes until it leaves; what it left unsaid without an "end" is cut off."""
+    client = _Client(connection, session)
+    teller = asyncio.create_task(client.tell())
+    try:
+        async for message in connection:
+            await client.take(message)
+    finally:
+        teller.cancel()
+        if client.utterance is not None and not client.utterance.source.closed:
+            client.utterance.cut()

@@ -1,0 +1,164 @@
+"""Several conversations behind one port: each has its own clock, state, controls and sockets.
+
+/            the main one, open as long as the server is
+/s/NAME/     another, opened by its first visitor and closed when nobody has looked at it for a while
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Callable
+from http import HTTPStatus
+from importlib import resources
+from pathlib import Path
+
+from gtalk.motion.control import Controls
+from gtalk.talk import Talker
+from gtalk.viewer.config import ViewConfig
+from gtalk.viewer.front import Download, Page, Refused, Route, Stream, Upstream, find_route
+from gtalk.viewer.panels import Panels
+from gtalk.viewer.recorder import Recorder
+from gtalk.viewer.session import LiveSession
+from gtalk.viewer.socket import MediaSocket
+from gtalk.viewer.speech import Speaker
+
+MAIN = ""
+_IDLE_S = 30.0
+_LOOK_EVERY_S = 2.0
+_PATH = re.compile(r"/s/([a-z0-9-]{1,32})(/.*)?")
+_PAGE_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
+
+Cast = Callable[[], tuple[Talker, Controls | None]]
+"""Makes a fresh talker for a conversation, and the controls that its edits obey."""
+
+
+class Room:
+    """One conversation with everything that serves it."""
+
+    def __init__(
+        self, cast: Cast, speaker: Speaker, config: ViewConfig, secret: str, report: Callable[[str], None]
+    ) -> None:
+        talker, controls = cast()
+        self.session = LiveSession(talker, jpeg_quality=config.jpeg_quality, report=report)
+        self.recorder = Recorder(self.session)
+        mic = config.mic == "browser"
+        self.media = MediaSocket(self.session, self.recorder, speaker, mic=mic, secret=secret, report=report)
+        self.panels = Panels(self.session, controls)
+        self.routes: dict[str, Route] = {}
+        self.seen_s = time.monotonic()
+        self._secret = secret
+
+    async def open(self) -> None:
+        """Begin to live and to listen."""
+        port = await self.media.start()
+        viser = Upstream("127.0.0.1", self.panels.port)
+        self.routes = {
+            **_pages(),
+            "/media": Upstream("127.0.0.1", port, "/media", self._secret),
+            "/push": Upstream("127.0.0.1", port, "/push", self._secret),
+            "/viser": viser,
+            "/viser/": viser,
+            "/live.mjpg": Stream("gtalk", self.media.pictures),
+            "/recording.mp4": Download(lambda: self.recorder.path, "video/mp4", "gtalk.mp4"),
+        }
+        self.session.start()
+
+    async def close(self) -> None:
+        """End everything and free what it held."""
+        await self.media.stop()
+        await asyncio.to_thread(self._stop)
+
+    def _stop(self) -> None:
+        self.session.stop()
+        self.recorder.close()
+        self.panels.stop()
+
+
+class Rooms:
+    """All conversations of a server, at most `config.max_sessions`."""
+
+    def __init__(
+        self, cast: Cast, config: ViewConfig, speaker: Speaker, secret: str, report: Callable[[str], None]
+    ) -> None:
+        self._make = lambda: Room(cast, speaker, config, secret, report)
+        self._limit, self._report = config.max_sessions, report
+        self._rooms: dict[str, Room] = {}
+        self._opening = asyncio.Lock()
+        self._keeper: asyncio.Task[None] | None = None
+
+    @property
+    def main(self) -> Room:
+        """The conversation that the server began with."""
+        return self._rooms[MAIN]
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the conversations that are open."""
+        return list(self._rooms)
+
+    async def open(self) -> None:
+        """Begin the main one."""
+        await self._enter(MAIN)
+        self._keeper = asyncio.create_task(self._close_idle())
+
+    async def close(self) -> None:
+        """End all."""
+        if self._keeper is not None:
+            self._keeper.cancel()
+        while self._rooms:
+            await self._rooms.popitem()[1].close()
+
+    async def route(self, path: str) -> tuple[Route, str] | None:
+        """A Router: see gtalk.viewer.front."""
+        match = _PATH.fullmatch(path)
+        if match is None:
+            return find_route(self.main.routes, path)
+        name, rest = match[1], match[2]
+        if rest is None:
+            return _REDIRECT, ""
+        found = find_route((await self._enter(name)).routes, rest)
+        return None if found is None else (found[0], f"/s/{name}{found[1]}" if found[1] else "")
+
+    async def _enter(self, name: str) -> Room:
+        async with self._opening:
+            if name not in self._rooms:
+                if len(self._rooms) >= self._limit:
+                    raise Refused(
+                        HTTPStatus.SERVICE_UNAVAILABLE,
+                        f"{self._limit} sessions are open, as many as this server allows (--max-sessions)",
+                    )
+                room = await asyncio.to_thread(self._make)
+                await room.open()
+                self._rooms[name] = room
+                if name:
+                    self._report(f"session {name!r} opened")
+            self._rooms[name].seen_s = time.monotonic()
+            return self._rooms[name]
+
+    async def _close_idle(self) -> None:
+        while True:
+            await asyncio.sleep(_LOOK_EVERY_S)
+            for name, room in list(self._rooms.items()):
+                if name == MAIN or room.session.stats().listeners:
+                    room.seen_s = time.monotonic()
+                elif time.monotonic() - room.seen_s > _IDLE_S:
+                    del self._rooms[name]
+                    await room.close()
+                    self._report(f"session {name!r} closed, nobody was there")
+
+
+# Relative addresses on the page need the slash.
+_REDIRECT = Page("text/html", b"<script>location.replace(location.pathname + '/' + location.search)</script>")
+
+
+def _pages() -> dict[str, Route]:
+    folder = resources.files("gtalk.viewer") / "page"
+    pages: dict[str, Route] = {}
+    for file in folder.iterdir():
+        kind = _PAGE_TYPES.get(Path(file.name).suffix)
+        if kind is not None:
+            pages["/" + file.name] = Page(kind, file.read_bytes())
+    pages["/"] = pages.pop("/index.html")
+    return pages

@@ -1,0 +1,63 @@
+"""Raw sound on stdin."""
+
+import os
+import time
+
+import numpy as np
+
+from gtalk.types import AUDIO_RATE
+from gtalk.viewer.pipe import speak_pipe
+from tests.viewer.live import run, still_session
+
+
+def wait_for(condition, timeout_s: float = 5.0) -> None:
+    end = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+def test_odd_pieces_of_another_rate_are_spoken_whole_and_held_back() -> None:
+    session, clock = still_session(16)
+    listener = session.listen(lambda: None)
+    reader, writer = os.pipe()
+    told: list[str] = []
+    thread = speak_pipe(os.fdopen(reader, "rb"), 8000, session, told.append)
+    data = np.full(8000 * 2, 8192, "<i2").tobytes()
+    heard = []
+    with os.fdopen(writer, "wb", buffering=0) as pipe:
+        for start in range(0, len(data), 333):  # pieces that cut samples in halves
+            pipe.write(data[start : start + 333])
+        wait_for(lambda: session.source is not None and session.source.full)
+        assert session.stats().buffered_s < 0.6, "two seconds were sent, half a second is read ahead"
+    while session.source is not None or len(heard) < 60:
+        run(session, clock, 1)
+        time.sleep(0.005)
+        heard += [frame.samples for frame in listener.frames]
+        listener.frames.clear()
+    thread.join(timeout=5)
+    assert told == ["stdin ended"]
+    sound = np.concatenate(heard)
+    spoken = np.count_nonzero(np.abs(sound - 0.25) < 0.01) / AUDIO_RATE
+    assert 1.98 < spoken < 2.01
+    assert session.source is None
+
+
+def test_after_a_barge_in_the_rest_is_ignored_until_a_pause(monkeypatch) -> None:
+    monkeypatch.setattr("gtalk.viewer.pipe._PAUSE_S", 0.1)
+    session, clock = still_session(16)
+    reader, writer = os.pipe()
+    speak_pipe(os.fdopen(reader, "rb"), AUDIO_RATE, session, lambda _: None)
+    piece = np.full(320, 8192, "<i2").tobytes()
+    with os.fdopen(writer, "wb", buffering=0) as pipe:
+        pipe.write(piece)
+        wait_for(lambda: session.source is not None)
+        session.interrupt()
+        for _ in range(5):
+            pipe.write(piece)
+            time.sleep(0.02)
+        assert session.source is None
+        time.sleep(0.2)
+        pipe.write(piece)
+        wait_for(lambda: session.source is not None)
+    run(session, clock, 3)

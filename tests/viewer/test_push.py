@@ -1,0 +1,135 @@
+"""Programs that push speech over a WebSocket, and what they are told."""
+
+import asyncio
+import json
+
+import numpy as np
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
+
+from gtalk.types import AUDIO_RATE
+from gtalk.viewer import push
+from tests.viewer.live import live_server, voice
+
+
+def pcm(samples: np.ndarray) -> bytes:
+    return (samples * 32767).astype("<i2").tobytes()
+
+
+def conversation(talk, **options):
+    """Runs `talk(client, server)` against a live server."""
+    with live_server(32, **options) as (server, said):
+
+        async def run():
+            async with connect(server.url.replace("http", "ws") + "push", close_timeout=0.2) as client:
+                return await asyncio.wait_for(talk(client, server), 20)
+
+        return asyncio.run(run()), said
+
+
+async def told_until(client, state: str) -> list[dict]:
+    told = []
+    while not told or told[-1]["state"] != state:
+        told.append(json.loads(await client.recv()))
+    return told
+
+
+def test_a_stream_of_unknown_length_is_spoken_as_it_comes_and_to_its_end() -> None:
+    async def talk(client, server):
+        listener = server.main.session.listen(lambda: None)
+        await client.send(json.dumps({"do": "begin", "rate": 24_000}))
+        for _ in range(10):
+            await client.send(pcm(np.full(2400, 0.25, np.float32)))
+            await asyncio.sleep(0.05)
+        await client.send(json.dumps({"do": "end"}))
+        heard = []
+        told = asyncio.create_task(told_until(client, "ended"))
+        while not told.done():
+            await asyncio.sleep(0.02)
+            while listener.frames:
+                heard.append(listener.frames.popleft())
+        await asyncio.sleep(0.3)
+        heard += listener.frames
+        return heard, await told
+
+    (heard, told), _ = conversation(talk)
+    assert told[0]["state"] == "speaking"
+    sound = np.concatenate([frame.samples for frame in heard])
+    assert np.count_nonzero(np.abs(sound - 0.25) < 0.01) == pytest.approx(AUDIO_RATE, rel=0.05), "one second, whole"
+    assert all(frame.audible for frame in heard if np.abs(frame.samples).max() > 0)
+
+
+def test_an_interruption_is_told_and_the_rest_is_ignored() -> None:
+    async def talk(client, server):
+        session = server.main.session
+        await client.send(pcm(voice(5.0)[:100_000]))
+        await told_until(client, "speaking")
+        session.interrupt()
+        await told_until(client, "interrupted")
+        await client.send(pcm(voice(1.0)))
+        await asyncio.sleep(0.1)
+        ignored = session.source is None
+        await client.send(json.dumps({"do": "begin"}))
+        await client.send(pcm(voice(1.0)))
+        await told_until(client, "speaking")
+        return ignored
+
+    assert conversation(talk)[0]
+
+
+def test_who_sends_faster_than_it_is_spoken_is_slowed_and_memory_stays_bounded(monkeypatch) -> None:
+    monkeypatch.setattr(push, "LIMIT_S", 1.0)
+
+    async def talk(client, server):
+        most = 0.0
+
+        async def flood():
+            while True:
+                await client.send(pcm(voice(2.0)))
+
+        task = asyncio.create_task(flood())
+        for _ in range(20):
+            await asyncio.sleep(0.05)
+            most = max(most, server.main.session.stats().buffered_s)
+        task.cancel()
+        client.transport.abort()  # a closing handshake would wait until its second was spoken
+        return most
+
+    most, _ = conversation(talk)
+    assert 1.0 <= most <= 3.1, "the limit and the one piece that crossed it"
+
+
+def test_a_client_that_vanishes_is_cut_off_and_the_session_goes_on() -> None:
+    with live_server(32) as (server, _):
+
+        async def run():
+            client = await connect(server.url.replace("http", "ws") + "push")
+            await client.send(pcm(voice(3.0)))
+            await told_until(client, "speaking")
+            client.transport.abort()
+            await asyncio.sleep(0.3)
+
+        asyncio.run(run())
+        assert server.main.session.source is None
+        before = server.main.session.stats().drawn
+        asyncio.run(asyncio.sleep(0.3))
+        assert server.main.session.stats().drawn > before
+
+
+@pytest.mark.parametrize(
+    ("message", "why"),
+    [(b"abc", "half a sample"), ("{}", "not a command"), ('{"do": "begin", "rate": 1}', "sample rate 1"),
+     ('{"do": "begin", "rate": "fast"}', "without a number"), ('{"do": "dance"}', "unknown command"),
+     (b"\0" * 1_000_000, "1009")],
+)  # fmt: skip
+def test_garbage_closes_that_client_with_a_reason(message, why: str) -> None:
+    async def talk(client, _server):
+        await client.send(message)
+        with pytest.raises(ConnectionClosed) as closed:
+            while True:
+                await client.recv()
+        return str(closed.value)
+
+    reason, said = conversation(talk)
+    assert why in reason or any(why in line for line in said)
