@@ -1,16 +1,28 @@
-"""The silence gate: lips are shut where nobody speaks, whatever the network thinks of the noise."""
+"""The silence gate: lips are shut where nobody speaks, whatever the network thinks of the noise.
+
+People open their lips before they speak, often to breathe in half a second ahead. Live, nobody knows
+that early that speech will come; where the sound is a file, the gate looks as far ahead as this person
+was seen to need.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from gtalk.basis import JAW, MotionBasis
 from gtalk.motion.net import ROWS_PER_FRAME
+from gtalk.motion.takes import Take
 from gtalk.shapes import Float
 
 HANG_ROWS = 8  # speech is taken to go on for so long after its last sign (10 ms each)
-AHEAD_ROWS = 10  # lips open before the sound
+AHEAD_ROWS = 10  # live: lips open before the sound
+LEADS_ROWS = (10, 18, 26, 34, 42, 50)
+"""How far ahead of the sound a person may open the lips where there is time to look."""
 OPEN_FRAMES, CLOSE_FRAMES = 2, 3
 _LOW, _HIGH = 0.15, 0.5  # activity that counts as silence, and as speech
+_WORTH = 1.01  # a longer lead must make the error smaller by more than this
 
 
 class SilenceGate:
@@ -20,7 +32,7 @@ class SilenceGate:
         self._open = 0.0
 
     def __call__(self, activity: Float[np.ndarray, "T W"]) -> Float[np.ndarray, " T"]:
-        """One value for each frame's window of activity: HANG_ROWS before its instant to AHEAD_ROWS after it."""
+        """One value for each frame's window of activity: HANG_ROWS before its instant to some way after it."""
         wanted = np.clip((activity.max(1) - _LOW) / (_HIGH - _LOW), 0.0, 1.0)
         out = np.empty(len(wanted))
         for i, target in enumerate(wanted.tolist()):
@@ -30,7 +42,38 @@ class SilenceGate:
         return out * out * (3.0 - 2.0 * out)
 
 
-def activity_windows(activity: Float[np.ndarray, " R"], first: int, count: int) -> Float[np.ndarray, "T W"]:
+def activity_windows(
+    activity: Float[np.ndarray, " R"], first: int, count: int, ahead: int = AHEAD_ROWS
+) -> Float[np.ndarray, "T W"]:
     """Windows of the gate for `count` frames, the first of whose instants is row `first`."""
-    rows = first + ROWS_PER_FRAME * np.arange(count)[:, None] + np.arange(-HANG_ROWS, AHEAD_ROWS + 1)
+    rows = first + ROWS_PER_FRAME * np.arange(count)[:, None] + np.arange(-HANG_ROWS, ahead + 1)
     return activity[np.clip(rows, 0, len(activity) - 1)]
+
+
+def learned_lead(
+    takes: Sequence[Take],
+    predicted: Sequence[Float[np.ndarray, "T Km"]],
+    activity_column: int,
+    rest: Float[np.ndarray, " Km"],
+    basis: MotionBasis,
+) -> int:
+    """The lead in rows with which gated predictions lie closest to the person's own lips.
+
+    Args:
+        takes: recordings of the person.
+        predicted: mouth codes for them, not gated.
+        activity_column: of a row.
+        rest: code of closed lips.
+        basis: the person's.
+    """
+    lips = basis.mouth[:, len(JAW) :, :2]
+    errors = []
+    for lead in LEADS_ROWS:
+        distances = []
+        for take, mouth in zip(takes, predicted, strict=True):
+            windows = activity_windows(take.rows[:, activity_column], 0, len(mouth), lead)
+            gated = rest + SilenceGate()(windows)[:, None] * (mouth - rest)
+            error = (gated - take.codes[:, : len(rest)])[take.usable]
+            distances.append(np.linalg.norm(np.einsum("tk,kpc->tpc", error, lips), axis=-1).mean(1))
+        errors.append(float(np.concatenate(distances).mean()))
+    return next(lead for lead, error in zip(LEADS_ROWS, errors, strict=True) if error <= _WORTH * min(errors))

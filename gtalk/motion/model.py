@@ -20,7 +20,7 @@ from gtalk.errors import UserError
 from gtalk.files import atomic_path, write_json
 from gtalk.motion.eyes import EyeLife, EyeStream
 from gtalk.motion.face import FaceMap
-from gtalk.motion.gate import AHEAD_ROWS, HANG_ROWS, SilenceGate, activity_windows
+from gtalk.motion.gate import AHEAD_ROWS, HANG_ROWS, LEADS_ROWS, SilenceGate, activity_windows
 from gtalk.motion.net import ROWS_PER_FRAME, MotionNet, NetConfig
 from gtalk.motion.pose import pose_matrices
 from gtalk.motion.sway import VOICE_ROWS, Sway, SwayStream, voice_columns
@@ -52,14 +52,31 @@ class PersonMotionModel:
     """Mouth codes of training frames, for edits that stay on the person's manifold."""
     facts: dict[str, Any]
     """Where the model comes from."""
+    lead_rows: int = AHEAD_ROWS
+    """How long before the sound this person opens the lips, in rows."""
+    live: bool = False
+    """Answer soon: lips open no earlier than `AHEAD_ROWS` before the sound."""
 
     fps = VIDEO_FPS
+
+    def for_live(self) -> PersonMotionModel:
+        """The same person in a hurry: the look-ahead is at most 160 ms."""
+        return dataclasses.replace(self, live=True)
+
+    @property
+    def ahead_rows(self) -> int:
+        """How far ahead the silence gate looks."""
+        return min(self.lead_rows, AHEAD_ROWS) if self.live else self.lead_rows
+
+    @property
+    def future_rows(self) -> int:
+        """Rows after a frame's instant that it depends on."""
+        return max(self.net_config.future_rows, self.ahead_rows, VOICE_ROWS[-1])
 
     @property
     def lookahead_s(self) -> float:
         """How much sound after an instant is needed before its frame is certain."""
-        rows = max(self.net_config.future_rows, AHEAD_ROWS, VOICE_ROWS[-1])
-        return self.features.lookahead_s + rows / self.features.rate_hz
+        return self.features.lookahead_s + self.future_rows / self.features.rate_hz
 
     def stream(self, seed: int = 0) -> PersonMotionStream:
         """A fresh stream. The seed chooses the head motion, gaze and blinks."""
@@ -81,7 +98,7 @@ class PersonMotionStream:
         self._gate = SilenceGate()
         self._sway, self._eyes = SwayStream(model.sway, seed), EyeStream(model.eyes, model.fps, seed)
         self._past = max(model.net.past_rows, HANG_ROWS, -VOICE_ROWS[0])
-        self._future = max(model.net_config.future_rows, AHEAD_ROWS, VOICE_ROWS[-1])
+        self._future = model.future_rows
         self._rows = np.zeros((0, model.features.size), np.float32)  # the first is `_past` ahead of the next frame
         self._started = False
 
@@ -126,7 +143,7 @@ class PersonMotionStream:
             out = model.net(torch.from_numpy(np.ascontiguousarray(window.T))[None])[0].T.numpy().astype(np.float64)
         mouth, brows = out[:, :-N_BROWS], out[:, -N_BROWS:] * model.brow_scale
         activity = self._rows[:, model.prosody_columns[2]]
-        gate = self._gate(activity_windows(activity, now, count))[:, None]
+        gate = self._gate(activity_windows(activity, now, count, model.ahead_rows))[:, None]
         limit = model.basis.groups["mouth"]
         mouth = np.clip(mouth, model.basis.low[limit], model.basis.high[limit])
         return model.face.rest + gate * (mouth - model.face.rest), gate * brows
@@ -167,6 +184,7 @@ def save_motion_model(model: PersonMotionModel, folder: Path) -> None:
         "kind": "person",
         "net": dataclasses.asdict(model.net_config),
         "phones": model.features.phones,
+        "lead_rows": model.lead_rows,
         "facts": model.facts,
     }
     write_json(folder / JSON_NAME, settings)
@@ -221,7 +239,12 @@ def _from_arrays(settings: dict[str, Any], arrays: dict[str, np.ndarray]) -> Per
         _dataclass(kind, group(p)) for kind, p in ((FaceMap, "face."), (Sway, "sway."), (EyeLife, "eyes."))
     )
     rest = {name: _double(arrays[name]) for name in ("mean_pose", "brow_scale", "bank")}
-    return PersonMotionModel(basis, features, net_config, net.eval(), face, sway, eyes, **rest, facts=settings["facts"])
+    lead = int(settings.get("lead_rows", AHEAD_ROWS))
+    if not AHEAD_ROWS <= lead <= LEADS_ROWS[-1]:
+        raise ValueError(f"lead_rows {lead}")
+    return PersonMotionModel(
+        basis, features, net_config, net.eval(), face, sway, eyes, **rest, facts=settings["facts"], lead_rows=lead
+    )
 
 
 def _dataclass(kind: Any, arrays: dict[str, np.ndarray]) -> Any:

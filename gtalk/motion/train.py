@@ -19,6 +19,7 @@ from gtalk.motion.augment import AugmentConfig
 from gtalk.motion.eyes import EyeLife
 from gtalk.motion.face import FaceMap
 from gtalk.motion.fit_net import FitConfig, FitResult, fit_net, predict
+from gtalk.motion.gate import learned_lead
 from gtalk.motion.losses import LossConfig, MotionLoss
 from gtalk.motion.model import N_BROWS, PersonMotionModel, has_motion_model, load_motion_model, save_motion_model
 from gtalk.motion.net import ROWS_PER_FRAME, MotionNet, NetConfig
@@ -125,6 +126,8 @@ def fit_motion_model(
         "train_s": round(time.perf_counter() - started_s, 2),
     }
     face, sway, eyes, centre = _idle_life(material, result.net)
+    spoken = [predict(result.net, take.rows, len(take.codes))[:, :-N_BROWS] for take in material.takes]
+    activity = material.features.groups["energy"].start + 1
     return PersonMotionModel(
         material.basis,
         material.features,
@@ -137,6 +140,7 @@ def fit_motion_model(
         material.brow_scale,
         mouth[np.linspace(0, len(mouth) - 1, min(len(mouth), _BANK)).round().astype(int)],
         facts,
+        learned_lead(material.takes, spoken, activity, face.rest, material.basis),
     )
 
 

@@ -1,6 +1,10 @@
 import numpy as np
+import pytest
 
-from gtalk.motion.gate import AHEAD_ROWS, CLOSE_FRAMES, HANG_ROWS, SilenceGate, activity_windows
+from gtalk.basis import MotionBasis
+from gtalk.motion.gate import AHEAD_ROWS, CLOSE_FRAMES, HANG_ROWS, SilenceGate, activity_windows, learned_lead
+from gtalk.motion.takes import Take
+from tests.motion.talking import motion_of_openness
 
 
 def gate(activity: np.ndarray) -> np.ndarray:
@@ -29,3 +33,15 @@ def test_chunks_do_not_matter() -> None:
     stream = SilenceGate()
     parts = [stream(windows[a:b]) for a, b in ((0, 1), (1, 1), (1, 50), (50, 100))]
     np.testing.assert_array_equal(np.concatenate(parts), SilenceGate()(windows))
+
+
+@pytest.mark.parametrize(("ahead_s", "lead"), [(0.04, 10), (0.32, 34)])
+def test_the_lead_is_the_persons(ahead_s: float, lead: int) -> None:
+    rng = np.random.default_rng(0)
+    activity = np.repeat(rng.integers(0, 2, 40), 50).astype(np.float32)  # pauses and speech of half a second or more
+    opened = SilenceGate()(activity_windows(activity, 0, 500, round(ahead_s * 100) + 4))
+    basis = MotionBasis.fit(motion_of_openness(rng.uniform(size=400)))
+    mouth = np.zeros((500, len(basis.mouth)))
+    mouth[:, 0] = 2.0
+    take = Take(activity[:, None], opened[:, None] * mouth, np.ones(500, bool), ((0, 500),))
+    assert learned_lead([take], [mouth], 0, np.zeros(len(basis.mouth)), basis) == lead

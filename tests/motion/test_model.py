@@ -1,3 +1,4 @@
+import dataclasses
 import itertools
 import json
 import time
@@ -39,15 +40,29 @@ def test_any_chunking_gives_the_same_motion(model, cuts: list[int], length: int)
     np.testing.assert_allclose(streamed.channels["torso"], offline.channels["torso"], atol=1e-5)
 
 
-def test_frames_come_within_the_look_ahead(model) -> None:
+@pytest.mark.parametrize("live", [False, True])
+def test_frames_come_within_the_look_ahead(model, live: bool) -> None:
+    model = dataclasses.replace(model, lead_rows=42)
+    model = model.for_live() if live else model
     assert isinstance(model, MotionModel)
     assert isinstance(model.stream(), MotionStream)
-    assert model.lookahead_s <= 0.16
+    assert model.lookahead_s <= (0.16 if live else 0.5)
     stream, frames = model.stream(), 0
     for start in range(0, len(SPEECH), 640):
         frames += len(stream.push(SPEECH[start : start + 640]))
         certain = int(((start + 640) / 16_000 - model.lookahead_s) * 25 + 1e-9)
         assert frames >= min(certain, (start + 640) // 640)
+
+
+def test_a_lead_changes_only_what_comes_before_speech(model) -> None:
+    pause = room_noise(2.0, -48.0, seed=4)
+    samples = np.concatenate([pause, vowel("a", 0.6, 118.0), pause])
+    early, late = (whole(dataclasses.replace(model, lead_rows=lead), samples) for lead in (50, 10))
+    changed = np.flatnonzero(np.abs(early.landmarks - late.landmarks).max((1, 2)) > 1e-9)
+    assert len(changed) and changed.min() >= 50 - 13 and changed.max() <= 50
+    assert whole(dataclasses.replace(model, lead_rows=50).for_live(), samples).landmarks == pytest.approx(
+        late.landmarks
+    )
 
 
 def test_lips_close_within_200_ms_of_silence_and_stay_closed_in_a_noisy_room(model) -> None:
@@ -105,7 +120,13 @@ def test_damaged_files_are_user_errors(model, tmp_path) -> None:
         load_motion_model(tmp_path)
     tensors.write_bytes(good)
     facts = json.loads((tmp_path / module.JSON_NAME).read_text())
-    for change in ({"schema_version": 99}, {"kind": "other"}, {"net": {"channel": 3}}, {"net": {"channels": 12}}):
+    for change in (
+        {"schema_version": 99},
+        {"kind": "other"},
+        {"lead_rows": 5000},
+        {"net": {"channel": 3}},
+        {"net": {"channels": 12}},
+    ):
         (tmp_path / module.JSON_NAME).write_text(json.dumps({**facts, **change}))
         with pytest.raises(UserError, match="motion model in"):
             load_motion_model(tmp_path)
