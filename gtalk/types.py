@@ -24,11 +24,15 @@ import torch
 from gtalk.errors import UserError
 from gtalk.files import atomic_path
 from gtalk.shapes import Bool, Float, Shaped, UInt8
+from gtalk.untrusted import MOST_PIXELS, MOST_SIDE, read_arrays
 
 OUTER_EYE_DISTANCE_M = 0.09
 AUDIO_RATE = 16_000  # samples a second, everywhere inside gtalk
 VIDEO_FPS = 25.0  # frames a second of datasets and motion; dubs interpolate to other rates
 MOTION_VERSION = 1
+_CHANNELS = {"torso": (4,), "framing": (3,), "landmarks478": (478, 3), "arkit52": (52,)}  # known names and shapes
+_FARTHEST = 1e4  # no number of a motion is larger: metres, radians, shares
+_SLOWEST_FPS, _FASTEST_FPS = 0.5, 1000.0
 
 
 @dataclass(frozen=True)
@@ -73,8 +77,18 @@ class Camera:
 
     @staticmethod
     def from_json(value: dict) -> Camera:
-        """Inverse of `to_json`."""
-        return Camera(**{**value, "T_camera_world": np.asarray(value["T_camera_world"], dtype=np.float64)})
+        """Inverse of `to_json`. Raises KeyError, TypeError or ValueError for what is no camera."""
+        focal, cx, cy = (float(value[name]) for name in ("focal_px", "cx_px", "cy_px"))
+        width, height = int(value["width"]), int(value["height"])
+        T = np.asarray(value["T_camera_world"], dtype=np.float64)
+        if not (0 < width <= MOST_SIDE and 0 < height <= MOST_SIDE and width * height <= MOST_PIXELS):
+            raise ValueError(f"a camera of {width}x{height} pixels")
+        if not 1e-3 < focal < 1e7 or max(abs(cx), abs(cy)) > 1e7:
+            raise ValueError(f"a camera with focal length {focal}, centre {cx}, {cy}")
+        rigid = T.shape == (4, 4) and np.abs(T).max() < 1e4 and np.array_equal(T[3], [0.0, 0.0, 0.0, 1.0])
+        if not rigid or np.abs(T[:3, :3] @ T[:3, :3].T - np.eye(3)).max() > 1e-3:
+            raise ValueError("a camera whose T_camera_world is not a rigid motion")
+        return Camera(focal, cx, cy, width, height, T)
 
 
 @dataclass(frozen=True)
@@ -152,8 +166,7 @@ class Motion:
     def load(path: Path) -> Motion:
         """Read `.motion.npz`. Raises UserError when the file is not one or is of a newer version."""
         try:
-            with np.load(path, allow_pickle=False) as file:
-                stored = dict(file)
+            stored = read_arrays(path)
             version = int(stored.pop("version"))
             fps = float(stored.pop("fps"))
             prefix = "channel."
@@ -183,10 +196,18 @@ class Motion:
             value = getattr(self, name)
             if value.shape != (frames, *rest):
                 raise ValueError(f"{name} has shape {value.shape}, expected {(frames, *rest)}")
-            if value.dtype.kind not in "fb" or (value.dtype.kind == "f" and not np.isfinite(value).all()):
-                raise ValueError(f"{name} is not finite numbers")
-        if any(len(value) != frames for value in self.channels.values()) or not self.fps > 0:
-            raise ValueError("channels or fps do not fit")
+            if value.dtype.kind != ("b" if name == "valid" else "f"):
+                raise ValueError(f"{name} holds {value.dtype}")
+            if not (np.abs(value) < _FARTHEST).all():
+                raise ValueError(f"{name} is not finite numbers of a usual size")
+        for name, value in self.channels.items():
+            rest = _CHANNELS.get(name, value.shape[1:])
+            if value.ndim < 1 or value.shape != (frames, *rest):
+                raise ValueError(f"channel {name} has shape {value.shape}, expected {(frames, *rest)}")
+            if value.dtype.kind not in "biuf" or not (np.abs(value) < _FARTHEST).all():
+                raise ValueError(f"channel {name} is not finite numbers of a usual size")
+        if not _SLOWEST_FPS <= self.fps <= _FASTEST_FPS:
+            raise ValueError(f"{self.fps} frames a second")
 
 
 @dataclass(frozen=True)

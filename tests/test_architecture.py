@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent / "gtalk"
 
-FOUNDATION = {"shapes", "errors", "progress", "files", "types", "basis", "topology", "config", "assets"}
+FOUNDATION = {"shapes", "errors", "progress", "files", "types", "basis", "topology", "config", "assets", "untrusted"}
 ARROWS = {
     "ops": set(),
     "media": set(),

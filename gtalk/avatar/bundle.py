@@ -11,7 +11,7 @@ File names are fixed here and never read from the folder, so a downloaded avatar
 from __future__ import annotations
 
 import importlib
-import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -20,7 +20,7 @@ from typing import Any, Protocol, cast
 import cv2
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
 
 from gtalk.avatar.base import Avatar, Consent
@@ -30,8 +30,10 @@ from gtalk.errors import UserError
 from gtalk.files import atomic_path, sha256_of_file, write_json
 from gtalk.shapes import UInt8
 from gtalk.types import Camera, Motion
+from gtalk.untrusted import check_numbers, read_json, read_picture
 
 AVATAR_VERSION = 1
+LARGEST_OPTION = 1e5  # no number in a config is larger
 JSON_NAME, TENSORS_NAME = "avatar.json", "avatar.safetensors"
 PLATE_NAME, PREVIEW_NAME = "background.png", "preview.jpg"
 KINDS = {
@@ -119,9 +121,7 @@ def load_avatar(folder: Path) -> Avatar:
         with safe_open(str(folder / TENSORS_NAME), framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         arrays = {n.removeprefix("basis."): tensors.pop(n).numpy() for n in list(tensors) if n.startswith("basis.")}
-        plate = cv2.imread(str(folder / PLATE_NAME), cv2.IMREAD_COLOR)
-        if plate is None:
-            raise ValueError(f"{PLATE_NAME} is missing or no picture")
+        plate = read_picture(folder / PLATE_NAME)
         module, name = KINDS[content["kind"]]
         kind: type[StoredAvatar] = getattr(importlib.import_module(module), name)
         return kind.from_parts(
@@ -132,7 +132,7 @@ def load_avatar(folder: Path) -> Avatar:
             cv2.cvtColor(plate, cv2.COLOR_BGR2RGB),
             tensors,
         )
-    except (OSError, SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as error:
+    except Exception as error:  # whatever a stranger's file does to us, it is the file that is at fault
         raise _damaged(folder, f"{type(error).__name__}: {error}") from error
 
 
@@ -140,7 +140,7 @@ def read_avatar_json(folder: Path) -> dict[str, Any]:
     """The checked content of avatar.json. Raises UserError."""
     path = Path(folder) / JSON_NAME
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
     except FileNotFoundError:
         raise UserError(
             f"avatar {folder}",
@@ -163,8 +163,16 @@ def read_avatar_json(folder: Path) -> dict[str, Any]:
             raise _damaged(folder, f"{JSON_NAME} has no valid `{name}`")
     if content["kind"] not in KINDS:
         raise _damaged(folder, f"kind {content['kind']!r}, known: {', '.join(KINDS)}")
-    if not content["fps"] > 0:
+    if not 0.5 <= content["fps"] <= 1000.0:
         raise _damaged(folder, f"fps {content['fps']}")
+    if not all(isinstance(content["consent"].get(name, ""), str) for name in ("person", "statement")):
+        raise _damaged(folder, "a consent that is no text")
+    if not re.fullmatch("[0-9a-f]{64}", content["tensors_sha256"]):
+        raise _damaged(folder, f"tensors_sha256 {content['tensors_sha256'][:80]!r}")
+    try:
+        check_numbers(content["config"], LARGEST_OPTION)
+    except ValueError as error:
+        raise _damaged(folder, str(error)) from error
     return content
 
 

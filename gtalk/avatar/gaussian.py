@@ -107,6 +107,8 @@ class GaussianAvatar:
         sizes = from_mapping(GaussianConfig, config, "avatar.json: config")
         arrays = {n.removeprefix("pose."): v.numpy() for n, v in tensors.items() if n.startswith("pose.")}
         own = {n: v for n, v in tensors.items() if not n.startswith("pose.")}
+        if not 0.0 <= sizes.plate_margin <= 2.0:
+            raise ValueError(f"plate_margin {sizes.plate_margin}")
         _check_shapes(own, basis.size)
         return cls(sizes, basis, camera, fps, plate, PoseCode.from_arrays(arrays), own)
 

@@ -88,8 +88,8 @@ class PoseCode:
         shapes = {"T_world_mean": (4, 4), "low": (6,), "high": (6,), "regression": (7, PREDICTED)}
         shapes |= {"predicted_low": (PREDICTED,), "predicted_high": (PREDICTED,)}
         for name, shape in shapes.items():
-            if arrays[name].shape != shape:
-                raise ValueError(f"{name} has shape {arrays[name].shape}, expected {shape}")
+            if arrays[name].shape != shape or not np.isfinite(arrays[name]).all():
+                raise ValueError(f"{name} has shape {arrays[name].shape}, expected {shape} of finite numbers")
         return PoseCode(**{name: np.asarray(arrays[name], np.float64) for name in shapes})
 
 

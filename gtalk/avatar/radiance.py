@@ -98,6 +98,7 @@ class RadianceAvatar:
         sizes = from_mapping(RadianceConfig, config, "avatar.json: config")
         arrays = {n.removeprefix("pose."): v.numpy() for n, v in tensors.items() if n.startswith("pose.")}
         fields = {n: v for n, v in tensors.items() if not n.startswith("pose.")}
+        _check_ranges(sizes, fields)
         _check_shapes(sizes, basis.size, fields)
         return cls(sizes, basis, camera, fps, plate, PoseCode.from_arrays(arrays), fields)
 
@@ -254,6 +255,17 @@ def initial_tensors(config: RadianceConfig, code_size: int, rng: torch.Generator
 
 def _named(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
     return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+
+
+def _check_ranges(config: RadianceConfig, tensors: dict[str, torch.Tensor]) -> None:
+    """What shapes do not say: a march that ends, a cube of a head's size, a plate that fits into memory."""
+    head, extent = config.head, float(tensors["head.extent_m"])
+    if not (1e-4 <= head.step_m <= 1.0 and 1 <= head.max_samples <= 1024 and 1e-3 <= extent <= 10.0):
+        raise ValueError(f"step_m {head.step_m}, max_samples {head.max_samples}, extent_m {extent}")
+    if not 0.0 <= config.plate_margin <= 2.0 or head.levels > 32 or config.torso.levels > 32:
+        raise ValueError(f"plate_margin {config.plate_margin}, levels {head.levels} and {config.torso.levels}")
+    if broken := [n for n, t in tensors.items() if t.is_floating_point() and not bool(t.isfinite().all())]:
+        raise ValueError(f"{broken[0]} is not finite")
 
 
 def _check_shapes(config: RadianceConfig, code_size: int, tensors: dict[str, torch.Tensor]) -> None:

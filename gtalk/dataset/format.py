@@ -2,7 +2,8 @@
 
     manifest.json        schema version, sources and their hashes, config and hash of every stage, segments
     frames/000000.jpg    RGB pictures, JPEG quality 97 without chroma subsampling
-    audio.wav            16 kHz mono, frame i of the pictures starts at sample i * 16000 / fps
+    sound.wav            16 kHz mono as the clips have it, frame i of the pictures starts at sample i * 16000 / fps
+    audio.wav            the same, each clip's advanced by its `sound_advanced_s` in `sources`: in time with the lips
     landmarks.npz        points_px [T,478,2], valid [T], (arkit52 [T,52])
     camera.json          Camera
     person.npz           shape [478,3] metres, expressions [K,478,3], triangles [F,3]
@@ -35,10 +36,12 @@ entry in `sources`, dataset pixel (u, v) is source pixel (x + u * crop.width / w
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
 from pathlib import Path
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -46,8 +49,11 @@ import numpy as np
 from gtalk.errors import UserError
 from gtalk.shapes import Float, Int, UInt8
 from gtalk.types import Camera, Motion
+from gtalk.untrusted import MOST_PIXELS, MOST_SIDE, read_arrays, read_json, read_picture
 
 DATASET_VERSION = 1
+MOST_FRAMES = 2_000_000  # 22 hours at 25 a second
+Part = TypeVar("Part")
 
 
 class MaskClass(IntEnum):
@@ -91,7 +97,9 @@ class Dataset:
         self.root = Path(root)
         path = self.root / "manifest.json"
         try:
-            self.manifest = json.loads(path.read_text(encoding="utf-8"))
+            self.manifest = read_json(path)
+            if not isinstance(self.manifest, dict):
+                raise ValueError("not an object in braces")
         except (OSError, ValueError) as error:
             raise UserError(
                 f"dataset {root}",
@@ -107,6 +115,8 @@ class Dataset:
                 got=repr(version),
                 remedy="Update gtalk, or prepare the clip again.",
             )
+        if problem := manifest_problem(self.manifest):
+            raise self._unlike("manifest.json", problem)
 
     @property
     def fps(self) -> float:
@@ -131,7 +141,7 @@ class Dataset:
     @cached_property
     def camera(self) -> Camera:
         """The camera of all pictures."""
-        return Camera.from_json(json.loads((self.root / "camera.json").read_text(encoding="utf-8")))
+        return self._part("camera.json", lambda path: Camera.from_json(read_json(path)))
 
     @cached_property
     def motion(self) -> Motion:
@@ -141,14 +151,12 @@ class Dataset:
     @cached_property
     def person(self) -> Person:
         """The tracked person."""
-        with np.load(self.root / "person.npz", allow_pickle=False) as file:
-            return Person(file["shape"], file["expressions"], file["triangles"])
+        return self._part("person.npz", _person)
 
     @cached_property
     def points_px(self) -> Float[np.ndarray, "T 478 2"]:
         """Detected landmarks in pixels (before the bundle adjustment)."""
-        with np.load(self.root / "landmarks.npz", allow_pickle=False) as file:
-            return file["points_px"]
+        return self._part("landmarks.npz", lambda path: _points(path, self.n_frames))
 
     @property
     def audio_path(self) -> Path:
@@ -169,22 +177,90 @@ class Dataset:
 
     def background(self) -> UInt8[np.ndarray, "H W 3"]:
         """The background plate, RGB."""
-        picture = cv2.imread(str(self.root / "background.png"), cv2.IMREAD_COLOR)
-        if picture is None:
-            raise self._damaged("background.png")
-        return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+        return cv2.cvtColor(self._part("background.png", read_picture), cv2.COLOR_BGR2RGB)
 
     def _read(self, folder: str, index: int, suffix: str, flags: int) -> np.ndarray:
         name = f"{folder}/{index:06d}{suffix}"
-        picture = cv2.imread(str(self.root / name), flags)
-        if picture is None:
-            raise self._damaged(name)
+        picture = self._part(name, lambda path: read_picture(path, flags))
+        if picture.shape[1::-1] != self.size:
+            raise self._unlike(name, f"a picture of {picture.shape[1]}x{picture.shape[0]}")
         return picture
 
-    def _damaged(self, name: str) -> UserError:
+    def _part(self, name: str, read: Callable[[Path], Part]) -> Part:
+        """One file of the folder; whatever is wrong with it is a UserError that names it."""
+        try:
+            return read(self.root / name)
+        except (OSError, ValueError, KeyError, TypeError, ArithmeticError, MemoryError) as error:
+            raise self._unlike(name, words(error)) from error
+
+    def _unlike(self, name: str, got: str) -> UserError:
         return UserError(
             f"dataset {self.root}",
-            expected=f"a readable {name}",
-            got="none",
+            expected=f"a whole {name}",
+            got=got,
             remedy="Run `gtalk prepare` again: finished stages are kept.",
         )
+
+
+def manifest_problem(manifest: dict[str, Any]) -> str:
+    """What is wrong with the numbers of a manifest, in words; empty when they can be relied on."""
+    kinds: dict[str, tuple[type, ...]] = {"fps": (int, float), "n_frames": (int,), "width": (int,), "height": (int,)}
+    for name, kind in kinds.items():
+        if name not in manifest:
+            return f"it lacks {name}"
+        if not isinstance(manifest[name], kind) or isinstance(manifest[name], bool):
+            return f"{name} is {manifest[name]!r}"
+    width, height = manifest["width"], manifest["height"]
+    if not (0 < manifest["n_frames"] <= MOST_FRAMES and 0.5 <= manifest["fps"] <= 1000.0):
+        return f"no frames or no rate: {manifest['n_frames']} at {manifest['fps']} a second"
+    if not (1 < width <= MOST_SIDE and 1 < height <= MOST_SIDE and width * height <= MOST_PIXELS):
+        return f"no size: {width}x{height}"
+    segments = manifest.get("segments")
+    if not isinstance(segments, list) or not segments:
+        return "it lacks segments"
+    position = 0
+    for segment in segments:
+        if not isinstance(segment, dict) or set(segment) != {"start", "stop", "source"}:
+            return f"a segment is {segment!r}"
+        if not all(type(segment[n]) is int for n in ("start", "stop")) or not isinstance(segment["source"], str):
+            return f"a segment is {segment!r}"
+        if segment["start"] != position or segment["stop"] <= position:
+            return f"the segment at frame {segment['start']} does not follow the one before it"
+        position = segment["stop"]
+    if position != manifest["n_frames"]:
+        return f"segments end at frame {position} of {manifest['n_frames']}"
+    stages = manifest.get("stages", {})
+    if not isinstance(stages, dict) or not all(isinstance(stage, dict) for stage in stages.values()):
+        return "its stages are no objects"
+    return ""
+
+
+def words(error: Exception) -> str:
+    """An error as a few words of a message."""
+    if isinstance(error, FileNotFoundError):
+        return "missing"
+    if isinstance(error, json.JSONDecodeError):
+        return "not JSON"
+    return f"{type(error).__name__}: {error}"
+
+
+def _person(path: Path) -> Person:
+    arrays = read_arrays(path)
+    person = Person(arrays["shape"], arrays["expressions"], arrays["triangles"])
+    if person.shape.shape != (478, 3) or person.expressions.shape[1:] != (478, 3) or person.triangles.shape[1:] != (3,):
+        raise ValueError("arrays of the wrong shape")
+    kinds = person.shape.dtype.kind + person.expressions.dtype.kind + person.triangles.dtype.kind
+    if kinds not in {"ffi", "ffu"}:
+        raise ValueError("arrays of the wrong type")
+    if person.triangles.min(initial=0) < 0 or person.triangles.max(initial=0) >= 478:
+        raise ValueError("triangles name vertices that do not exist")
+    if not np.isfinite(person.shape).all() or not np.isfinite(person.expressions).all():
+        raise ValueError("vertices that are not finite")
+    return person
+
+
+def _points(path: Path, n_frames: int) -> np.ndarray:
+    points = read_arrays(path)["points_px"]
+    if points.shape != (n_frames, 478, 2) or points.dtype.kind != "f":
+        raise ValueError(f"points_px of shape {points.shape}, {points.dtype}")
+    return points

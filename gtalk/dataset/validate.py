@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
+import struct
 import wave
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 
-from gtalk.dataset.format import Dataset, MaskClass
+from gtalk.dataset.format import Dataset, MaskClass, words
 from gtalk.errors import UserError
 from gtalk.types import AUDIO_RATE, Motion
+from gtalk.untrusted import read_arrays, read_picture
 
 STAGES = ("media", "landmarks", "track", "masks", "background", "audio", "motion", "report")
 PICTURES = (("frames", ".jpg"), ("masks", ".png"), ("mattes", ".png"))
@@ -51,12 +51,9 @@ def find_problems(folder: Path, deep: bool = True) -> list[str]:
     Raises UserError when there is no readable manifest at all.
     """
     dataset = Dataset(folder)
-    try:
-        frames, (width, height) = dataset.n_frames, dataset.size
-        problems = list(_manifest_problems(dataset))
-    except (KeyError, TypeError, ValueError) as error:
-        return [f"manifest.json lacks or garbles {error}"]
-    if problems:
+    frames, (width, height) = dataset.n_frames, dataset.size
+    done = dataset.manifest.get("stages", {})
+    if problems := [f"stage {stage} is not done" for stage in STAGES if stage not in done]:
         return problems
     checks: list[Callable[[], Iterator[str]]] = [
         lambda: _picture_problems(dataset, deep),
@@ -80,38 +77,25 @@ def find_problems(folder: Path, deep: bool = True) -> list[str]:
     return problems
 
 
-def _manifest_problems(dataset: Dataset) -> Iterator[str]:
-    manifest = dataset.manifest
-    if dataset.n_frames < 1 or min(dataset.size) < 2 or not dataset.fps > 0:
-        yield "manifest.json: no frames, no size or no rate"
-    position = 0
-    for segment in dataset.segments:
-        if segment.start != position or segment.stop <= segment.start:
-            yield f"manifest.json: the segment at frame {segment.start} does not follow the one before it"
-        position = segment.stop
-    if position != dataset.n_frames:
-        yield f"manifest.json: segments end at frame {position} of {dataset.n_frames}"
-    for stage in STAGES:
-        if stage not in manifest.get("stages", {}):
-            yield f"stage {stage} is not done"
-
-
 def _picture_problems(dataset: Dataset, deep: bool) -> Iterator[str]:
     width, height = dataset.size
     for folder, suffix in PICTURES:
-        missing = [i for i in range(dataset.n_frames) if not _filled(dataset.root / folder / f"{i:06d}{suffix}")]
+        present = _filled(dataset.root / folder)
+        missing = [i for i in range(dataset.n_frames) if not present.get(f"{i:06d}{suffix}")]
         if missing:
             yield f"{folder}/ lacks {_some(missing)} of {dataset.n_frames} pictures"
             continue
-        surplus = sum(1 for _ in (dataset.root / folder).iterdir()) - dataset.n_frames
+        surplus = len(present) - dataset.n_frames
         if surplus:
             yield f"{folder}/ holds {surplus} files too many"
         for index in range(dataset.n_frames) if deep else (0, dataset.n_frames - 1):
             name = f"{folder}/{index:06d}{suffix}"
-            picture = cv2.imread(str(dataset.root / name), cv2.IMREAD_UNCHANGED)
-            if picture is None:
-                yield f"{name} cannot be decoded"
-            elif picture.shape[:2] != (height, width):
+            try:
+                picture = read_picture(dataset.root / name, cv2.IMREAD_UNCHANGED)
+            except (OSError, ValueError) as error:
+                yield f"{name} cannot be decoded: {words(error)}"
+                continue
+            if picture.shape[:2] != (height, width):
                 yield f"{name} is {picture.shape[1]}x{picture.shape[0]}, not {width}x{height}"
             elif folder == "masks" and picture.max() > max(MaskClass):
                 yield f"{name} holds a class that does not exist"
@@ -125,16 +109,15 @@ def _sound_problems(dataset: Dataset) -> Iterator[str]:
             wanted = round(dataset.n_frames * AUDIO_RATE / dataset.fps)
             if file.getnframes() != wanted:
                 yield f"audio.wav has {file.getnframes()} samples, {wanted} belong to {dataset.n_frames} frames"
-    except (OSError, EOFError, wave.Error) as error:
-        yield f"audio.wav: {_words(error)}"
+    except (OSError, EOFError, ValueError, RuntimeError, struct.error, wave.Error) as error:
+        yield f"audio.wav: {words(error)}"
 
 
 def _array_problems(root: Path, name: str, shapes: dict[str, tuple[int, ...]]) -> Iterator[str]:
     try:
-        with np.load(root / name, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in file.files}
-    except Exception as error:  # zip, zlib and numpy each have their own
-        yield f"{name}: {_words(error)}"
+        arrays = read_arrays(root / name)
+    except (OSError, ValueError) as error:
+        yield f"{name}: {words(error)}"
         return
     for key, shape in shapes.items():
         if key not in arrays:
@@ -148,40 +131,35 @@ def _array_problems(root: Path, name: str, shapes: dict[str, tuple[int, ...]]) -
 def _camera_problems(dataset: Dataset) -> Iterator[str]:
     try:
         camera = dataset.camera
-        if (camera.width, camera.height) != dataset.size:
-            yield f"camera.json is of {camera.width}x{camera.height} pictures, not {dataset.size}"
-        if not camera.focal_px > 0:
-            yield "camera.json: the focal length is not positive"
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        yield f"camera.json: {_words(error)}"
+    except UserError as error:
+        yield f"camera.json: {error.got}"
+        return
+    if (camera.width, camera.height) != dataset.size:
+        yield f"camera.json is of {camera.width}x{camera.height} pictures, not {dataset.size}"
 
 
 def _person_problems(dataset: Dataset) -> Iterator[str]:
     try:
-        person = dataset.person
-    except Exception as error:
-        yield f"person.npz: {_words(error)}"
-        return
-    if person.shape.shape != (478, 3) or person.expressions.shape[1:] != (478, 3) or person.triangles.shape[1:] != (3,):
-        yield "person.npz: arrays of the wrong shape"
-    elif person.triangles.min() < 0 or person.triangles.max() >= 478:
-        yield "person.npz: triangles name vertices that do not exist"
+        _ = dataset.person
+    except UserError as error:
+        yield f"person.npz: {error.got}"
 
 
 def _plate_problems(root: Path, width: int, height: int) -> Iterator[str]:
-    picture = cv2.imread(str(root / "background.png"), cv2.IMREAD_COLOR)
-    if picture is None:
-        yield "background.png is missing or cannot be decoded"
-    elif picture.shape[:2] != (height, width):
+    try:
+        picture = read_picture(root / "background.png")
+    except (OSError, ValueError) as error:
+        yield f"background.png: {words(error)}"
+        return
+    if picture.shape[:2] != (height, width):
         yield f"background.png is {picture.shape[1]}x{picture.shape[0]}, not {width}x{height}"
 
 
 def _feature_problems(dataset: Dataset) -> Iterator[str]:
     try:
-        with np.load(dataset.root / "audio_features.npz", allow_pickle=False) as file:
-            lengths = {name: len(file[name]) for name in file.files}
-    except Exception as error:
-        yield f"audio_features.npz: {_words(error)}"
+        lengths = {name: len(value) for name, value in read_arrays(dataset.root / "audio_features.npz").items()}
+    except (OSError, ValueError, TypeError) as error:
+        yield f"audio_features.npz: {words(error)}"
         return
     wanted = dataset.n_frames / dataset.fps * FEATURE_RATE
     if not lengths:
@@ -204,18 +182,13 @@ def _motion_problems(dataset: Dataset) -> Iterator[str]:
         yield "motion.npz: a head pose is not a rigid motion"
 
 
-def _filled(path: Path) -> bool:
-    return path.is_file() and path.stat().st_size > 0
+def _filled(folder: Path) -> dict[str, bool]:
+    """Whether each entry of a folder is a file with something in it."""
+    if not folder.is_dir():
+        return {}
+    return {path.name: path.is_file() and path.stat().st_size > 0 for path in folder.iterdir()}
 
 
 def _some(indices: list[int]) -> str:
     names = ", ".join(str(i) for i in indices[:3])
     return f"{len(indices)} ({names}{', ...' if len(indices) > 3 else ''})"
-
-
-def _words(error: Any) -> str:
-    if isinstance(error, FileNotFoundError):
-        return "missing"
-    if isinstance(error, json.JSONDecodeError):
-        return "not JSON"
-    return f"{type(error).__name__}: {error}"

@@ -67,7 +67,7 @@ def read_jobs(path: Path, started: frozenset[str] = frozenset()) -> list[Job]:
                 if output is not None and (earlier := outputs.setdefault(output.resolve(), number)) != number:
                     raise _Fault(f"writes {output} as line {earlier} does")
             jobs.append(job)
-        except (_Fault, UserError) as error:
+        except (OSError, ValueError) as error:  # a _Fault, a UserError, or a name that no file can have
             faults.append(f"line {number}: {error}")
     if faults or not jobs:
         listed = faults[:_MOST_FAULTS] + (

@@ -24,7 +24,7 @@ class Journal:
     def __init__(self, jobs_path: Path, resume: bool) -> None:
         self.path = jobs_path.with_name(jobs_path.name + ".journal")
         require_writable_folder(self.path.parent)
-        self._file: TextIO = open(self.path, "a+", encoding="utf-8")  # noqa: SIM115 (closed by close)
+        self._file: TextIO = open(self.path, "a+", encoding="utf-8", errors="replace")  # noqa: SIM115 (closed by close)
         self._lock()
         if not resume:
             self._file.truncate(0)
@@ -65,7 +65,8 @@ class Journal:
         for line in text.splitlines():
             try:
                 record = parse_json(line)
-                last[record["job"]] = record
+                if record["state"] in {STARTED, DONE, FAILED}:
+                    last[record["job"]] = record
             except (ValueError, TypeError, KeyError):
                 continue
         if text and not text.endswith("\n"):

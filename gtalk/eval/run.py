@@ -80,8 +80,8 @@ def evaluate(
     facts = read_avatar_json(Path(avatar_folder))
     performer = load_performer(Path(avatar_folder))
     result = evaluate_performer(performer, Dataset(Path(dataset_folder)), config, on_progress)
-    result["speed"]["fit_s"] = _number(facts["provenance"].get("metrics", {}).get("fit_s"))
-    result["speed"]["motion_s"] = _number(getattr(performer.motion_model, "facts", {}).get("train_s"))
+    result["speed"]["fit_s"] = _number(_inside(facts["provenance"].get("metrics"), "fit_s"))
+    result["speed"]["motion_s"] = _number(_inside(getattr(performer.motion_model, "facts", None), "train_s"))
     result["avatar"] = {"kind": facts["kind"], "id": performer.identity.avatar_id}
     return result
 
@@ -203,7 +203,7 @@ def _clips(
 
 def _speed(run: _Run, dataset: Dataset, part: HeldOut, motion_s: float | None) -> dict[str, float | None]:
     stages = dataset.manifest.get("stages", {}).values()
-    prepare_s = sum(stage.get("seconds", 0.0) for stage in stages)
+    prepare_s = sum(_number(stage.get("seconds")) or 0.0 for stage in stages)
     times = run.frame_ms[2:] or run.frame_ms  # the first frames fill caches
     heard_s = len(part.lead) / 16_000 + len(part.truth) / dataset.fps
     gpu = torch.cuda.max_memory_allocated() if torch.cuda.is_initialized() else 0
@@ -261,6 +261,10 @@ def _spread(indices: np.ndarray, count: int | None) -> np.ndarray:
     if count is None or len(indices) <= count:
         return indices
     return indices[np.unique(np.linspace(0, len(indices) - 1, count).round().astype(int))]
+
+
+def _inside(mapping: Any, name: str) -> Any:
+    return mapping.get(name) if isinstance(mapping, dict) else None
 
 
 def _number(value: Any) -> float | None:

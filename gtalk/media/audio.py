@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import wave
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 
 from gtalk.errors import UserError
 from gtalk.files import atomic_path
-from gtalk.media.source import audio_stream, decode, not_media, open_media, picture_time, video_stream
+from gtalk.media.source import LONGEST_GAP_S, audio_stream, decode, not_media, open_media, picture_time, video_stream
 from gtalk.shapes import Float
 from gtalk.types import AUDIO_RATE, AudioTrack
 
@@ -85,10 +86,15 @@ def read_wav(path: Path) -> AudioTrack:
         with wave.open(str(path), "rb") as file:
             if file.getsampwidth() != 2:
                 raise wave.Error(f"{8 * file.getsampwidth()} bits a sample")
-            data = np.frombuffer(file.readframes(file.getnframes()), dtype="<i2")
+            # A header may promise more than the file holds.
+            count = min(file.getnframes(), Path(path).stat().st_size // (2 * file.getnchannels()))
+            data = np.frombuffer(file.readframes(count), dtype="<i2")
+            data = data[: len(data) // file.getnchannels() * file.getnchannels()]
             samples = data.reshape(-1, file.getnchannels()).mean(1, dtype=np.float32) / 32768
+            if not 1000 <= file.getframerate() <= 1_000_000:
+                raise wave.Error(f"{file.getframerate()} samples a second")
             return AudioTrack(samples.astype(np.float32), file.getframerate())
-    except (OSError, EOFError, wave.Error) as error:
+    except (OSError, EOFError, ValueError, RuntimeError, struct.error, wave.Error) as error:
         raise UserError(
             f"sound file {path}",
             expected="a wav file with 16 bits a sample",
@@ -155,6 +161,8 @@ def _placed(
             zero_s = 0.0 if np.isnan(start_s) else start_s
         if not np.isnan(start_s):
             offset = round((start_s - zero_s) * rate) - position
+            if abs(offset) > LONGEST_GAP_S * rate:
+                offset = 0
             if position == 0 or abs(offset) > GAP_S * rate:
                 if offset > 0:
                     yield from _silence(offset, rate, piece.shape[1:])

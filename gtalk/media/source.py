@@ -14,6 +14,16 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.frame import VideoFrame
 
+_LOCAL_FILES_ONLY = {
+    # What a file says may not make FFmpeg open other files or addresses: no playlists, no picture sequences.
+    "protocol_whitelist": "file",
+    "format_whitelist": "mov,matroska,webm,avi,wav,w64,aiff,caf,mp3,aac,ac3,eac3,flac,ogg,flv,mpegts,mpeg,asf,gif,"
+    "mxf,amr,au,dv,h264,hevc,m4v,mpegvideo,ivf,rm,nut,wv,ape,tta",
+}
+MOST_PIXELS = 1 << 26
+"""Of a decoded picture: 8192 x 8192."""
+LONGEST_GAP_S = 3600.0
+"""Between neighbours in a file: timestamps that jump farther are damage."""
 HD_HEIGHT = 720  # untagged video of this height or more is ITU-R BT.709, below it BT.601
 
 
@@ -89,7 +99,8 @@ def open_media(path: Path) -> Iterator[InputContainer]:
     if path.stat().st_size == 0:
         raise not_media(path, "a file of 0 bytes")
     try:
-        container = av.open(str(path), metadata_errors="replace")
+        # An absolute path, so that no name is taken for a protocol ("concat:...").
+        container = av.open(str(path.resolve()), metadata_errors="replace", container_options=_LOCAL_FILES_ONLY)
     except (av.error.FFmpegError, ValueError) as error:
         raise not_media(path, _words(error)) from error
     try:
@@ -124,8 +135,9 @@ def video_stream(container: InputContainer) -> Any | None:
     from av.stream import Disposition
 
     for stream in container.streams.video:
-        if not (stream.disposition & Disposition.attached_pic):
+        if stream.codec_context is not None and not (stream.disposition & Disposition.attached_pic):
             stream.thread_type = "AUTO"
+            stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}  # larger ones are not even allocated
             return stream
     return None
 
@@ -134,11 +146,16 @@ def audio_stream(container: InputContainer, track: int | None = None) -> Any | N
     """The audio stream marked as default, else the first; or the one at index `track`."""
     from av.stream import Disposition
 
-    streams = [s for s in container.streams.audio if s.codec_context is not None]
+    streams = [s for s in container.streams.audio if s.codec_context is not None and _hearable(s.codec_context)]
     if track is not None and track < len(streams):
         return streams[track]
     marked = [s for s in streams if s.disposition & Disposition.default]
     return (marked or streams or [None])[0]
+
+
+def _hearable(codec: Any) -> bool:
+    """Whether a header's rate and channels are those of sound."""
+    return 1000 <= codec.sample_rate <= 1_000_000 and 1 <= codec.channels <= 64
 
 
 def decode(container: InputContainer, stream: Any) -> Iterator[Any]:

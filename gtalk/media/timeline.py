@@ -11,7 +11,16 @@ from pathlib import Path
 
 import numpy as np
 
-from gtalk.media.source import decode, not_media, open_media, picture_time, probe, require_video, video_stream
+from gtalk.media.source import (
+    LONGEST_GAP_S,
+    decode,
+    not_media,
+    open_media,
+    picture_time,
+    probe,
+    require_video,
+    video_stream,
+)
 from gtalk.shapes import Float, Int
 
 THUMBNAIL = 96
@@ -143,6 +152,8 @@ def _read_times(path: Path) -> tuple[np.ndarray, np.ndarray, float]:
         for frame in decode(container, stream):
             guess = times[-1] + step if times else 0.0
             time_s = picture_time(frame, guess)
+            if times and abs(time_s - times[-1]) > LONGEST_GAP_S:
+                time_s = guess
             # Pictures out of order or stamped alike would break the search; they follow at once.
             times.append(max(time_s, times[-1] + 1e-6) if times else time_s)
             small = frame.to_ndarray(format="gray8", width=THUMBNAIL, height=THUMBNAIL, interpolation="POINT")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from gtalk.basis import UPPER_GROUP, MotionBasis
@@ -27,11 +25,13 @@ from gtalk.motion.sway import VOICE_ROWS, Sway, SwayStream, voice_columns
 from gtalk.shapes import Float
 from gtalk.speech.features import SpeechFeatures
 from gtalk.speech.normalise import VoicePrior
-from gtalk.types import VIDEO_FPS, Motion
+from gtalk.types import AUDIO_RATE, VIDEO_FPS, Motion
+from gtalk.untrusted import check_numbers, read_json
 
 MOTION_MODEL_VERSION = 1
 JSON_NAME, TENSORS_NAME = "motion.json", "motion.safetensors"
 N_BROWS = 2
+_LARGEST_OPTION = 4096.0  # no number of a network's config is larger
 
 
 @dataclass(frozen=True)
@@ -206,13 +206,15 @@ def load_motion_model(folder: Path) -> PersonMotionModel:
             remedy="Run `gtalk motion train DATASET -o AVATAR`.",
         )
     try:
-        settings = json.loads((folder / JSON_NAME).read_text(encoding="utf-8"))
+        settings = read_json(folder / JSON_NAME)
         version = settings["schema_version"]
         if version != MOTION_MODEL_VERSION or settings["kind"] != "person":
             raise ValueError(f"kind {settings['kind']!r}, schema_version {version!r}")
         arrays = load_file(folder / TENSORS_NAME)
-        return _from_arrays(settings, arrays)
-    except (OSError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+        model = _from_arrays(settings, arrays)
+        _try(model)
+        return model
+    except Exception as error:  # whatever a stranger's file does to us, it is the file that is at fault
         raise UserError(
             f"motion model in {folder}",
             expected=f"whole files {JSON_NAME} and {TENSORS_NAME}, schema_version {MOTION_MODEL_VERSION}",
@@ -229,12 +231,16 @@ def _from_arrays(settings: dict[str, Any], arrays: dict[str, np.ndarray]) -> Per
     def group(prefix: str) -> dict[str, np.ndarray]:
         return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
 
+    check_numbers(settings["net"], _LARGEST_OPTION, "net")
     net_config = from_mapping(NetConfig, settings["net"], "net")
+    if not 0 <= net_config.future_rows <= 64 or len(net_config.dilations) > 32 or sum(net_config.dilations) > 256:
+        raise ValueError(f"future_rows {net_config.future_rows}, dilations {net_config.dilations}")
     basis = MotionBasis.from_arrays(group("basis."))
     prior = VoicePrior(_double(arrays["voice.mean"]), arrays["voice.log_f0"].item())
     features = SpeechFeatures(bool(settings["phones"]), prior)
-    net = MotionNet(features.size, len(basis.mouth) + N_BROWS, net_config)
-    net.load_state_dict({k: torch.from_numpy(v) for k, v in group("net.").items()})
+    with torch.device("meta"):  # nothing is allocated for sizes that the tensors do not have
+        net = MotionNet(features.size, len(basis.mouth) + N_BROWS, net_config)
+    net.load_state_dict({k: torch.from_numpy(v) for k, v in group("net.").items()}, assign=True)
     face, sway, eyes = (
         _dataclass(kind, group(p)) for kind, p in ((FaceMap, "face."), (Sway, "sway."), (EyeLife, "eyes."))
     )
@@ -245,6 +251,14 @@ def _from_arrays(settings: dict[str, Any], arrays: dict[str, np.ndarray]) -> Per
     return PersonMotionModel(
         basis, features, net_config, net.eval(), face, sway, eyes, **rest, facts=settings["facts"], lead_rows=lead
     )
+
+
+def _try(model: PersonMotionModel) -> None:
+    """A quarter of a second of silence goes through, which finds every shape and number that does not fit."""
+    stream = model.stream()
+    motion = Motion.concatenate([stream.push(np.zeros(AUDIO_RATE // 4, np.float32)), stream.finish()])
+    if not all(np.isfinite(value).all() for value in (motion.landmarks, motion.head_pose, motion.eyes, motion.gaze)):
+        raise ValueError("its motion is not finite")
 
 
 def _dataclass(kind: Any, arrays: dict[str, np.ndarray]) -> Any:

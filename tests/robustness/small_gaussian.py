@@ -1,0 +1,34 @@
+"""A Gaussian avatar of random numbers, small enough for tests."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import torch
+
+from gtalk.avatar.gaussian import PLACES, REST_CODES, GaussianAvatar, GaussianConfig
+from gtalk.avatar.pose_code import PoseCode
+from gtalk.types import Motion
+from tests.avatar.small_radiance import small_avatar
+
+
+@functools.cache
+def small_gaussian() -> tuple[GaussianAvatar, Motion]:
+    """A cloud of 120 Gaussians in the place of a head, and motion to drive it."""
+    radiance, motion = small_avatar()
+    rng = torch.Generator().manual_seed(0)
+    codes = radiance.basis.size + REST_CODES
+    base = torch.randn(120, 16, generator=rng)
+    base[:, :3] *= 0.05
+    base[:, 3:6] = -4.8 + 0.4 * base[:, 3:6]
+    tensors = {
+        "base": base,
+        "face": (torch.randn(80, codes - PLACES, 16, generator=rng) * 2e-3).half(),
+        "rest": (torch.randn(40, REST_CODES, 16, generator=rng) * 2e-3).half(),
+        "code_mean": torch.zeros(codes),
+        "code_scale": torch.ones(codes),
+    }
+    pose_code = PoseCode.fit(motion, np.zeros(len(motion), np.int64))
+    config = GaussianConfig(count=len(base))
+    return GaussianAvatar(config, radiance.basis, radiance.camera, 25.0, radiance.plate, pose_code, tensors), motion
