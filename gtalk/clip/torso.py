@@ -3,7 +3,7 @@
 Every frame is registered to a keyframe, never to the frame before it, so nothing drifts; the frame
 before only says where to look. Pyramidal Lucas-Kanade tracks, checked forwards and backwards, and
 the edge of the matte along the shoulders are gathered for a whole shot and solved at once
-(`torso_solve`).
+(`torso_solve`); then all frames are aligned with their mean (`torso_dense`).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 
 from gtalk.clip.shoulders import ShoulderLine
 from gtalk.clip.similarity import apply, compose, from_matrices, inverse
+from gtalk.clip.torso_dense import Pictures, align
 from gtalk.clip.torso_solve import Observations, solve_shot
 from gtalk.dataset.format import MaskClass, Segment
 from gtalk.progress import OnProgress, Progress, silent
@@ -92,11 +93,14 @@ def track_torso(
     matrices = np.tile(IDENTITY, (total, 1, 1))
     tracked = np.zeros(total, bool)
     last = IDENTITY
+    pictures, seen = Pictures(total, work), []
     for segment in segments:
-        frames, last, n_corners = _observe(read, work, segment, rest, line, last, total, on_progress)
+        frames, last, n_corners = _observe(read, work, segment, rest, line, last, pictures, on_progress)
         span = slice(segment.start, segment.stop)
         matrices[span] = solve_shot(frames, centre, radius, n_corners)
         tracked[span] = [len(frame.rest) > 0 for frame in frames]
+        seen += frames
+    matrices = align(pictures, matrices, seen, segments, centre, radius)
     middle = _nearest_to_median(from_matrices(matrices, work), tracked, start)
     return TorsoTrack(from_matrices(compose(inverse(matrices[middle]), matrices), work), tracked, middle)
 
@@ -108,7 +112,7 @@ def _observe(
     rest: Keyframe,
     line: ShoulderLine,
     guess: np.ndarray,
-    total: int,
+    pictures: Pictures,
     on_progress: OnProgress,
 ) -> tuple[list[Observations], np.ndarray, int]:
     """(what is seen of the torso in each frame of a shot, the last match, corner numbers in use)."""
@@ -116,6 +120,7 @@ def _observe(
     keyframes, lost = [rest], True
     for index in range(segment.start, segment.stop):
         view = _view(*read(index), work)
+        pictures.put(index, view.grey, view.torso)
         best: tuple[np.ndarray, float, np.ndarray, np.ndarray, np.ndarray] | None = None
         for keyframe in keyframes:
             found = _match(keyframe, view, guess, search=lost)
@@ -129,7 +134,7 @@ def _observe(
             lost = True
         corner, source, seen = best[2:] if best is not None else (np.zeros(0, int), np.zeros((0, 2)), np.zeros((0, 2)))
         frames.append(Observations(corner, source, seen, *line.reach(view.matte, guess)))
-        on_progress(Progress("torso", index + 1, total))
+        on_progress(Progress("torso", index + 1, len(pictures)))
     return frames, guess, keyframes[-1].first_corner + len(keyframes[-1].corners)
 
 

@@ -8,6 +8,7 @@ as a few independent ones, and corners that move by themselves (a tie, a collar)
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,7 +64,27 @@ def solve_shot(
         solution = _solve(normals, rights, radius)
         if iteration >= 1:
             spread = _corner_spread(frames, errors, n_corners)
-    return _to_matrices(solution, centre, radius)
+    return to_matrices(solution, centre, radius)
+
+
+def solve_steps(
+    steps: Sequence[tuple[np.ndarray, np.ndarray, float]],
+    frames: Sequence[Observations],
+    z: Float[np.ndarray, "T 4"],
+    centre: Float[np.ndarray, "2"],
+    radius: float,
+) -> Float[np.ndarray, "T 4"]:
+    """New parameters of a shot, from normal equations [4,4], [4] of each frame and what they are worth in corners.
+
+    Of `frames` only the shoulder lines are used.
+    """
+    normals = np.stack([step[0] for step in steps])
+    rights = np.stack([step[1] for step in steps])
+    for t, (frame, step) in enumerate(zip(frames, steps, strict=True)):
+        normal, right = _contour_normals(frame, z[t], centre, radius, 2 * NOISE_PX, step[2])
+        normals[t] += normal
+        rights[t] += right
+    return _solve(normals, rights, radius)
 
 
 def _frame_normals(
@@ -74,7 +95,7 @@ def _frame_normals(
     error = np.zeros(0)
     texture = 0.0
     if len(frame.rest):
-        rows = _rows(frame.rest, centre, radius)
+        rows = similarity_rows(frame.rest, centre, radius)
         target = frame.seen - centre
         residual = rows @ z - target
         error = np.linalg.norm(residual, axis=1)
@@ -84,20 +105,29 @@ def _frame_normals(
         weight *= min(1.0, INDEPENDENT / max(texture, 1e-9))
         normal += np.einsum("n,nij,nik->jk", weight, rows, rows)
         right += np.einsum("n,nij,ni->j", weight, rows, target)
-    if len(frame.contour):
-        rows = np.einsum("ni,nij->nj", frame.normal, _rows(frame.contour, centre, radius))
-        target = ((frame.reached - centre) * frame.normal).sum(1)
-        off = rows @ z - target
-        weight = 1.0 / (NOISE_PX**2 * (1.0 + (off / (2 * tolerance)) ** 2) ** 2)
-        worth = np.interp(texture, [0.0, ENOUGH_CORNERS], CONTOUR_WORTH[::-1])
-        weight *= min(1.0, worth / max(float((weight * NOISE_PX**2).sum()), 1e-9))
-        normal += (rows * weight[:, None]).T @ rows
-        right += rows.T @ (weight * target)
-    return normal, right, error
+    by_contour = _contour_normals(frame, z, centre, radius, tolerance, texture)
+    return normal + by_contour[0], right + by_contour[1], error
 
 
-def _rows(points: np.ndarray, centre: np.ndarray, radius: float) -> np.ndarray:
-    """[N,2,4]: derivative of a moved point (relative to the centre) by z, with a and b in units of the radius."""
+def _contour_normals(
+    frame: Observations, z: np.ndarray, centre: np.ndarray, radius: float, tolerance: float, texture: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Normal equations of the shoulder line, which counts for less where there is texture, in corners."""
+    if not len(frame.contour):
+        return np.zeros((4, 4)), np.zeros(4)
+    rows = np.einsum("ni,nij->nj", frame.normal, similarity_rows(frame.contour, centre, radius))
+    target = ((frame.reached - centre) * frame.normal).sum(1)
+    off = rows @ z - target
+    weight = 1.0 / (NOISE_PX**2 * (1.0 + (off / (2 * tolerance)) ** 2) ** 2)
+    worth = np.interp(texture, [0.0, ENOUGH_CORNERS], CONTOUR_WORTH[::-1])
+    weight *= min(1.0, worth / max(float((weight * NOISE_PX**2).sum()), 1e-9))
+    return (rows * weight[:, None]).T @ rows, rows.T @ (weight * target)
+
+
+def similarity_rows(
+    points: Float[np.ndarray, "N 2"], centre: Float[np.ndarray, "2"], radius: float
+) -> Float[np.ndarray, "N 2 4"]:
+    """Derivatives of moved points (relative to the centre) by z, with a and b in units of the radius."""
     x, y = ((points - centre) / radius).T
     one, zero = np.ones_like(x), np.zeros_like(x)
     return np.stack([np.stack([x, -y, one, zero], -1), np.stack([y, x, zero, one], -1)], 1)
@@ -137,8 +167,19 @@ def _corner_spread(frames: list[Observations], errors: list[np.ndarray], n_corne
     return np.sqrt((power + 10 * NOISE_PX**2) / (count + 10))
 
 
-def _to_matrices(z: np.ndarray, centre: np.ndarray, radius: float) -> np.ndarray:
+def to_matrices(
+    z: Float[np.ndarray, "T 4"], centre: Float[np.ndarray, "2"], radius: float
+) -> Float[np.ndarray, "T 2 3"]:
+    """Matrices of parameters z, with a and b in units of the radius."""
     a, b = z[:, 0] / radius, z[:, 1] / radius
     linear = np.stack([np.stack([a, -b], -1), np.stack([b, a], -1)], -2)
     shift = centre + z[:, 2:] - linear @ centre
     return np.concatenate([linear, shift[..., None]], axis=-1)
+
+
+def to_parameters(
+    matrices: Float[np.ndarray, "T 2 3"], centre: Float[np.ndarray, "2"], radius: float
+) -> Float[np.ndarray, "T 4"]:
+    """Inverse of `to_matrices`."""
+    shift = matrices[:, :, :2] @ centre + matrices[:, :, 2] - centre
+    return np.concatenate([matrices[:, 0, :1] * radius, matrices[:, 1, :1] * radius, shift], axis=1)

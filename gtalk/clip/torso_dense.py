@@ -1,0 +1,177 @@
+"""The torso's motion once more, from its pixels: every frame is aligned with the mean of all of them.
+
+Corners are few on a plain suit, and across a cut they are not found again; the edge between a dark jacket
+and a white collar is seen in every frame. The mean picture of the torso, in the rest's place, is what frames are
+aligned with (congealing, Learned-Miller 2006), by Gauss-Newton steps over a whole shot with the smoothness of
+`torso_solve`; the mean grows sharper as they agree. Grey values at points where the mean has a gradient are
+compared (Lucas and Kanade 1981), so that a step costs the points, not the picture.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from gtalk.clip.similarity import apply
+from gtalk.clip.torso_solve import (
+    NOISE_PX,
+    Observations,
+    similarity_rows,
+    solve_steps,
+    to_matrices,
+    to_parameters,
+)
+from gtalk.dataset.format import Segment
+from gtalk.shapes import Float, UInt8
+
+POINTS = 3000
+SAMPLES = 160  # frames that the mean is made of
+BLURS_PX = (4.0, 2.5, 1.5, 1.0)  # one round each
+LEAST_SEEN = 0.5  # share of the frames that must see a place of the mean
+LEAST_POINTS = 100
+GREY_NOISE = 0.05  # of 1: beyond it a difference counts less
+ALIKE = 40.0  # neighbouring pixels that count as one
+LEAST_WORTH, MOST_WORTH = 1.0, 60.0  # corners that a frame's pixels are worth: below, a shot stays as it is; at most
+
+
+class Pictures:
+    """Grey torsos of all frames, on disk: values 1 to 255, and 0 where something else is seen."""
+
+    def __init__(self, total: int, size: tuple[int, int]) -> None:
+        """`size`: (width, height)."""
+        with tempfile.TemporaryFile() as file:  # the mapping outlives it
+            self._stored = np.memmap(file, np.uint8, "w+", shape=(total, 2, size[1], size[0]))
+
+    def put(self, index: int, grey: UInt8[np.ndarray, "H W"], torso: UInt8[np.ndarray, "H W"]) -> None:
+        """Keep a frame; `torso` is 255 where the torso is beyond doubt."""
+        self._stored[index] = grey, torso
+
+    def __len__(self) -> int:
+        return len(self._stored)
+
+    def grey(self, index: int, blur_px: float) -> Float[np.ndarray, "H W"]:
+        """Grey values from 0 to 1, smoothed."""
+        return cv2.GaussianBlur(self._stored[index, 0].astype(np.float32) / 255, (0, 0), blur_px)
+
+    def torso(self, index: int) -> UInt8[np.ndarray, "H W"]:
+        """255 where the torso is beyond doubt."""
+        return self._stored[index, 1]
+
+
+@dataclass(frozen=True)
+class Mean:
+    """Points of the mean picture that say where it lies."""
+
+    points: Float[np.ndarray, "N 2"]
+    grey: Float[np.ndarray, " N"]
+    gradient: Float[np.ndarray, "N 2"]
+
+
+def align(
+    pictures: Pictures,
+    matrices: Float[np.ndarray, "T 2 3"],
+    contours: Sequence[Observations],
+    segments: Sequence[Segment],
+    centre: Float[np.ndarray, "2"],
+    radius: float,
+) -> Float[np.ndarray, "T 2 3"]:
+    """Matrices rest -> frame that bring every frame's torso onto the mean of all.
+
+    Args:
+        pictures: at the size that the other arguments count in.
+        matrices: a first guess, some pixels off.
+        contours: of each frame; what was seen of its shoulder line helps where pixels say nothing.
+        segments: parts without a cut; nothing is smoothed across one.
+        centre, radius: of the rest's torso, see `torso_solve`.
+    """
+    matrices = matrices.copy()
+    for blur_px in BLURS_PX:
+        mean = _mean(pictures, matrices, blur_px)
+        if mean is None:
+            return matrices
+        for segment in segments:
+            span = slice(segment.start, segment.stop)
+            z = to_parameters(matrices[span], centre, radius)
+            steps = [
+                _step(mean, pictures, index, matrices[index], z[index - segment.start], blur_px, centre, radius)
+                for index in range(segment.start, segment.stop)
+            ]
+            if np.median([worth for _, _, worth in steps]) >= LEAST_WORTH:
+                z = solve_steps(steps, contours[span], z, centre, radius)
+                matrices[span] = to_matrices(z, centre, radius)
+    return matrices
+
+
+def _mean(pictures: Pictures, matrices: np.ndarray, blur_px: float) -> Mean | None:
+    """The mean of frames spread over the clip, brought to the rest's place; None where there is nothing to follow."""
+    chosen = np.unique(np.linspace(0, len(pictures) - 1, SAMPLES).round().astype(int)).tolist()
+    height, width = pictures.torso(0).shape
+    total, weight = np.zeros((height, width), np.float32), np.zeros((height, width), np.float32)
+    for index in chosen:
+        placed = _about_whole_pixels(matrices[index])
+        seen = _placed(pictures.torso(index), placed).astype(np.float32) / 255
+        seen[seen < 0.99] = 0.0
+        total += seen * _placed(pictures.grey(index, blur_px), placed)
+        weight += seen
+    mean = total / np.maximum(weight, 1.0)
+    known = (weight >= LEAST_SEEN * len(chosen)).astype(np.uint8)
+    known = cv2.erode(known, np.ones((3, 3), np.uint8)) > 0
+    gradient = np.dstack([cv2.Scharr(mean, cv2.CV_32F, 1, 0), cv2.Scharr(mean, cv2.CV_32F, 0, 1)]) / 32
+    strength = np.linalg.norm(gradient, axis=2) * known
+    ys, xs = np.nonzero(strength > 1e-3)
+    if len(xs) < LEAST_POINTS:
+        return None
+    if len(xs) > POINTS:
+        share = strength[ys, xs] / strength[ys, xs].sum()
+        kept = np.random.default_rng(0).choice(len(xs), POINTS, replace=False, p=share)
+        ys, xs = ys[kept], xs[kept]
+    points = np.stack([xs, ys], axis=1) + 0.5
+    return Mean(points, mean[ys, xs].astype(np.float64), gradient[ys, xs].astype(np.float64))
+
+
+def _step(
+    mean: Mean,
+    pictures: Pictures,
+    index: int,
+    matrix: np.ndarray,
+    z: np.ndarray,
+    blur_px: float,
+    centre: np.ndarray,
+    radius: float,
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """(normal matrix [4,4], right side [4], worth in corners) of a frame's pixels around `z`."""
+    at = apply(matrix, mean.points) - 0.5
+    places = at.astype(np.float32)[:, None]
+    height, width = pictures.torso(index).shape
+    inside = ((at > 1) & (at < [width - 2, height - 2])).all(1)
+    seen = cv2.remap(pictures.torso(index), places[..., 0], places[..., 1], cv2.INTER_LINEAR)[:, 0] > 250
+    grey = cv2.remap(pictures.grey(index, blur_px), places[..., 0], places[..., 1], cv2.INTER_LINEAR)[:, 0]
+    seen &= inside
+    if seen.sum() < LEAST_POINTS:
+        return np.zeros((4, 4)), np.zeros(4), 0.0
+    # Points move by A in the frame, so gradients turn by its inverse transposed.
+    gradient = mean.gradient[seen] @ np.linalg.inv(matrix[:, :2])
+    slopes = np.einsum("ni,nij->nj", gradient, similarity_rows(mean.points[seen], centre, radius))
+    off = mean.grey[seen] - grey[seen]
+    weight = 1.0 / (ALIKE * GREY_NOISE**2 * (1.0 + (off / GREY_NOISE) ** 2) ** 2)
+    normal = (slopes * weight[:, None]).T @ slopes
+    worth = 0.5 * float(normal[2, 2] + normal[3, 3]) * NOISE_PX**2
+    scale = min(1.0, MOST_WORTH / max(worth, 1e-9))
+    right = slopes.T @ (weight * off) + normal @ z
+    return normal * scale, right * scale, worth * scale
+
+
+def _placed(picture: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """A frame brought to the rest's place."""
+    return cv2.warpAffine(picture, matrix, picture.shape[::-1], flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+
+
+def _about_whole_pixels(matrix: np.ndarray) -> np.ndarray:
+    """The same motion where pixel centres are whole numbers, as OpenCV counts them."""
+    moved = matrix.copy()
+    moved[:, 2] += matrix[:, :2] @ [0.5, 0.5] - 0.5
+    return moved
