@@ -8,12 +8,13 @@ Every frame is compared with keyframes, never with its neighbour, so that errors
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
+from gtalk.clip.pictures import in_order
 from gtalk.clip.track_geometry import project
 from gtalk.clip.track_model import Model, States, place
 from gtalk.dataset.format import Segment
@@ -38,6 +39,8 @@ class FlowConfig:
     """Side of the patches that are compared, pixels at that scale."""
     worst_return_px: float = 0.25
     """A point must come back from the other picture to within this distance."""
+    likeness: float = 0.95
+    """Least correlation of the patches around a point in both pictures: below it, skin has folded or is lit anew."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,7 @@ class _Keyframe:
     first_point: int
     points_crop: np.ndarray  # [n,2] float32
     points_m: np.ndarray  # [n,3]
+    patches: np.ndarray  # [n,window*window] around the points, mean 0 and norm 1
 
 
 def track_texture(
@@ -83,11 +87,17 @@ def track_texture(
     """Follow skin texture through a clip. Frames (uint8 [H,W,3] RGB) stream by once; a few crops stay in memory."""
     tracker = _Tracker(model, states, config)
     starts = {s.start for s in segments}
-    for index, frame in enumerate(track(frames, "texture", len(valid), on_progress)):
-        if index in starts:
-            tracker.new_shot()
-        if index < len(valid) and valid[index]:
-            tracker.add(index, frame)
+
+    def look_at() -> Iterator[tuple[int, np.ndarray, list[_Keyframe]]]:
+        for index, frame in enumerate(track(frames, "texture", len(valid), on_progress)):
+            if index in starts:
+                tracker.new_shot()
+            if index < len(valid) and valid[index]:
+                yield index, frame, tracker.keyframes_for(index, frame)
+
+    # Which keyframes there are is decided in order; finding them again in each frame is left to threads.
+    for sightings in in_order(lambda job: tracker.match(*job), look_at()):
+        tracker.remember(sightings)
     return tracker.result()
 
 
@@ -104,6 +114,10 @@ def texture_triangles(shape: Float[np.ndarray, "478 3"]) -> Int[np.ndarray, " F"
     return np.flatnonzero(firm[SKIN_TRIANGLES].all(1))
 
 
+_Sighting = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Frames [n], points [n] and pixels [n,2] of observations."""
+
+
 class _Tracker:
     """Keyframes of the current shot, and everything seen so far."""
 
@@ -114,18 +128,25 @@ class _Tracker:
         self._bank: list[_Keyframe] = []
         self._count = 0
         self._points: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
-        self._seen: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        self._seen: list[_Sighting] = []
 
     def new_shot(self) -> None:
         self._recent, self._bank = [], []
 
-    def add(self, index: int, frame: np.ndarray) -> None:
-        points = place(self._model, self._states[index : index + 1])[0]
-        pixels = project(points, self._model.focal_px, self._model.centre_px)
-        for key in self._chosen(index):
-            self._match(key, index, frame)
+    def keyframes_for(self, index: int, frame: np.ndarray) -> list[_Keyframe]:
+        """Those that this frame is to be compared with; it becomes one itself when it is time."""
+        chosen = self._chosen(index)
         if not self._recent or index - self._recent[-1].index >= self._config.every:
-            self._add_keyframe(index, frame, points, pixels)
+            self._add_keyframe(index, frame)
+        return chosen
+
+    def match(self, index: int, frame: np.ndarray, keyframes: Sequence[_Keyframe]) -> list[_Sighting]:
+        """Points of keyframes found again in a frame."""
+        found = (self._match(key, index, frame) for key in keyframes)
+        return [sighting for sighting in found if sighting is not None]
+
+    def remember(self, sightings: Sequence[_Sighting]) -> None:
+        self._seen.extend(sightings)
 
     def _chosen(self, index: int) -> list[_Keyframe]:
         """The last keyframe and the older one whose pose is nearest."""
@@ -139,7 +160,9 @@ class _Tracker:
         cosine = (np.trace(self._states.rotation[a].T @ self._states.rotation[b]) - 1.0) / 2.0
         return float(np.arccos(np.clip(cosine, -1.0, 1.0)))
 
-    def _add_keyframe(self, index: int, frame: np.ndarray, points: np.ndarray, pixels: np.ndarray) -> None:
+    def _add_keyframe(self, index: int, frame: np.ndarray) -> None:
+        points = place(self._model, self._states[index : index + 1])[0]
+        pixels = project(points, self._model.focal_px, self._model.centre_px)
         crop_from_picture, side = _crop(pixels, self._config.eye_distance_px)
         grey = _grey_crop(frame, crop_from_picture, side)
         labels = _label_triangles(
@@ -158,14 +181,16 @@ class _Tracker:
         head = (
             self._lift(seen, points[SKIN_TRIANGLES[rows]]) - self._states.translation[index]
         ) @ self._states.rotation[index]
-        key = _Keyframe(index, grey, crop_from_picture, self._count, corners.astype(np.float32), head)
+        corners = corners.astype(np.float32)
+        patches = _patches(grey, corners, self._config.window)
+        key = _Keyframe(index, grey, crop_from_picture, self._count, corners, head, patches)
         self._points.append((head, np.full(len(head), index), rows))
         self._seen.append((np.full(len(head), index), self._count + np.arange(len(head)), seen))
         self._count += len(head)
         self._recent = [key]
-        self._remember(key)
+        self._keep(key)
 
-    def _remember(self, key: _Keyframe) -> None:
+    def _keep(self, key: _Keyframe) -> None:
         """Keep the keyframe if its pose is new; drop the most redundant one when there are too many."""
         self._bank.append(key)
         if len(self._bank) > self._config.bank:
@@ -183,23 +208,26 @@ class _Tracker:
         normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
         return ray * ((normal * corners[:, 0]).sum(1) / (normal * ray).sum(1))[:, None]
 
-    def _match(self, key: _Keyframe, index: int, frame: np.ndarray) -> None:
-        """Observe a keyframe's points in another frame."""
+    def _match(self, key: _Keyframe, index: int, frame: np.ndarray) -> _Sighting | None:
+        """A keyframe's points in another frame."""
         state = self._states[index : index + 1]
         camera = key.points_m @ state.rotation[0].T + state.translation[0]
         predicted = project(camera, self._model.focal_px, self._model.centre_px)
         source = key.points_crop.astype(np.float64) + 0.5
         design = np.concatenate([source, np.ones((len(source), 1))], axis=1)
         if len(source) < 6:
-            return
+            return None
         affine = np.linalg.lstsq(design, predicted, rcond=None)[0].T  # picture <- keyframe crop
         crop_from_picture = cv2.invertAffineTransform(affine)
         grey = _grey_crop(frame, crop_from_picture, key.grey.shape[0])
         guess = (predicted @ crop_from_picture[:, :2].T + crop_from_picture[:, 2] - 0.5).astype(np.float32)
         found, good = _there_and_back(key.grey, grey, key.points_crop, guess, self._config)
-        if good.any():
-            seen = (found[good].astype(np.float64) + 0.5) @ affine[:, :2].T + affine[:, 2]
-            self._seen.append((np.full(len(seen), index), key.first_point + np.flatnonzero(good), seen))
+        likeness = (_patches(grey, found, self._config.window) * key.patches).sum(1)
+        good &= likeness > self._config.likeness
+        if not good.any():
+            return None
+        seen = (found[good].astype(np.float64) + 0.5) @ affine[:, :2].T + affine[:, 2]
+        return np.full(len(seen), index), key.first_point + np.flatnonzero(good), seen
 
     def result(self) -> TextureTracks:
         if not self._points:
@@ -234,6 +262,16 @@ def _grey_crop(frame: np.ndarray, crop_from_picture: np.ndarray, side: int) -> n
     matrix[:, 2] += matrix[:, :2] @ [x0, y0]
     flags = cv2.INTER_LINEAR if abs(np.linalg.det(matrix[:, :2])) > 0.5 else cv2.INTER_AREA
     return cv2.warpAffine(grey, matrix, (side, side), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+
+
+def _patches(grey: np.ndarray, points: np.ndarray, side: int) -> np.ndarray:
+    """[n,side*side] float32: the picture around points [n,2], of mean 0 and norm 1."""
+    offset = np.arange(side, dtype=np.float32) - side // 2
+    x = points[:, :1] + np.tile(offset, side)
+    y = points[:, 1:] + np.repeat(offset, side)
+    patches = cv2.remap(grey, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
+    patches -= patches.mean(1, keepdims=True)
+    return patches / (np.linalg.norm(patches, axis=1, keepdims=True) + 1e-6)
 
 
 def _label_triangles(pixels: np.ndarray, points: np.ndarray, rows: np.ndarray, side: int) -> np.ndarray:

@@ -7,6 +7,7 @@ from itertools import pairwise
 from gtalk.clip.cuts import CutFinder
 from gtalk.clip.landmarks import detect_landmarks
 from gtalk.clip.motion_stage import motion_from_track
+from gtalk.clip.pictures import one_thread_each
 from gtalk.clip.track import track_face
 from gtalk.dataset.format import Segment
 from gtalk.media.video import VideoReader
@@ -27,8 +28,9 @@ def track_reader(reader: VideoReader, name: str, on_progress: OnProgress = silen
             finder.see(picture)
             yield picture
 
-    landmarks = detect_landmarks(watched(), reader.size, len(reader), on_progress)
-    bounds = [0, *finder.cuts().tolist(), len(reader)]
-    segments = [Segment(a, b, name) for a, b in pairwise(bounds)]
-    track = track_face(landmarks, reader.size, segments, on_progress=on_progress, frames=lambda: reader)
+    with one_thread_each():
+        landmarks = detect_landmarks(watched(), reader.size, len(reader), on_progress)
+        bounds = [0, *finder.cuts().tolist(), len(reader)]
+        segments = [Segment(a, b, name) for a, b in pairwise(bounds)]
+        track = track_face(landmarks, reader.size, segments, on_progress=on_progress, frames=lambda: reader)
     return track.camera, motion_from_track(track, landmarks, reader.fps, segments=segments)

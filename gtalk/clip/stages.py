@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gtalk.clip.pictures import one_thread_each
 from gtalk.errors import UserError
 from gtalk.files import sha256_of_json, write_json
 from gtalk.progress import OnProgress, silent
@@ -89,7 +90,8 @@ class Pipeline:
         for output in (*stage.outputs, *_leftovers(self.job.root)):
             _remove(self.job.root / output)
         started, spent = time.perf_counter(), time.process_time()
-        facts = stage.run(self.job)
+        with one_thread_each():
+            facts = stage.run(self.job)
         self.state[stage.name] = {
             "key": key,
             "version": stage.version,

@@ -36,6 +36,11 @@ class RefineConfig:
     """The same of the shift across the picture."""
     shake_along_m: float = 0.006
     """The same of the distance to the camera."""
+    loosen: float = 10.0
+    """With texture, the three above count so many times larger: landmarks err by what the pose is (nods are
+    understated by up to a third), so that their errors do not average out over a clip."""
+    plenty: int = 20
+    """Texture observations that give a frame all the texture it needs."""
     jerk_rad: float = 0.006
     """Expected second difference of the rotation, per frame squared."""
     jerk_across_m: float = 0.0008
@@ -82,7 +87,7 @@ def refine_poses(
         tracks: may be empty.
         config: trust.
     """
-    anchor = landmark_information(information, valid, config)
+    anchor = landmark_information(information, valid, np.bincount(tracks.frame, minlength=len(states)), config)
     stiffness = smoothness_weights(config)
     rotation, translation, points = states.rotation, states.translation, tracks.point_m.copy()
     for _ in range(config.outer):
@@ -99,11 +104,21 @@ def refine_poses(
     return States(rotation, translation, states.coefficients), points
 
 
-def landmark_information(information: np.ndarray, valid: np.ndarray, config: RefineConfig) -> np.ndarray:
-    """[T,6,6] what a frame's landmarks say about its pose once their common shake counts as error."""
-    shake = np.array([config.shake_rad] * 3 + [config.shake_across_m] * 2 + [config.shake_along_m]) ** 2
+def landmark_information(
+    information: Float[np.ndarray, "T 6 6"],
+    valid: Bool[np.ndarray, " T"],
+    sightings: Int[np.ndarray, " T"],
+    config: RefineConfig,
+) -> Float[np.ndarray, "T 6 6"]:
+    """What a frame's landmarks say about its pose once their common shake counts as error.
+
+    `sightings` is the number of texture observations in each frame.
+    """
+    shake = np.array([config.shake_rad] * 3 + [config.shake_across_m] * 2 + [config.shake_along_m])
+    share = np.minimum(1.0, sightings / config.plenty)
+    shake = shake * (1.0 + (config.loosen - 1.0) * share[:, None])
     safe = np.where(valid[:, None, None], information, np.eye(6)) + 1e-9 * np.eye(6)
-    anchor = np.linalg.inv(np.linalg.inv(safe) + np.diag(shake))
+    anchor = np.linalg.inv(np.linalg.inv(safe) + np.eye(6) * shake[:, None] ** 2)
     return np.where(valid[:, None, None], anchor, 0.0)
 
 
