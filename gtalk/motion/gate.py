@@ -50,6 +50,22 @@ def activity_windows(
     return activity[np.clip(rows, 0, len(activity) - 1)]
 
 
+def gated(
+    take: Take, mouth: Float[np.ndarray, "T Km"], activity_column: int, rest: Float[np.ndarray, " Km"], lead: int
+) -> Float[np.ndarray, "T Km"]:
+    """Predicted mouth codes of a whole recording after the gate.
+
+    Args:
+        take: the recording.
+        mouth: codes, not gated.
+        activity_column: of a row.
+        rest: code of closed lips.
+        lead: how far the gate looks ahead, in rows.
+    """
+    windows = activity_windows(take.rows[:, activity_column], 0, len(mouth), lead)
+    return rest + SilenceGate()(windows)[:, None] * (mouth - rest)
+
+
 def learned_lead(
     takes: Sequence[Take],
     predicted: Sequence[Float[np.ndarray, "T Km"]],
@@ -71,9 +87,8 @@ def learned_lead(
     for lead in LEADS_ROWS:
         distances = []
         for take, mouth in zip(takes, predicted, strict=True):
-            windows = activity_windows(take.rows[:, activity_column], 0, len(mouth), lead)
-            gated = rest + SilenceGate()(windows)[:, None] * (mouth - rest)
-            error = (gated - take.codes[:, : len(rest)])[take.usable]
-            distances.append(np.linalg.norm(np.einsum("tk,kpc->tpc", error, lips), axis=-1).mean(1))
+            error = gated(take, mouth, activity_column, rest, lead) - take.codes[:, : len(rest)]
+            moved = np.einsum("tk,kpc->tpc", error[take.usable], lips)
+            distances.append(np.linalg.norm(moved, axis=-1).mean(1))
         errors.append(float(np.concatenate(distances).mean()))
     return next(lead for lead, error in zip(LEADS_ROWS, errors, strict=True) if error <= _WORTH * min(errors))

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 
 from gtalk.basis import MotionBasis
 from gtalk.motion.face import signed_aperture
-from gtalk.motion.fit_net import predict
 from gtalk.motion.net import MotionNet
-from gtalk.motion.takes import Take
+from gtalk.shapes import Float
 
 MAX_GAIN = 1.4
 
 
-def opening_gain(net: MotionNet, validation: Sequence[Take], basis: MotionBasis, amplitude: float) -> float:
-    """Factor that gives the mouth's opening `amplitude` times the true spread on frames that were held back."""
-    pairs = [(predict(net, take.rows, len(take.codes))[take.usable], take.codes[take.usable]) for take in validation]
-    guessed, true = (np.concatenate(part) for part in zip(*pairs, strict=True))
-    spread = _opening(guessed, basis).std() / max(float(_opening(true, basis).std()), 1e-9)
+def opening_gain(
+    predicted: Float[np.ndarray, "T Km"], true: Float[np.ndarray, "T Km"], basis: MotionBasis, amplitude: float
+) -> float:
+    """Factor that gives the mouth's opening `amplitude` times the true spread.
+
+    Args:
+        predicted: mouth codes of frames that were not learned from, as the gate lets them through.
+        true: the person's own.
+        basis: the person's.
+        amplitude: wanted spread over the true one.
+    """
+    spread = _opening(predicted, basis).std() / max(float(_opening(true, basis).std()), 1e-9)
     return float(np.clip(amplitude / max(float(spread), 1e-9), 1.0, MAX_GAIN))
 
 
@@ -34,5 +38,5 @@ def stretch(net: MotionNet, n_mouth: int, gain: float) -> None:
 
 def _opening(codes: np.ndarray, basis: MotionBasis) -> np.ndarray:
     full = np.zeros((len(codes), basis.size))
-    full[:, basis.groups["mouth"]] = codes[:, : len(basis.mouth)]
+    full[:, basis.groups["mouth"]] = codes
     return signed_aperture(basis.decode(full))

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 
-from gtalk.basis import MotionBasis
 from gtalk.dataset.format import Dataset
 from gtalk.errors import UserError
 from gtalk.files import sha256_of_file, sha256_of_json
@@ -19,20 +18,19 @@ from gtalk.motion.augment import AugmentConfig
 from gtalk.motion.eyes import EyeLife
 from gtalk.motion.face import FaceMap
 from gtalk.motion.fit_net import FitConfig, FitResult, fit_net, predict
-from gtalk.motion.gate import learned_lead
+from gtalk.motion.gate import gated, learned_lead
 from gtalk.motion.losses import LossConfig, MotionLoss
+from gtalk.motion.material import Material, gather, split_takes
 from gtalk.motion.model import N_BROWS, PersonMotionModel, has_motion_model, load_motion_model, save_motion_model
 from gtalk.motion.net import ROWS_PER_FRAME, MotionNet, NetConfig
 from gtalk.motion.opening import opening_gain, stretch
 from gtalk.motion.pose import mean_pose, pose_vectors
 from gtalk.motion.sway import Sway, voice_columns
-from gtalk.motion.takes import Take, TrainingClip, make_copies, make_take, read_training_clip
+from gtalk.motion.takes import Take, TrainingClip, read_training_clip
 from gtalk.progress import OnProgress, Progress, silent
 from gtalk.shapes import Float
-from gtalk.speech.features import SpeechFeatures
-from gtalk.types import VIDEO_FPS, Motion
+from gtalk.types import VIDEO_FPS
 
-GUARD_FRAMES = 12  # between training and validation frames: more than half a syllable
 _BANK = 3000
 
 
@@ -55,23 +53,12 @@ class MotionConfig:
     validation_share: float = 0.12
     """Share of the training frames, in one block, that decides when to stop and how wide to open the mouth.
     Then the network is trained once more on everything; 0 spares the first training."""
-    amplitude: float = 0.88
+    amplitude: float = 0.8
     """Spread of the mouth's opening that is aimed at, relative to the person's own: regression mumbles."""
     seconds: float | None = None
     """Use only the first seconds of each clip, to see what a shorter one would give."""
     seed: int = 0
     """Of everything random."""
-
-
-@dataclass(frozen=True)
-class _Material:
-    clips: list[TrainingClip]
-    features: SpeechFeatures
-    basis: MotionBasis
-    motion: Motion
-    brow_mean: Float[np.ndarray, " 2"]
-    brow_scale: Float[np.ndarray, " 2"]
-    takes: list[Take] = field(default_factory=list)
 
 
 def train_motion(
@@ -112,10 +99,21 @@ def fit_motion_model(
 ) -> PersonMotionModel:
     """The training itself, on clips of one person in memory."""
     started_s = time.perf_counter()
-    on_progress(Progress("motion features", 0, len(clips) * (1 + config.augment.copies)))
-    material = _gather(clips, config)
-    copies = _copies(material, config, on_progress)
-    result, gain = _fit(material, copies, config, on_progress)
+    material = gather(clips, config.phones, config.augment, config.seed, on_progress)
+    model = fit_material(material, config, on_progress, facts)
+    model.facts["train_s"] = round(time.perf_counter() - started_s, 2)
+    return model
+
+
+def fit_material(
+    material: Material, config: MotionConfig, on_progress: OnProgress = silent, facts: dict | None = None
+) -> PersonMotionModel:
+    """The training without what `gather` has done."""
+    centre = mean_pose(material.motion.head_pose[material.motion.valid])
+    pose = pose_vectors(material.motion.head_pose, centre)
+    face = FaceMap.fit(material.motion, material.basis, pose, material.silent_frames())
+    result, gain, lead = _fit(material, face.rest, config, on_progress)
+    sway, eyes = _idle_life(material, result.net, pose)
     mouth = np.concatenate([t.codes[t.usable, :-N_BROWS] for t in material.takes])
     facts = {
         **(facts or {}),
@@ -123,11 +121,7 @@ def fit_motion_model(
         "opening_gain": round(gain, 4),
         "frames": len(material.motion),
         "history": _plain(result.history),
-        "train_s": round(time.perf_counter() - started_s, 2),
     }
-    face, sway, eyes, centre = _idle_life(material, result.net)
-    spoken = [predict(result.net, take.rows, len(take.codes))[:, :-N_BROWS] for take in material.takes]
-    activity = material.features.groups["energy"].start + 1
     return PersonMotionModel(
         material.basis,
         material.features,
@@ -140,18 +134,18 @@ def fit_motion_model(
         material.brow_scale,
         mouth[np.linspace(0, len(mouth) - 1, min(len(mouth), _BANK)).round().astype(int)],
         facts,
-        learned_lead(material.takes, spoken, activity, face.rest, material.basis),
+        lead,
     )
 
 
 def _fit(
-    material: _Material, copies: list[Take], config: MotionConfig, on_progress: OnProgress
-) -> tuple[FitResult, float]:
-    """(the network, trained on everything for as long as a held-back block advises; how far it was stretched)."""
+    material: Material, rest: Float[np.ndarray, " Km"], config: MotionConfig, on_progress: OnProgress
+) -> tuple[FitResult, float, int]:
+    """(network trained on everything for as long as a held-back block advises, how far it was stretched, lead)."""
     loss, n_mouth = MotionLoss(material.basis, config.loss), len(material.basis.mouth)
     minutes = len(material.motion) / (60.0 * VIDEO_FPS)
     steps = max(1, round(config.fit.steps * float(np.clip(np.sqrt(minutes), 1.0, 4.0))))
-    blind = [i for name in config.without for i in _columns(material.features, name)]
+    blind = [i for name in config.without for i in material.columns(name)]
     total = steps * (2 if config.validation_share > 0 else 1)
 
     def train(takes: list[Take], more: list[Take], held: list[Take], steps: int, offset: int) -> FitResult:
@@ -162,89 +156,44 @@ def _fit(
         fit = dataclasses.replace(config.fit, steps=steps)
         return fit_net(takes, more, held, loss, config.net, fit, config.seed, blind, on_step=report)
 
+    def spoken(net: MotionNet) -> list[np.ndarray]:
+        return [predict(net, take.rows, len(take.codes))[:, :n_mouth] for take in material.takes]
+
     if config.validation_share <= 0:
-        return train(material.takes, copies, [], steps, 0), 1.0
-    originals, held = _split(material.takes, config.validation_share)
-    first = train(originals, _split(copies, config.validation_share)[0], held, steps, 0)
-    gain = opening_gain(first.net, held, material.basis, config.amplitude)
-    result = train(material.takes, copies, [], first.step, steps)
+        result = train(material.takes, material.copies, [], steps, 0)
+        lead = learned_lead(material.takes, spoken(result.net), material.activity_column, rest, material.basis)
+        return result, 1.0, lead
+    originals, held = split_takes(material.takes, config.validation_share)
+    first = train(originals, split_takes(material.copies, config.validation_share)[0], held, steps, 0)
+    mouths = spoken(first.net)
+    lead = learned_lead(material.takes, mouths, material.activity_column, rest, material.basis)
+    shown = [gated(t, m, material.activity_column, rest, lead)[t.usable] for t, m in zip(held, mouths, strict=True)]
+    true = [take.codes[take.usable, :n_mouth] for take in held]
+    gain = opening_gain(np.concatenate(shown), np.concatenate(true), material.basis, config.amplitude)
+    result = train(material.takes, material.copies, [], first.step, steps)
     stretch(result.net, n_mouth, gain)
     result.history = first.history + result.history
-    return result, gain
+    return result, gain, lead
 
 
-def _columns(features: SpeechFeatures, group: str) -> range:
-    if group not in features.groups:
-        raise UserError("without", expected=f"some of {', '.join(features.groups)}", got=group, remedy="Correct it.")
-    return range(features.groups[group].start, features.groups[group].stop)
-
-
-def _gather(clips: list[TrainingClip], config: MotionConfig) -> _Material:
-    features = SpeechFeatures(config.phones).adapted(np.concatenate([clip.samples for clip in clips]))
-    motion = Motion.concatenate([clip.motion for clip in clips])
-    basis = MotionBasis.fit(motion)
-    brows = motion.brows[motion.valid]
-    material = _Material(clips, features, basis, motion, brows.mean(0), brows.std(0) + 1e-6)
-    material.takes.extend(make_take(clip, _codes(material, clip), features) for clip in clips)
-    return material
-
-
-def _codes(material: _Material, clip: TrainingClip) -> np.ndarray:
-    mouth = material.basis.encode(clip.motion)[:, material.basis.groups["mouth"]]
-    return np.concatenate([mouth, (clip.motion.brows - material.brow_mean) / material.brow_scale], axis=1)
-
-
-def _copies(material: _Material, config: MotionConfig, on_progress: OnProgress) -> list[Take]:
-    copies: list[Take] = []
-    total = len(material.clips) * (1 + config.augment.copies)
-    one = dataclasses.replace(config.augment, copies=1)
-    for index, clip in enumerate(material.clips):
-        for number in range(config.augment.copies):
-            seed = config.seed * 10007 + index * 101 + number
-            copies += make_copies(clip, _codes(material, clip), material.features, one, seed)
-            on_progress(Progress("motion features", len(copies) + index + 1, total))
-    return copies
-
-
-def _split(takes: list[Take], share: float) -> tuple[list[Take], list[Take]]:
-    """(takes without the validation block and its guard, takes with nothing but the block)."""
-    if share <= 0:
-        return takes, []
-    training, validation = [], []
-    for take in takes:
-        count = len(take.codes)
-        start = int(count * (0.5 - share / 2))
-        stop = int(count * (0.5 + share / 2))
-        frame = np.arange(count)
-        near = (frame >= start - GUARD_FRAMES) & (frame < stop + GUARD_FRAMES)
-        training.append(dataclasses.replace(take, usable=take.usable & ~near))
-        validation.append(dataclasses.replace(take, usable=take.usable & (frame >= start) & (frame < stop)))
-    return training, validation
-
-
-def _idle_life(material: _Material, net: MotionNet) -> tuple[FaceMap, Sway, EyeLife, np.ndarray]:
+def _idle_life(material: Material, net: MotionNet, pose: Float[np.ndarray, "T 6"]) -> tuple[Sway, EyeLife]:
     """What the head, the eyes and the brows do besides speaking."""
     motion = material.motion
-    centre = mean_pose(motion.head_pose[motion.valid])
-    pose = pose_vectors(motion.head_pose, centre)
-    columns = material.features.groups["pitch"].start, material.features.groups["energy"].start
+    pitch, energy = material.features.groups["pitch"].start, material.features.groups["energy"].start
     voices, activities, guesses, runs, offset = [], [], [], [], 0
     for clip, take in zip(material.clips, material.takes, strict=True):
         count = len(clip.motion)
-        rows = take.rows[:, [columns[1], columns[0], columns[1] + 1]].astype(np.float64)
-        rows[:, 1] *= take.rows[:, columns[0] + 1]
+        rows = take.rows[:, [energy, pitch, energy + 1]].astype(np.float64)
+        rows[:, 1] *= take.rows[:, pitch + 1]
         voices.append(voice_columns(rows, 0, count))
         activities.append(rows[np.minimum(np.arange(count) * ROWS_PER_FRAME, len(rows) - 1), 2])
         guesses.append(predict(net, take.rows, count)[:, -N_BROWS:] * material.brow_scale)
         runs += [(s.start + offset, s.stop + offset) for s in clip.segments]
         offset += count
-    activity = np.concatenate(activities)
-    silent_frames = np.convolve(activity < 0.15, np.ones(7), mode="same") >= 7
     brows = motion.brows - np.concatenate(guesses)
-    sway = Sway.fit(np.concatenate([pose, brows], 1), np.concatenate(voices), activity, runs, motion.valid)
-    face = FaceMap.fit(motion, material.basis, pose, silent_frames)
-    eyes = EyeLife.fit(motion.eyes, motion.gaze, pose, runs, motion.valid, motion.fps)
-    return face, sway, eyes, centre
+    values = np.concatenate([pose, brows], 1)
+    sway = Sway.fit(values, np.concatenate(voices), np.concatenate(activities), runs, motion.valid)
+    return sway, EyeLife.fit(motion.eyes, motion.gaze, pose, runs, motion.valid, motion.fps)
 
 
 def _key(datasets: list[Dataset], config: MotionConfig) -> str:

@@ -1,5 +1,3 @@
-import dataclasses
-
 import numpy as np
 import torch
 
@@ -7,7 +5,6 @@ from gtalk.basis import MotionBasis
 from gtalk.motion.fit_net import predict
 from gtalk.motion.net import MotionNet, NetConfig
 from gtalk.motion.opening import MAX_GAIN, opening_gain, stretch
-from gtalk.motion.takes import Take
 from tests.motion.talking import motion_of_openness
 
 
@@ -20,13 +17,11 @@ def test_a_mumbling_network_is_stretched_to_the_wanted_spread() -> None:
     torch.nn.init.normal_(net.out.weight)
     rows = np.random.default_rng(1).normal(size=(1200, 4)).astype(np.float32)
     guess = predict(net, rows, 300)
-    codes = np.concatenate([1.2 * guess[:, :n_mouth], guess[:, n_mouth:]], axis=1)
-    take = Take(rows, codes, np.ones(300, bool), ((0, 300),))
-    gain = opening_gain(net, [take], basis, 0.9)
+    mouth = guess[:, :n_mouth]
+    gain = opening_gain(mouth, 1.2 * mouth, basis, 0.9)
     assert np.isclose(gain, 1.2 * 0.9, rtol=1e-3)
     stretch(net, n_mouth, gain)
-    np.testing.assert_allclose(predict(net, rows, 300)[:, :n_mouth], gain * guess[:, :n_mouth], rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(predict(net, rows, 300)[:, :n_mouth], gain * mouth, rtol=1e-3, atol=1e-4)
     np.testing.assert_allclose(predict(net, rows, 300)[:, n_mouth:], guess[:, n_mouth:], rtol=1e-3, atol=1e-4)
-    loud = dataclasses.replace(take, codes=100 * codes)
-    assert opening_gain(net, [loud], basis, 0.9) == MAX_GAIN
-    assert opening_gain(net, [dataclasses.replace(take, codes=0.1 * codes)], basis, 0.9) == 1.0
+    assert opening_gain(mouth, 100 * mouth, basis, 0.9) == MAX_GAIN
+    assert opening_gain(mouth, 0.1 * mouth, basis, 0.9) == 1.0
