@@ -337,7 +337,7 @@ async def _close(writer: asyncio.StreamWriter) -> None:
     try:
         writer.close()
         await asyncio.wait_for(writer.wait_closed(), _CLOSE_S)
-    except (OSError, ssl.SSLError):
-        pass
-    except (asyncio.TimeoutError, TimeoutError):
+    except asyncio.TimeoutError:
         writer.transport.abort()  # the other side reads no more: what waits for it is forgotten
+    except OSError:
+        pass

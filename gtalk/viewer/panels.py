@@ -22,15 +22,21 @@ _HEIGHTS = (256, 384, 512, 768, 1024)
 
 
 class Panels:
-    """Builds the controls of one session on a viser server that listens on loopback only."""
+    """Builds the controls of one session on a viser server that listens on loopback only.
 
-    def __init__(self, session: LiveSession, controls: Controls | None = None) -> None:
-        self._session = session
+    Args:
+        session: what is controlled.
+        controls: what its edits obey; None when it has none.
+        notify: tells visitors what did not work.
+    """
+
+    def __init__(self, session: LiveSession, controls: Controls | None, notify: Callable[[str], None]) -> None:
+        self._session, self._notify = session, notify
         with contextlib.redirect_stdout(io.StringIO()):  # its banner would name an address that is not for visitors
             self._server = viser.ViserServer(host="127.0.0.1", port=0, label="gtalk", verbose=False)
         self.port = self._server.get_port()
         self._files = tempfile.TemporaryDirectory(prefix="gtalk-")
-        self._server.gui.configure_theme(dark_mode=True, show_logo=False)
+        self._server.gui.configure_theme(dark_mode=True, show_logo=False, show_share_button=False)
         self._server.gui.main_panel.dock_right()
         if controls is not None:
             self._build_motion(controls)
@@ -117,5 +123,4 @@ class Panels:
         try:
             action()
         except UserError as error:
-            for client in self._server.get_clients().values():
-                client.add_notification("That did not work", str(error), color="red")
+            self._notify(str(error))

@@ -45,7 +45,7 @@ class Room:
         self.recorder = Recorder(self.session)
         mic = config.mic == "browser"
         self.media = MediaSocket(self.session, self.recorder, speaker, mic=mic, secret=secret, report=report)
-        self.panels = Panels(self.session, controls)
+        self.panels = Panels(self.session, controls, self.media.notify)
         self.routes: dict[str, Route] = {}
         self.seen_s = time.monotonic()
         self._secret = secret

@@ -68,6 +68,7 @@ class MediaSocket:
         self._orbit = Orbit(session.talker)
         self._pages: list[_Page] = []
         self._server: Server | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self.skew_ms: float | None = None
         """Sound against picture as the newest page measured it; positive: the picture is late."""
 
@@ -78,6 +79,7 @@ class MediaSocket:
 
     async def start(self) -> int:
         """Listen on a free loopback port and return it."""
+        self._loop = asyncio.get_running_loop()
         self._server = await serve(
             self._handle,
             "127.0.0.1",
@@ -95,8 +97,17 @@ class MediaSocket:
         """Close every connection."""
         if self._server is not None:
             self._server.close()
-            with suppress(asyncio.TimeoutError, TimeoutError):  # a client whose speech waits; its task is cancelled
+            with suppress(asyncio.TimeoutError):  # a client whose speech waits; its task is cancelled
                 await asyncio.wait_for(self._server.wait_closed(), _CLOSE_S)
+
+    def notify(self, text: str) -> None:
+        """Show a line on every page; from any thread."""
+        if self._loop is not None and not self._loop.is_closed():
+            asyncio.run_coroutine_threadsafe(self._tell_all(text), self._loop)
+
+    async def _tell_all(self, text: str) -> None:
+        with suppress(ConnectionClosed):
+            await asyncio.gather(*(page.tell(notice=text) for page in self._pages))
 
     async def pictures(self) -> AsyncIterator[bytes]:
         """JPEGs as they are drawn, for an MJPEG stream."""

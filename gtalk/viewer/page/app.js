@@ -27,7 +27,7 @@ function shown(frame) {
   state.shown++;
   if (frame.latency !== null) keep(state.latency, frame.latency, 250);
   if (frame.skew !== null) keep(state.skew, frame.skew, 100);
-  if (state.log) state.log.push([frame.at, frame.time, frame.latency, frame.skew, frame.aperture, frame.at - frame.arrived]);
+  if (state.log) state.log.push([frame.at, frame.time, frame.latency, frame.skew, frame.aperture, frame.at - frame.arrived, ...frame.wave.map(([low, high]) => Math.max(high, -low))]);
   traces.add(frame);
 }
 
@@ -136,6 +136,15 @@ function toggleSettings() {
     const frame = document.createElement("iframe");
     frame.title = "settings";
     frame.src = new URL("viser/", here);
+    // Only viser's controls are wanted here: they fill the panel, its empty scene and its notes stay away.
+    frame.onload = () => {
+      const style = frame.contentDocument.createElement("style");
+      style.textContent = `canvas, .mantine-Notifications-root { display: none !important; }
+        .mantine-Paper-root:has(.mantine-ScrollArea-root) { position: fixed !important; inset: 0 !important; width: 100% !important;
+          height: 100% !important; max-width: none !important; max-height: none !important; background: #16191f !important; box-shadow: none !important; }
+        .mantine-ScrollArea-content, .mantine-ScrollArea-content > div { width: 100% !important; min-width: 0 !important; }`;
+      frame.contentDocument.head.append(style);
+    };
     panel.append(frame);
   }
 }

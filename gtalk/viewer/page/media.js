@@ -46,7 +46,7 @@ async function take(view, buffer) {
   frame.wave = outline(samples);
   if (state.player) state.player.postMessage({ time, audible, samples });
   if (!size) return;
-  frame.arrived = performance.now();
+  frame.arrived = performance.timeOrigin + performance.now();
   try {
     frame.picture = await createImageBitmap(new Blob([new Uint8Array(buffer, head, size)], { type: "image/jpeg" }));
   } catch { return; }
@@ -99,7 +99,7 @@ function draw() {
   frame.picture.close();
   delete frame.picture;
   state.drawn = frame.order;
-  frame.at = now;
+  frame.at = performance.timeOrigin + now; // on a clock that the page shares
   frame.latency = frame.heard === frame.heard ? now - frame.heard : null;
   frame.skew = heard !== null && frame.audible ? (heard - frame.time) * 1000 - FRAME_MS / 2 : null; // right for 40 ms
   post({ shown: frame, underruns: state.underruns, skips: state.skips });

@@ -2,7 +2,7 @@
 
 const PER_TICK = 4; // columns
 const LANES = { wave: [0, 0.46], pitch: [0.48, 0.72], mouth: [0.75, 1] };
-const LOW_HZ = 70, HIGH_HZ = 420, WIDEST = 0.35; // of the outer eye distance
+const LOW_HZ = 70, HIGH_HZ = 420, WIDEST = 0.25; // of the outer eye distance
 
 export class Traces {
   constructor(canvas) {
@@ -20,6 +20,8 @@ export class Traces {
     this.unit = ratio;
     this.pen.fillStyle = "#0b0d11";
     this.pen.fillRect(0, 0, this.canvas.width, this.canvas.height);
+    this.pen.fillStyle = "#1b1f27";
+    for (const [top] of [LANES.pitch, LANES.mouth]) this.pen.fillRect(0, top * this.canvas.height - 1.5 * ratio, this.canvas.width, ratio);
   }
 
   add(frame) {

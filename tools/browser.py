@@ -1,0 +1,127 @@
+"""A headless Chromium, driven through its DevTools socket: enough to open pages, run script and take pictures."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from websockets.sync.client import ClientConnection, connect
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+_FLAGS = [
+    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--mute-audio",
+    "--autoplay-policy=no-user-gesture-required", "--remote-debugging-port=0", "--use-fake-device-for-media-stream",
+    "--disable-background-timer-throttling", "--disable-renderer-backgrounding", "--hide-scrollbars",
+]  # fmt: skip
+
+
+class Page:
+    """One tab."""
+
+    def __init__(self, address: str) -> None:
+        self._next_id = 0
+        self._socket: ClientConnection = connect(address, max_size=1 << 26)
+        self.call("Page.enable")
+
+    def open(self, url: str) -> None:
+        """Go there."""
+        self.call("Page.navigate", url=url)
+
+    def run(self, script: str) -> Any:
+        """The value of a script's expression; promises are awaited."""
+        answer = self.call(
+            "Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True, userGesture=True
+        )
+        assert "exceptionDetails" not in answer, answer["exceptionDetails"]
+        return answer["result"].get("value")
+
+    def wait(self, script: str, timeout_s: float = 20.0) -> Any:
+        """Until the script's value is true."""
+        end = time.monotonic() + timeout_s
+        while not (value := self.run(script)):
+            assert time.monotonic() < end, f"never true: {script}"
+            time.sleep(0.1)
+        return value
+
+    def resize(self, width: int, height: int, *, phone: bool = False) -> None:
+        """Another window; `phone`: touch, and two pixels for one."""
+        self.call(
+            "Emulation.setDeviceMetricsOverride",
+            width=width, height=height, deviceScaleFactor=2 if phone else 1, mobile=phone,
+        )  # fmt: skip
+        self.call("Emulation.setTouchEmulationEnabled", enabled=phone)
+
+    def screenshot(self) -> bytes:
+        """PNG of the page."""
+        return base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"])
+
+    def close(self) -> None:
+        """Forget the tab."""
+        self._socket.close()
+
+    def call(self, method: str, **params: Any) -> dict[str, Any]:
+        """One DevTools command."""
+        self._next_id += 1
+        self._socket.send(json.dumps({"id": self._next_id, "method": method, "params": params}))
+        while True:
+            answer = json.loads(self._socket.recv(timeout=60))
+            if answer.get("id") == self._next_id:
+                assert "error" not in answer, answer
+                return answer["result"]
+
+
+class Browser(Page):
+    """A browser and its first tab. `microphone` is a wav that is heard as the microphone; None denies it."""
+
+    def __init__(self, microphone: Path | None = None, size: tuple[int, int] = (1200, 760)) -> None:
+        assert CHROMIUM is not None
+        self._profile = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+        flags = [*_FLAGS, f"--user-data-dir={self._profile.name}", f"--window-size={size[0]},{size[1]}"]
+        if microphone is not None:
+            flags += ["--use-fake-ui-for-media-stream", f"--use-file-for-fake-audio-capture={microphone}"]
+        self._process = subprocess.Popen([CHROMIUM, *flags, "about:blank"], stderr=subprocess.PIPE, text=True)
+        self._host, self._browser = self._address()
+        super().__init__(self._page_address(self._ask("Target.getTargets")["targetInfos"]))
+
+    @property
+    def pid(self) -> int:
+        """Of the browser's first process."""
+        return self._process.pid
+
+    def tab(self) -> Page:
+        """Another tab."""
+        target = self._ask("Target.createTarget", url="about:blank")["targetId"]
+        return Page(f"ws://{self._host}/devtools/page/{target}")
+
+    def close(self) -> None:
+        """End the browser."""
+        super().close()
+        self._process.kill()
+        self._process.wait()
+        self._profile.cleanup()
+
+    def _address(self) -> tuple[str, str]:
+        assert self._process.stderr is not None
+        for line in self._process.stderr:
+            if match := re.search(r"DevTools listening on ws://([^/]+)(/\S+)", line):
+                return match[1], match[2]
+        raise AssertionError("Chromium did not start")
+
+    def _ask(self, method: str, **params: Any) -> dict[str, Any]:
+        with connect(f"ws://{self._host}{self._browser}") as socket:
+            socket.send(json.dumps({"id": 1, "method": method, "params": params}))
+            while "result" not in (answer := json.loads(socket.recv(timeout=20))):
+                assert "error" not in answer, answer
+            return answer["result"]
+
+    def _page_address(self, targets: list[dict[str, Any]]) -> str:
+        page = next(target for target in targets if target["type"] == "page")
+        return f"ws://{self._host}/devtools/page/{page['targetId']}"
