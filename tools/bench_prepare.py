@@ -1,11 +1,11 @@
 """Seconds of work per second of clip for every stage of `prepare`, and the memory it takes.
 
-    python tools/bench_prepare.py CLIP [--repeat N] [--height PIXELS] [--picture MEMORY.png] [--keep FOLDER]
+    python tools/bench_prepare.py CLIP [--repeat N] [--canvas WIDTH HEIGHT] [--picture MEMORY.png] [--keep FOLDER]
 
-`--repeat N` first joins the clip to itself N times, to see what length does; `--height` enlarges it on the
-way (512 -> 1080 gives pictures as large as a camera's, of a face as real as the clip's). Prints wall and
-processor time per second of clip for each stage, and resident memory: its peak in each stage, and, with
-`--picture`, over time.
+`--repeat N` first joins the clip to itself N times, to see what length does; `--canvas 1920 1080` enlarges it
+on the way and continues its rims to the sides, which gives a camera's pictures with a real face in them.
+Prints wall and processor time per second of clip for each stage, and resident memory: its peak in each stage,
+and, with `--picture`, over time.
 """
 
 from __future__ import annotations
@@ -98,18 +98,21 @@ def resident_mb() -> float:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
-def joined(clip: Path, times: int, height: int | None, folder: Path) -> Path:
-    """The clip, so many times in a row, as large as wanted."""
+def joined(clip: Path, times: int, canvas: tuple[int, int] | None, folder: Path) -> Path:
+    """The clip, so many times in a row, in pictures as large as wanted."""
     reader, samples = read_video(clip), read_audio(clip, 16_000).samples
-    if height is not None:
-        reader = reader.scaled(height / reader.info.height)
-    size = (reader.size[0] // 2 * 2, reader.size[1] // 2 * 2)
+    if canvas is not None:
+        reader = reader.scaled(min(canvas[0] / reader.info.width, canvas[1] / reader.info.height))
+    size = canvas or (reader.size[0] // 2 * 2, reader.size[1] // 2 * 2)
     count = round(len(reader) * 16_000 / reader.fps)
     samples = np.pad(samples[:count], (0, max(0, count - len(samples))))
-    path = folder / f"{clip.stem}_{times}x_{size[1]}p.mp4"
+    path = folder / f"{clip.stem}_{times}x_{size[0]}x{size[1]}.mp4"
     with VideoWriter(path, size, reader.fps, 16_000) as writer:
         for picture in _again(reader, times):
-            writer.write(np.ascontiguousarray(picture[: size[1], : size[0]]))
+            right, below = (max(0, size[i] - picture.shape[1 - i]) for i in (0, 1))
+            left, above = right // 2, below // 2
+            rims = above, below - above, left, right - left
+            writer.write(cv2.copyMakeBorder(picture[: size[1], : size[0]], *rims, cv2.BORDER_REPLICATE))
         for _ in range(times):
             writer.write_audio(samples)
     return path
@@ -141,14 +144,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("clip", type=Path)
     parser.add_argument("--repeat", type=int, default=1)
-    parser.add_argument("--height", type=int)
+    parser.add_argument("--canvas", type=int, nargs=2)
     parser.add_argument("--picture", type=Path)
     parser.add_argument("--keep", type=Path, help="where the dataset goes; thrown away otherwise")
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="bench_prepare"))
     try:
-        changed = options.repeat > 1 or options.height is not None
-        clip = joined(options.clip, options.repeat, options.height, folder) if changed else options.clip
+        canvas = tuple(options.canvas) if options.canvas else None
+        changed = options.repeat > 1 or canvas is not None
+        clip = joined(options.clip, options.repeat, canvas, folder) if changed else options.clip
         print(f"{clip.name}: load of the machine {os.getloadavg()[0]:.1f}")
         start = time.perf_counter()
         with MemoryLog() as log:
