@@ -30,12 +30,12 @@ from gtalk.shapes import Float, UInt8
 
 POINTS = 3000
 SAMPLES = 160  # frames that the mean is made of
-BLURS_PX = (4.0, 2.5, 1.5, 1.0)  # one round each
+BLURS_PX = (4.0, 2.5, 1.5, 1.0, 1.0)  # one round each
 LEAST_SEEN = 0.5  # share of the frames that must see a place of the mean
 LEAST_POINTS = 100
 GREY_NOISE = 0.05  # of 1: beyond it a difference counts less
-ALIKE = 40.0  # neighbouring pixels that count as one
-LEAST_WORTH, MOST_WORTH = 1.0, 60.0  # corners that a frame's pixels are worth: below, a shot stays as it is; at most
+ALIKE = 5.0  # neighbouring pixels that count as one
+LEAST_WORTH, MOST_WORTH = 8.0, 1000.0  # corners that a frame's pixels are worth: below, a shot stays as it is; at most
 
 
 class Pictures:
