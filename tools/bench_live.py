@@ -35,7 +35,10 @@ WATCH = """(() => {
   const { context, gain, microphone } = gtalk.sound, values = new Float32Array(256);
   const meter = (node) => { const a = new AnalyserNode(context, { fftSize: 256 }); node.connect(a); return a; };
   const mic = meter(microphone.source), out = meter(gain);
-  const level = (a) => { a.getFloatTimeDomainData(values); return Math.sqrt(values.reduce((s, v) => s + v * v, 0) / 256); };
+  const level = (a) => {
+    a.getFloatTimeDomainData(values);
+    return Math.sqrt(values.reduce((s, v) => s + v * v, 0) / 256);
+  };
   const now = () => performance.timeOrigin + performance.now();
   window.pixels = []; window.levels = []; let last = -1;
   setInterval(() => levels.push([now(), level(mic), level(out)]), 5);
@@ -45,7 +48,8 @@ WATCH = """(() => {
     if (gtalk.shown === last) return;
     last = gtalk.shown;
     const face = document.getElementById('face');
-    probe.drawImage(face, face.width * BOX_X, face.height * BOX_Y, face.width * BOX_W, face.height * BOX_H, 0, 0, size, size);
+    const { width, height } = face;
+    probe.drawImage(face, width * BOX_X, height * BOX_Y, width * BOX_W, height * BOX_H, 0, 0, size, size);
     const data = probe.getImageData(0, 0, size, size).data;
     let dark = 0;
     for (let i = 0; i < data.length; i += 4) dark += data[i] + data[i + 1] + data[i + 2] < 3 * 70;
@@ -202,7 +206,7 @@ def evenness(log: np.ndarray) -> dict[str, float]:
 
 
 def onsets(log: np.ndarray) -> np.ndarray:
-    """ms from the first sound of each stretch of speech entering the page to the first picture of an opening mouth."""
+    """From the first sound of each stretch of speech in the page to the first picture of an opening mouth, ms."""
     heard = log[np.isfinite(log[:, LATENCY])]
     captured = (heard[:, AT] - heard[:, LATENCY])[:, None] + 10.0 * np.arange(4)
     level, captured = heard[:, WAVE : WAVE + 4].ravel(), captured.ravel()
@@ -274,24 +278,48 @@ def measure(args: argparse.Namespace) -> tuple[dict, dict[str, np.ndarray]]:
         process.terminate()
         process.wait(timeout=10)
         folder.cleanup()
-    rss = np.array(memory.rows)
-    settled = rss[rss[:, 0] > 60.0] if rss[-1, 0] > 90.0 else rss[len(rss) // 2 :]
-    opened, (score, lag) = onsets(heard), pixel_lag(pixels, levels)
-    skews = [log[np.isfinite(log[:, SKEW]), SKEW] for log in (first_spoken, last_spoken)]
-    latency = heard[np.isfinite(heard[:, LATENCY]), LATENCY]
-    result = {
-        "minutes": args.minutes, "size": args.size, "load": os.getloadavg()[0], **evenness(heard),
-        "latency_ms": percentiles(latency), "page_ms": percentiles(heard[:, PAGE]),
-        "lookahead_ms": stats["lookahead_ms"], "draw_p95_ms": stats["draw_p95_ms"],
-        "server_p50_ms": stats["latency_p50_ms"], "server_p95_ms": stats["latency_p95_ms"],
-        "onset_ms": percentiles(opened), "onsets": len(opened), "pixel_lag_ms": lag, "pixel_correlation": score,
-        "skew_start_ms": percentiles(skews[0]), "skew_end_ms": percentiles(skews[1]),
-        "underruns": lost[0], "skips": lost[1],
-        "cut_mouth_ms": percentiles(found_cuts[:, 0]), "cut_sound_ms": percentiles(found_cuts[:, 1]), "cuts": len(found_cuts),
-        "rss_mb": float(np.median(settled[:, 1])), "rss_change_percent": float(100 * (settled[-5:, 1].mean() / settled[:5, 1].mean() - 1)),
-        "rss_range_percent": float(100 * np.ptp(settled[:, 1]) / settled[0, 1]), "server_cores": cores[0], "browser_cores": cores[1],
+    data = {
+        "heard": heard, "rss": np.array(memory.rows), "first": first_spoken, "last": last_spoken, "cuts": found_cuts,
+        "pixels": pixels, "levels": levels,
     }  # fmt: skip
-    return result, {"heard": heard, "rss": rss, "first": first_spoken, "last": last_spoken, "cuts": found_cuts}
+    facts = {
+        "minutes": args.minutes,
+        "size": args.size,
+        "load": os.getloadavg()[0],
+        "underruns": lost[0],
+        "skips": lost[1],
+    }
+    return {**facts, **summary(data, stats), "server_cores": cores[0], "browser_cores": cores[1]}, data
+
+
+def summary(data: dict[str, np.ndarray], stats: dict) -> dict:
+    """The numbers of a run."""
+    heard, rss, found_cuts = data["heard"], data["rss"], data["cuts"]
+    settled = rss[rss[:, 0] > 60.0] if rss[-1, 0] > 90.0 else rss[len(rss) // 2 :]
+    ends = settled[:5, 1].mean(), settled[-5:, 1].mean()
+    opened, (score, lag) = onsets(heard), pixel_lag(data["pixels"], data["levels"])
+    skews = [log[np.isfinite(log[:, SKEW]), SKEW] for log in (data["first"], data["last"])]
+    return {
+        **evenness(heard),
+        "latency_ms": percentiles(heard[np.isfinite(heard[:, LATENCY]), LATENCY]),
+        "page_ms": percentiles(heard[:, PAGE]),
+        "lookahead_ms": stats["lookahead_ms"],
+        "draw_p95_ms": stats["draw_p95_ms"],
+        "server_p50_ms": stats["latency_p50_ms"],
+        "server_p95_ms": stats["latency_p95_ms"],
+        "onset_ms": percentiles(opened),
+        "onsets": len(opened),
+        "pixel_lag_ms": lag,
+        "pixel_correlation": score,
+        "skew_start_ms": percentiles(skews[0]),
+        "skew_end_ms": percentiles(skews[1]),
+        "cut_mouth_ms": percentiles(found_cuts[:, 0]),
+        "cut_sound_ms": percentiles(found_cuts[:, 1]),
+        "cuts": len(found_cuts),
+        "rss_mb": float(np.median(settled[:, 1])),
+        "rss_change_percent": float(100 * (ends[1] / ends[0] - 1)),
+        "rss_range_percent": float(100 * np.ptp(settled[:, 1]) / settled[0, 1]),
+    }
 
 
 def percentiles(values: np.ndarray) -> dict[str, float]:
@@ -304,6 +332,10 @@ def percentiles(values: np.ndarray) -> dict[str, float]:
 def table(r: dict) -> str:
     """What was asked for, and what was found."""
     own = r["server_p95_ms"] - r["lookahead_ms"]
+
+    def pair(name: str) -> str:
+        return f"{r[name]['p50']:.0f} / {r[name]['max']:.0f} ms"
+
     rows = [
         ("pictures a second", f"{r['fps']:.2f}", "25"),
         ("late or missing", f"{r['late_percent']:.2f} % of {r['expected']} ({r['missing']} missing)", "< 0.5 %"),
@@ -312,15 +344,20 @@ def table(r: dict) -> str:
         ("  look-ahead of the motion model", f"{r['lookahead_ms']:.0f} ms", ""),
         ("  server beyond it, p95", f"{own:.0f} ms (drawing {r['draw_p95_ms']:.0f})", "<= 120 ms"),
         ("  arrived -> drawn in the page, p95", f"{r['page_ms']['p95']:.0f} ms", ""),
-        ("by pixels: mouth behind microphone", f"{r['pixel_lag_ms']:.0f} ms (correlation {r['pixel_correlation']:.2f})", ""),
-        ("onset -> open mouth, p50 / max", f"{r['onset_ms']['p50']:.0f} / {r['onset_ms']['max']:.0f} ms of {r['onsets']}", "<= 250 ms"),
+        ("by pixels: mouth behind microphone", f"{r['pixel_lag_ms']:.0f} ms (r = {r['pixel_correlation']:.2f})", ""),
+        ("onset -> open mouth, p50 / max", f"{pair('onset_ms')} of {r['onsets']}", "<= 250 ms"),
         ("A/V skew at the start, p50 [p5 p95]", skew(r["skew_start_ms"]), "+-20 ms"),
         ("A/V skew at the end", skew(r["skew_end_ms"]), "+-20 ms"),
-        ("barge-in: mouth shut, p50 / max", f"{r['cut_mouth_ms']['p50']:.0f} / {r['cut_mouth_ms']['max']:.0f} ms of {r['cuts']}", "<= 150 ms"),
-        ("barge-in: silent, p50 / max", f"{r['cut_sound_ms']['p50']:.0f} / {r['cut_sound_ms']['max']:.0f} ms", "<= 150 ms"),
-        ("server memory", f"{r['rss_mb']:.0f} MB, {r['rss_change_percent']:+.1f} %, range {r['rss_range_percent']:.1f} %", "+-2 %"),
+        ("barge-in: mouth shut, p50 / max", f"{pair('cut_mouth_ms')} of {r['cuts']}", "<= 150 ms"),
+        ("barge-in: silent, p50 / max", pair("cut_sound_ms"), "<= 150 ms"),
+        ("gaps and skips of the player", f"{r['underruns']}, {r['skips']}", "0"),
+        (
+            "server memory after the first minute",
+            f"{r['rss_mb']:.0f} MB, {r['rss_change_percent']:+.1f} %, range {r['rss_range_percent']:.1f} %",
+            "+-2 %",
+        ),
         ("cores: server, Chromium", f"{r['server_cores']:.2f}, {r['browser_cores']:.2f}", "2 in all"),
-    ]  # fmt: skip
+    ]
     head = f"{r['minutes']:g} min at {r['size']} px, load {r['load']:.1f}"
     return "\n".join([head, *(f"{name:<38}{value:<40}{target}" for name, value, target in rows)])
 

@@ -18,6 +18,16 @@ class View:
     """Open an avatar in the browser: talk to it through your microphone, play files, orbit, record.
 
     gtalk view me
+
+    gtalk view me --play speech.wav
+
+    my_tts "hello" | gtalk view me --mic stdin --stdin-rate 24000
+
+    The page is at the address that is printed; /s/NAME/ is a conversation of its own; /live.mjpg is a picture
+    stream for OBS. A program (a text-to-speech engine, a chat agent) speaks through the WebSocket /push: it
+    sends {"do": "begin", "rate": 24000}, then mono 16-bit little-endian sound in binary pieces of any size for
+    as long as it likes, then {"do": "end"}, or {"do": "stop"} to be cut off; it is told "speaking", "ended" or
+    "interrupted". Without a certificate, reach a remote machine through `ssh -L 8080:localhost:8080 HOST`.
     """
 
     avatar: AvatarFolder

@@ -29,7 +29,8 @@ WATCH_MOUTH = """(() => {
     probe.drawImage(document.getElementById('face'), 0, 0, 128, 128);
     const pixels = probe.getImageData(0, 0, 128, 128).data;
     let red = 0;
-    for (let i = 0; i < pixels.length; i += 4) red += pixels[i] - pixels[i + 1] > 25 && pixels[i] < 130 && pixels[i + 1] < 70;
+    for (let i = 0; i < pixels.length; i += 4)
+      red += pixels[i] - pixels[i + 1] > 25 && pixels[i] < 130 && pixels[i + 1] < 70;
     seen.push([performance.now(), red]);
   };
   look();

@@ -2,13 +2,16 @@
 
 import asyncio
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from gtalk.types import AUDIO_RATE
+from gtalk.media.audio import write_wav
+from gtalk.types import AUDIO_RATE, AudioTrack
 from gtalk.viewer import push
 from tests.viewer.live import live_server, voice
 
@@ -98,6 +101,20 @@ def test_who_sends_faster_than_it_is_spoken_is_slowed_and_memory_stays_bounded(m
 
     most, _ = conversation(talk)
     assert 1.0 <= most <= 3.1, "the limit and the one piece that crossed it"
+
+
+@pytest.mark.parametrize("by", ["file", "stdin"])
+def test_the_small_client_pushes_files_and_pipes(by: str, tmp_path) -> None:
+    write_wav(tmp_path / "speech.wav", AudioTrack(voice(0.6)))
+    with live_server(32) as (server, _):
+        url = server.url.replace("http", "ws") + "push"
+        command = [sys.executable, "tools/push_speech.py", "--url", url]
+        command += [str(tmp_path / "speech.wav")] if by == "file" else ["-"]
+        done = subprocess.run(command, input=pcm(voice(0.6)), capture_output=True, timeout=20, check=False)
+    assert done.returncode == 0, done.stderr
+    told = done.stderr.decode().splitlines()
+    assert told[0].startswith("speaking")
+    assert told[-1] == "ended, 0.00 s wait"
 
 
 def test_a_client_that_vanishes_is_cut_off_and_the_session_goes_on() -> None:
