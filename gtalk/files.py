@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -14,12 +15,15 @@ from typing import Any
 
 from gtalk.errors import UserError
 
+_LEAST_FREE_BYTES = 64 << 10  # with less, a write that failed failed for want of room
+
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """A sibling temporary path that becomes `path` when the block ends, or vanishes when it raises.
 
-    The temporary name keeps the suffix, since encoders choose the container by it.
+    The temporary name keeps the suffix, since encoders choose the container by it. Whatever goes wrong on a
+    disk without room is a UserError that says so: libraries have an exception each for it.
     """
     path = Path(path)
     require_writable_folder(path.parent)
@@ -27,12 +31,70 @@ def atomic_path(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.replace(path)
-    except BaseException:
+    except BaseException as error:
+        full = isinstance(error, Exception) and is_full(path.parent, error)
         if temporary.is_dir():
             shutil.rmtree(temporary, ignore_errors=True)
         else:
             temporary.unlink(missing_ok=True)
+        if full and not isinstance(error, UserError):
+            raise no_room(path) from error
         raise
+
+
+def is_full(folder: Path, error: Exception) -> bool:
+    """Whether an error comes of a disk without room: its number or its words say so, or little is free."""
+    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+        return True
+    if os.strerror(errno.ENOSPC) in str(error):  # of libraries whose exceptions have no number
+        return True
+    try:
+        return shutil.disk_usage(folder).free < _LEAST_FREE_BYTES
+    except OSError:
+        return False
+
+
+def no_room(path: Path) -> UserError:
+    """The error for a file that the disk has no room for."""
+    return UserError(
+        f"output {path}",
+        expected="enough room on the disk",
+        got="a full one",
+        remedy="Free some space, or choose another disk; then run the same command again.",
+    )
+
+
+@contextmanager
+def exclusive(folder: Path) -> Iterator[None]:
+    """Only one process at a time writes to `folder`. Raises UserError when another one does.
+
+    The lock is a file beside the folder; it goes with the process, however that ends.
+    """
+    import fcntl
+
+    folder = Path(folder).absolute()
+    require_writable_folder(folder.parent)
+    path = folder.with_name(f".{folder.name}.lock")
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(descriptor)
+            raise UserError(
+                f"output {folder}",
+                expected="no other run that writes to it",
+                got="one that is running",
+                remedy="Wait for it, stop it, or choose another output.",
+            ) from None
+        if path.exists() and path.stat().st_ino == os.fstat(descriptor).st_ino:
+            break
+        os.close(descriptor)  # its last owner has just removed it: lock the new one
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        os.close(descriptor)
 
 
 def require_writable_folder(folder: Path) -> None:

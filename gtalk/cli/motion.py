@@ -1,4 +1,4 @@
-"""`gtalk motion train | track | drive`: how a face moves, learned, measured or predicted."""
+"""`gtalk motion train | pretrain | track | drive | edit`: how a face moves, learned, measured, predicted, changed."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import tyro
 from gtalk.cli.bars import Bars
 from gtalk.cli.options import AvatarFolder, OutputPath
 from gtalk.cli.training import train_motion_of
+from gtalk.files import exclusive
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class MotionTrain:
 
     def run(self) -> None:
         """Do it."""
-        with Bars() as bars:
+        with exclusive(self.output), Bars() as bars:
             train_motion_of(bars, list(self.datasets), self.output)
             bars.say(f"motion model: {self.output}")
 
@@ -83,6 +84,7 @@ class MotionDrive:
 
 Action = (
     Annotated[MotionTrain, tyro.conf.subcommand("train")]
+    | Annotated[MotionPretrain, tyro.conf.subcommand("pretrain")]
     | Annotated[MotionTrack, tyro.conf.subcommand("track")]
     | Annotated[MotionDrive, tyro.conf.subcommand("drive")]
 )

@@ -16,6 +16,7 @@ from gtalk.cli.bars import Bars
 from gtalk.cli.options import OutputPath
 from gtalk.clip.prepare import PrepareConfig
 from gtalk.errors import UserError
+from gtalk.files import exclusive
 from gtalk.progress import Progress
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class Prepare:
     def run(self) -> None:
         """Do it."""
         _require_clips(self.clips)
-        with Bars() as bars:
+        with exclusive(self.output), Bars() as bars:
             from gtalk.clip.prepare import prepare
 
             prepare(list(self.clips), self.output, self.config, bars, stage=self.stage)
@@ -83,7 +84,7 @@ class Fit:
     def run(self) -> None:
         """Do it."""
         consent = require_consent(self.person, self.consent)
-        with Bars() as bars:
+        with exclusive(self.output), Bars() as bars:
             fit_avatar(bars, self.dataset, self.output, self.renderer, self.preset, self.config, consent, self.restart)
             bars.say(f"avatar: {self.output}")
 
@@ -121,7 +122,7 @@ class Train:
         consent = require_consent(self.person, self.consent)
         dataset = self.dataset or self.output / "dataset"
         started = time.monotonic()
-        with Bars() as bars:
+        with exclusive(self.output), exclusive(dataset), Bars() as bars:
             from gtalk.clip.prepare import prepare
 
             prepare(list(self.clips), dataset, self.prepare, bars)
@@ -192,11 +193,11 @@ def draw_fit(bars: Bars, events: Iterator[FitEvent], watch: Callable[[FitEvent],
             bars.say("fit: " + ", ".join(f"{name} {value:.4g}" for name, value in event.metrics.items()))
 
 
-def train_motion_of(bars: Bars, datasets: list[Path], output: Path) -> None:
-    """Train the motion model of an avatar."""
+def train_motion_of(bars: Bars, datasets: list[Path], output: Path, init: Path | None = None) -> None:
+    """Train the motion model of an avatar, from a base model where there is one."""
     from gtalk.motion.train import train_motion
 
-    train_motion(datasets, output, on_progress=bars)
+    train_motion(datasets, output, on_progress=bars, init=init)
 
 
 def _open_training_view(bars: Bars) -> Callable[[FitEvent], None]:

@@ -121,14 +121,17 @@ class _Fit:
             self._load()
         if self.config.checkpoint_every and self.state.step == 0:
             yield self._save()
-        while self.state.step < self.config.steps:
-            problem = self._step()
-            if problem:
-                yield self._roll_back(problem)
-                continue
-            yield from self._reports()
-            if self._stale():
+        while True:
+            if self.state.step < self.config.steps and not self._stale():
+                problem = self._step()
+                if not problem:
+                    yield from self._reports()
+                    continue
+            elif _finite(self.model.state()):
                 break
+            else:
+                problem = "a parameter is not finite"  # which the loss need not show
+            yield self._roll_back(problem)
         if self.config.checkpoint_every:
             yield self._save()
         yield DoneEvent(self.model.avatar(), self._metrics())
@@ -182,7 +185,7 @@ class _Fit:
     def _save(self) -> CheckpointEvent:
         state = self.model.state()
         # A parameter can be broken before the loss shows it; such a state must not replace a good one.
-        if all(bool(t.isfinite().all()) for t in state.values() if t.is_floating_point()):
+        if _finite(state):
             self.state.elapsed_s = self._elapsed()
             self.started = time.perf_counter()
             save_checkpoint(self.path, state, self.rng.get_state(), self.state)
@@ -217,6 +220,10 @@ class _Fit:
         if len(self.held_out):
             metrics["held_out_psnr"] = self.state.best_held_out
         return metrics
+
+
+def _finite(state: dict[str, torch.Tensor]) -> bool:
+    return all(bool(t.isfinite().all()) for t in state.values() if t.is_floating_point())
 
 
 def _outcome(config: TrainerConfig) -> dict:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -128,7 +128,11 @@ class VideoWriter(AbstractContextManager):
             if self.path.is_dir():  # empty, as was checked: make room for the rename
                 self.path.rmdir()
         except BaseException as error:
-            self._atomic.__exit__(type(error), error, error.__traceback__)
+            try:
+                self._atomic.__exit__(type(error), error, error.__traceback__)  # it looks whether the disk is full
+            finally:
+                with suppress(Exception):  # what stopped it may stop this too; the file must not stay open
+                    self._sink.abort()
             raise
         self._atomic.__exit__(None, None, None)
 
@@ -139,12 +143,13 @@ class VideoWriter(AbstractContextManager):
             self.close()
             return
         self._closed = True
-        self._sink.abort()
         try:
             self._atomic.__exit__(kind, error, traceback)
         except BaseException as raised:
             if raised is not error:
                 raise
+        finally:
+            self._sink.abort()
 
     def _check_size(self) -> None:
         if self.codec != "png" and "420" in FORMATS[self.codec].pixels and (self.size[0] % 2 or self.size[1] % 2):
@@ -198,17 +203,17 @@ def write_video(
 ) -> None:
     """Write pictures and sound that are at hand. See `VideoWriter`."""
     writer = None
-    for picture in pictures:
+    with ExitStack() as stack:
+        for picture in pictures:
+            if writer is None:
+                height, width = picture.shape[:2]
+                writer = VideoWriter(path, (width, height), fps, audio.sample_rate if audio else None, config)
+                stack.enter_context(writer)
+            writer.write(picture)
         if writer is None:
-            height, width = picture.shape[:2]
-            writer = VideoWriter(path, (width, height), fps, audio.sample_rate if audio else None, config)
-            writer.__enter__()
-        writer.write(picture)
-    if writer is None:
-        raise ValueError("no picture to write")
-    if audio is not None:
-        writer.write_audio(audio.samples)
-    writer.close()
+            raise ValueError("no picture to write")
+        if audio is not None:
+            writer.write_audio(audio.samples)
 
 
 def _choose_codec(path: Path, codec: Codec) -> str:

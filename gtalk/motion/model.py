@@ -244,7 +244,7 @@ def _from_arrays(settings: dict[str, Any], arrays: dict[str, np.ndarray]) -> Per
     face, sway, eyes = (
         _dataclass(kind, group(p)) for kind, p in ((FaceMap, "face."), (Sway, "sway."), (EyeLife, "eyes."))
     )
-    rest = {name: _double(arrays[name]) for name in ("mean_pose", "brow_scale", "bank")}
+    rest: dict[str, Any] = {name: _double(arrays[name]) for name in ("mean_pose", "brow_scale", "bank")}
     lead = int(settings.get("lead_rows", AHEAD_ROWS))
     if not AHEAD_ROWS <= lead <= LEADS_ROWS[-1]:
         raise ValueError(f"lead_rows {lead}")

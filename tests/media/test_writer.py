@@ -164,7 +164,7 @@ def test_a_fault_of_the_encoder_is_raised_and_leaves_nothing(tmp_path: Path, mon
         raise OSError(28, "no room")
 
     monkeypatch.setattr(sinks.Container, "picture", refuse)
-    with pytest.raises(OSError, match="no room"), VideoWriter(tmp_path / "a.mp4", SIZE, 25) as writer:
+    with pytest.raises(UserError, match="enough room"), VideoWriter(tmp_path / "a.mp4", SIZE, 25) as writer:
         for index in range(20):
             writer.write(gradient(index))
     assert list(tmp_path.iterdir()) == []
