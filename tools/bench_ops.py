@@ -167,9 +167,10 @@ def benches(device: torch.device, size: int) -> list[Bench]:
 
     table = normal(spec.n_entries, 2).bfloat16()
     weights, biases = [5 * normal(32, 32), 5 * normal(16, 32)], [normal(32), normal(16)]
-    arguments = (table, spec, weights, biases, 0.5)
-    add("render_rays", lambda: scene.march(lambda *rays: ops.render_rays(*rays, *arguments)),
-        lambda: scene.march(lambda *rays: render_rays.render_rays(*rays, *arguments)), 1, "frames")  # fmt: skip
+    for name, warp in (("render_rays", None), ("render_rays warped", 0.1 * normal(3, 16, 16, 16))):
+        arguments = (table, spec, weights, biases, 0.5, 5e-3, warp)
+        add(name, lambda a=arguments: scene.march(lambda *rays: ops.render_rays(*rays, *a)),
+            lambda a=arguments: scene.march(lambda *rays: render_rays.render_rays(*rays, *a)), 1, "frames")  # fmt: skip
     return found
 
 

@@ -8,6 +8,7 @@
 // table [E, 2] float or bfloat16, 3D, up to 32 levels.
 #pragma once
 
+#include <ATen/ops/constant_pad_nd.h>
 #include <torch/library.h>
 
 #include <optional>
@@ -103,9 +104,9 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> render_rays(
     check_shape("warp", *warp, {3, cells, cells, cells});
     check_dtype("warp", *warp, at::kFloat);
     TORCH_CHECK_VALUE(cells >= 2, "warp: expected at least 2 control points a side; got ", cells, ".");
-    control = warp->contiguous();
+    control = at::constant_pad_nd(warp->permute({1, 2, 3, 0}), {0, 1}).contiguous();
   }
-  const Warp bend{warp ? control.const_data_ptr<float>() : nullptr, warp ? static_cast<int>(control.size(-1)) : 0};
+  const Warp bend{warp ? control.const_data_ptr<float>() : nullptr, warp ? static_cast<int>(control.size(0)) : 0};
   const OccupancyTensors boxes = make_occupancy<Backend>(occupancy, aabb);
   at::Tensor feature = at::empty({n, channels}, origins.options());
   at::Tensor alpha = at::empty({n}, origins.options()), depth = at::empty({n}, origins.options());
