@@ -1,10 +1,13 @@
-"""What each ingredient of the motion model adds: same clip, same budget, several seeds.
+"""How well lips follow speech: held out, from another person's voice, from voices without a truth, in silence.
 
-    python tools/bench_motion.py DATASET [--cross DATASET ...] [--voices FOLDER] [--seeds 3] [--only NAME ...]
+    python tools/bench_motion.py DATASET [--test DATASET] [--seconds S] [--seeds 2]     the held-out table
+    python tools/bench_motion.py DATASET --ingredients [--only NAME ...]                what each ingredient adds
+    python tools/bench_motion.py DATASET --cross DATASET ... --voices FOLDER            other people's voices
 
-Trains on the dataset's training part and scores its held-out part; `--cross` datasets are of other people,
-whose sound drives the model and whose true mouth is compared by correlation; `--voices` are sound files
-of yet other people, for which only amplitude, manifold distance and silence can be checked.
+Trains on the dataset's training part and scores its held-out part, or all of `--test`. `--cross` datasets are
+of other people, whose sound drives the model and whose true mouth is compared by correlation; `--voices` are
+sound files of yet other people, for which amplitude, manifold distance and silence can be checked. The lips
+open as early as the person does (as for a file); rows named "live" answer within 160 ms.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import os
 import time
 from pathlib import Path
 
@@ -23,15 +27,17 @@ from gtalk.dataset.split import first_test_frame
 from gtalk.eval import motion as measures
 from gtalk.media.audio import read_audio
 from gtalk.motion.lle import LandmarkLLE
+from gtalk.motion.material import Material, gather
 from gtalk.motion.model import PersonMotionModel
 from gtalk.motion.produce import drive_whole
 from gtalk.motion.takes import read_training_clip
-from gtalk.motion.train import MotionConfig, fit_motion_model
+from gtalk.motion.train import MotionConfig, fit_material
 from gtalk.speech.sound import read_samples
 from gtalk.types import AUDIO_RATE, Motion
 
 replace = dataclasses.replace
-COLUMNS = ("lmd_ratio", "aperture_corr", "amplitude", "jitter", "offset", "brow_corr", "cross_corr", "train_s")
+COLUMNS = ("lmd_ratio", "aperture_corr", "amplitude", "jitter", "offset", "leakage", "brow_corr", "cross_corr")
+BLOCK_FRAMES = 25  # of the bootstrap: errors of neighbouring frames belong together
 
 
 def ingredients(base: MotionConfig) -> dict[str, MotionConfig]:
@@ -52,7 +58,7 @@ def ingredients(base: MotionConfig) -> dict[str, MotionConfig]:
         "conditional VAE": replace(base, net=replace(net, style=8)),
         "half the channels": replace(base, net=replace(net, channels=net.channels // 2)),
         "no look-ahead": replace(base, net=replace(net, future_rows=0)),
-        "first 20 s": replace(base, seconds=20.0),
+        "look-ahead 0.3 s": replace(base, net=replace(net, future_rows=30)),
     }
 
 
@@ -60,85 +66,149 @@ def main() -> None:
     """See the module's docstring."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("dataset", type=Path)
+    parser.add_argument("--test", type=Path)
+    parser.add_argument("--seconds", type=float)
     parser.add_argument("--cross", type=Path, nargs="*", default=[])
     parser.add_argument("--voices", type=Path)
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--ingredients", action="store_true")
     parser.add_argument("--only", nargs="*")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(1)
     dataset, cross = Dataset(options.dataset), [Dataset(path) for path in options.cross]
-    table = ingredients(MotionConfig())
-    names = options.only or list(table)
-    print_baselines(dataset)
-    print(f"{'ingredient':24}" + "".join(f"{name:>18}" for name in COLUMNS))
+    base = MotionConfig(seconds=options.seconds)
+    table = ingredients(base) if options.ingredients else {"default": base}
+    print(f"load {os.getloadavg()[0]:.1f}")
+    held = HeldOut(dataset, None if options.test is None else Dataset(options.test))
+    held.print_baselines()
+    print(f"{'':22}" + "".join(f"{name:>16}" for name in (*COLUMNS, "cpu_s")))
     results: dict[str, list[dict[str, float]]] = {}
-    model = None
-    for name in names:
+    model, prepared = None, {}
+    for name in options.only or list(table):
         for seed in range(options.seeds):
             config = replace(table[name], seed=seed)
             started = time.process_time()
-            fitted = fit_motion_model([read_training_clip(dataset, config.seconds)], config)
-            row = score(fitted, dataset, cross) | {"train_s": time.process_time() - started}
-            results.setdefault(name, []).append(row)
-            model = fitted if name == "default" or model is None else model
-        print(f"{name:24}" + "".join(f"{_spread([r[c] for r in results[name]]):>18}" for c in COLUMNS), flush=True)
-    if options.voices and model is not None:
-        print_voices(model, dataset, options.voices)
-    if model is not None:
+            fitted = fit_material(material(dataset, config, prepared), config)
+            row = {"cpu_s": time.process_time() - started}
+            results.setdefault(name, []).append(row | score(fitted, held, cross))
+            results.setdefault(f"{name}, live", []).append(row | score(fitted.for_live(), held, cross))
+            model = model or fitted
+        print_row(name, results[name])
+        if not options.ingredients:
+            print_row(f"{name}, live", results[f"{name}, live"])
+    assert model is not None
+    if not options.ingredients:
+        held.print_intervals(model)
+        held.print_edited(model)
         print_speed(model, dataset)
+    if options.voices:
+        print_voices(model, dataset, options.voices)
     if options.json:
         options.json.write_text(json.dumps(results, indent=1))
 
 
-def score(model: PersonMotionModel, dataset: Dataset, cross: list[Dataset]) -> dict[str, float]:
+def material(dataset: Dataset, config: MotionConfig, prepared: dict[str, Material]) -> Material:
+    """What a config learns from; kept, since most ingredients and all seeds share it."""
+    key = f"{config.phones} {config.augment} {config.seconds}"
+    if key not in prepared:
+        prepared.clear()
+        prepared[key] = gather(
+            [read_training_clip(dataset, config.seconds)], config.phones, config.augment, 0, lambda progress: None
+        )
+    return prepared[key]
+
+
+class HeldOut:
+    """Frames with a truth that training has not seen."""
+
+    def __init__(self, dataset: Dataset, other: Dataset | None) -> None:
+        source = dataset if other is None else other
+        self.first = first_test_frame(dataset.n_frames) if other is None else 0
+        self.samples = read_samples(source.audio_path)
+        self.whole = source.motion
+        self.truth = source.motion[self.first :]
+        trained = dataset.motion[: first_test_frame(dataset.n_frames)]
+        self.mean = trained.landmarks[trained.valid].mean(0)
+        self.count = len(self.truth)
+
+    def predicted(self, model: PersonMotionModel) -> Motion:
+        """For the held-out frames, from the sound from the beginning."""
+        motion = drive_whole(model, self.samples)[self.first : self.first + self.count]
+        self.count = len(motion)  # a sound may be a frame shorter than its pictures
+        self.truth = self.truth[: self.count]
+        return motion
+
+    def print_baselines(self) -> None:
+        """The trivial rows: a mouth that never moves, and the truth at the wrong time."""
+        rng, ratios, correlations = np.random.default_rng(0), [], []
+        for _ in range(20):
+            shift = int(rng.integers(25, self.count - 25))
+            guess = self.truth.replace(landmarks=np.roll(self.truth.landmarks, shift, axis=0))
+            ratios.append(measures.lmd_ratio(guess, self.truth, self.mean))
+            correlations.append(measures.aperture_correlation(guess, self.truth))
+        still = self.truth.replace(landmarks=np.broadcast_to(self.mean, self.truth.landmarks.shape))
+        distance = measures.lmd(still, self.truth)
+        print(f"mean mouth: LMD {distance:.3f} % of the eye distance over {self.count} frames, ratio 1.000")
+        print(f"true mouth at a wrong time: ratio {_spread(ratios)}, correlation {_spread(correlations)}")
+
+    def print_intervals(self, model: PersonMotionModel) -> None:
+        """90 % bootstrap intervals of one model, over seconds of the held-out part."""
+        predicted = self.predicted(model)
+        rng, rows = np.random.default_rng(0), []
+        starts = np.arange(0, max(1, self.count - BLOCK_FRAMES + 1), BLOCK_FRAMES)
+        for _ in range(300):
+            picked = rng.choice(starts, len(starts))
+            frames = (picked[:, None] + np.arange(BLOCK_FRAMES)).ravel()
+            frames = frames[frames < self.count]
+            guess, truth = predicted[frames], self.truth[frames]
+            ratio = measures.lmd_ratio(guess, truth, self.mean)
+            rows.append((ratio, measures.aperture_correlation(guess, truth), measures.amplitude_ratio(guess, truth)))
+        low, high = np.percentile(rows, [5, 95], axis=0)
+        named = zip(("lmd_ratio", "aperture_corr", "amplitude"), low, high, strict=True)
+        print("90 % intervals: " + ", ".join(f"{name} {a:.3f} to {b:.3f}" for name, a, b in named))
+
+    def print_edited(self, model: PersonMotionModel) -> None:
+        """The landmark LLE after the model."""
+        predicted = self.predicted(model)
+        edited = LandmarkLLE(model.basis, model.bank)(predicted)
+        for name, motion in (("without", predicted), ("with", edited)):
+            ratio = measures.lmd_ratio(motion, self.truth, self.mean)
+            print(f"{name} LLE: ratio {ratio:.4f}, r {measures.aperture_correlation(motion, self.truth):.4f}")
+
+
+def score(model: PersonMotionModel, held: HeldOut, cross: list[Dataset]) -> dict[str, float]:
     """Measures on the held-out part and on other people."""
-    first = first_test_frame(dataset.n_frames)
-    truth = dataset.motion[first:]
-    predicted = drive_whole(model, read_samples(dataset.audio_path))[first : dataset.n_frames]
+    predicted = held.predicted(model)
+    truth, sound = held.truth, held.samples[round(held.first * AUDIO_RATE / held.truth.fps) :]
     others = []
     for other in cross:
         guess = drive_whole(model, read_samples(other.audio_path))[: other.n_frames]
         others.append(measures.aperture_correlation(guess, other.motion[: len(guess)]))
     return {
-        "lmd_ratio": measures.lmd_ratio(predicted, truth, model.basis.mean),
+        "lmd_ratio": measures.lmd_ratio(predicted, truth, held.mean),
         "aperture_corr": measures.aperture_correlation(predicted, truth),
         "amplitude": measures.amplitude_ratio(predicted, truth),
         "jitter": measures.jitter_ratio(predicted, truth),
         "offset": float(measures.av_offset_frames(predicted, truth)),
+        "leakage": measures.silence_leakage(predicted, sound, truth),
         "brow_corr": measures.correlation(predicted.brows.mean(1), truth.brows.mean(1)),
         "cross_corr": float(np.mean(others)) if others else float("nan"),
     }
 
 
-def print_baselines(dataset: Dataset) -> None:
-    """The trivial rows: a mouth that never moves, and the truth at the wrong time."""
-    first = first_test_frame(dataset.n_frames)
-    motion, truth = dataset.motion, dataset.motion[first:]
-    mean = motion.landmarks[:first][motion.valid[:first]].mean(0)
-    rng = np.random.default_rng(0)
-    shifted = []
-    for _ in range(20):
-        start = int(rng.integers(0, max(1, first - len(truth))))
-        guess = truth.replace(landmarks=motion.landmarks[start : start + len(truth)])
-        shifted.append(measures.lmd_ratio(guess, truth, mean))
-    still = truth.replace(landmarks=np.broadcast_to(mean, truth.landmarks.shape))
-    print(f"mean mouth: LMD {measures.lmd(still, truth):.3f} % of the eye distance, ratio 1.000")
-    print(f"true mouth at a wrong time: ratio {_spread(shifted)}")
-
-
 def print_voices(model: PersonMotionModel, dataset: Dataset, folder: Path) -> None:
     """Amplitude and manifold of other people's voices."""
     lle = LandmarkLLE(model.basis, model.bank)
-    first = first_test_frame(dataset.n_frames)
-    own = measures.aperture(dataset.motion[:first]).std()
-    print(f"{'voice':32}{'amplitude':>12}{'off manifold':>14}{'leakage':>10}")
+    own = measures.aperture(dataset.motion[: first_test_frame(dataset.n_frames)]).std()
+    print(f"{'voice':32}{'amplitude':>12}{'off manifold':>14}{'after LLE':>12}{'leakage':>10}")
     for path in sorted(p for p in folder.iterdir() if p.suffix in {".wav", ".ogg", ".flac", ".mp3"}):
         samples = read_audio(path).samples
         motion = drive_whole(model, samples)
-        off = float((lle.distance_m(motion) > lle.usual_distance_m).mean())
+        off = [float((lle.distance_m(m) > lle.usual_distance_m).mean()) for m in (motion, lle(motion))]
         leak = measures.silence_leakage(motion, samples)
-        print(f"{path.name:32}{measures.aperture(motion).std() / own:12.2f}{off:14.3f}{leak:10.3f}", flush=True)
+        amplitude = measures.aperture(motion).std() / own
+        print(f"{path.name:32}{amplitude:12.2f}{off[0]:14.3f}{off[1]:12.3f}{leak:10.3f}", flush=True)
 
 
 def print_speed(model: PersonMotionModel, dataset: Dataset) -> None:
@@ -147,13 +217,18 @@ def print_speed(model: PersonMotionModel, dataset: Dataset) -> None:
     started = time.process_time()
     drive_whole(model, samples)
     print(f"offline: {len(samples) / AUDIO_RATE / (time.process_time() - started):.0f} x real time")
-    stream, steps, parts = model.stream(), [], []
+    stream, steps, parts = model.for_live().stream(), [], []
     for start in range(0, len(samples), 640):
         started = time.process_time()
         parts.append(stream.push(samples[start : start + 640]))
         steps.append((time.process_time() - started) * 1e3)
     assert len(Motion.concatenate(parts))
     print(f"a step of 40 ms: p50 {np.percentile(steps, 50):.1f} ms, p95 {np.percentile(steps, 95):.1f} ms")
+
+
+def print_row(name: str, rows: list[dict[str, float]]) -> None:
+    """Mean over seeds and its standard error."""
+    print(f"{name:22}" + "".join(f"{_spread([r[c] for r in rows]):>16}" for c in (*COLUMNS, "cpu_s")), flush=True)
 
 
 def _spread(values: list[float]) -> str:

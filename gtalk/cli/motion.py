@@ -25,12 +25,47 @@ class MotionTrain:
     """Folders made by `gtalk prepare`."""
     output: OutputPath
     """Folder of the avatar."""
+    init: Path | None = None
+    """A file of `gtalk motion pretrain` to start from: less of the person's own speech is needed then."""
 
     def run(self) -> None:
         """Do it."""
         with exclusive(self.output), Bars() as bars:
-            train_motion_of(bars, list(self.datasets), self.output)
+            train_motion_of(bars, list(self.datasets), self.output, self.init)
             bars.say(f"motion model: {self.output}")
+
+
+@dataclass(frozen=True)
+class MotionPretrain:
+    """Learn from datasets of many people what their mouths have in common, as a start for others.
+
+    gtalk motion pretrain ada.dataset bob.dataset -o base.safetensors
+    gtalk motion train me.dataset -o me --init base.safetensors
+    """
+
+    datasets: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="DATASET")]
+    """Folders made by `gtalk prepare`, one for each person."""
+    output: OutputPath
+    """The .safetensors file to write."""
+    seed: int = 0
+    """Of everything random."""
+
+    def run(self) -> None:
+        """Do it."""
+        from gtalk.dataset.format import Dataset
+        from gtalk.motion.material import gather
+        from gtalk.motion.pretrain import pretrain, save_base
+        from gtalk.motion.takes import read_training_clip
+        from gtalk.motion.train import MotionConfig
+
+        config = MotionConfig(seed=self.seed)
+        with Bars() as bars:
+            people = [
+                gather([read_training_clip(Dataset(path))], config.phones, config.augment, config.seed, bars)
+                for path in self.datasets
+            ]
+            save_base(pretrain(people, config.net, config.loss, config.fit, config.seed, bars), self.output)
+            bars.say(f"base model: {self.output}")
 
 
 @dataclass(frozen=True)

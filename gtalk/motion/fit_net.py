@@ -72,22 +72,23 @@ def fit_net(
         config: the optimiser; `steps` is taken as it is.
         seed: of weights and crops.
         blind: columns of a row that the network must not see.
-        start: weights to start from.
+        start: weights to start from; what is not in it starts as always.
         on_step: told at every look.
     """
     generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)
     net = MotionNet(originals[0].rows.shape[1], originals[0].codes.shape[1], net_config)
-    _standardise(net, originals, blind)
+    standardise(net, originals, blind)
     if start is not None:
-        net.load_state_dict(start)
+        net.load_state_dict(start, strict=False)
+        net.scale[list(blind)] = 0.0
     kept = copy.deepcopy(net).eval()
-    pool = [_Crops(takes, net, config.crop_frames) for takes in (originals, copies or originals)]
+    pool = [Crops(takes, net, config.crop_frames) for takes in (originals, copies or originals)]
     optimiser = torch.optim.AdamW(net.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
     best, result = math.inf, FitResult(kept, 0)
     n_first = round(config.batch * (config.original_share if copies else 1.0))
     for step in range(1, config.steps + 1):
-        optimiser.param_groups[0]["lr"] = config.learning_rate * _schedule(step, config.steps)
+        optimiser.param_groups[0]["lr"] = config.learning_rate * schedule(step, config.steps)
         shares = [(pool[0], n_first), (pool[1], config.batch - n_first)]
         parts = [crops.draw(count, generator) for crops, count in shares if count]
         rows, codes, usable = (torch.cat(part) for part in zip(*parts, strict=True))
@@ -98,7 +99,7 @@ def fit_net(
         total.backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
         optimiser.step()
-        _average(kept, net, min(config.averaging, 1.0 - 1.0 / step))
+        average(kept, net, min(config.averaging, 1.0 - 1.0 / step))
         if step % config.check_every == 0 or step == config.steps:
             facts = {name: float(term.detach()) for name, term in terms.items()}
             facts["validation"] = validation_loss(kept, validation, loss)
@@ -146,7 +147,7 @@ def validation_loss(net: MotionNet, takes: Sequence[Take], loss: MotionLoss) -> 
     return total / len(takes)
 
 
-class _Crops:
+class Crops:
     """Draws crops that do not cross a cut; what has no usable frame is never drawn."""
 
     def __init__(self, takes: Sequence[Take], net: MotionNet, length: int) -> None:
@@ -191,7 +192,8 @@ def _padded(values: np.ndarray, count: int) -> np.ndarray:
     return np.concatenate([values, np.zeros((count, *values.shape[1:]), values.dtype)])
 
 
-def _standardise(net: MotionNet, takes: Sequence[Take], blind: Sequence[int]) -> None:
+def standardise(net: MotionNet, takes: Sequence[Take], blind: Sequence[int]) -> None:
+    """Make the network see rows of zero mean and unit spread, and nothing of the blind columns."""
     rows = np.concatenate([take.rows for take in takes])
     scale = 1.0 / np.maximum(rows.std(0), 0.05)
     scale[list(blind)] = 0.0
@@ -199,11 +201,13 @@ def _standardise(net: MotionNet, takes: Sequence[Take], blind: Sequence[int]) ->
     net.scale.copy_(torch.from_numpy(scale))
 
 
-def _schedule(step: int, steps: int) -> float:
+def schedule(step: int, steps: int) -> float:
+    """Share of the peak's learning rate: a warm-up of fifty steps, then a cosine."""
     return min(1.0, step / 50) * 0.5 * (1.0 + math.cos(math.pi * (step - 1) / steps))
 
 
-def _average(kept: MotionNet, net: MotionNet, decay: float) -> None:
+def average(kept: MotionNet, net: MotionNet, decay: float) -> None:
+    """One step of the exponential average of the weights."""
     with torch.no_grad():
         for old, new in zip(kept.parameters(), net.parameters(), strict=True):
             old.lerp_(new, 1.0 - decay)

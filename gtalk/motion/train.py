@@ -25,6 +25,7 @@ from gtalk.motion.model import N_BROWS, PersonMotionModel, has_motion_model, loa
 from gtalk.motion.net import ROWS_PER_FRAME, MotionNet, NetConfig
 from gtalk.motion.opening import opening_gain, stretch
 from gtalk.motion.pose import mean_pose, pose_vectors
+from gtalk.motion.pretrain import BaseModel, load_base
 from gtalk.motion.sway import Sway, voice_columns
 from gtalk.motion.takes import Take, TrainingClip, read_training_clip
 from gtalk.progress import OnProgress, Progress, silent
@@ -67,6 +68,7 @@ def train_motion(
     config: MotionConfig = MotionConfig(),
     on_progress: OnProgress = silent,
     resume: bool = True,
+    init: Path | None = None,
 ) -> PersonMotionModel:
     """Train on the training part of datasets of one person, and write motion.json and motion.safetensors.
 
@@ -76,6 +78,7 @@ def train_motion(
         config: settings.
         on_progress: told after every step.
         resume: return the model that is there if it was made from the same inputs with the same settings.
+        init: a base model to start from, made by `gtalk motion pretrain`.
 
     Raises:
         UserError: the clips are too short, or the folder cannot be written.
@@ -84,35 +87,47 @@ def train_motion(
     opened = [d if isinstance(d, Dataset) else Dataset(Path(d)) for d in several]
     if not opened:
         raise UserError("datasets", expected="at least one", got="none", remedy="Run `gtalk prepare` first.")
-    key = _key(opened, config)
+    base = None if init is None else load_base(Path(init))
+    if base is not None:
+        base.check(config.net, config.phones)
+    key = _key(opened, config, base)
     if resume and has_motion_model(output_folder):
         model = load_motion_model(output_folder)
         if model.facts.get("key") == key:
             return model
-    model = fit_motion_model([read_training_clip(d, config.seconds) for d in opened], config, on_progress, {"key": key})
+    clips = [read_training_clip(d, config.seconds) for d in opened]
+    model = fit_motion_model(clips, config, on_progress, {"key": key}, base)
     save_motion_model(model, Path(output_folder))
     return model
 
 
 def fit_motion_model(
-    clips: list[TrainingClip], config: MotionConfig, on_progress: OnProgress = silent, facts: dict | None = None
+    clips: list[TrainingClip],
+    config: MotionConfig,
+    on_progress: OnProgress = silent,
+    facts: dict | None = None,
+    base: BaseModel | None = None,
 ) -> PersonMotionModel:
     """The training itself, on clips of one person in memory."""
     started_s = time.perf_counter()
     material = gather(clips, config.phones, config.augment, config.seed, on_progress)
-    model = fit_material(material, config, on_progress, facts)
+    model = fit_material(material, config, on_progress, facts, base)
     model.facts["train_s"] = round(time.perf_counter() - started_s, 2)
     return model
 
 
 def fit_material(
-    material: Material, config: MotionConfig, on_progress: OnProgress = silent, facts: dict | None = None
+    material: Material,
+    config: MotionConfig,
+    on_progress: OnProgress = silent,
+    facts: dict | None = None,
+    base: BaseModel | None = None,
 ) -> PersonMotionModel:
     """The training without what `gather` has done."""
     centre = mean_pose(material.motion.head_pose[material.motion.valid])
     pose = pose_vectors(material.motion.head_pose, centre)
     face = FaceMap.fit(material.motion, material.basis, pose, material.silent_frames())
-    result, gain, lead = _fit(material, face.rest, config, on_progress)
+    result, gain, lead = _fit(material, face.rest, config, on_progress, base)
     sway, eyes = _idle_life(material, result.net, pose)
     mouth = np.concatenate([t.codes[t.usable, :-N_BROWS] for t in material.takes])
     facts = {
@@ -139,13 +154,18 @@ def fit_material(
 
 
 def _fit(
-    material: Material, rest: Float[np.ndarray, " Km"], config: MotionConfig, on_progress: OnProgress
+    material: Material,
+    rest: Float[np.ndarray, " Km"],
+    config: MotionConfig,
+    on_progress: OnProgress,
+    base: BaseModel | None,
 ) -> tuple[FitResult, float, int]:
     """(network trained on everything for as long as a held-back block advises, how far it was stretched, lead)."""
     loss, n_mouth = MotionLoss(material.basis, config.loss), len(material.basis.mouth)
     minutes = len(material.motion) / (60.0 * VIDEO_FPS)
     steps = max(1, round(config.fit.steps * float(np.clip(np.sqrt(minutes), 1.0, 4.0))))
     blind = [i for name in config.without for i in material.columns(name)]
+    start = None if base is None else base.tensors
     total = steps * (2 if config.validation_share > 0 else 1)
 
     def train(takes: list[Take], more: list[Take], held: list[Take], steps: int, offset: int) -> FitResult:
@@ -154,7 +174,7 @@ def _fit(
             on_progress(Progress("motion", min(offset + step, total), total, note))
 
         fit = dataclasses.replace(config.fit, steps=steps)
-        return fit_net(takes, more, held, loss, config.net, fit, config.seed, blind, on_step=report)
+        return fit_net(takes, more, held, loss, config.net, fit, config.seed, blind, start, report)
 
     def spoken(net: MotionNet) -> list[np.ndarray]:
         return [predict(net, take.rows, len(take.codes))[:, :n_mouth] for take in material.takes]
@@ -196,11 +216,12 @@ def _idle_life(material: Material, net: MotionNet, pose: Float[np.ndarray, "T 6"
     return sway, EyeLife.fit(motion.eyes, motion.gaze, pose, runs, motion.valid, motion.fps)
 
 
-def _key(datasets: list[Dataset], config: MotionConfig) -> str:
+def _key(datasets: list[Dataset], config: MotionConfig, base: BaseModel | None) -> str:
     inputs = [
         [sha256_of_file(d.root / name) for name in ("manifest.json", "motion.npz", "audio.wav")] for d in datasets
     ]
-    return sha256_of_json({"inputs": inputs, "config": dataclasses.asdict(config)})
+    start = {} if base is None else {"init": base.sha256}
+    return sha256_of_json({"inputs": inputs, "config": dataclasses.asdict(config), **start})
 
 
 def _plain(history: list[dict[str, float]]) -> list[dict[str, float]]:
