@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from gtalk.errors import UserError
+
+QUALITIES, _SIZES = (10, 100), (16, 4096)
+
 
 @dataclass(frozen=True)
 class ViewConfig:
@@ -29,7 +33,7 @@ class ViewConfig:
     seed: int = 0
     """Chooses head motion, gaze and blinks."""
     jpeg_quality: int = 85
-    """Quality of the pictures sent to the page."""
+    """Quality of the pictures sent to the page, 10 to 100."""
     max_sessions: int = 4
     """Separate conversations at once: the page at /s/NAME/ is one of its own, with its own clock and controls."""
     piper_voice: Path | None = None
@@ -40,3 +44,12 @@ class ViewConfig:
     """Its private key (PEM)."""
     token: str | None = None
     """The token to ask for; a fresh one by default. Never asked for on loopback unless given here."""
+
+    def __post_init__(self) -> None:
+        for name, value, (low, high) in (
+            ("--jpeg-quality", self.jpeg_quality, QUALITIES),
+            ("--size", self.size, _SIZES),
+            ("--max-sessions", self.max_sessions, (1, 64)),
+        ):
+            if not low <= value <= high:
+                raise UserError(name, expected=f"{low} to {high}", got=str(value), remedy="Choose one of these.")

@@ -14,6 +14,7 @@ import viser
 from gtalk.errors import UserError
 from gtalk.motion.control import Controls
 from gtalk.talk import PLATE
+from gtalk.viewer.config import QUALITIES
 from gtalk.viewer.session import LiveSession
 from gtalk.viewer.sources import FileSource
 
@@ -101,7 +102,7 @@ class Panels:
             heights = tuple(str(h) for h in sorted({*_HEIGHTS, height_now}))
             height = gui.add_dropdown("Height (px)", heights, initial_value=str(height_now))
             background = gui.add_dropdown("Background", ("its own", *_COLOURS))
-            quality = gui.add_slider("JPEG quality", 40, 98, 1, session.jpeg_quality)
+            quality = gui.add_slider("JPEG quality", *QUALITIES, 1, session.jpeg_quality)
 
         def update(_event: viser.GuiEvent) -> None:
             chosen = int(height.value)

@@ -54,6 +54,7 @@ async function take(view, buffer) {
   state.frames.push(frame);
   state.frames.sort((a, b) => a.order - b.order);
   if (state.frames.length > KEPT) state.frames.shift().picture.close();
+  draw(); // at once where nothing is to be waited for: the display takes it with its next refresh
 }
 
 // Least and greatest value in each quarter of a tick.
@@ -81,8 +82,12 @@ function hear({ time, underruns, skips }) {
   state.offset = Math.max(...state.offsets);
 }
 
+function beat() {
+  self.requestAnimationFrame ? requestAnimationFrame(beat) : setTimeout(beat, LOOK_MS);
+  draw();
+}
+
 function draw() {
-  self.requestAnimationFrame ? requestAnimationFrame(draw) : setTimeout(draw, LOOK_MS);
   const newest = state.frames[state.frames.length - 1];
   if (!newest) return;
   const now = performance.now(), heard = heardTime(now);
@@ -133,7 +138,7 @@ self.onmessage = ({ data }) => {
     state.canvas = data.canvas;
     state.pen = data.canvas.getContext("2d", { alpha: false });
     connect();
-    draw();
+    beat();
   } else if (data.player) {
     state.player = data.player;
     state.player.onmessage = ({ data: report }) => hear(report);
