@@ -38,7 +38,7 @@ $(VENV)/.packages: constraints.txt pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(INSTALL) torch setuptools wheel ninja
 	$(INSTALL) --no-deps mediapipe
-	$(INSTALL) absl-py attrs flatbuffers protobuf matplotlib pocketsphinx pyworld espeakng-loader numpy \
+	$(INSTALL) absl-py attrs flatbuffers protobuf matplotlib pocketsphinx pyworld numpy \
 	    opencv-python-headless librosa tyro viser gsplat av safetensors jaxtyping rich scipy PyYAML
 	touch $@
 
@@ -48,7 +48,7 @@ $(VENV)/.runtime: $(VENV)/.packages setup.py $(CSRC)
 
 $(VENV)/.develop: $(VENV)/.runtime
 	$(INSTALL) pytest pytest-timeout pytest-cov hypothesis beartype ruff pyright pre-commit plyfile \
-	    transformers onnxruntime ray c2pa-python websockets
+	    transformers onnxruntime ray c2pa-python websockets espeakng-loader
 	touch $@
 
 # The viewer's tests drive a real Chromium; without one they are skipped, and the run says so.
