@@ -154,6 +154,12 @@ class DubPlan:
     """Estimated for sound, since containers do not always tell the truth; exact for motion."""
     sound_stop: int | None = None
     """Samples to write at most."""
+    onto: Onto | None = None
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the frames so far could not be given."""
+        return [] if self.onto is None else self.onto.warnings
 
 
 def plan_dub(performer: Performer, source: Path, config: DubConfig, on_progress: OnProgress) -> DubPlan:
@@ -170,12 +176,13 @@ def plan_dub(performer: Performer, source: Path, config: DubConfig, on_progress:
     moments, sound, n_frames, stop = _plan_sound(talker, source, config)
     moments = Timed(moments)
     frames = talker.drawn(moments)
+    onto = None
     if config.onto is not None:
         shot = track_shot(config.onto, fps, on_progress)
         total = n_frames if is_motion(source) else frame_count(_count_samples(source), fps)
-        frames = Onto(talker, shot, shot_order(len(shot.motion), total or 0, config.onto_length)).frames(moments)
-        size, background = shot.size, Still(PLATE)
-    return DubPlan(moments, Timed(frames), fps, size, background, sound, n_frames, stop)
+        onto = Onto(talker, shot, shot_order(len(shot.motion), total or 0, config.onto_length))
+        frames, size, background = onto.frames(moments), shot.size, Still(PLATE)
+    return DubPlan(moments, Timed(frames), fps, size, background, sound, n_frames, stop, onto)
 
 
 def _plan_sound(
@@ -230,7 +237,7 @@ def _write(plan: DubPlan, writer: VideoWriter, output: Path, config: DubConfig, 
     motion_s = plan.moments.spent_s
     return DubResult(
         output, n_done, writer.n_samples, n_done / fps, wall_s, motion_s, plan.frames.spent_s - motion_s,
-        writer.encode_s, tuple(sound.warnings),
+        writer.encode_s, tuple(sound.warnings + plan.warnings),
     )  # fmt: skip
 
 

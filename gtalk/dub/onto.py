@@ -1,12 +1,13 @@
 """Lip-sync of existing footage: the shot keeps its head, eyes, hands, background and grain; the mouth is new.
 
-shot ─▶ track (camera, pose and face of every frame) ─┐
+shot ─▶ track (camera, pose and face of every frame) ─┬─▶ what stands before the face ─┐
 sound ─▶ Talker ─▶ mouth of every frame ──────────────┴─▶ avatar under the shot's camera ─▶ paste
 """
 
 from __future__ import annotations
 
 import dataclasses
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,14 +16,17 @@ from typing import Literal
 import numpy as np
 
 from gtalk.basis import JAW, MOUTH_GROUP, NOSE
+from gtalk.dub.occlusion import Occlusion, hides_mouth, keep_mask, to_cells
 from gtalk.dub.paste import lower_face_mask, paste
 from gtalk.media.video import VideoReader, read_video
 from gtalk.progress import OnProgress
-from gtalk.shapes import Float, Int, UInt8
+from gtalk.shapes import Bool, Float, Int, UInt8
 from gtalk.talk import Moment, Talker
 from gtalk.types import Camera, Frame, Motion
 
 _BACKWARD_CHUNK = 48  # pictures held while a shot runs backwards
+_LEARN_FROM = 40  # frames all over a shot, from which is learned what is usual in it
+_FADE_S = 0.2  # how long the new mouth takes to go where the face is lost or its mouth is hidden
 _MARGIN = 0.25  # of the face's size around the part that is rendered
 _RIGID = np.concatenate([JAW[[0, 1, 15, 16]], NOSE, np.array([36, 39, 42, 45])])  # barely moved by speech
 
@@ -129,49 +133,141 @@ class Alignment:
         return pose
 
 
+@dataclass(frozen=True)
+class _View:
+    """The part of a picture around both mouths, and the avatar in it."""
+
+    corner: tuple[int, int]
+    """(left, top) in the picture."""
+    camera: Camera
+    frames: list[Frame]
+    points_px: list[Float[np.ndarray, "68 2"]]
+    """Landmarks of each frame in the part."""
+
+    def of(self, picture: UInt8[np.ndarray, "H W 3"]) -> UInt8[np.ndarray, "h w 3"]:
+        """The part of a picture, not copied."""
+        left, top = self.corner
+        return picture[top : top + self.camera.height, left : left + self.camera.width]
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """A frame that waits for what comes after it."""
+
+    moment: Moment
+    picture: UInt8[np.ndarray, "H W 3"]
+    view: _View | None
+    mask: Float[np.ndarray, "h w"]
+    hidden: bool
+
+
 class Onto:
-    """Turns the mouth of each spoken moment into a picture of the shot."""
+    """Turns the mouth of each spoken moment into a picture of the shot.
+
+    What stands before the face stays in front. Where the face is lost or its mouth is hidden, the new mouth
+    fades out and the shot is left as it is; `warnings` says where.
+    """
 
     def __init__(self, talker: Talker, shot: Shot, order: np.ndarray) -> None:
         self._talker, self._shot, self._order = talker, shot, order
         seen = shot.motion.landmarks[shot.motion.valid]
         self._alignment = Alignment.between(talker.avatar.basis.mean, seen.mean(0))
-        self._pictures = pictures_in_order(shot.pictures, order)
         poses = self._alignment.pose(shot.motion.head_pose)
         landmarks = self._alignment.to_avatar(shot.motion.landmarks)
         self._as_shot = shot.motion.replace(head_pose=poses, landmarks=landmarks, channels={})
+        self._fade = max(1, round(_FADE_S * shot.motion.fps))
+        self._sure = near_share(shot.motion.valid, 1.0 / self._fade)
+        self._n_hidden = self._n_lost = self._n_partly = 0
 
     def frames(self, moments: Iterator[Moment]) -> Iterator[Frame]:
         """One finished picture for each moment, until the order ends."""
-        for moment, index, picture in zip(moments, self._order, self._pictures, strict=False):
-            rgb = self._picture(moment, int(index), picture) if self._shot.motion.valid[index] else picture
-            rgb = np.ascontiguousarray(rgb[: self._shot.size[1], : self._shot.size[0]])
-            yield Frame(moment.time_s, rgb, np.full(rgb.shape[:2], 255, np.uint8), moment.motion, moment.samples)
+        occlusion = self._learned()
+        pictures = pictures_in_order(self._shot.pictures, self._order)
+        waiting: deque[_Seen] = deque()
+        hidden: deque[bool] = deque(maxlen=2 * self._fade + 1)  # around the first that waits, when it is full
+        for moment, index, picture in zip(moments, self._order, pictures, strict=False):
+            waiting.append(self._see(moment, int(index), picture, occlusion))
+            hidden.append(waiting[-1].hidden)
+            if len(waiting) > self._fade:
+                yield self._finished(waiting.popleft(), list(hidden)[::-1])
+        while waiting:
+            hidden.append(False)
+            yield self._finished(waiting.popleft(), list(hidden)[::-1])
 
-    def _picture(self, moment: Moment, index: int, picture: np.ndarray) -> np.ndarray:
+    @property
+    def warnings(self) -> list[str]:
+        """What the pictures so far could not be given."""
+        kinds = {
+            "no face was found: left as they are": self._n_lost,
+            "the mouth was hidden: left as they are": self._n_hidden,
+            "something stood before the face: it was kept in front": self._n_partly,
+        }
+        return [f"in {count} of {len(self._order)} frames {what}" for what, count in kinds.items() if count]
+
+    def _learned(self) -> Occlusion | None:
+        usable = np.flatnonzero(self._shot.motion.valid)
+        chosen = (
+            usable[np.unique(np.linspace(0, len(usable) - 1, _LEARN_FROM).round().astype(int))] if len(usable) else []
+        )
+        differences = []
+        for index, picture in zip(chosen, pictures_in_order(self._shot.pictures, chosen), strict=True):
+            was = self._as_shot[int(index)]
+            view = self._view([was], picture)
+            if view is not None:
+                frame = view.frames[0]
+                differences.append(to_cells(view.of(picture), frame.rgb, frame.alpha, view.points_px[0]))
+        return Occlusion.learn(differences) if differences else None
+
+    def _see(self, moment: Moment, index: int, picture: np.ndarray, occlusion: Occlusion | None) -> _Seen:
+        """Draw the face as the shot shows it and as it shall be, and look what stands before it."""
         was = self._as_shot[index]
         landmarks = was.landmarks.copy()
         landmarks[:, MOUTH_GROUP] = moment.motion.landmarks[:, MOUTH_GROUP]
-        now = was.replace(landmarks=landmarks)
-        points_was, points_now = self._points_px(was), self._points_px(now)
-        box = _box(points_was, points_now, (picture.shape[1], picture.shape[0]))
+        states = [was, was.replace(landmarks=landmarks)]
+        view = self._view(states, picture) if self._shot.motion.valid[index] else None
+        if view is None:
+            self._n_lost += 1
+            return _Seen(moment, picture, None, np.zeros((0, 0), np.float32), False)
+        as_shot, points, size = view.frames[0], view.points_px[0], (view.camera.width, view.camera.height)
+        mask = lower_face_mask(view.points_px, size) * self._sure[index]
+        if occlusion is None:
+            return _Seen(moment, picture, view, mask, False)
+        covered = occlusion.covered(to_cells(view.of(picture), as_shot.rgb, as_shot.alpha, points))
+        free = keep_mask(covered, points, size)
+        hidden = hides_mouth(free, mask)
+        self._n_hidden += hidden
+        self._n_partly += not hidden and bool((free[mask > 0] < 0.5).any())
+        return _Seen(moment, picture, view, mask * free, hidden)
+
+    def _finished(self, seen: _Seen, hidden: list[bool]) -> Frame:
+        """The picture with its new mouth. `hidden`: of the frames around, the latest first."""
+        away = [abs(i - self._fade) for i, one in enumerate(hidden) if one]
+        trust = min(1.0, min(away, default=self._fade) / self._fade)
+        rgb = seen.picture
+        if seen.view is not None and trust > 0:
+            view = seen.view
+            as_shot, as_spoken = view.frames
+            rgb = rgb.copy()
+            part, mask, points = view.of(seen.picture), seen.mask * trust, view.points_px[0]
+            view.of(rgb)[:] = paste(part, as_shot.rgb, as_spoken.rgb, as_spoken.alpha, mask, points)
+        rgb = np.ascontiguousarray(rgb[: self._shot.size[1], : self._shot.size[0]])
+        alpha = np.full(rgb.shape[:2], 255, np.uint8)
+        return Frame(seen.moment.time_s, rgb, alpha, seen.moment.motion, seen.moment.samples)
+
+    def _view(self, motions: list[Motion], picture: np.ndarray) -> _View | None:
+        """The avatar in these states over nothing; None where the face lies outside the picture."""
+        points = [self._points_px(motion) for motion in motions]
+        box = _box(points[0], points[-1], (picture.shape[1], picture.shape[0]))
         if box is None:
-            return picture
+            return None
         left, top, right, bottom = box
         camera = dataclasses.replace(
             self._shot.camera, cx_px=self._shot.camera.cx_px - left, cy_px=self._shot.camera.cy_px - top,
             width=right - left, height=bottom - top,
         )  # fmt: skip
         self._talker.camera = camera
-        as_shot, as_spoken = self._talker.draw([Moment(0.0, m, moment.samples) for m in (was, now)])
-        offset = np.array([left, top])
-        mask = lower_face_mask([points_was - offset, points_now - offset], (camera.width, camera.height))
-        part = picture[top:bottom, left:right]
-        out = picture.copy()
-        out[top:bottom, left:right] = paste(
-            part, as_shot.rgb, as_spoken.rgb, as_spoken.alpha, mask, points_was - offset
-        )
-        return out
+        frames = self._talker.draw([Moment(0.0, motion, np.zeros(0, np.float32)) for motion in motions])
+        return _View((left, top), camera, frames, [each - np.array([left, top]) for each in points])
 
     def _points_px(self, motion: Motion) -> np.ndarray:
         pose = motion.head_pose[0]
@@ -186,3 +282,13 @@ def _box(first: np.ndarray, second: np.ndarray, size: tuple[int, int]) -> tuple[
     left, top = (int(v) for v in np.clip(np.floor(low - margin), 0, np.array(size)))
     right, bottom = (int(v) for v in np.clip(np.ceil(high + margin), 0, np.array(size)))
     return (left, top, right, bottom) if right - left >= 16 and bottom - top >= 16 else None
+
+
+def near_share(valid: Bool[np.ndarray, " T"], step: float) -> Float[np.ndarray, " T"]:
+    """1 far from frames without a face, falling by `step` a frame to 0 at them: what fades in time on both sides."""
+    share = np.where(valid, 1.0, 0.0)
+    for order in (range(1, len(valid)), range(len(valid) - 2, -1, -1)):
+        for i in order:
+            before = share[i - order.step]
+            share[i] = min(share[i], before + step)
+    return share

@@ -1,8 +1,10 @@
 """Putting a rendered lower face back into the original picture. Pure functions of pictures.
 
 The avatar is rendered twice for a frame: as the shot shows it (the tracked mouth) and as it shall be.
-What the first lacks of the original in light and colour, smoothed, is added to the second; then the second
-replaces the lower face under a soft mask. Outside the mask every pixel stays as it was, bit for bit.
+Where the two hardly differ, their difference is added to the original, which keeps its own detail, grain and
+collar, however well the avatar has learned them. Where they differ, the second replaces the original, with what
+the first lacks of it in light and colour, smoothed. Both happen under a soft mask of the lower face: outside it
+every pixel stays as it was, bit for bit.
 """
 
 from __future__ import annotations
@@ -21,6 +23,8 @@ _BELOW = 0.10  # of the face's width: how far under the jaw the mask reaches, wh
 _FEATHER = 0.09  # of the face's width
 _LIGHT_SIGMA = 0.10  # of the face's width: light and colour vary no faster
 _LEAST_WEIGHT = 1e-3
+_CHANGED = (4.0, 14.0)  # grey levels between the renders: below the original is kept, above it is replaced
+_CHANGE_SIGMA = 0.02  # of the face's width
 
 
 def face_width_px(points_px: Float[np.ndarray, "68 2"]) -> float:
@@ -94,7 +98,18 @@ def paste(
     """
     light = light_difference(original, as_shot, alpha, points_px)
     cover = alpha.astype(np.float32)[..., None] / 255.0
-    before = original.astype(np.float32)
-    after = as_spoken + cover * light + (1.0 - cover) * before
-    mixed = before + mask[..., None] * (after - before)
+    before, change = original.astype(np.float32), as_spoken.astype(np.float32) - as_shot
+    replaced = as_spoken + cover * light + (1.0 - cover) * before - before
+    share = changed_share(change, points_px)[..., None]
+    mixed = before + mask[..., None] * (share * replaced + (1.0 - share) * change)
     return np.where(mask[..., None] > 0, np.clip(np.rint(mixed), 0, 255).astype(np.uint8), original)
+
+
+def changed_share(change: Float[np.ndarray, "H W 3"], points_px: Float[np.ndarray, "68 2"]) -> Float[np.ndarray, "H W"]:
+    """How far the original must give way where the renders differ by `change` grey levels: 0 to 1, smooth."""
+    sigma = max(1.0, _CHANGE_SIGMA * face_width_px(points_px))
+    size = 2 * round(sigma) + 1
+    most = cv2.dilate(np.abs(change).max(axis=2), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)))
+    low, high = _CHANGED
+    share = np.clip((cv2.GaussianBlur(most, (0, 0), sigma) - low) / (high - low), 0.0, 1.0)
+    return share * share * (3.0 - 2.0 * share)

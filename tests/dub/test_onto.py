@@ -2,13 +2,15 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
 from gtalk.dub import export
 from gtalk.dub.config import DubConfig
-from gtalk.dub.onto import Alignment, Onto, Shot, pictures_in_order, shot_order
+from gtalk.dub.occlusion import CELLS, Occlusion, cells_from_pixels, hides_mouth, keep_mask
+from gtalk.dub.onto import Alignment, Onto, Shot, near_share, pictures_in_order, shot_order
 from gtalk.dub.paste import light_difference, lower_face_mask, paste
 from gtalk.errors import UserError
 from gtalk.media.audio import stream_audio, write_wav
@@ -161,3 +163,95 @@ def test_a_whole_dub_onto_a_shot(shot, sound, tmp_path, monkeypatch):
     with pytest.raises(UserError, match="a video"):
         export.check_dub(sound, tmp_path / "b.mp4", DubConfig(onto=sound))
     assert isinstance(shot.motion, Motion)
+
+
+def hand_shot(shot: Shot, frames: range, path: Path) -> Shot:
+    """The shot with a disc, of nearly the face's colour, over a corner of the mouth in some frames."""
+    pose = shot.motion.head_pose[15]
+    points = shot.camera.project(shot.motion.landmarks[15] @ pose[:3, :3].T + pose[:3, 3])
+    centre = (int(points[54, 0]) + 2, int(points[54, 1]) + 6)
+    with VideoWriter(path, (SIZE, SIZE), 25.0, config=WriteConfig(crf=1)) as writer:
+        for i, picture in enumerate(shot.pictures):
+            shown = picture.copy()
+            if i in frames:
+                cv2.circle(shown, centre, 13, (160, 110, 82), -1, cv2.LINE_AA)
+            writer.write(shown)
+    return Shot(read_video(path, 25.0, retime=False), shot.camera, shot.motion)
+
+
+def test_what_stands_before_the_mouth_stays_in_front_and_is_told(shot, sound, tmp_path):
+    covered = range(12, 20)
+    behind = hand_shot(shot, covered, tmp_path / "hand.mp4")
+    pictures = list(behind.pictures)
+    talker = toy_performer(SIZE).talker(background=None)
+    onto = Onto(talker, behind, np.arange(30))
+    out = [frame.rgb for frame in onto.frames(talker.moments(stream_audio(sound)))]
+    for i in covered:
+        np.testing.assert_array_equal(out[i], pictures[i])
+    # The new mouth goes and comes back gradually: the nearer to the hand, the less of it.
+    free = dubbed(shot, sound, np.arange(30))
+
+    def share(i: int) -> float:
+        change = free[i].astype(float) - pictures[i]
+        return float(((out[i].astype(float) - pictures[i]) * change).sum() / (change**2).sum())
+
+    before, after = [share(i) for i in (6, 8, 10, 11)], [share(i) for i in (25, 23, 21, 20)]
+    for shares in (before, after):
+        np.testing.assert_allclose(shares, [1.0, 0.8, 0.4, 0.2], atol=0.2)
+    assert np.abs(out[2].astype(int) - free[2]).mean() < 1
+    assert onto.warnings == ["in 8 of 30 frames the mouth was hidden: left as they are"]
+    clear = Onto(talker, shot, np.arange(30))
+    assert len(list(clear.frames(talker.moments(stream_audio(sound))))) == 30
+    assert clear.warnings == []
+
+
+def test_light_that_changes_as_a_whole_is_no_hand():
+    rng = np.random.default_rng(0)
+    usual = rng.normal(0, 10, (CELLS, CELLS, 4)).astype(np.float32)
+    frames = [usual + rng.normal(0, 2, usual.shape).astype(np.float32) for _ in range(20)]
+    occlusion = Occlusion.learn(frames)
+    assert not occlusion.covered(frames[0]).any() and not occlusion.covered(frames[0] + 60).any()
+    hand = frames[0].copy()
+    hand[30:40, 20:32, 1] += 40
+    covered = occlusion.covered(hand)
+    assert covered[31:39, 21:31].all() and covered.sum() < 2.5 * 120
+    speck = frames[0].copy()
+    speck[30:32, 20:22] += 80
+    assert not occlusion.covered(speck).any()
+
+
+def test_cells_move_with_the_head():
+    points = np.random.default_rng(0).uniform(0, 100, (68, 2))
+    points[36], points[45] = [40.0, 50.0], [70.0, 60.0]
+    transform = cells_from_pixels(points)
+    for eye, place in ((36, (20, 16)), (45, (44, 16))):
+        np.testing.assert_allclose(transform @ [*points[eye], 1], place)
+    covered = np.zeros((CELLS, CELLS), bool)
+    assert (keep_mask(covered, points, (90, 80)) == 1).all()
+    covered[10:20, 14:26] = True
+    free = keep_mask(covered, points, (90, 80))
+    assert free.shape == (80, 90) and free[50, 40] < 0.05 and free[60, 70] > 0.95
+    assert hides_mouth(free, (free < 0.9).astype(np.float32)) and not hides_mouth(
+        free, (free > 0.99).astype(np.float32)
+    )
+
+
+def test_a_lost_face_fades_on_both_sides():
+    valid = np.array([1, 1, 1, 1, 0, 1, 1, 1, 1], bool)
+    np.testing.assert_allclose(near_share(valid, 0.25), [1, 0.75, 0.5, 0.25, 0, 0.25, 0.5, 0.75, 1])
+    assert (near_share(np.ones(5, bool), 0.25) == 1).all()
+
+
+def test_what_does_not_change_keeps_the_shots_own_detail():
+    rng = np.random.default_rng(0)
+    original = rng.integers(0, 256, (SIZE, SIZE, 3)).astype(np.uint8)  # grain that no avatar knows
+    render = np.full((SIZE, SIZE, 3), 120, np.uint8)
+    spoken = render.copy()
+    spoken[110:130, 60:100] = 40
+    motion = motion_of(np.full(1, 0.02))
+    pose = motion.head_pose[0]
+    points = ToyAvatar(SIZE).camera.project(motion.landmarks[0] @ pose[:3, :3].T + pose[:3, 3])
+    full = np.full((SIZE, SIZE), 255, np.uint8)
+    out = paste(original, render, spoken, full, np.ones((SIZE, SIZE), np.float32), points)
+    np.testing.assert_array_equal(out[:95], original[:95])
+    assert np.abs(out[113:127, 64:96].astype(int) - original[113:127, 64:96]).mean() > 30
