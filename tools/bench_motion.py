@@ -29,6 +29,7 @@ from gtalk.media.audio import read_audio
 from gtalk.motion.lle import LandmarkLLE
 from gtalk.motion.material import Material, gather
 from gtalk.motion.model import PersonMotionModel
+from gtalk.motion.pose import pose_vectors
 from gtalk.motion.produce import drive_whole
 from gtalk.motion.takes import read_training_clip
 from gtalk.motion.train import MotionConfig, fit_material
@@ -36,7 +37,8 @@ from gtalk.speech.sound import read_samples
 from gtalk.types import AUDIO_RATE, Motion
 
 replace = dataclasses.replace
-COLUMNS = ("lmd_ratio", "aperture_corr", "amplitude", "jitter", "offset", "leakage", "brow_corr", "cross_corr")
+LIPS = ("lmd_ratio", "aperture_corr", "amplitude", "jitter", "offset", "leakage", "cross_corr")
+COLUMNS = (*LIPS, "brow_corr", "nod_corr")
 BLOCK_FRAMES = 25  # of the bootstrap: errors of neighbouring frames belong together
 
 
@@ -82,7 +84,7 @@ def main() -> None:
     print(f"load {os.getloadavg()[0]:.1f}")
     held = HeldOut(dataset, None if options.test is None else Dataset(options.test))
     held.print_baselines()
-    print(f"{'':22}" + "".join(f"{name:>16}" for name in (*COLUMNS, "cpu_s")))
+    print(f"{'':22}" + "".join(f"{name:>15}" for name in (*COLUMNS, "cpu_s")))
     results: dict[str, list[dict[str, float]]] = {}
     model, prepared = None, {}
     for name in options.only or list(table):
@@ -185,6 +187,8 @@ def score(model: PersonMotionModel, held: HeldOut, cross: list[Dataset]) -> dict
     for other in cross:
         guess = drive_whole(model, read_samples(other.audio_path))[: other.n_frames]
         others.append(measures.aperture_correlation(guess, other.motion[: len(guess)]))
+    asked = held.predicted(without_chance(model))
+    nods, true_nods = (pose_vectors(m.head_pose, model.mean_pose)[:, 0] for m in (asked, truth))
     return {
         "lmd_ratio": measures.lmd_ratio(predicted, truth, held.mean),
         "aperture_corr": measures.aperture_correlation(predicted, truth),
@@ -192,9 +196,15 @@ def score(model: PersonMotionModel, held: HeldOut, cross: list[Dataset]) -> dict
         "jitter": measures.jitter_ratio(predicted, truth),
         "offset": float(measures.av_offset_frames(predicted, truth)),
         "leakage": measures.silence_leakage(predicted, sound, truth),
-        "brow_corr": measures.correlation(predicted.brows.mean(1), truth.brows.mean(1)),
+        "brow_corr": measures.correlation(asked.brows.mean(1), truth.brows.mean(1)),
+        "nod_corr": measures.correlation(nods, true_nods),
         "cross_corr": float(np.mean(others)) if others else float("nan"),
     }
+
+
+def without_chance(model: PersonMotionModel) -> PersonMotionModel:
+    """The model with only such brows and head motion as the voice asks for."""
+    return replace(model, sway=replace(model.sway, innovation=np.zeros_like(model.sway.innovation)))
 
 
 def print_voices(model: PersonMotionModel, dataset: Dataset, folder: Path) -> None:
@@ -228,7 +238,7 @@ def print_speed(model: PersonMotionModel, dataset: Dataset) -> None:
 
 def print_row(name: str, rows: list[dict[str, float]]) -> None:
     """Mean over seeds and its standard error."""
-    print(f"{name:22}" + "".join(f"{_spread([r[c] for r in rows]):>16}" for c in (*COLUMNS, "cpu_s")), flush=True)
+    print(f"{name:22}" + "".join(f"{_spread([r[c] for r in rows]):>15}" for c in (*COLUMNS, "cpu_s")), flush=True)
 
 
 def _spread(values: list[float]) -> str:

@@ -18,9 +18,10 @@ from gtalk.shapes import Float
 
 HANG_ROWS = 8  # speech is taken to go on for so long after its last sign (10 ms each)
 AHEAD_ROWS = 10  # live: lips open before the sound
-LEADS_ROWS = (10, 18, 26, 34, 42, 50)
+LEADS_ROWS = (10, 22, 34, 46, 58, 66)
 """How far ahead of the sound a person may open the lips where there is time to look."""
 OPEN_FRAMES, CLOSE_FRAMES = 2, 3
+EARLY_FRAMES = 12  # lips that open long before the sound do so at leisure
 _LOW, _HIGH = 0.15, 0.5  # activity that counts as silence, and as speech
 _WORTH = 1.01  # a longer lead must make the error smaller by more than this
 
@@ -33,11 +34,12 @@ class SilenceGate:
 
     def __call__(self, activity: Float[np.ndarray, "T W"]) -> Float[np.ndarray, " T"]:
         """One value for each frame's window of activity: HANG_ROWS before its instant to some way after it."""
-        wanted = np.clip((activity.max(1) - _LOW) / (_HIGH - _LOW), 0.0, 1.0)
+        near = activity[:, : HANG_ROWS + AHEAD_ROWS + 1].max(1)
+        wanted, soon = (np.clip((a - _LOW) / (_HIGH - _LOW), 0.0, 1.0) for a in (activity.max(1), near))
         out = np.empty(len(wanted))
-        for i, target in enumerate(wanted.tolist()):
-            step = min(max(target - self._open, -1.0 / CLOSE_FRAMES), 1.0 / OPEN_FRAMES)
-            self._open += step
+        for i, (target, speech) in enumerate(zip(wanted.tolist(), soon.tolist(), strict=True)):
+            rise = 1.0 / OPEN_FRAMES if speech > self._open else 1.0 / EARLY_FRAMES
+            self._open += min(max(target - self._open, -1.0 / CLOSE_FRAMES), rise)
             out[i] = self._open
         return out * out * (3.0 - 2.0 * out)
 

@@ -28,6 +28,15 @@ def test_short_stops_inside_words_do_not_shut_it() -> None:
     assert gate(activity)[5:].min() == 1.0
 
 
+def test_lips_that_open_early_do_so_at_leisure() -> None:
+    activity = np.zeros(400)
+    activity[200:300] = 1.0
+    early = SilenceGate()(activity_windows(activity, 0, 100, 60))
+    assert early[: 50 - 15].max() == 0.0
+    assert np.diff(early[: 50 - 3]).max() < 0.15 and early[50 - 3] > 0.9
+    assert (early >= SilenceGate()(activity_windows(activity, 0, 100)) - 1e-12).all()
+
+
 def test_chunks_do_not_matter() -> None:
     windows = activity_windows(np.random.default_rng(0).uniform(size=400), 0, 100)
     stream = SilenceGate()
