@@ -183,6 +183,8 @@ def cuts(page, url: str, speech: Path, count: int) -> list[tuple[float, float]]:
         opened = log[log[:, AT] <= cut, APERTURE][-1]
         later = log[log[:, AT] > cut]
         moving = later[later[:, APERTURE] > rest + 0.1 * (opened - rest)]
+        if not len(later) or (len(moving) and moving[-1, AT] == later[-1, AT]):
+            continue
         still = later[later[:, AT] > (moving[-1, AT] if len(moving) else cut)]
         loud = levels[(levels[:, 0] > cut) & (levels[:, 2] > 0.003), 0]
         found.append((still[0, AT] - cut, (loud.max() - cut) if len(loud) else 0.0))
@@ -266,7 +268,7 @@ def measure(args: argparse.Namespace) -> tuple[dict, dict[str, np.ndarray]]:
         ]
         stats = browser.run("gtalk.stats")
         pixels, levels = np.array(browser.run("pixels")), np.array(browser.run("levels"))
-        browser.run("window.done = true")
+        browser.run("(window.done = true, document.getElementById('mic').click())")  # the microphone rests now
         found_cuts = np.array(cuts(browser, url, args.speech, args.cuts)).reshape(-1, 2)
         last_spoken = spoken(browser, url, args.speech, args.skew_seconds)
         lost = browser.run("[gtalk.underruns, gtalk.skips]")

@@ -3,7 +3,7 @@
 "use strict";
 
 const KEPT = 12; // pictures that may wait to be shown
-const FRAME_MS = 40;
+const DISPLAY_S = 0.008; // what is drawn now is seen with the next refresh, half of one later on average
 const LOOK_MS = 4; // how often waiting pictures are looked at where the display's own beat is not to be had
 const state = {
   address: "", socket: null, canvas: null, pen: null, frames: [], order: 0, drawn: -1, player: null, microphone: null,
@@ -92,7 +92,7 @@ function draw() {
   if (!newest) return;
   const now = performance.now(), heard = heardTime(now);
   // The visitor's own voice is not played: there the newest picture is the right one, at once.
-  const due = heard === null || !newest.audible ? state.frames.length : state.frames.filter((f) => f.time <= heard).length;
+  const due = heard === null || !newest.audible ? state.frames.length : state.frames.filter((f) => f.time <= heard + DISPLAY_S).length;
   if (!due) return;
   const frame = state.frames[due - 1];
   for (const old of state.frames.splice(0, due)) if (old !== frame) { old.picture.close(); post({ passed: 1 }); }
@@ -106,7 +106,7 @@ function draw() {
   state.drawn = frame.order;
   frame.at = performance.timeOrigin + now; // on a clock that the page shares
   frame.latency = frame.heard === frame.heard ? now - frame.heard : null;
-  frame.skew = heard !== null && frame.audible ? (heard - frame.time) * 1000 - FRAME_MS / 2 : null; // right for 40 ms
+  frame.skew = heard !== null && frame.audible ? (heard - frame.time) * 1000 : null; // positive: the picture is late
   post({ shown: frame, underruns: state.underruns, skips: state.skips });
 }
 
