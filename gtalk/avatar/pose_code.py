@@ -12,6 +12,7 @@ from gtalk.types import Motion
 
 TRANSLATION_UNIT_M = 0.03
 ROTATION_UNIT_RAD = 0.15
+PLACE_UNITS = np.array([0.02, 0.02, 0.03, 0.03])  # of the torso: picture heights, radians, log scale
 RIDGE = 1e-3  # added to the mean square of the features
 CLAMP_MARGIN = 0.25  # of a number's range, beyond the clip's extremes
 PREDICTED = 7  # torso similarity (4) and camera framing (3)
@@ -61,11 +62,12 @@ class PoseCode:
         margin = CLAMP_MARGIN * (self.high - self.low)
         return np.clip(_raw_codes(self.T_world_mean, head_pose), self.low - margin, self.high + margin)
 
-    def encode_torso(self, torso: Float[np.ndarray, "T 4"]) -> Float[np.ndarray, "T 4"]:
-        """Torso similarities over the clip's range: -1 to 1, clamped with a margin."""
+    def places(self, motion: Motion) -> Float[np.ndarray, "T 10"]:
+        """Where head (6) and torso (4) are: numbers near one, clamped to the clip's range with a margin."""
         low, high = self.predicted_low[:4], self.predicted_high[:4]
-        half = np.maximum((high - low) / 2, 1e-4)
-        return np.clip((torso - (low + high) / 2) / half, -1.0 - 2 * CLAMP_MARGIN, 1.0 + 2 * CLAMP_MARGIN)
+        margin = CLAMP_MARGIN * (high - low)
+        torso = np.clip(self.torso_and_framing(motion)[:, :4], low - margin, high + margin) / PLACE_UNITS
+        return np.concatenate([self.encode(motion.head_pose), torso], axis=1)
 
     def torso_and_framing(self, motion: Motion) -> Float[np.ndarray, "T 7"]:
         """Torso similarity and framing of each frame: as tracked where the channels are there, else predicted."""

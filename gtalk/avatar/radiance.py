@@ -116,10 +116,10 @@ class RadianceAvatar:
         """What the fields need to know of each frame."""
         device = self.head["basis"].device
         codes = self.basis.encode(motion)
-        poses = self.pose_code.encode(motion.head_pose)
+        mean, spread = self.torso["place_mean"].cpu().numpy(), self.torso["place_spread"].cpu().numpy()
+        places = (self.pose_code.places(motion) - mean) / spread
         placed = self.pose_code.torso_and_framing(motion)
-        leaning = self.pose_code.encode_torso(placed[:, :4])
-        torso_codes = np.concatenate([poses, leaning, codes[:, : self.config.torso.jaw_codes]], axis=1)
+        torso_codes = np.concatenate([places, codes[:, : self.config.torso.jaw_codes]], axis=1)
 
         def tensor(value: np.ndarray) -> torch.Tensor:
             return torch.as_tensor(value, dtype=torch.float32, device=device)
@@ -127,7 +127,7 @@ class RadianceAvatar:
         return [
             Instant(
                 tensor(codes[i]),
-                tensor(poses[i, 3:]),
+                tensor(places[i, 3:6]),
                 tensor(torso_codes[i]),
                 tensor(placed[i, :4]),
                 tensor(placed[i, 4:]),
@@ -264,6 +264,8 @@ def _check_ranges(config: RadianceConfig, tensors: dict[str, torch.Tensor]) -> N
         raise ValueError(f"step_m {head.step_m}, max_samples {head.max_samples}, extent_m {extent}")
     if not 0.0 <= config.plate_margin <= 2.0 or head.levels > 32 or config.torso.levels > 32:
         raise ValueError(f"plate_margin {config.plate_margin}, levels {head.levels} and {config.torso.levels}")
+    if not bool((tensors["torso.place_spread"] > 1e-6).all()):
+        raise ValueError("torso.place_spread is not positive")
     if broken := [n for n, t in tensors.items() if t.is_floating_point() and not bool(t.isfinite().all())]:
         raise ValueError(f"{broken[0]} is not finite")
 

@@ -17,8 +17,8 @@ from gtalk.shapes import Bool, Float
 
 MARGIN = 0.2  # of the picture's height, around it: what a moved torso brings into view
 OUTPUTS = 4  # colour and coverage
-WARP_UNIT = 0.02  # of the unit square: what one step of an optimiser changes must be small
-POSE_CODES = 10  # head pose and the torso's own similarity
+WARP_UNIT = 0.1  # of the unit square: how fast the warp learns beside tables that would rather fade than move
+PLACES = 10  # head pose and the torso's own similarity, of unit variance over the clip
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def torso_spec(config: TorsoConfig) -> GridSpec:
 
 def initial_tensors(config: TorsoConfig, rng: torch.Generator | None) -> dict[str, torch.Tensor]:
     """Fresh parameters, by name."""
-    spec, code_size = torso_spec(config), POSE_CODES + config.jaw_codes
+    spec, code_size = torso_spec(config), PLACES + config.jaw_codes
     inputs, hidden = 2 * config.levels, config.hidden
     blended = spec.offsets[config.blended_levels]
 
@@ -67,6 +67,8 @@ def initial_tensors(config: TorsoConfig, rng: torch.Generator | None) -> dict[st
         "code": torch.zeros(code_size, hidden),
         "w1": uniform(OUTPUTS, hidden, bound=(6.0 / hidden) ** 0.5),
         "b1": torch.zeros(OUTPUTS),
+        "place_mean": torch.zeros(PLACES),
+        "place_spread": torch.ones(PLACES),
     }
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from gtalk.basis import EYES, LIPS
+from gtalk.dataset.format import MaskClass
 from gtalk.fit.frames import TrainingFrame
 from gtalk.shapes import Float, Int
 from gtalk.types import Camera
@@ -19,12 +20,13 @@ class PatchConfig:
 
     side: int = 32
     """Pixels along a patch; never more than the picture has."""
-    count: int = 8
+    count: int = 10
     """Patches of one picture and step."""
-    mouth_share: float = 0.25
-    eyes_share: float = 0.12
-    person_share: float = 0.45
-    """Shares of patches centred on mouth, eyes and anywhere on the person; the rest lie anywhere."""
+    mouth_share: float = 0.2
+    eyes_share: float = 0.1
+    torso_share: float = 0.25
+    person_share: float = 0.3
+    """Shares of patches centred on mouth, eyes, neck or torso, and anywhere on the person; the rest lie anywhere."""
 
 
 def draw_patches(
@@ -50,10 +52,11 @@ def _centres(
     world = motion.landmarks[0] @ motion.head_pose[0, :3, :3].T + motion.head_pose[0, :3, 3]
     landmarks_px = camera.project(world)
     height, width = frame.matte.shape
-    rows, columns = np.nonzero(frame.matte[::4, ::4] > 127)
+    person = np.argwhere(frame.matte[::4, ::4] > 127)
+    torso = np.argwhere(np.isin(frame.labels[::4, ::4], (MaskClass.NECK, MaskClass.TORSO)))
     kinds = torch.rand(config.count, generator=rng)
     places = torch.rand(config.count, 2, generator=rng)
-    bounds = np.cumsum([config.mouth_share, config.eyes_share, config.person_share])
+    bounds = np.cumsum([config.mouth_share, config.eyes_share, config.torso_share, config.person_share])
     centres = places * torch.tensor([width, height], dtype=torch.float32)
     mouth = landmarks_px[LIPS].mean(0)
     eyes = [landmarks_px[EYES[:6]].mean(0), landmarks_px[EYES[6:]].mean(0)]
@@ -62,7 +65,9 @@ def _centres(
             centres[i] = torch.as_tensor(mouth)
         elif kind < bounds[1]:
             centres[i] = torch.as_tensor(eyes[int(places[i, 0] < 0.5)])
-        elif kind < bounds[2] and len(rows):
-            chosen = int(places[i, 0] * len(rows))
-            centres[i] = torch.tensor([4.0 * columns[chosen], 4.0 * rows[chosen]])
+        elif kind < bounds[3]:
+            among = torso if kind < bounds[2] else person
+            if len(among):
+                row, column = among[int(places[i, 0] * len(among))]
+                centres[i] = torch.tensor([4.0 * column, 4.0 * row])
     return centres

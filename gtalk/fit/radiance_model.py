@@ -31,8 +31,9 @@ from gtalk.render.picture import over
 from gtalk.render.rays import pixel_centres
 
 FIELDS = ("head", "torso")
-FIXED = ("occupied", "area", "origin_m", "extent_m")  # not learned by gradients
+FIXED = ("occupied", "area", "origin_m", "extent_m", "place_mean", "place_spread")  # not learned by gradients
 TABLES = ("basis", "fine")
+LEAST_SPREAD = 0.05  # what hardly varies in the clip is not blown up to unit variance
 DECAY_EVERY = 16  # steps: it touches whole tables
 
 
@@ -59,7 +60,7 @@ class RatesConfig:
 
     table: float = 8e-2
     """Hash tables."""
-    basis: float = 1e-2
+    basis: float = 3e-3
     """What expressions and poses add to them."""
     network: float = 5e-3
     """Small networks."""
@@ -79,11 +80,11 @@ class FitConfig:
     loss: LossConfig = field(default_factory=LossConfig)
     rates: RatesConfig = field(default_factory=RatesConfig)
     shell: ShellConfig = field(default_factory=ShellConfig)
-    warp_every: int = 3
+    warp_every: int = 1
     """The head's bending is learned in every so manieth step: its gradient costs several times the others'."""
     start_warp: bool = True
     """Start from the tracked mesh's motion; otherwise the head learns to bend from nothing."""
-    code_noise: float = 0.1
+    code_noise: float = 0.05
     """Standard deviation of noise on codes, so that neighbouring codes look alike."""
     prune_at: tuple[float, ...] = (0.06, 0.12, 0.2, 0.3, 0.45, 0.6, 0.8)
     """Progress at which voxels that no ray saw since the last time are given up."""
@@ -113,7 +114,16 @@ class RadianceModel:
         config, dataset = self.config, context.dataset
         self.context = context
         rng = torch.Generator().manual_seed(context.seed)
+        stop = first_test_frame(dataset.n_frames)
+        segment_of = np.zeros(stop, np.int64)
+        for number, segment in enumerate(dataset.segments):
+            segment_of[segment.start : segment.stop] = number
+        rows = context.indices
+        self.pose_code = pose_code = PoseCode.fit(dataset.motion[rows], segment_of[rows])
         tensors = radiance.initial_tensors(config.avatar, context.basis.size, rng)
+        places = torch.from_numpy(pose_code.places(dataset.motion[rows]).astype(np.float32))
+        tensors["torso.place_mean"] = places.mean(0)
+        tensors["torso.place_spread"] = places.std(0).clamp_min(LEAST_SPREAD)
         volume = head_volume(context, config.avatar.head.occupancy_resolution, config.shell)
         tensors["head.occupied"] = torch.from_numpy(volume.occupied.astype(np.uint8))
         tensors["head.origin_m"] = torch.from_numpy(volume.origin_m.astype(np.float64))
@@ -121,16 +131,9 @@ class RadianceModel:
         warp = tensors["head.warp"]
         if config.start_warp:
             warp.copy_(mesh_warp(context, volume, config.avatar.head.warp_cells, len(warp) - context.basis.size))
-        stop = first_test_frame(dataset.n_frames)
-        segment_of = np.zeros(stop, np.int64)
-        for number, segment in enumerate(dataset.segments):
-            segment_of[segment.start : segment.stop] = number
-        rows = context.indices
-        pose_code = PoseCode.fit(dataset.motion[rows], segment_of[rows])
         area = torso_area(context, pose_code, config.avatar.torso.area_resolution)
         tensors["torso.area"] = torch.from_numpy(area.astype(np.uint8))
         self.tensors = {n: t.to(self.device) for n, t in tensors.items()}
-        self.pose_code = pose_code
         framing = dataset.motion.channels.get("framing", np.zeros((dataset.n_frames, 3)))
         self.plate = widened_plate(context, framing, config.avatar.plate_margin)
         self.learner = self._avatar(self.tensors)

@@ -48,11 +48,20 @@ def test_a_cut_does_not_teach_the_torso_to_jump(motion: Motion) -> None:
     assert np.allclose(code.regression[1:, :4], slope, atol=2e-3)
 
 
+def test_places_are_head_and_torso_within_the_clips_range(motion: Motion) -> None:
+    code = PoseCode.fit(motion, np.zeros(60, int))
+    places = code.places(motion)
+    assert places.shape == (60, 10) and np.array_equal(places[:, :6], code.encode(motion.head_pose))
+    shifted = motion.replace(channels={**motion.channels, "torso": motion.channels["torso"] + 1.0})
+    limit = code.predicted_high[:4] + 0.25 * (code.predicted_high - code.predicted_low)[:4]
+    assert np.allclose(code.places(shifted)[:, 6:], limit / [0.02, 0.02, 0.03, 0.03])
+
+
 def test_arrays_round_trip_and_are_checked(motion: Motion) -> None:
     code = PoseCode.fit(motion, np.zeros(60, int))
     arrays = code.to_arrays()
     again = PoseCode.from_arrays(arrays)
-    assert np.array_equal(again.encode(motion.head_pose), code.encode(motion.head_pose))
+    assert np.array_equal(again.places(motion), code.places(motion))
     with pytest.raises(ValueError, match="regression has shape"):
         PoseCode.from_arrays({**arrays, "regression": np.zeros((3, 3))})
     with pytest.raises(KeyError):
