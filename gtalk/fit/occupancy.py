@@ -124,7 +124,9 @@ def _view(context: FitContext, index: int, config: ShellConfig) -> tuple[np.ndar
     frame, camera = context.frames[index], context.camera
     T_camera_head = camera.T_camera_world @ frame.motion.head_pose[0]
     intrinsics = np.array([[camera.focal_px, 0, camera.cx_px], [0, camera.focal_px, camera.cy_px], [0, 0, 1.0]])
-    head = np.isin(frame.labels, (*HEAD_CLASSES, MaskClass.NECK)) | ((frame.labels == MaskClass.BACKGROUND) & (frame.matte > 24))
+    head = np.isin(frame.labels, (*HEAD_CLASSES, MaskClass.NECK)) | (
+        (frame.labels == MaskClass.BACKGROUND) & (frame.matte > 24)
+    )
     margin = max(1, round(config.mask_margin * camera.height))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * margin + 1, 2 * margin + 1))
     return intrinsics @ T_camera_head[:3], cv2.dilate(head.astype(np.uint8), kernel)
