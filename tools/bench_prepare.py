@@ -11,22 +11,23 @@ and, with `--picture`, over time.
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 
 from gtalk.clip.prepare import prepare
 from gtalk.dataset.format import Dataset
 from gtalk.media.audio import read_audio
-from gtalk.media.video import VideoReader, read_video
+from gtalk.media.video import read_video
 from gtalk.media.writer import VideoWriter
 from gtalk.progress import Progress
 
@@ -105,22 +106,35 @@ def joined(clip: Path, times: int, canvas: tuple[int, int] | None, folder: Path)
         reader = reader.scaled(min(canvas[0] / reader.info.width, canvas[1] / reader.info.height))
     size = canvas or (reader.size[0] // 2 * 2, reader.size[1] // 2 * 2)
     count = round(len(reader) * 16_000 / reader.fps)
-    samples = np.pad(samples[:count], (0, max(0, count - len(samples))))
-    path = folder / f"{clip.stem}_{times}x_{size[0]}x{size[1]}.mp4"
-    with VideoWriter(path, size, reader.fps, 16_000) as writer:
-        for picture in _again(reader, times):
+    once = folder / f"{clip.stem}_{size[0]}x{size[1]}.mp4"
+    with VideoWriter(once, size, reader.fps, 16_000) as writer:
+        for picture in reader:
             right, below = (max(0, size[i] - picture.shape[1 - i]) for i in (0, 1))
             left, above = right // 2, below // 2
             rims = above, below - above, left, right - left
             writer.write(cv2.copyMakeBorder(picture[: size[1], : size[0]], *rims, cv2.BORDER_REPLICATE))
-        for _ in range(times):
-            writer.write_audio(samples)
-    return path
+        writer.write_audio(np.pad(samples[:count], (0, max(0, count - len(samples)))))
+    return repeat(once, times, len(reader) / reader.fps, folder / f"{once.stem}_{times}x.mp4")
 
 
-def _again(reader: VideoReader, times: int) -> Iterator[np.ndarray]:
-    for _ in range(times):
-        yield from reader
+def repeat(clip: Path, times: int, seconds: float, output: Path) -> Path:
+    """The packets of a file of so many seconds, again and again: nothing is encoded anew."""
+    with av.open(str(clip)) as source, av.open(str(output), "w") as target:
+        copies = {stream.index: target.add_stream_from_template(stream) for stream in source.streams}
+        last = dict.fromkeys(copies, -math.inf)
+        for turn in range(times):
+            source.seek(0)
+            for packet in source.demux():
+                number, base = packet.stream.index, packet.stream.time_base
+                if packet.dts is None or packet.pts is None or base is None:
+                    continue
+                shift = round(turn * seconds / base)
+                packet.dts, packet.pts = packet.dts + shift, packet.pts + shift
+                if packet.dts > last[number]:  # the sound's last packet reaches into the next turn
+                    last[number] = packet.dts
+                    packet.stream = copies[number]
+                    target.mux(packet)
+    return output
 
 
 def _print_table(dataset: Dataset, wall_s: float, log: MemoryLog) -> None:
