@@ -60,6 +60,8 @@ class RatesConfig:
     opacity: float = 3e-2
     colour: float = 4e-3
     skin: float = 1e-2
+    rest_position: float = 2.5
+    """Factor on positions of hair and torso, which are seeded at guessed depths."""
     basis: float = 0.1
     """Rates of the basis, as a share of the ones above (which are for unit codes)."""
     final_factor: float = 0.03
@@ -67,11 +69,11 @@ class RatesConfig:
     basis_decay: float = 0.0
     """Share of the basis that is forgotten at each step (not of positions)."""
 
-    def table(self) -> torch.Tensor:
-        """By channel."""
+    def table(self, group: str) -> torch.Tensor:
+        """By channel, for one group of Gaussians."""
         rates = torch.zeros(splat.CHANNELS)
         rates[splat.POSITION], rates[splat.LOG_SCALE], rates[splat.QUATERNION] = (
-            self.position,
+            self.position * (self.rest_position if group == "rest" else 1.0),
             self.log_scale,
             self.quaternion,
         )
@@ -210,7 +212,7 @@ class GaussianModel:
     ) -> torch.Tensor:
         """Adam on base and basis. Returns the gradient of the code."""
         tensors, moments, rates = self.tensors, self.moments, self.config.rates
-        base, table = tensors["base"], (rates.table() * schedule).to(self.device)
+        base, tables = tensors["base"], {g: (rates.table(g) * schedule).to(self.device) for g in GROUPS}
         kept = torch.full((splat.CHANNELS,), 1.0 - rates.basis_decay * schedule, device=self.device)
         kept[splat.POSITION] = 1.0
         inner, d_code = {}, torch.zeros(len(codes["face"]) + PLACES, device=self.device)
@@ -220,11 +222,13 @@ class GaussianModel:
                 base[rows], tensors[group], self.limits, gaussians[rows], d_gaussians[rows]
             )
             d_code[slice(-REST_CODES, None) if group == "rest" else slice(0, -PLACES)] += d
-        splat.adam_(base, d_gaussians, moments["base.first"], moments["base.second"], table, BETAS, EPSILON, self.steps)
         for group in GROUPS:
+            rows, table = parts[group], tables[group]
+            first, second = moments["base.first"][rows], moments["base.second"][rows]
+            splat.adam_(base[rows], d_gaussians[rows], first, second, table, BETAS, EPSILON, self.steps)
             splat.adam_basis_(
-                tensors[group], inner[group], codes[group], moments[f"{group}.first"],
-                moments["base.second"][parts[group]], table * rates.basis, kept, BETAS, EPSILON, self.steps,
+                tensors[group], inner[group], codes[group], moments[f"{group}.first"], second, table * rates.basis,
+                kept, BETAS, EPSILON, self.steps,
             )  # fmt: skip
         base[:, 2].clamp_(max=self.mouth_front)  # teeth stay behind lips
         base[:, splat.LOG_SCALE].clamp_(-9.0, -3.5)

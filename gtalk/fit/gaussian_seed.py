@@ -24,7 +24,8 @@ from gtalk.topology import MOUTH_TRIANGLES
 
 REFERENCE_FRAMES = 10
 SKIN_LOGIT = {MaskClass.HEAD: -4.0, MaskClass.NECK: 0.0, MaskClass.TORSO: 4.0}
-SKULL_CENTRE, SKULL_RADII = np.array([0.0, 0.03, 0.0]), np.array([0.10, 0.14, 0.085])  # from the mesh's centre
+SKULL_CENTRE, SKULL_RADII = np.array([0.0, 0.03, 0.0]), np.array([0.003, 0.14, 0.085])  # beyond the mesh's half width
+EARS_BEHIND_M = 0.012  # what stands out beside the skull, behind the mesh's hindmost points
 NECK_Z, TORSO_Z = -0.01, 0.015  # head space, metres
 TEETH_BEHIND_LIPS_M = 0.012
 CHIN_REACH_M = 0.05  # below the nose, what is nearer to the mesh than this follows the whole code
@@ -113,7 +114,7 @@ def make_seeds(
     n_face = round(count * face_share)
     mouth = _mouth_seeds(context, pose_code, mesh, max(8, n_face // 16))
     around = _pixel_seeds(context, views, mesh, count - round(0.75 * n_face))
-    on_mesh = _mesh_seeds(context, views, mesh, max(8, n_face - len(mouth.face) - int(around.face.sum())), rng)
+    on_mesh = _mesh_seeds(context, views, mesh, max(8, count - len(mouth.face) - len(around.face)), rng)
     seeds = Seeds.concatenate([on_mesh, mouth, around])
     _follow_mesh(seeds, mesh)
     order = np.argsort(~seeds.face, kind="stable")
@@ -258,12 +259,6 @@ def _uncovered(camera, views: list[_View], mesh: MovingMesh, spacing: float):
         int(camera.height * (1 + 2 * margin) / spacing) + 2,
     )
     taken = np.zeros((rows, columns), bool)
-    centre = mesh.mean.mean(0)
-    skull = SKULL_CENTRE + np.array([centre[0], centre[1], mesh.mean[:, 2].min()])
-
-    def skull_height(points: np.ndarray) -> np.ndarray:
-        inside = 1.0 - (((points[:, :2] - skull[:2]) / SKULL_RADII[:2]) ** 2).sum(1)
-        return skull[2] + SKULL_RADII[2] * np.sqrt(np.maximum(inside, 0.0))
 
     def mesh_height(points: np.ndarray) -> np.ndarray:
         distance = ((points[:, None, :2] - mesh.mean[None, :, :2]) ** 2).sum(-1)
@@ -272,7 +267,7 @@ def _uncovered(camera, views: list[_View], mesh: MovingMesh, spacing: float):
 
     base_z = mesh.mean[:, 2].min()
     heights = {
-        MaskClass.HEAD: skull_height,
+        MaskClass.HEAD: skull_height(mesh.mean),
         MaskClass.NECK: lambda points: np.full(len(points), base_z + NECK_Z),
         MaskClass.TORSO: lambda points: np.full(len(points), base_z + TORSO_Z),
         MaskClass.EYES: mesh_height,
@@ -297,6 +292,19 @@ def _uncovered(camera, views: list[_View], mesh: MovingMesh, spacing: float):
             first = first[~taken[cell[first, 1], cell[first, 0]]]
             taken[cell[first, 1], cell[first, 0]] = True
             yield points[first], view.colours(pixels[first]), np.full(len(first), logits[label])
+
+
+def skull_height(mesh: Float[np.ndarray, "P 3"]) -> Height:
+    """Half an ellipsoid as wide as the mesh; what stands out beside it, ears, lies behind the mesh."""
+    centre = mesh.mean(0)
+    skull = SKULL_CENTRE + np.array([centre[0], centre[1], mesh[:, 2].min()])
+    radii = SKULL_RADII + np.array([np.abs(mesh[:, 0] - centre[0]).max(), 0.0, 0.0])
+
+    def height(points: np.ndarray) -> np.ndarray:
+        inside = 1.0 - (((points[:, :2] - skull[:2]) / radii[:2]) ** 2).sum(1)
+        return skull[2] + np.where(inside > 0.0, radii[2] * np.sqrt(np.maximum(inside, 0.0)), -EARS_BEHIND_M)
+
+    return height
 
 
 def _follow_mesh(seeds: Seeds, mesh: MovingMesh) -> None:

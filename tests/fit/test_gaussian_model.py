@@ -21,6 +21,7 @@ from gtalk.fit.gaussian_refine import (
     torso_gradient,
 )
 from gtalk.fit.gaussian_relocate import relocate
+from gtalk.fit.gaussian_seed import skull_height
 from gtalk.fit.trainer import CHECKPOINT_NAME, train
 from gtalk.ops import splat_torch
 from gtalk.ops.reference.splat import rotation_matrices
@@ -63,6 +64,16 @@ def test_it_learns_and_generalises(fitted, dataset):
     assert after > 25.0
     assert after > before + 3.0
     assert unseen > 23.0
+
+
+def test_seeds_keep_to_the_budget(fitted):
+    assert len(fitted[1].tensors()["base"]) <= CONFIG.avatar.count
+
+
+def test_ears_are_seeded_behind_the_mesh_and_hair_on_a_skull():
+    mesh = np.array([[-0.07, 0.0, 0.01], [0.07, 0.0, 0.01], [0.0, 0.08, 0.05], [0.0, -0.08, 0.05], [0.0, 0.0, 0.1]])
+    z = skull_height(mesh)(np.array([[0.0, 0.05, 0.0], [0.06, 0.05, 0.0], [0.085, 0.0, 0.0], [0.0, 0.3, 0.0]]))
+    assert z[0] > z[1] > 0.01 > z[2] == z[3]
 
 
 def test_coverage_is_learned(fitted, dataset):
