@@ -51,6 +51,7 @@ def test_what_is_done_is_not_done_again_and_what_changed_is(tmp_path: Path) -> N
     assert ran == ["one", "two", "three", "four"]
     assert first["four"]["facts"] == {"length": len("one1;two1;one1;three0;")}
     assert first["one"]["seconds"] >= 0
+    assert first["one"]["processor_seconds"] >= 0
     ran.clear()
     assert make(tmp_path, Config(), ran).run() == first
     assert ran == []
