@@ -273,8 +273,9 @@ class LiveSession:
             listener.wake()
 
     def _show(self, moment: Moment, heard: _Heard, *, draw: bool) -> None:
-        frame, jpeg = self._draw(moment) if draw else (None, None)
-        if frame is None:
+        watched = bool(self._listeners) or self.on_moment is not None  # nobody there: an open server costs little
+        frame, jpeg = self._draw(moment) if draw and watched else (None, None)
+        if frame is None and watched:
             self._timings.n_dropped += 1
         self._n_shown += 1
         if self.on_moment is not None:

@@ -40,21 +40,16 @@ async def told_until(client, state: str) -> list[dict]:
 
 def test_a_stream_of_unknown_length_is_spoken_as_it_comes_and_to_its_end() -> None:
     async def talk(client, server):
-        listener = server.main.session.listen(lambda: None)
+        heard = []
+        listener = server.main.session.listen(lambda: heard.append(listener.frames.popleft()))
         await client.send(json.dumps({"do": "begin", "rate": 24_000}))
         for _ in range(10):
             await client.send(pcm(np.full(2400, 0.25, np.float32)))
             await asyncio.sleep(0.05)
         await client.send(json.dumps({"do": "end"}))
-        heard = []
-        told = asyncio.create_task(told_until(client, "ended"))
-        while not told.done():
-            await asyncio.sleep(0.02)
-            while listener.frames:
-                heard.append(listener.frames.popleft())
+        told = await told_until(client, "ended")
         await asyncio.sleep(0.3)
-        heard += listener.frames
-        return heard, await told
+        return heard, told
 
     (heard, told), _ = conversation(talk)
     assert told[0]["state"] == "speaking"
@@ -129,6 +124,7 @@ def test_a_client_that_vanishes_is_cut_off_and_the_session_goes_on() -> None:
 
         asyncio.run(run())
         assert server.main.session.source is None
+        server.main.session.listen(lambda: None)
         before = server.main.session.stats().drawn
         asyncio.run(asyncio.sleep(0.3))
         assert server.main.session.stats().drawn > before

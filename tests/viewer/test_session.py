@@ -167,6 +167,7 @@ def test_a_picture_that_fails_is_dropped_and_told() -> None:
     session, clock = still_session(16)
     told: list[str] = []
     session._report = told.append
+    session.listen(lambda: None)
     session.talker.background = np.zeros((3, 3, 3), np.uint8)
     run(session, clock, 10)
     session.talker.background = "plate"
@@ -213,3 +214,13 @@ def test_what_is_pushed_late_is_silence_in_between() -> None:
     sound = np.concatenate([f.samples for f in listener.frames])
     assert np.abs(sound[:320]).max() > 0.1
     assert np.abs(sound[320:]).max() == 0
+
+
+def test_nothing_is_drawn_while_nobody_looks() -> None:
+    session, clock = still_session()
+    run(session, clock, 20)
+    assert session.stats().drawn == session.n_dropped == 0
+    listener = session.listen(lambda: None)
+    run(session, clock, 10)
+    assert session.stats().drawn == 10
+    assert all(frame.jpeg is not None for frame in listener.frames)

@@ -152,12 +152,13 @@ function toggleSettings() {
 // Orbit: a drag turns, two fingers or the wheel come closer, a double tap goes back to the front.
 const view = { yaw: 0, pitch: 0, distance: 1 };
 const fingers = new Map();
+let turning = 0;
 function look() {
   const clamp = (value, most) => Math.max(-most, Math.min(most, value));
   view.yaw = clamp(view.yaw, Math.PI / 6);
   view.pitch = clamp(view.pitch, Math.PI / 9);
   view.distance = Math.max(0.6, Math.min(2, view.distance));
-  command({ do: "orbit", ...view });
+  turning ||= setTimeout(() => { turning = 0; command({ do: "orbit", ...view }); }, 40); // one a picture is enough
 }
 const spread = () => { const [a, b] = [...fingers.values()]; return Math.hypot(a.x - b.x, a.y - b.y); };
 const face = $("face");
