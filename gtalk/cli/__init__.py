@@ -5,9 +5,12 @@ Exit status: 0 done; 2 the input is at fault (one message on stderr); 1 a fault 
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from functools import reduce
+from operator import or_
+from typing import Annotated, Any
 
 import tyro
 
@@ -18,29 +21,39 @@ from gtalk.cli.motion import Motion
 from gtalk.cli.training import Fit, Prepare, Train
 from gtalk.errors import UserError
 
-Command = (
-    Annotated[Train, tyro.conf.subcommand("train")]
-    | Annotated[Prepare, tyro.conf.subcommand("prepare")]
-    | Annotated[Fit, tyro.conf.subcommand("fit")]
-    | Annotated[Motion, tyro.conf.subcommand("motion")]
-    | Annotated[Dub, tyro.conf.subcommand("dub")]
-    | Annotated[Batch, tyro.conf.subcommand("batch")]
-    | Annotated[View, tyro.conf.subcommand("view")]
-    | Annotated[Eval, tyro.conf.subcommand("eval")]
-    | Annotated[Export, tyro.conf.subcommand("export")]
-    | Annotated[Assets, tyro.conf.subcommand("assets")]
-)
+_COMMANDS = {
+    "train": Train,
+    "prepare": Prepare,
+    "fit": Fit,
+    "motion": Motion,
+    "dub": Dub,
+    "batch": Batch,
+    "view": View,
+    "eval": Eval,
+    "export": Export,
+    "assets": Assets,
+}
+_ABOUT = """A few minutes of video of one person become a talking portrait that any speech can drive.
+
+gtalk train me.mp4 -o me --person "Ada" --consent "I am Ada and agree to this avatar."
+
+gtalk dub me speech.wav -o dub.mp4
+
+gtalk view me
+
+`gtalk COMMAND --help` says all about one of them."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Returns the exit status."""
+    argv = list(sys.argv[1:] if argv is None else argv)
     try:
         command = tyro.cli(
-            Command,  # type: ignore[arg-type]
+            _commands(brief=set(argv) <= {"-h", "--help"}),
             prog="gtalk",
-            description="A few minutes of video of one person become a talking portrait that any speech can drive.",
+            description=_ABOUT,
             args=argv,
-            config=(tyro.conf.OmitSubcommandPrefixes, tyro.conf.OmitArgPrefixes),
+            config=(tyro.conf.OmitSubcommandPrefixes, tyro.conf.OmitArgPrefixes, tyro.conf.DisallowNone),
         )
         command.run()
     except UserError as error:
@@ -50,3 +63,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("gtalk: interrupted; finished work is kept, run the same command to go on", file=sys.stderr)
         return 130
     return 0
+
+
+def _commands(brief: bool) -> Any:
+    """The type that tyro parses. On the page that lists all commands, each has one sentence."""
+    kinds = []
+    for name, kind in _COMMANDS.items():
+        words = inspect.cleandoc(kind.__doc__ or "").partition("\n")[0] if brief else None
+        kinds.append(Annotated[kind, tyro.conf.subcommand(name, description=words)])
+    return reduce(or_, kinds)

@@ -20,8 +20,8 @@ class Dub:
 
     gtalk dub me speech.wav -o dub.mp4
 
-    The output's suffix chooses the format: .mp4 (H.264, H.265), .mov (ProRes 4444 with alpha),
-    .webm (VP9 with alpha), or a folder name for a PNG sequence with its wav.
+    The output's suffix chooses the format: mp4 (H.264, H.265), mov (ProRes 4444 with alpha), webm (VP9 with
+    alpha), or a folder name for a PNG sequence with its wav.
     """
 
     avatar: AvatarFolder
@@ -50,7 +50,9 @@ class Dub:
 class Batch:
     """Render many dubs from a JSONL file, one job a line. Goes on after a kill; one bad job stops no other.
 
-    {"avatar": "me", "audio": "a.wav", "output": "a.mp4"}
+    gtalk batch jobs.jsonl --workers 2
+
+    A line of it: {"avatar": "me", "audio": "a.wav", "output": "a.mp4"}
     """
 
     jobs: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="JOBS.jsonl")]

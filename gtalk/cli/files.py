@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import tyro
 
@@ -16,12 +16,16 @@ from gtalk.errors import UserError
 class Assets:
     """List, fetch or add optional model files. Everything works without them.
 
-    gtalk assets list | gtalk assets get face_landmarker.task | gtalk assets add ./face_landmarker.task
+    gtalk assets list
+
+    gtalk assets get face_landmarker.task
+
+    gtalk assets add ./face_landmarker.task
     """
 
     action: tyro.conf.Positional[Literal["list", "get", "add"]] = "list"
     """list what exists and what is present; get a file by name; add a file that you have."""
-    name: tyro.conf.Positional[str] = ""
+    name: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME", help_behavior_hint="")] = ""
     """Name of the file (get) or its path (add)."""
 
     def run(self) -> None:

@@ -15,6 +15,7 @@ from gtalk.avatar.base import Consent
 from gtalk.cli.bars import Bars
 from gtalk.cli.options import OutputPath
 from gtalk.clip.prepare import PrepareConfig
+from gtalk.clip.track import TrackConfig
 from gtalk.errors import UserError
 from gtalk.files import exclusive
 from gtalk.progress import Progress
@@ -22,10 +23,22 @@ from gtalk.progress import Progress
 if TYPE_CHECKING:
     from gtalk.fit.events import FitEvent
 
-Clips = Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="CLIP")]
+Clips = Annotated[
+    tyro.conf.Positional[tuple[Path, ...]],
+    tyro.conf.arg(metavar="CLIP [CLIP ...]", help_behavior_hint="(at least one)"),
+]
+Words = Annotated[str, tyro.conf.arg(metavar="TEXT", help_behavior_hint="(required)")]
 DatasetFolder = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="DATASET")]
 Renderer = Literal["auto", "gaussian", "radiance"]
 Preset = Literal["auto", "cpu", "gpu", "quality"]
+
+
+@dataclass(frozen=True)
+class PrepareOptions(PrepareConfig):
+    """How clips become a dataset."""
+
+    track: tyro.conf.Suppress[TrackConfig] = field(default_factory=TrackConfig)
+    """Not for the command line: its dozens of numbers stay at what was measured to be best."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +58,7 @@ class Prepare:
     stage: str | None = None
     """Make again from this stage on only: media, landmarks, sync, track, masks, background, audio,
     motion, report."""
-    config: PrepareConfig = field(default_factory=PrepareConfig)
+    config: PrepareOptions = field(default_factory=PrepareOptions)
 
     def run(self) -> None:
         """Do it."""
@@ -68,9 +81,9 @@ class Fit:
     """Folder made by `gtalk prepare`."""
     output: OutputPath
     """Folder of the avatar."""
-    person: str = ""
+    person: Words = ""
     """Whose likeness this is. Kept in the avatar."""
-    consent: str = ""
+    consent: Words = ""
     """On what ground the likeness is used, in a sentence. Kept in the avatar."""
     renderer: Renderer = "auto"
     """gaussian: 3D Gaussians. radiance: a hash-grid radiance field. auto: what measures better on this machine."""
@@ -102,9 +115,9 @@ class Train:
     """Video files of one person in one setting, a few minutes in all, with speech."""
     output: OutputPath
     """Folder of the avatar."""
-    person: str = ""
+    person: Words = ""
     """Whose likeness this is. Kept in the avatar."""
-    consent: str = ""
+    consent: Words = ""
     """On what ground the likeness is used, in a sentence. Kept in the avatar."""
     renderer: Renderer = "auto"
     """gaussian: 3D Gaussians. radiance: a hash-grid radiance field. auto: what measures better on this machine."""
@@ -114,7 +127,7 @@ class Train:
     """Where the dataset is kept; AVATAR/dataset by default."""
     view: bool = False
     """Open the viewer on the fit: preview, loss curves, truth beside render."""
-    prepare: PrepareConfig = field(default_factory=PrepareConfig)
+    prepare: PrepareOptions = field(default_factory=PrepareOptions)
 
     def run(self) -> None:
         """Do it."""

@@ -30,6 +30,33 @@ def test_each_command_explains_itself(command: str, capsys) -> None:
     assert len(shown) > 300
 
 
+def test_the_first_page_has_one_sentence_a_command_and_the_three_that_most_need(capsys, monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    assert status_of("--help") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) < 45 and sum("•" in line for line in lines) == len(COMMANDS)
+    for example in ("gtalk train me.mp4 -o me --person", "gtalk dub me speech.wav -o dub.mp4", "gtalk view me"):
+        assert any(line.startswith(example) for line in lines)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_page_can_be_read_in_one_go(command: str, capsys, monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    assert status_of(command, "--help") == 0
+    shown = capsys.readouterr().out
+    assert len(shown.splitlines()) < 90 and "{None}" not in shown and "STR]" not in shown
+    assert "jerk" not in shown, "numbers of the solvers are no options"
+
+
+def test_options_of_prepare_are_its_config_without_the_solvers_numbers() -> None:
+    from gtalk.cli.training import PrepareOptions
+    from gtalk.clip.prepare import PrepareConfig
+    from gtalk.config import to_mapping
+
+    assert to_mapping(PrepareOptions()) == to_mapping(PrepareConfig())
+    assert PrepareOptions(size=256).size == 256
+
+
 @pytest.mark.parametrize("command", ["train", "track", "drive"])
 def test_motion_has_its_own_commands(command: str, capsys) -> None:
     assert status_of("motion", command, "--help") == 0

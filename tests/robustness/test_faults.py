@@ -48,7 +48,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     if not mounted:
         pytest.skip("needs the right to mount a file system")
     yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    if subprocess.run(["umount", str(folder)], check=False).returncode:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+        pytest.fail("a file on the full disk was left open")
 
 
 def writers() -> dict:
