@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from gtalk.cli.bars import Bars
 from gtalk.cli.options import AvatarFolder, OutputPath
 from gtalk.errors import UserError
 from gtalk.eval.config import EvalConfig
 from gtalk.viewer.config import ViewConfig
+
+if TYPE_CHECKING:
+    from gtalk.types import Motion
 
 
 @dataclass(frozen=True)
@@ -82,20 +85,29 @@ class Export:
     """Write an avatar in a format that other programs read.
 
     gtalk export me --format ply -o me.ply
+    gtalk export me --format ply -o smile.ply --motion act.motion.npz --frame 40
+    gtalk export me --format ply-sequence -o frames/ --motion act.motion.npz
+
+    Files are standard 3D Gaussian splatting, which public viewers open; one frame is 1.2 MB.
     """
 
     avatar: AvatarFolder
     """Folder of the avatar."""
     output: OutputPath
-    """File or folder to write."""
-    format: Literal["ply"] = "ply"
-    """ply: the canonical Gaussians as a standard 3DGS file."""
+    """File, or folder for a sequence, to write."""
+    format: Literal["ply", "ply-sequence"] = "ply"
+    """ply: the Gaussians at rest, or at one frame of a motion. ply-sequence: a file for every frame of a motion."""
+    motion: Path | None = None
+    """A motion file: `gtalk motion drive` or `gtalk motion track` makes one."""
+    frame: int = 0
+    """Which frame of the motion, for one file."""
 
     def run(self) -> None:
         """Do it."""
         from gtalk.avatar.bundle import load_avatar
         from gtalk.avatar.gaussian import GaussianAvatar
-        from gtalk.avatar.gaussian_export import write_ply
+        from gtalk.avatar.gaussian_export import write_ply, write_ply_sequence
+        from gtalk.types import Motion
 
         avatar = load_avatar(self.avatar)
         if not isinstance(avatar, GaussianAvatar):
@@ -103,5 +115,22 @@ class Export:
                 f"avatar {self.avatar}", expected="one of kind gaussian", got=f"kind {avatar.kind}",
                 remedy="Fit it with --renderer gaussian; a radiance field holds no Gaussians to export.",
             )  # fmt: skip
-        write_ply(avatar, self.output)
+        motion = None if self.motion is None else Motion.load(self.motion)
+        if self.format == "ply":
+            write_ply(avatar, self.output, None if motion is None else self._frame_of(motion))
+        elif motion is None:
+            raise UserError(
+                "--motion", expected="a motion file, since a sequence follows one", got="none",
+                remedy="Make one with `gtalk motion drive AVATAR AUDIO -o X.motion.npz`.",
+            )  # fmt: skip
+        else:
+            with Bars() as bars:
+                write_ply_sequence(avatar, motion, self.output, bars)
         print(self.output)
+
+    def _frame_of(self, motion: Motion) -> Motion:
+        if not 0 <= self.frame < len(motion):
+            raise UserError(
+                "--frame", expected=f"0 to {len(motion) - 1}", got=str(self.frame), remedy="Name a frame of the motion."
+            )
+        return motion[self.frame]
