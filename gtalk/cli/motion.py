@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from gtalk.cli.bars import Bars
-from gtalk.cli.options import AvatarFolder, OutputPath
+from gtalk.cli.options import AvatarFolder, Datasets, OutputPath
 from gtalk.cli.training import train_motion_of
+from gtalk.errors import UserError
 from gtalk.files import exclusive
+
+if TYPE_CHECKING:
+    from gtalk.motion.model import PersonMotionModel
 
 
 @dataclass(frozen=True)
@@ -21,7 +25,7 @@ class MotionTrain:
     gtalk motion train me.dataset -o me
     """
 
-    datasets: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="DATASET")]
+    datasets: Datasets
     """Folders made by `gtalk prepare`."""
     output: OutputPath
     """Folder of the avatar."""
@@ -40,10 +44,11 @@ class MotionPretrain:
     """Learn from datasets of many people what their mouths have in common, as a start for others.
 
     gtalk motion pretrain ada.dataset bob.dataset -o base.safetensors
+
     gtalk motion train me.dataset -o me --init base.safetensors
     """
 
-    datasets: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="DATASET")]
+    datasets: Datasets
     """Folders made by `gtalk prepare`, one for each person."""
     output: OutputPath
     """The .safetensors file to write."""
@@ -117,11 +122,83 @@ class MotionDrive:
         print(self.output)
 
 
+@dataclass(frozen=True)
+class MotionEdit:
+    """Change a motion, or turn it into ARKit's 52 blendshapes (CSV of Live Link Face) and back.
+
+    gtalk motion edit speech.motion.npz -o livelier.motion.npz --avatar me --mouth 1.1 --pose 1.5
+    gtalk motion edit speech.motion.npz -o speech.csv
+    gtalk motion edit phone.csv -o phone.motion.npz --avatar me
+    """
+
+    motion: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="MOTION")]
+    """A .motion.npz, or a .csv of Live Link Face."""
+    output: OutputPath
+    """The .motion.npz or .csv to write."""
+    avatar: Path | None = None
+    """Folder of the avatar whose face it is for: needed for all but writing a CSV."""
+    reenact: bool = False
+    """The motion is another person's: bring it to the avatar's face."""
+    mouth: float = 1.0
+    """Mouth opening relative to what it is, 0 to 2."""
+    expression: float = 1.0
+    """Brow movement relative to what it is, 0 to 2."""
+    pose: float = 1.0
+    """Head movement relative to what it is, 0 to 2."""
+    blink_rate: float = 1.0
+    """Blinks relative to those that are there, 0 to 1."""
+    smoothing_s: float = 0.0
+    """Time constant of a smoothing of everything but blinks, seconds."""
+    lle: float = 0.0
+    """How far mouths that are not the person's are pulled back, 0 to 1."""
+    seed: int = 0
+    """Chooses which blinks are dropped."""
+
+    def run(self) -> None:
+        """Do it."""
+        from gtalk.motion.arkit import motion_of_arkit, read_arkit_csv, rest_landmarks, write_arkit_csv
+        from gtalk.motion.control import Controls
+        from gtalk.motion.model import load_motion_model
+        from gtalk.motion.produce import edit_motion, reenact
+        from gtalk.types import Motion as FaceMotion
+
+        model = None if self.avatar is None else load_motion_model(self.avatar)
+        if self.motion.suffix.lower() == ".csv":
+            weights, head_rad, fps = read_arkit_csv(self.motion)
+            motion = motion_of_arkit(weights, head_rad, fps, _required(model))
+        else:
+            motion = FaceMotion.load(self.motion)
+        if self.reenact:
+            motion = reenact(motion, _required(model))
+        controls = Controls(
+            mouth=self.mouth,
+            expression=self.expression,
+            pose=self.pose,
+            blink_rate=self.blink_rate,
+            smoothing_s=self.smoothing_s,
+            lle=self.lle,
+        )
+        if controls != Controls(lle=0.0):
+            motion = edit_motion(motion, _required(model), controls, self.seed)
+        if self.output.suffix.lower() == ".csv":
+            write_arkit_csv(motion, self.output, None if model is None else rest_landmarks(model))
+        else:
+            motion.save(self.output)
+        print(self.output)
+
+
+def _required(model: PersonMotionModel | None) -> PersonMotionModel:
+    if model is None:
+        raise UserError("avatar", expected="the folder of an avatar", got="none", remedy="Add --avatar ME.")
+    return model
+
+
 Action = (
     Annotated[MotionTrain, tyro.conf.subcommand("train")]
     | Annotated[MotionPretrain, tyro.conf.subcommand("pretrain")]
     | Annotated[MotionTrack, tyro.conf.subcommand("track")]
     | Annotated[MotionDrive, tyro.conf.subcommand("drive")]
+    | Annotated[MotionEdit, tyro.conf.subcommand("edit")]
 )
 
 
