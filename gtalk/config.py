@@ -52,7 +52,7 @@ def load_yaml(kind: type[Config], path: Path) -> Config:
 
     try:
         values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, RecursionError, yaml.YAMLError) as error:
         raise UserError(
             f"config file {path}",
             expected="a readable YAML file",
@@ -60,16 +60,6 @@ def load_yaml(kind: type[Config], path: Path) -> Config:
             remedy="Check the path and the indentation.",
         ) from error
     return from_mapping(kind, values if values is not None else {}, where=str(path))
-
-
-def save_yaml(config: Any, path: Path) -> None:
-    """Write a config dataclass as YAML."""
-    import yaml
-
-    from gtalk.files import atomic_path
-
-    with atomic_path(path) as temporary:
-        temporary.write_text(yaml.safe_dump(to_mapping(config), sort_keys=False), encoding="utf-8")
 
 
 def load_preset(kind: type[Config], family: str, preset: str) -> Config:

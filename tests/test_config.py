@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gtalk.config import from_mapping, load_preset, load_yaml, save_yaml, to_mapping
+from gtalk.config import from_mapping, load_preset, load_yaml, to_mapping
 from gtalk.errors import UserError
 
 
@@ -40,13 +41,19 @@ def test_mapping_round_trip(steps, name, rate, shape) -> None:
 
 def test_yaml_round_trip(tmp_path: Path) -> None:
     config = Outer(3, "x", inner=Inner(1e-3, (4, 5, 6)), pair=(0.5, 2.0))
-    save_yaml(config, tmp_path / "c.yaml")
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump(to_mapping(config)))
     assert load_yaml(Outer, tmp_path / "c.yaml") == config
 
 
 def test_an_empty_file_is_all_defaults(tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_text("# nothing\n")
     assert load_yaml(Outer, tmp_path / "c.yaml") == Outer()
+
+
+def test_yaml_without_end_is_refused_in_words(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("[" * 100_000)
+    with pytest.raises(UserError, match="readable YAML"):
+        load_yaml(Outer, tmp_path / "c.yaml")
 
 
 def test_an_unknown_key_names_the_nearest() -> None:

@@ -31,6 +31,7 @@ sys.path.insert(0, str(ROOT))
 import av  # noqa: E402
 import numpy as np  # noqa: E402
 
+from gtalk.dataset.validate import STAGES  # noqa: E402
 from gtalk.media.audio import write_wav  # noqa: E402
 from gtalk.types import AudioTrack  # noqa: E402
 from tests.synthetic_dataset import make_synthetic_dataset  # noqa: E402
@@ -74,6 +75,11 @@ class Bench:
         self.environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
         self.dataset, self.sound = folder / "ds", folder / "speech.wav"
         make_synthetic_dataset(self.dataset, n_frames=300, size=40)
+        manifest = json.loads((self.dataset / "manifest.json").read_text())
+        manifest["stages"] = {name: {} for name in STAGES}
+        (self.dataset / "manifest.json").write_text(json.dumps(manifest))
+        np.savez(self.dataset / "audio_features.npz", mel=np.zeros((1200, 1), np.float32))
+        (self.dataset / "report.html").write_text("<html>")
         (folder / "small.yaml").write_text(CONFIG)
         write_wav(self.sound, AudioTrack(speech_like(6.0)))
 

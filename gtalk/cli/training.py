@@ -96,7 +96,10 @@ class Fit:
 
     def run(self) -> None:
         """Do it."""
+        from gtalk.dataset.validate import validate
+
         consent = require_consent(self.person, self.consent)
+        validate(self.dataset, deep=False)
         with exclusive(self.output), Bars() as bars:
             fit_avatar(bars, self.dataset, self.output, self.renderer, self.preset, self.config, consent, self.restart)
             bars.say(f"avatar: {self.output}")
