@@ -202,8 +202,10 @@ if (navigator.mediaDevices) navigator.mediaDevices.ondevicechange = listDevices;
 history.replaceState(null, "", location.pathname); // the token need not stay in the address: a cookie has it
 const socket = new URL("media", here);
 socket.protocol = location.protocol === "https:" ? "wss:" : "ws:";
-const canvas = face.transferControlToOffscreen();
-worker.postMessage({ open: socket.href, canvas }, [canvas]);
+if (face.transferControlToOffscreen) {
+  const canvas = face.transferControlToOffscreen();
+  worker.postMessage({ open: socket.href, canvas }, [canvas]);
+} else notice("This browser is too old to show the avatar: Chrome 69, Firefox 105 or Safari 16.4 can.");
 if (matchMedia("(min-width: 1180px)").matches) toggleSettings();
 setInterval(tell, 1000);
 listDevices();

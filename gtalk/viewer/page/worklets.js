@@ -25,6 +25,8 @@ class Microphone extends AudioWorkletProcessor {
 }
 
 const LEAD = 0.08; // seconds that are collected before it starts, so that the network's jitter is not heard
+const LONGEST = 0.25; // what a lead grows to by GROW at each gap; it shrinks by SHRINK a second
+const GROW = 0.04, SHRINK = 0.0002;
 const MOST = 0.4; // seconds that may wait; past that the oldest are skipped
 const GIVE = 0.005; // its pace bends by at most so much to hold the lead: nobody hears it
 const RATE = 16000;
@@ -32,8 +34,8 @@ const RATE = 16000;
 // Plays ticks in order (linear interpolation to the device's rate) and tells which media time sounds. The
 // server's clock and the sound card's are never quite the same: the pace follows what waits.
 class Pacer {
-  constructor() { this.flush(); this.underruns = 0; this.skips = 0; }
-  flush() { this.ticks = []; this.position = 0; this.playing = false; this.waiting = LEAD; }
+  constructor() { this.lead = LEAD; this.underruns = 0; this.skips = 0; this.flush(); }
+  flush() { this.ticks = []; this.position = 0; this.playing = false; this.waiting = this.lead; }
   get held() {
     let sum = -this.position;
     for (const tick of this.ticks) sum += tick.samples.length;
@@ -42,14 +44,22 @@ class Pacer {
   push(tick) {
     this.ticks.push(tick);
     if (this.held > MOST) { this.ticks.shift(); this.position = 0; this.skips++; }
-    if (!this.playing && this.held >= LEAD) this.playing = true;
+    if (!this.playing && this.held >= this.lead) this.playing = true;
+  }
+  gap() {
+    this.underruns++;
+    this.lead = Math.min(LONGEST, this.lead + GROW);
+    this.playing = false;
+    this.position = 0;
+    this.waiting = this.lead;
   }
   // Media time of the next sample, or null.
   get time() { return this.playing && this.ticks.length ? this.ticks[0].time + this.position / RATE : null; }
   fill(out, rate) {
     this.waiting += 0.002 * (this.held - this.waiting); // over some hundred blocks: ticks come in lumps
-    const bend = Math.max(-GIVE, Math.min(GIVE, 0.2 * (this.waiting - LEAD)));
+    const bend = Math.max(-GIVE, Math.min(GIVE, 0.2 * (this.waiting - this.lead)));
     const step = (RATE / rate) * (1 + bend);
+    this.lead = Math.max(LEAD, this.lead - (SHRINK * out.length) / rate);
     for (let i = 0; i < out.length; i++) {
       if (!this.playing) { out[i] = 0; continue; }
       const tick = this.ticks[0], at = Math.floor(this.position), part = this.position - at;
@@ -59,7 +69,7 @@ class Pacer {
       if (this.position >= tick.samples.length) {
         this.position -= tick.samples.length;
         this.ticks.shift();
-        if (!this.ticks.length) { this.playing = false; this.position = 0; this.waiting = LEAD; this.underruns++; }
+        if (!this.ticks.length) this.gap();
       }
     }
   }
