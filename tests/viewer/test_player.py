@@ -14,8 +14,8 @@ STALLS = """(() => {
   let pushed = 0;
   for (let i = 0; i * 128 / 48000 < 60; i++) {
     const at = i * 128 / 48000;
-    // Every tenth second, for the first half minute, ticks come 0.11 s late, all at once.
-    const late = at < 30 && at % 10 > 9 ? 0.11 : 0;
+    // Every tenth second, for the first half minute, ticks come 0.09 s late, all at once.
+    const late = at < 30 && at % 10 > 9 ? 0.09 : 0;
     while ((pushed + 1) * 0.04 + late <= at) {
       pacer.push({ time: pushed * 0.04, audible: true, samples: new Float32Array(640).fill(0.5) });
       pushed++;
