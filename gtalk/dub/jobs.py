@@ -21,7 +21,8 @@ from gtalk.dub.config import DubConfig
 from gtalk.dub.export import check_dub
 from gtalk.errors import UserError
 from gtalk.files import sha256_of_file, sha256_of_json
-from gtalk.untrusted import parse_json
+from gtalk.talk.load import AVATAR_VERSION
+from gtalk.untrusted import parse_json, read_json
 
 AVATAR_JSON = "avatar.json"
 _PATHS = {"audio", "save_motion", "sign_cert", "sign_key"}
@@ -107,12 +108,24 @@ def _job(number: int, line: str, folder: Path, started: frozenset[str]) -> Job:
     avatar, output = folder / entry["avatar"], folder / entry["output"]
     source = folder / entry["motion"] if "motion" in entry else options.pop("audio")
     config = DubConfig(**options)
-    if not (avatar / AVATAR_JSON).is_file():
-        raise _Fault(f"no avatar at {avatar}")
+    _check_avatar(avatar)
     key = _key(entry, avatar, [p for p in (source, config.audio) if p is not None])
     # What an earlier run of this very job left is no obstacle: outputs are whole or absent.
     check_dub(source, output, dataclasses.replace(config, overwrite=config.overwrite or key in started))
     return Job(number, avatar, source, output, config, key)
+
+
+def _check_avatar(folder: Path) -> None:
+    """Raises _Fault when there is none, or one that a newer gtalk made. Its tensors are not looked at."""
+    if not (folder / AVATAR_JSON).is_file():
+        raise _Fault(f"no avatar at {folder}")
+    try:
+        version = read_json(folder / AVATAR_JSON)["schema_version"]
+        newer = version > AVATAR_VERSION
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _Fault(f"{folder / AVATAR_JSON} is damaged ({type(error).__name__}: {error})") from error
+    if newer:
+        raise _Fault(f"the avatar {folder} has schema version {version}; this gtalk reads {AVATAR_VERSION}: update it")
 
 
 def _option(name: str, value: Any, folder: Path) -> Any:

@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from gtalk.avatar.base import Avatar
+from gtalk.avatar.bundle import AVATAR_VERSION
 from gtalk.errors import UserError
 from gtalk.motion.base import MotionEdit, MotionModel
 from gtalk.talk.talker import Talker
+
+__all__ = ["AVATAR_VERSION", "Identity", "Performer", "load_performer", "load_talker"]
 
 
 @dataclass(frozen=True)

@@ -157,6 +157,31 @@ def test_two_runs_of_the_same_jobs_are_refused(tmp_path):
     journal.close()
 
 
+def test_a_full_disk_fails_its_job_alone_and_leaves_nothing_half_written(tmp_path):
+    small = tmp_path / "out"
+    small.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(small)]
+    if subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("mounting a small disk is not allowed here")
+    try:
+        path = make_jobs(tmp_path, 3, 0.2)
+        lines = path.read_text().splitlines()
+        large = json.loads(lines[1]) | {"output": "out/large.mov", "height": 512}
+        path.write_text("\n".join([lines[0], json.dumps(large), lines[2]]))
+        result = run_batch(path, "local", 1, load=load_toy_performer)
+        assert [job.state for job in result.jobs] == ["done", "failed", "done"]
+        assert "enough room on the disk" in result.jobs[1].error
+        assert sorted(p.name for p in small.iterdir()) == ["0", "2"]
+        path.write_text(path.read_text().replace('"height": 512', '"height": 32'))
+        assert [job.state for job in run_batch(path, "local", 1, load=load_toy_performer).jobs] == [
+            "kept",
+            "done",
+            "kept",
+        ]
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
+
+
 def test_wrong_arguments(tmp_path):
     with pytest.raises(UserError, match="workers"):
         run_batch(make_jobs(tmp_path, 1), "local", 0)

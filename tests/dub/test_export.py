@@ -13,7 +13,7 @@ import pytest
 from gtalk.dub.config import DubConfig
 from gtalk.dub.export import DubResult, check_dub, dub, picture_size, render_dub
 from gtalk.errors import UserError
-from gtalk.media.audio import read_audio, write_wav
+from gtalk.media.audio import read_audio, stream_channels, write_wav
 from gtalk.progress import Progress
 from gtalk.talk import Performer
 from gtalk.types import AudioTrack, Camera, Motion
@@ -39,6 +39,7 @@ def decoded(path: Path, codec: str | None = None) -> tuple[list[np.ndarray], np.
     with av.open(str(path)) as file:
         video, audio = file.streams.video[0], file.streams.audio[0]
         facts = {"codec": video.codec_context.name, "rate": video.average_rate, "audio": audio.codec_context.name}
+        facts["channels"] = audio.codec_context.channels
         facts |= {"audio_rate": audio.codec_context.sample_rate, "tags": dict(file.metadata)}
         facts["pixels"] = video.codec_context.pix_fmt
         facts["n_samples"] = round((audio.duration or 0) * audio.time_base * facts["audio_rate"])
@@ -284,7 +285,16 @@ def test_sound_of_any_kind(tmp_path):
     surround = wav(tmp_path / "surround.wav", rng.normal(0, 0.1, (96_000 // 2, 6)).astype(np.float32), 96_000)
     result = render(surround, tmp_path / "a.mp4", 32)
     assert (result.n_frames, result.n_samples) == (13, 48_000)
-    assert decoded(tmp_path / "a.mp4")[2]["audio_rate"] == 96_000
+    _, sound, facts = decoded(tmp_path / "a.mp4")
+    assert facts["audio_rate"] == 96_000 and facts["channels"] == 6 and facts["n_samples"] == 48_000
+    assert np.isfinite(sound).all()
+    stereo = np.stack([speech_like(0.4, rate=44_100), 0.2 * speech_like(0.4, 1, 44_100)], 1)
+    render(wav(tmp_path / "stereo.wav", stereo, 44_100), tmp_path / "c.mov", 32)
+    heard = np.concatenate(list(stream_channels(tmp_path / "c.mov")))
+    np.testing.assert_allclose(heard, stereo, atol=1 / 32768)
+    trio = wav(tmp_path / "trio.wav", np.stack([stereo[:, 0]] * 3, 1), 44_100)
+    render(trio, tmp_path / "d.mov", 32)  # three channels have no place in every format: they are mixed
+    np.testing.assert_allclose(np.concatenate(list(stream_channels(tmp_path / "d.mov")))[:, 0], stereo[:, 0], atol=1e-4)
     holes = speech_like(0.4)
     holes[100:2000:3] = np.nan
     holes[2001] = np.inf

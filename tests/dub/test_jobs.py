@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -18,6 +19,11 @@ from tests.toys import speech_like, write_toy_folder
 def folder(tmp_path) -> Path:
     write_toy_folder(tmp_path / "me")
     write_wav(tmp_path / "a.wav", AudioTrack(speech_like(0.2)))
+    (tmp_path / "noise.wav").write_bytes(np.random.default_rng(0).bytes(4000))
+    (tmp_path / "empty.wav").write_bytes(b"")
+    for name, content in (("newer", '{"schema_version": 99}'), ("damaged", '{"schema')):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "avatar.json").write_text(content)
     return tmp_path
 
 
@@ -60,12 +66,26 @@ def test_a_good_file(folder):
         ({**GOOD, "output": 7}, "line 2: 'output' must be a path, got 7"),
         ({**GOOD, "output": "x.mp4", "audio": None}, "line 2: 'audio' must be a path"),
         ({**GOOD, "output": "a.wav/x.mp4"}, "line 2: output folder"),
+        ({**GOOD, "output": "x.mp4", "audio": "noise.wav"}, "line 2: media file .*can be decoded"),
+        ({**GOOD, "output": "x.mp4", "audio": "empty.wav"}, "line 2: media file .*0 bytes"),
+        ({**GOOD, "output": "x.mp4", "avatar": "newer"}, "line 2: .*schema version 99; this gtalk reads 1"),
+        ({**GOOD, "output": "x.mp4", "avatar": "damaged"}, "line 2: .*avatar.json is damaged"),
+        ({**GOOD, "output": "x.mp4", "mouth": 5}, "line 2: mouth: expected 0 to 2"),
     ],
 )
 def test_faults_are_told_with_their_line(folder, line, words):
     with pytest.raises(UserError, match=words) as caught:
         read_jobs(write(folder, GOOD, line))
     assert "nothing was rendered" in str(caught.value)
+
+
+def test_a_folder_without_permission_is_told_before_anything_is_rendered(folder, monkeypatch):
+    import os
+
+    # The tests may run as a user whom no permission stops.
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path).name != "closed")
+    with pytest.raises(UserError, match=r"line 2: output folder .*closed: .*no permission to write"):
+        read_jobs(write(folder, GOOD, {**GOOD, "output": "closed/x.mp4"}))
 
 
 def test_all_faults_are_told_at_once(folder):

@@ -198,7 +198,7 @@ def test_what_stands_before_the_mouth_stays_in_front_and_is_told(shot, sound, tm
     before, after = [share(i) for i in (6, 8, 10, 11)], [share(i) for i in (25, 23, 21, 20)]
     for shares in (before, after):
         np.testing.assert_allclose(shares, [1.0, 0.8, 0.4, 0.2], atol=0.2)
-    assert np.abs(out[2].astype(int) - free[2]).mean() < 1
+    assert np.abs(out[2].astype(int) - free[2]).mean() < 3, "the wall's noise was encoded again"
     assert onto.warnings == ["in 8 of 30 frames the mouth was hidden: left as they are"]
     clear = Onto(talker, shot, np.arange(30))
     assert len(list(clear.frames(talker.moments(stream_audio(sound))))) == 30
