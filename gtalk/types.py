@@ -30,7 +30,14 @@ OUTER_EYE_DISTANCE_M = 0.09
 AUDIO_RATE = 16_000  # samples a second, everywhere inside gtalk
 VIDEO_FPS = 25.0  # frames a second of datasets and motion; dubs interpolate to other rates
 MOTION_VERSION = 1
-_CHANNELS = {"torso": (4,), "framing": (3,), "landmarks478": (478, 3), "arkit52": (52,)}  # known names and shapes
+TORSO_BEND = 36  # numbers of the channel of that name
+_CHANNELS = {
+    "torso": (4,),
+    "torso_bend": (TORSO_BEND,),
+    "framing": (3,),
+    "landmarks478": (478, 3),
+    "arkit52": (52,),
+}  # known names and shapes
 _FARTHEST = 1e4  # no number of a motion is larger: metres, radians, shares
 _SLOWEST_FPS, _FASTEST_FPS = 0.5, 1000.0
 
@@ -114,7 +121,8 @@ class Motion:
     """False where no face was seen: the frame is kept, its values are interpolated."""
     channels: dict[str, Shaped[np.ndarray, "T ..."]] = field(default_factory=dict)
     """Optional, by name. Known names: `torso` [T,4] (2D similarity of the torso relative to its rest:
-    dx, dy in picture heights, rotation in radians, log scale), `framing` [T,3] (camera framing relative
+    dx, dy in picture heights, rotation in radians, log scale), `torso_bend` [T,36] (what a similarity
+    leaves: displacements of points across the torso, picture heights), `framing` [T,3] (camera framing relative
     to the background plate: dx, dy in picture heights, log scale), `landmarks478` [T,478,3] metres,
     `arkit52` [T,52]."""
 

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 
 from gtalk.dataset.format import DATASET_VERSION, Dataset, MaskClass
-from gtalk.types import AUDIO_RATE, Camera, Motion
+from gtalk.types import AUDIO_RATE, TORSO_BEND, Camera, Motion
 
 FPS = 25.0
 CENTRE = np.array([0.0, 0.0, -0.06])  # of the head's ellipsoid, head space, metres
@@ -138,7 +138,7 @@ def _motion(acting: dict[str, np.ndarray]) -> Motion:
         np.repeat(acting["brows"][:, None], 2, 1),
         pose,
         np.ones(frames, bool),
-        {"torso": torso, "framing": np.zeros((frames, 3))},
+        {"torso": torso, "torso_bend": np.zeros((frames, TORSO_BEND)), "framing": np.zeros((frames, 3))},
     )
 
 
@@ -243,6 +243,7 @@ def _write_person_and_poses(folder: Path, camera: Camera, motion: Motion, acting
         folder / "poses.npz",
         T_world_head=motion.head_pose,
         torso=motion.channels["torso"],
+        torso_bend=motion.channels["torso_bend"],
         framing=motion.channels["framing"],
     )
 

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from gtalk.avatar.base import PLATE
-from gtalk.avatar.pose_code import PoseCode
+from gtalk.avatar.pose_code import BENDS, PoseCode
 from gtalk.basis import MotionBasis
 from gtalk.config import from_mapping
 from gtalk.errors import UserError
@@ -27,7 +27,7 @@ from gtalk.shapes import Float, UInt8
 from gtalk.types import Camera, Motion, RenderOutput
 
 ROTATIONS = 3  # of the head
-PLACES = 7  # the head's translation (3) and the torso's similarity (4)
+PLACES = 7 + BENDS  # the head's translation (3), the torso's similarity (4) and bend
 REST_CODES = ROTATIONS + PLACES
 TORSO_UNITS = np.array([0.02, 0.02, 0.03, 0.03])  # picture heights, radians, log scale
 
@@ -87,7 +87,9 @@ class GaussianAvatar:
         pose_code: PoseCode,
         tensors: dict[str, torch.Tensor],
     ) -> None:
-        """`tensors`: base [N,16], face [Nf,K,16], rest [Nr,10,16], code_mean [K+7], code_scale [K+7]."""
+        """`tensors`: base [N,16], face [Nf,K,16], rest [Nr,R,16], code_mean [K+R], code_scale [K+R],
+        R = REST_CODES.
+        """
         self.config, self.basis, self.camera, self.fps = config, basis, camera, fps
         self.plate, self.pose_code, self._tensors = plate, pose_code, tensors
         self.limits = config.limits().to(tensors["base"].device)
@@ -243,7 +245,8 @@ def raw_codes(basis: MotionBasis, pose_code: PoseCode, motion: Motion) -> Float[
     pose = pose_code.encode(motion.head_pose)
     torso = pose_code.torso_and_framing(motion)[:, :4]
     torso = np.clip(torso, pose_code.predicted_low[:4], pose_code.predicted_high[:4]) / TORSO_UNITS
-    return np.concatenate([basis.encode(motion), pose[:, 3:], pose[:, :3], torso], axis=1)
+    bend = pose_code.encode_bend(motion)
+    return np.concatenate([basis.encode(motion), pose[:, 3:], pose[:, :3], torso, bend], axis=1)
 
 
 def split_code(code: Float[torch.Tensor, " K"]) -> dict[str, torch.Tensor]:

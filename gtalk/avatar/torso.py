@@ -18,7 +18,7 @@ from gtalk.shapes import Bool, Float
 MARGIN = 0.2  # of the picture's height, around it: what a moved torso brings into view
 OUTPUTS = 4  # colour and coverage
 WARP_UNIT = 0.1  # of the unit square: how fast the warp learns beside tables that would rather fade than move
-PLACES = 10  # head pose and the torso's own similarity, of unit variance over the clip
+PLACES = 14  # head pose, the torso's own similarity and its bend, of unit variance over the clip
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ brought into head space one by one: a blink lasts three to six frames and must n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -28,8 +28,7 @@ def motion_from_track(
     track: Track,
     landmarks: Landmarks,
     fps: float,
-    torso: Float[np.ndarray, "T 4"] | None = None,
-    framing: Float[np.ndarray, "T 3"] | None = None,
+    placed: Mapping[str, Float[np.ndarray, "T ..."]] | None = None,
     segments: Sequence[Segment] | None = None,
 ) -> Motion:
     """The tracked Motion, one frame per picture; frames without a face are interpolated and marked.
@@ -38,8 +37,7 @@ def motion_from_track(
         track: the bundle adjustment's result.
         landmarks: what it was made from.
         fps: pictures a second.
-        torso: channel of the same name, if known.
-        framing: channel of the same name, if known.
+        placed: channels of how torso and framing lie, if known.
         segments: parts without a cut; nothing is interpolated across their ends.
     """
     segments = segments or whole(len(track.valid))
@@ -57,10 +55,7 @@ def motion_from_track(
     channels: dict[str, np.ndarray] = {"landmarks478": points.astype(np.float32)}
     if landmarks.arkit52 is not None:
         channels["arkit52"] = fill_gaps(landmarks.arkit52, valid, segments).astype(np.float32)
-    if torso is not None:
-        channels["torso"] = torso
-    if framing is not None:
-        channels["framing"] = framing
+    channels.update(placed or {})
     return Motion(
         fps,
         points[:, LANDMARKS68],

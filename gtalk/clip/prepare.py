@@ -177,6 +177,7 @@ def _run_background(job: Job) -> dict[str, Any]:
         job.root / "poses.npz",
         T_world_head=load_track(job.root).T_world_head,
         torso=torso.torso,
+        torso_bend=torso.bend,
         framing=background.framing,
     )
     return {
@@ -199,8 +200,8 @@ def _run_audio(job: Job) -> dict[str, Any]:
 def _run_motion(job: Job) -> dict[str, Any]:
     landmarks, track = load_landmarks(job.root / "landmarks.npz"), load_track(job.root)
     with np.load(job.root / "poses.npz", allow_pickle=False) as poses:
-        torso, framing = poses["torso"], poses["framing"]
-    motion = motion_from_track(track, landmarks, VIDEO_FPS, torso, framing, _segments(job))
+        placed = {name: poses[name] for name in ("torso", "torso_bend", "framing")}
+    motion = motion_from_track(track, landmarks, VIDEO_FPS, placed, _segments(job))
     motion.save(job.root / "motion.npz")
     return {}
 
@@ -222,10 +223,10 @@ STAGES = [
     Stage("landmarks", 1, ("media",), ("landmarks.npz",), _part("landmark_model"), _run_landmarks),
     Stage("sync", 1, ("media", "landmarks"), ("audio.wav",), _part("av_offset"), run_sync),
     Stage("track", 3, ("media", "landmarks"), ("camera.json", "person.npz", "track.npz"), _part("track"), _run_track),
-    Stage("masks", 5, ("media", "track"), ("mattes", "masks"), _parsing_settings, _run_masks),
-    Stage("background", 3, ("media", "track", "masks"), ("background.png", "poses.npz"), _part(), _run_background),
+    Stage("masks", 6, ("media", "track"), ("mattes", "masks"), _parsing_settings, _run_masks),
+    Stage("background", 4, ("media", "track", "masks"), ("background.png", "poses.npz"), _part(), _run_background),
     Stage("audio", 1, ("sync",), ("audio_features.npz",), _part(), _run_audio),
-    Stage("motion", 1, ("landmarks", "track", "background"), ("motion.npz",), _part(), _run_motion),
+    Stage("motion", 2, ("landmarks", "track", "background"), ("motion.npz",), _part(), _run_motion),
     Stage("report", 1, ("masks", "background", "audio", "motion"), ("report.html",), _part(), _run_report),
 ]
 

@@ -16,11 +16,13 @@ import numpy as np
 
 from gtalk.clip.shoulders import ShoulderLine
 from gtalk.clip.similarity import apply, compose, from_matrices, inverse
+from gtalk.clip.torso_bend import bend
 from gtalk.clip.torso_dense import Pictures, align
 from gtalk.clip.torso_solve import Observations, solve_shot
 from gtalk.dataset.format import MaskClass, Segment
 from gtalk.progress import OnProgress, Progress, silent
 from gtalk.shapes import Bool, Float
+from gtalk.types import TORSO_BEND
 
 WORK_HEIGHT = 256
 CORNERS = 240
@@ -65,6 +67,8 @@ class TorsoTrack:
     tracked: Bool[np.ndarray, " T"]
     """False where no texture was followed: the shoulder line and the neighbours in time decide."""
     rest_frame: int
+    bend: Float[np.ndarray, "T B"]
+    """What the similarity leaves; see `torso_bend`."""
 
 
 def track_torso(
@@ -87,7 +91,7 @@ def track_torso(
     line = ShoulderLine.of(rest.view.matte, rest.view.torso)
     ys, xs = np.nonzero(rest.view.torso)
     if not len(xs):
-        return TorsoTrack(np.zeros((total, 4)), np.zeros(total, bool), start)
+        return TorsoTrack(np.zeros((total, 4)), np.zeros(total, bool), start, np.zeros((total, TORSO_BEND)))
     centre = np.array([xs.mean(), ys.mean()])
     radius = max(float(np.hypot(xs.std(), ys.std())), 4.0)
     matrices = np.tile(IDENTITY, (total, 1, 1))
@@ -102,7 +106,8 @@ def track_torso(
         seen += frames
     matrices = align(pictures, matrices, seen, segments, centre, radius)
     middle = _nearest_to_median(from_matrices(matrices, work), tracked, start)
-    return TorsoTrack(from_matrices(compose(inverse(matrices[middle]), matrices), work), tracked, middle)
+    torso = from_matrices(compose(inverse(matrices[middle]), matrices), work)
+    return TorsoTrack(torso, tracked, middle, bend(pictures, matrices, segments))
 
 
 def _observe(

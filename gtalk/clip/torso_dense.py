@@ -30,10 +30,11 @@ from gtalk.shapes import Float, UInt8
 
 POINTS = 3000
 SAMPLES = 160  # frames that the mean is made of
-BLURS_PX = (4.0, 2.5, 1.5, 1.0, 1.0)  # one round each
+ROUNDS = ((6.0, 0.5), (4.0, 0.5), (2.5, 0.5), (1.5, 0.3), (1.0, 0.3))
+"""Of each: the blur in pixels, and the difference of grey beyond which a pixel counts less."""
 LEAST_SEEN = 0.5  # share of the frames that must see a place of the mean
 LEAST_POINTS = 100
-GREY_NOISE = 0.05  # of 1: beyond it a difference counts less
+GREY_NOISE = 0.05  # of 1
 ALIKE = 5.0  # neighbouring pixels that count as one
 LEAST_WORTH, MOST_WORTH = 8.0, 1000.0  # corners that a frame's pixels are worth: below, a shot stays as it is; at most
 
@@ -89,15 +90,17 @@ def align(
         centre, radius: of the rest's torso, see `torso_solve`.
     """
     matrices = matrices.copy()
-    for blur_px in BLURS_PX:
-        mean = _mean(pictures, matrices, blur_px)
+    for blur_px, tolerance in ROUNDS:
+        mean = mean_picture(pictures, matrices, blur_px)
         if mean is None:
             return matrices
         for segment in segments:
             span = slice(segment.start, segment.stop)
             z = to_parameters(matrices[span], centre, radius)
             steps = [
-                _step(mean, pictures, index, matrices[index], z[index - segment.start], blur_px, centre, radius)
+                _step(
+                    mean, pictures, index, matrices[index], z[index - segment.start], blur_px, tolerance, centre, radius
+                )
                 for index in range(segment.start, segment.stop)
             ]
             if np.median([worth for _, _, worth in steps]) >= LEAST_WORTH:
@@ -106,7 +109,7 @@ def align(
     return matrices
 
 
-def _mean(pictures: Pictures, matrices: np.ndarray, blur_px: float) -> Mean | None:
+def mean_picture(pictures: Pictures, matrices: Float[np.ndarray, "T 2 3"], blur_px: float) -> Mean | None:
     """The mean of frames spread over the clip, brought to the rest's place; None where there is nothing to follow."""
     chosen = np.unique(np.linspace(0, len(pictures) - 1, SAMPLES).round().astype(int)).tolist()
     height, width = pictures.torso(0).shape
@@ -140,6 +143,7 @@ def _step(
     matrix: np.ndarray,
     z: np.ndarray,
     blur_px: float,
+    tolerance: float,
     centre: np.ndarray,
     radius: float,
 ) -> tuple[np.ndarray, np.ndarray, float]:
@@ -157,7 +161,7 @@ def _step(
     gradient = mean.gradient[seen] @ np.linalg.inv(matrix[:, :2])
     slopes = np.einsum("ni,nij->nj", gradient, similarity_rows(mean.points[seen], centre, radius))
     off = mean.grey[seen] - grey[seen]
-    weight = 1.0 / (ALIKE * GREY_NOISE**2 * (1.0 + (off / GREY_NOISE) ** 2) ** 2)
+    weight = 1.0 / (ALIKE * GREY_NOISE**2 * (1.0 + (off / tolerance) ** 2) ** 2)
     normal = (slopes * weight[:, None]).T @ slopes
     worth = 0.5 * float(normal[2, 2] + normal[3, 3]) * NOISE_PX**2
     scale = min(1.0, MOST_WORTH / max(worth, 1e-9))

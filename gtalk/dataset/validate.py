@@ -12,7 +12,7 @@ import numpy as np
 
 from gtalk.dataset.format import Dataset, MaskClass, words
 from gtalk.errors import UserError
-from gtalk.types import AUDIO_RATE, Motion
+from gtalk.types import AUDIO_RATE, TORSO_BEND, Motion
 from gtalk.untrusted import read_arrays, read_picture
 
 STAGES = ("media", "landmarks", "track", "masks", "background", "audio", "motion", "report")
@@ -64,7 +64,12 @@ def find_problems(folder: Path, deep: bool = True) -> list[str]:
         lambda: _array_problems(
             dataset.root,
             "poses.npz",
-            {"T_world_head": (frames, 4, 4), "torso": (frames, 4), "framing": (frames, 3)},
+            {
+                "T_world_head": (frames, 4, 4),
+                "torso": (frames, 4),
+                "torso_bend": (frames, TORSO_BEND),
+                "framing": (frames, 3),
+            },
         ),
         lambda: _plate_problems(dataset.root, width, height),
         lambda: _feature_problems(dataset),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gtalk.avatar.pose_code import PoseCode
-from gtalk.types import Motion
+from gtalk.types import TORSO_BEND, Motion
 from tests.synthetic_dataset import make_synthetic_dataset
 
 
@@ -48,13 +48,26 @@ def test_a_cut_does_not_teach_the_torso_to_jump(motion: Motion) -> None:
     assert np.allclose(code.regression[1:, :4], slope, atol=2e-3)
 
 
-def test_places_are_head_and_torso_within_the_clips_range(motion: Motion) -> None:
+def test_places_are_head_torso_and_bend_within_the_clips_range(motion: Motion) -> None:
     code = PoseCode.fit(motion, np.zeros(60, int))
     places = code.places(motion)
-    assert places.shape == (60, 10) and np.array_equal(places[:, :6], code.encode(motion.head_pose))
+    assert places.shape == (60, 14) and np.array_equal(places[:, :6], code.encode(motion.head_pose))
     shifted = motion.replace(channels={**motion.channels, "torso": motion.channels["torso"] + 1.0})
     limit = code.predicted_high[:4] + 0.25 * (code.predicted_high - code.predicted_low)[:4]
-    assert np.allclose(code.places(shifted)[:, 6:], limit / [0.02, 0.02, 0.03, 0.03])
+    assert np.allclose(code.places(shifted)[:, 6:10], limit / [0.02, 0.02, 0.03, 0.03])
+
+
+def test_a_bend_is_a_few_numbers_of_deviation_one(motion: Motion) -> None:
+    rng = np.random.default_rng(0)
+    told = rng.normal(size=(60, 2)) * [0.01, 0.004]
+    bend = told @ np.linalg.qr(rng.normal(size=(TORSO_BEND, 2)))[0].T + 0.3
+    bent = motion.replace(channels={**motion.channels, "torso_bend": bend})
+    code = PoseCode.fit(bent, np.zeros(60, int))
+    values = code.encode_bend(bent)
+    assert np.allclose(values[:, :2].std(0), 1.0) and not values[:, 2:].any()  # two directions, and no noise
+    assert np.allclose(np.abs(np.corrcoef(values[:, 0], told[:, 0])[0, 1]), 1.0, atol=0.1)
+    untracked = code.encode_bend(motion.replace(channels={}))
+    assert np.isfinite(untracked).all() and np.abs(untracked).max() <= np.abs(values).max()
 
 
 def test_arrays_round_trip_and_are_checked(motion: Motion) -> None:

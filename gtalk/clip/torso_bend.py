@@ -1,0 +1,105 @@
+"""What a similarity leaves of the torso's motion: a smooth bend of the clothes, for every frame.
+
+A body turns and leans, a collar slides over a jacket. In the rest's place, points move by a displacement that is
+bilinear between a few control points. It is found as `torso_dense` finds the similarity: by Gauss-Newton steps that
+bring the frame's grey values onto the mean picture's, with neighbouring control points held together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from scipy.ndimage import gaussian_filter1d
+
+from gtalk.clip.similarity import apply
+from gtalk.clip.torso_dense import ALIKE, GREY_NOISE, LEAST_POINTS, Mean, Pictures, mean_picture
+from gtalk.dataset.format import Segment
+from gtalk.shapes import Float
+from gtalk.types import TORSO_BEND
+
+COLUMNS, ROWS = 6, 3  # control points over the torso: TORSO_BEND numbers
+ROUNDS = ((2.5, 0.3), (1.5, 0.3), (1.0, 0.3))  # blur in pixels, difference of grey beyond which a pixel counts less
+APART_PX = 0.5  # expected difference between neighbouring control points, at the working size
+FAR_PX = 3.0  # expected displacement
+SMOOTH_FRAMES = 1.0
+
+
+def bend(
+    pictures: Pictures, matrices: Float[np.ndarray, "T 2 3"], segments: Sequence[Segment]
+) -> Float[np.ndarray, "T B"]:
+    """Displacements (x, y) of the control points, row by row, in picture heights of the rest.
+
+    Args:
+        pictures: torsos of all frames.
+        matrices: rest -> frame, as good as similarities can be.
+        segments: parts without a cut; nothing is smoothed across one.
+
+    Returns:
+        [T, TORSO_BEND]; zeros where there is nothing to follow.
+    """
+    height = pictures.torso(0).shape[0]
+    moved = np.zeros((len(matrices), TORSO_BEND))
+    for blur_px, tolerance in ROUNDS:
+        mean = mean_picture(pictures, matrices, blur_px)
+        if mean is None:
+            return moved
+        shares, prior = _shares(mean.points), _prior()
+        for index in range(len(matrices)):
+            moved[index] = _step(
+                mean, pictures, index, matrices[index], shares, moved[index], prior, blur_px, tolerance
+            )
+    for segment in segments:
+        span = slice(segment.start, segment.stop)
+        moved[span] = gaussian_filter1d(moved[span], SMOOTH_FRAMES, axis=0, mode="nearest")
+    return moved / height
+
+
+def _shares(points: np.ndarray) -> Float[np.ndarray, "N C"]:
+    """Bilinear weights of the control points, which span the points' box."""
+    low, high = points.min(0), points.max(0)
+    at = (points - low) / np.maximum(high - low, 1.0) * [COLUMNS - 1, ROWS - 1]
+    x, y = (np.maximum(0.0, 1.0 - np.abs(at[:, d, None] - np.arange(n))) for d, n in ((0, COLUMNS), (1, ROWS)))
+    return (y[:, :, None] * x[:, None, :]).reshape(len(points), -1)
+
+
+def _prior() -> Float[np.ndarray, "C C"]:
+    """Inverse covariance of one coordinate of the control points."""
+    number = np.arange(COLUMNS * ROWS).reshape(ROWS, COLUMNS)
+    pairs = [*zip(number[:, 1:].ravel(), number[:, :-1].ravel(), strict=True)]
+    pairs += [*zip(number[1:].ravel(), number[:-1].ravel(), strict=True)]
+    precision = np.eye(COLUMNS * ROWS) / FAR_PX**2
+    for a, b in pairs:
+        precision[[a, b], [a, b]] += 1.0 / APART_PX**2
+        precision[[a, b], [b, a]] -= 1.0 / APART_PX**2
+    return precision
+
+
+def _step(
+    mean: Mean,
+    pictures: Pictures,
+    index: int,
+    matrix: np.ndarray,
+    shares: np.ndarray,
+    moved: np.ndarray,
+    prior: np.ndarray,
+    blur_px: float,
+    tolerance: float,
+) -> np.ndarray:
+    """Better displacements of a frame's control points, pixels."""
+    count = shares.shape[1]
+    at = apply(matrix, mean.points + shares @ moved.reshape(count, 2)) - 0.5
+    places = at.astype(np.float32)[:, None]
+    height, width = pictures.torso(index).shape
+    seen = ((at > 1) & (at < [width - 2, height - 2])).all(1)
+    seen &= cv2.remap(pictures.torso(index), places[..., 0], places[..., 1], cv2.INTER_LINEAR)[:, 0] > 250
+    if seen.sum() < LEAST_POINTS:
+        return moved
+    grey = cv2.remap(pictures.grey(index, blur_px), places[..., 0], places[..., 1], cv2.INTER_LINEAR)[:, 0]
+    off = (mean.grey - grey)[seen]
+    weight = 1.0 / (ALIKE * GREY_NOISE**2 * (1.0 + (off / tolerance) ** 2) ** 2)
+    slopes = (mean.gradient[seen, None, :] * shares[seen, :, None]).reshape(len(off), -1)
+    weighted = slopes * weight[:, None]
+    normal = weighted.T @ slopes
+    return np.linalg.solve(normal + np.kron(prior, np.eye(2)), weighted.T @ off + normal @ moved)
