@@ -45,6 +45,10 @@ class DubConfig:
     """Replace an output that exists."""
     batch: int = 1
     """Pictures drawn at once: more is quicker on a GPU."""
+    device: Literal["cpu", "cuda"] = "cpu"
+    """Where pictures are drawn. Workers of a batch take one GPU each, in turn."""
+    subtitles: Path | None = None
+    """A SubRip or WebVTT file: laid beside the output under its name, where players look for it."""
     mark: bool = False
     """Write a small visible mark into a corner."""
     sign_cert: Path | None = None

@@ -39,9 +39,10 @@ class _ParentDied(BaseException):
 class Bench:
     """A worker's place: the avatar it has loaded, and the doing of one task."""
 
-    def __init__(self, load: Load) -> None:
-        self._load = load
-        self._loaded: tuple[Path, Performer] | None = None
+    def __init__(self, load: Load, number: int = 0) -> None:
+        """`number`: of the worker on its machine, which shares the GPUs out."""
+        self._load, self._number = load, number
+        self._loaded: tuple[tuple[Path, str], Performer] | None = None
 
     def do(self, task: Task, on_progress: OnProgress) -> tuple[str, dict[str, Any]]:
         """("done" | "failed", facts). Whatever goes wrong with the task is a fact, not an exception."""
@@ -53,7 +54,7 @@ class Bench:
             return "failed", {"error": f"{type(error).__name__}: {error}", "detail": traceback.format_exc()}
 
     def _facts(self, task: Task, on_progress: OnProgress) -> dict[str, Any]:
-        job, performer = task.job, self._performer(task.job.avatar)
+        job, performer = task.job, self._performer(task.job.avatar, task.job.config.device)
         folder = parts_folder(job.output, job.key)
         if task.step == "listen":
             parts = listen(performer, job.source, job.config, folder, task.split_s, on_progress)
@@ -66,10 +67,13 @@ class Bench:
             return join_parts(performer.identity, job.source, job.output, job.config, folder, task.part)
         return _facts(render_dub(performer, job.source, job.output, job.config, on_progress))
 
-    def _performer(self, avatar: Path) -> Performer:
-        if self._loaded is None or self._loaded[0] != avatar:
+    def _performer(self, avatar: Path, device: str) -> Performer:
+        if self._loaded is None or self._loaded[0] != (avatar, device):
             self._loaded = None  # two avatars need not fit into memory
-            self._loaded = (avatar, self._load(avatar))
+            performer = self._load(avatar)
+            if device == "cuda":
+                performer = performer.to(f"cuda:{self._number % max(1, torch.cuda.device_count())}")
+            self._loaded = ((avatar, device), performer)
         return self._loaded[1]
 
 
@@ -116,7 +120,7 @@ def _free(crew: list[_Process], workers: int, load: Load, threads: int) -> _Proc
         if one.busy is None:
             return one
     if len(crew) < workers:
-        crew.append(_Process(load, threads))
+        crew.append(_Process(load, threads, len(crew)))
         return crew[-1]
     return None
 
@@ -124,8 +128,8 @@ def _free(crew: list[_Process], workers: int, load: Load, threads: int) -> _Proc
 class _Process:
     """A worker process and our end of the pipe to it."""
 
-    def __init__(self, load: Load, threads: int) -> None:
-        self._load, self._threads = load, threads
+    def __init__(self, load: Load, threads: int, number: int) -> None:
+        self._args = (load, threads, number)
         self.busy: Task | None = None
         self._start()
 
@@ -133,7 +137,7 @@ class _Process:
         # Spawned, not forked: a fork copies locks that torch's threads may hold.
         context = mp.get_context("spawn")
         self.ours, theirs = context.Pipe()
-        self.process = context.Process(target=_work, args=(theirs, self._load, self._threads), daemon=True)
+        self.process = context.Process(target=_work, args=(theirs, *self._args), daemon=True)
         self.process.start()
         theirs.close()
 
@@ -161,9 +165,9 @@ class _Process:
             self.process.join()
 
 
-def _work(pipe: Connection, load: Load, threads: int) -> None:
+def _work(pipe: Connection, load: Load, threads: int, number: int) -> None:
     torch.set_num_threads(threads)
-    bench = Bench(load)
+    bench = Bench(load, number)
 
     def tell(progress: Progress) -> None:
         try:
@@ -205,7 +209,9 @@ def run_ray(agenda: Agenda, workers: int | None, load: Load) -> Iterator[Event]:
                 task = agenda.next()
                 attempts[task] += 1
                 yield Event(task, "started")
-                running[do.remote(task, load, board)] = task
+                # Ray shows a task only the GPU that it was given.
+                needs = {"num_gpus": 1} if task.job.config.device == "cuda" else {}
+                running[do.options(**needs).remote(task, load, board)] = task
             for reference in ray.wait(list(running), num_returns=1, timeout=_POLL_S)[0]:
                 task = running.pop(reference)
                 try:

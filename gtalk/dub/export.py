@@ -78,7 +78,10 @@ def dub(
     """
     config = config or DubConfig()
     check_dub(source, output, config)
-    return render_dub(load(Path(avatar_folder)), source, output, config, on_progress)
+    performer = load(Path(avatar_folder))
+    return render_dub(
+        performer.to("cuda") if config.device == "cuda" else performer, source, output, config, on_progress
+    )
 
 
 def check_dub(source: Path, output: Path, config: DubConfig) -> None:

@@ -25,7 +25,7 @@ from gtalk.talk.load import AVATAR_VERSION
 from gtalk.untrusted import parse_json, read_json
 
 AVATAR_JSON = "avatar.json"
-_PATHS = {"audio", "save_motion", "sign_cert", "sign_key"}
+_PATHS = {"audio", "onto", "save_motion", "sign_cert", "sign_key", "subtitles"}
 _OPTIONS = {field.name: field for field in dataclasses.fields(DubConfig)}
 _KEYS = {"avatar", "motion", "output", *_OPTIONS}
 _MOST_FAULTS = 20  # that one message lists
@@ -109,7 +109,7 @@ def _job(number: int, line: str, folder: Path, started: frozenset[str]) -> Job:
     source = folder / entry["motion"] if "motion" in entry else options.pop("audio")
     config = DubConfig(**options)
     _check_avatar(avatar)
-    key = _key(entry, avatar, [p for p in (source, config.audio) if p is not None])
+    key = _key(entry, avatar, [p for p in (source, config.audio, config.onto, config.subtitles) if p is not None])
     # What an earlier run of this very job left is no obstacle: outputs are whole or absent.
     check_dub(source, output, dataclasses.replace(config, overwrite=config.overwrite or key in started))
     return Job(number, avatar, source, output, config, key)

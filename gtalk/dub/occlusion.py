@@ -48,12 +48,13 @@ class Occlusion:
     def covered(self, cells: Float[np.ndarray, "C C 4"]) -> Bool[np.ndarray, "C C"]:
         """Cells in front of which something stands."""
         off = (np.abs(steady(cells) - self.usual) / self.spread).max(axis=-1)
-        off = cv2.blur(np.where(np.isfinite(cells).all(axis=-1), off, 0.0), (3, 3))
+        off = np.asarray(cv2.blur(np.where(np.isfinite(cells).all(axis=-1), off, 0.0), (3, 3)), np.float64)
         likely = cv2.morphologyEx((off > _GROWN).astype(np.uint8), cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
-        count, labels = cv2.connectedComponents(likely, connectivity=4)
+        count, components = cv2.connectedComponents(likely, connectivity=4)
+        labels = np.asarray(components, np.int64)
         sure = np.bincount(labels[off > _SEED], minlength=count)
         sure[0] = 0
-        found = (sure[np.asarray(labels)] >= _LEAST_CELLS).astype(np.uint8)
+        found = (sure[labels] >= _LEAST_CELLS).astype(np.uint8)
         return cv2.dilate(found, np.ones((2 * _BORDER_CELLS + 1,) * 2, np.uint8)).astype(bool)
 
 

@@ -13,9 +13,11 @@ from gtalk.dub.background import TRANSPARENT
 from gtalk.dub.config import DubConfig
 from gtalk.dub.provenance import can_sign, sign
 from gtalk.errors import UserError
-from gtalk.files import require_writable_folder
+from gtalk.files import atomic_path, require_writable_folder
 from gtalk.media.writer import WriteConfig, check_output_format
 from gtalk.talk import Identity
+
+_SUBTITLES = (".srt", ".vtt")
 
 
 def check_output(output: Path, config: DubConfig) -> None:
@@ -28,7 +30,9 @@ def check_output(output: Path, config: DubConfig) -> None:
         most = 1.0 if name == "blink_rate" else 2.0
         if not 0.0 <= value <= most:
             raise UserError(name, expected=f"0 to {most:g}", got=f"{value:g}", remedy="1 leaves it as predicted.")
-    for path in (output, config.save_motion):
+    if config.subtitles is not None:
+        _check_subtitles(config.subtitles)
+    for path in (output, config.save_motion, subtitles_beside(output, config)):
         if path is None:
             continue
         taken = path.exists() and not (path.is_dir() and not any(path.iterdir()))
@@ -53,11 +57,30 @@ def putting_in_place(output: Path, config: DubConfig, identity: Identity) -> Ite
         if output.is_dir():  # a folder cannot be replaced in one step: the old one goes when the new one is whole
             shutil.rmtree(output)
         temporary.replace(output)
+        beside = subtitles_beside(output, config)
+        if config.subtitles is not None and beside is not None:
+            with atomic_path(beside) as copy:
+                shutil.copyfile(config.subtitles, copy)
     finally:
         if temporary.is_dir():
             shutil.rmtree(temporary, ignore_errors=True)
         else:
             temporary.unlink(missing_ok=True)
+
+
+def subtitles_beside(output: Path, config: DubConfig) -> Path | None:
+    """Where the subtitles of an output go; None when it has none."""
+    return None if config.subtitles is None else output.with_suffix(config.subtitles.suffix.lower())
+
+
+def _check_subtitles(path: Path) -> None:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        text = f"{type(error).__name__}"
+    if path.suffix.lower() not in _SUBTITLES or "-->" not in text:
+        raise UserError(f"subtitles {path}", expected=f"a text file with cues, ending in {' or '.join(_SUBTITLES)}",
+                        got="none" if path.is_file() else "nothing there", remedy="Check the path.")  # fmt: skip
 
 
 def sweep(output: Path) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from gtalk.avatar.base import Avatar
 from gtalk.avatar.bundle import AVATAR_VERSION
@@ -43,6 +46,12 @@ class Performer:
     def talker(self, **options: Any) -> Talker:
         """A Talker with the options of its constructor."""
         return Talker(self.avatar, self.motion_model, **options)
+
+    def to(self, device: str) -> Performer:
+        """With the avatar on another device. Raises UserError where there is no such device."""
+        if device.startswith("cuda") and not torch.cuda.is_available():
+            raise UserError("device", expected="a CUDA device", got="none on this machine", remedy="Use the CPU.")
+        return dataclasses.replace(self, avatar=self.avatar.to(device))  # type: ignore[attr-defined]
 
     def edits(self, seed: int = 0, **controls: Any) -> list[MotionEdit]:
         """The edits that controls ask for (names of `gtalk.motion.control.Controls`): none at their defaults.

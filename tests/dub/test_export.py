@@ -193,6 +193,36 @@ def test_motion_file_in_and_out_render_the_same(tmp_path, sound):
     assert len(render(tmp_path / "short.motion.npz", tmp_path / "e.mp4", mark=True).output.read_bytes()) > 1000
 
 
+def test_subtitles_lie_beside_the_video(tmp_path, sound):
+    cues = tmp_path / "words.SRT"
+    cues.write_text("1\n00:00:00,100 --> 00:00:00,900\nhello\n", encoding="utf-8")
+    render(sound, tmp_path / "a.mp4", subtitles=cues)
+    assert (tmp_path / "a.srt").read_text() == cues.read_text()
+    with pytest.raises(UserError, match=r"a.srt.*overwrite"):
+        render(sound, tmp_path / "shots" / ".." / "a.webm", subtitles=cues)
+    for wrong in (tmp_path / "none.srt", sound):
+        with pytest.raises(UserError, match="subtitles"):
+            render(sound, tmp_path / "b.mp4", subtitles=wrong)
+
+
+def test_a_gpu_that_is_not_there_is_told(tmp_path, sound):
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("there is one")
+    with pytest.raises(UserError, match="CUDA device"):
+        dub(write_toy_folder(tmp_path / "me", 32), sound, tmp_path / "a.mp4", DubConfig(device="cuda"),
+            load=load_toy_performer)  # fmt: skip
+    assert not (tmp_path / "a.mp4").exists()
+
+
+def test_controls_need_a_motion_model_and_are_checked(tmp_path, sound):
+    with pytest.raises(UserError, match="motion model"):
+        render(sound, tmp_path / "a.mp4", mouth=0.5)
+    with pytest.raises(UserError, match="blink_rate"):
+        render(sound, tmp_path / "a.mp4", blink_rate=1.5)
+
+
 def test_metadata_names_the_tool_the_avatar_and_the_consent(tmp_path, sound):
     for name in ("a.mp4", "a.mov", "a.webm"):
         render(sound, tmp_path / name)

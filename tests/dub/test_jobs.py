@@ -1,5 +1,6 @@
 """Jobs files: every fault is found, with its line, before anything is rendered."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gtalk.dub.config import DubConfig
 from gtalk.dub.jobs import by_avatar, read_jobs
 from gtalk.errors import UserError
 from gtalk.media.audio import write_wav
@@ -114,6 +116,20 @@ def test_the_key_follows_what_the_output_depends_on(folder):
     keys.append(read_jobs(write(folder, {**GOOD, "seed": 1}))[0].key)
     assert len(set(keys)) == 4
     assert read_jobs(path)[0].key == keys[3]
+
+
+def test_every_option_of_a_dub_can_be_said_in_a_line(folder):
+    samples = {"crf": 20, "fps": 30, "height": 64, "background": "#102030", "onto_length": "retime", "seed": 2,
+               "mouth": 1.2, "expression": 0.5, "pose": 0, "blink_rate": 0.5, "batch": 2, "mark": True,
+               "overwrite": True, "device": "cpu", "codec": "h265", "save_motion": "m.npz",
+               "subtitles": "a.srt"}  # fmt: skip
+    (folder / "a.srt").write_text("1\n00:00:00,000 --> 00:00:01,000\nhello\n")
+    (job,) = read_jobs(write(folder, {**GOOD, **samples}))
+    assert job.config.mouth == 1.2 and job.config.pose == 0.0 and job.config.save_motion == folder / "m.npz"
+    with pytest.raises(UserError, match=r"line 1: media file .*shot.mp4"):
+        read_jobs(write(folder, {**GOOD, "onto": "shot.mp4"}))
+    named = {*samples, "onto", "audio", "sign_cert", "sign_key"}
+    assert named == {field.name for field in dataclasses.fields(DubConfig)}
 
 
 def test_no_job_and_no_file(folder):
