@@ -10,7 +10,8 @@ A client opens `ws://HOST:PORT/push` (with `?token=` where one is asked for) and
 and receives {"state": "speaking" | "ended" | "interrupted", "buffered_s": ..} at each change and twice a
 second while it speaks. Sound may come faster than it is spoken: past `LIMIT_S` the server reads no
 further until there is room, so that a client which simply sends is slowed by its own socket. After
-"interrupted" (somebody cut in) the rest of the utterance is ignored: begin another.
+"interrupted" (somebody cut in) the rest of the utterance is ignored: begin another. While an utterance is
+open, microphones wait.
 """
 
 from __future__ import annotations

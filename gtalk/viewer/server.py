@@ -102,7 +102,7 @@ def serve(avatar_folder: Path, config: ViewConfig) -> None:
     address, _, query = server.url.partition("?")
     query = "?" + query if query else ""
     _report(f"open {server.url}   (Ctrl-C ends)")
-    _report(f"OBS and players: {address}live.mjpg{query}   speech from a program: {address}push{query}")
+    _report(f"OBS and players: {address}live.mjpg{query}   speech from a program: ws{address[4:]}push{query}")
     with ExitStack() as cleanup:
         cleanup.callback(server.stop)
         _open_source(config, server, cleanup)
