@@ -195,7 +195,7 @@ def _initial_states(model: Model, points_px: np.ndarray, depth: np.ndarray, vali
     origin_px = -np.einsum("tcd,tc->td", rotation, shift) / scale[:, None] @ FLIP
     distance = model.focal_px * scale
     translation = np.concatenate([(origin_px[:, :2] - model.centre_px) * scale[:, None], distance[:, None]], axis=1)
-    nearest = np.abs(np.arange(len(valid))[:, None] - frames).argmin(1) if len(frames) < len(valid) else slice(None)
+    nearest = np.rint(np.interp(np.arange(len(valid)), frames, np.arange(len(frames)))).astype(int)
     rotation = (FLIP @ rotation.transpose(0, 2, 1))[nearest]
     return States(rotation, translation[nearest], np.zeros((len(valid), model.size)))
 
