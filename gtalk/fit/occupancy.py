@@ -22,6 +22,7 @@ SURFACE_FRAMES = 12
 HULL_SHARE = 0.94  # a voxel is inside when this share of the frames that see it agrees: masks err
 SEEN_SHARE = 0.3  # what is out of the picture in most frames is not learned
 HEIGHT_RESOLUTION = 128
+UNKNOWN = 2
 
 
 @dataclass(frozen=True)
@@ -120,16 +121,24 @@ def _voxel_centres(origin: np.ndarray, cell: np.ndarray, resolution: int) -> np.
 
 
 def _view(context: FitContext, index: int, config: ShellConfig) -> tuple[np.ndarray, UInt8[np.ndarray, "H W"]]:
-    """Projection [3,4] head space -> pixels, and the widened mask of what may be head, or neck that moves with it."""
+    """Projection [3,4] head space -> pixels, and the widened mask of what may be head, or neck that moves with it.
+
+    1 where it may, 0 where not, UNKNOWN on the torso beside it: how far neck and jaw reach over a collar is learned.
+    """
     frame, camera = context.frames[index], context.camera
     T_camera_head = camera.T_camera_world @ frame.motion.head_pose[0]
     intrinsics = np.array([[camera.focal_px, 0, camera.cx_px], [0, camera.focal_px, camera.cy_px], [0, 0, 1.0]])
-    head = np.isin(frame.labels, (*HEAD_CLASSES, MaskClass.NECK)) | (
-        (frame.labels == MaskClass.BACKGROUND) & (frame.matte > 24)
-    )
+    skin = np.isin(frame.labels, (*HEAD_CLASSES, MaskClass.NECK))
+    head = skin | ((frame.labels == MaskClass.BACKGROUND) & (frame.matte > 24))
     margin = max(1, round(config.mask_margin * camera.height))
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * margin + 1, 2 * margin + 1))
-    return intrinsics @ T_camera_head[:3], cv2.dilate(head.astype(np.uint8), kernel)
+    mask = cv2.dilate(head.astype(np.uint8), _disc(margin))
+    near = cv2.dilate(skin.astype(np.uint8), _disc(3 * margin)) > 0
+    mask[(mask == 0) & near & (frame.labels == MaskClass.TORSO)] = UNKNOWN
+    return intrinsics @ T_camera_head[:3], mask
+
+
+def _disc(radius: int) -> np.ndarray:
+    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
 
 
 def _in_hull(points: np.ndarray, views: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
@@ -138,8 +147,9 @@ def _in_hull(points: np.ndarray, views: list[tuple[np.ndarray, np.ndarray]]) -> 
         projected = points @ projection[:, :3].T + projection[:, 3]
         x, y = np.floor(projected[:, :2] / projected[:, 2:]).astype(int).T
         visible = (x >= 0) & (y >= 0) & (x < mask.shape[1]) & (y < mask.shape[0]) & (projected[:, 2] > 0)
-        seen += visible
-        agreed[visible] += mask[y[visible], x[visible]]
+        value = mask[y[visible], x[visible]]
+        seen[visible] += value != UNKNOWN
+        agreed[visible] += value == 1
     return (seen >= SEEN_SHARE * len(views)) & (agreed >= HULL_SHARE * seen)
 
 

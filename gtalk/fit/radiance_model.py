@@ -45,7 +45,7 @@ class LossConfig:
     """Share of structural dissimilarity; the rest is L1."""
     coverage: float = 0.5
     """Rendered coverage against the matte."""
-    layers: float = 0.02
+    layers: float = 0.15
     """Head's coverage against head labels, torso's against torso labels; the neck is free."""
     depth_variance: float = 0.0
     """Spread of each ray's weights along it, per (step length)^2; from `sharpen_from` on."""
