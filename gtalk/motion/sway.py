@@ -21,6 +21,7 @@ ORDER = 10
 VOICE_ROWS = tuple(range(-49, 8, 8))
 """Feature rows around a frame's instant whose loudness and pitch are looked at."""
 _BURN_IN = 300
+_STABLE = 1.0 - 1e-6  # of a reflection coefficient: the process forgets in the end
 _KNEE = 0.8  # of the range: up to there nothing is bent
 
 
@@ -152,19 +153,27 @@ def _voice_gain(voice: np.ndarray, components: np.ndarray, spans: np.ndarray, st
 
 
 def _autoregression(parts: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Yule-Walker with the biased autocovariance, which is always stable. -> ([C,P], [C])."""
+    """Burg's method over several stretches: always stable, with the stretches' own variance. -> ([C,P], [C]).
+
+    The autocovariance of short stretches is biased by more than the slow sway of a head moves in a frame,
+    and a process fitted to it trembles.
+    """
     n_values = parts[0].shape[1]
-    total = sum(len(part) for part in parts)
-    covariance = np.array([sum((part[k:] * part[: len(part) - k]).sum(0) for part in parts) for k in range(ORDER + 1)])
-    covariance = covariance / total
-    coefficients, innovation = np.zeros((n_values, ORDER)), np.zeros(n_values)
-    for c in range(n_values):
-        r = covariance[:, c]
-        r0 = max(float(r[0]), 1e-9)
-        matrix = r[np.abs(np.subtract.outer(np.arange(ORDER), np.arange(ORDER)))] + 1e-6 * r0 * np.eye(ORDER)
-        coefficients[c] = np.linalg.solve(matrix, r[1:])
-        innovation[c] = np.sqrt(max(float(r0 - coefficients[c] @ r[1:]), 1e-12 * r0))
-    return coefficients, innovation
+    power = sum((part**2).sum(0) for part in parts) / sum(len(part) for part in parts)
+    coefficients = np.zeros((n_values, 0))
+    ahead, behind = list(parts), list(parts)
+    for _ in range(ORDER):
+        ahead, behind = [f[1:] for f in ahead], [b[:-1] for b in behind]
+        product = sum((f * b).sum(0) for f, b in zip(ahead, behind, strict=True))
+        energy = sum((f**2 + b**2).sum(0) for f, b in zip(ahead, behind, strict=True))
+        reflection = _STABLE * 2.0 * product / np.maximum(energy, 1e-12)
+        coefficients = np.concatenate(
+            [coefficients - reflection[:, None] * coefficients[:, ::-1], reflection[:, None]], axis=1
+        )
+        pairs = list(zip(ahead, behind, strict=True))
+        ahead, behind = [f - reflection * b for f, b in pairs], [b - reflection * f for f, b in pairs]
+        power = power * (1.0 - reflection**2)
+    return coefficients, np.sqrt(np.maximum(power, 1e-18))
 
 
 def _calm(speed: np.ndarray, activity: np.ndarray) -> float:

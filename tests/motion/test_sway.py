@@ -41,6 +41,18 @@ def test_spread_speed_and_spectrum_are_the_clips() -> None:
     np.testing.assert_allclose(bands(out - out.mean(0)), bands(values - values.mean(0)), atol=0.12)
 
 
+def test_slow_sway_in_short_shots_does_not_tremble() -> None:
+    rng = np.random.default_rng(4)
+    values = np.zeros((1600, N_VALUES))
+    for t in range(2, 1600):
+        values[t] = 1.97 * values[t - 1] - 0.9715 * values[t - 2] + rng.normal(size=N_VALUES)
+    values *= 1e-3
+    runs = [(0, 180), (180, 700), (700, 950), (950, 1430), (1430, 1600)]
+    sway = Sway.fit(values, np.zeros((1600, WIDTH)), np.ones(1600), runs, np.ones(1600, bool))
+    speed = np.abs(np.concatenate([np.diff(values[a:b], axis=0) for a, b in runs])).mean(0)
+    np.testing.assert_allclose(np.abs(np.diff(run(sway, 30_000), axis=0)).mean(0), speed, rtol=0.15)
+
+
 def test_never_outside_the_seen_range_and_never_a_loop() -> None:
     values = clip(1500)
     out = run(fitted(values), 45_000, seed=5)
