@@ -98,8 +98,9 @@ def _step(
         return moved
     grey = cv2.remap(pictures.grey(index, blur_px), places[..., 0], places[..., 1], cv2.INTER_LINEAR)[:, 0]
     off = (mean.grey - grey)[seen]
-    weight = 1.0 / (ALIKE * GREY_NOISE**2 * (1.0 + (off / tolerance) ** 2) ** 2)
+    weight = 1.0 / (ALIKE * GREY_NOISE**2 * (1.0 + ((off - np.median(off)) / tolerance) ** 2) ** 2)
     slopes = (mean.gradient[seen, None, :] * shares[seen, :, None]).reshape(len(off), -1)
+    slopes, off = slopes - np.average(slopes, 0, weight), off - np.average(off, 0, weight)  # a frame may be brighter
     weighted = slopes * weight[:, None]
     normal = weighted.T @ slopes
     return np.linalg.solve(normal + np.kron(prior, np.eye(2)), weighted.T @ off + normal @ moved)

@@ -161,7 +161,8 @@ def _step(
     gradient = mean.gradient[seen] @ np.linalg.inv(matrix[:, :2])
     slopes = np.einsum("ni,nij->nj", gradient, similarity_rows(mean.points[seen], centre, radius))
     off = mean.grey[seen] - grey[seen]
-    weight = 1.0 / (ALIKE * GREY_NOISE**2 * (1.0 + (off / tolerance) ** 2) ** 2)
+    weight = 1.0 / (ALIKE * GREY_NOISE**2 * (1.0 + ((off - np.median(off)) / tolerance) ** 2) ** 2)
+    slopes, off = slopes - np.average(slopes, 0, weight), off - np.average(off, 0, weight)  # a frame may be brighter
     normal = (slopes * weight[:, None]).T @ slopes
     worth = 0.5 * float(normal[2, 2] + normal[3, 3]) * NOISE_PX**2
     scale = min(1.0, MOST_WORTH / max(worth, 1e-9))
