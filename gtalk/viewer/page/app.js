@@ -9,7 +9,7 @@ const worker = new Worker("media.js");
 const sound = new Sound(worker);
 const traces = new Traces($("trace"));
 // Browser tests and benchmarks read this.
-const state = { shown: 0, passed: 0, skew: [], latency: [], stats: null, notice: "", level: 0, connected: false, log: null, sound, worker, speak, command };
+const state = { shown: 0, passed: 0, skew: [], latency: [], stats: null, past: [], notice: "", level: 0, connected: false, log: null, sound, worker, speak, command };
 window.gtalk = state;
 
 function command(message) { worker.postMessage({ command: message }); }
@@ -32,7 +32,10 @@ function shown(frame) {
 }
 
 function fromServer(message) {
-  if (message.stats) state.stats = message.stats;
+  if (message.stats) {
+    state.stats = message.stats;
+    keep(state.past, message.stats, 11); // the last ten seconds
+  }
   if (message.hello) welcome(message.hello);
   if (message.notice) notice(message.notice);
   if (message.muted) hush();
@@ -76,7 +79,8 @@ function tell() {
     command({ do: "skew", ms: median });
   }
   if (s) {
-    $("n-late").textContent = `${((100 * s.dropped) / Math.max(1, s.drawn + s.dropped)).toFixed(2)} %`;
+    const [before] = state.past, dropped = s.dropped - before.dropped;
+    $("n-late").textContent = `${((100 * dropped) / Math.max(1, s.drawn - before.drawn + dropped)).toFixed(1)} %`;
     $("n-queue").textContent = `${s.buffered_s.toFixed(2)} s + ${s.decided}`;
     $("n-memory").textContent = `${s.memory_mb.toFixed(0)} MB`;
     $("n-viewers").textContent = s.listeners;
