@@ -17,6 +17,8 @@ from gtalk.untrusted import read_arrays, read_picture
 
 STAGES = ("media", "landmarks", "track", "masks", "background", "audio", "motion", "report")
 PICTURES = (("frames", ".jpg"), ("masks", ".png"), ("mattes", ".png"))
+LATER = {"torso_bend"}
+"""Arrays that datasets of the same version may lack, since they were made before: readers do without."""
 FEATURE_RATE = 100
 SHOWN = 5  # of many alike problems, so many are named
 
@@ -126,7 +128,8 @@ def _array_problems(root: Path, name: str, shapes: dict[str, tuple[int, ...]]) -
         return
     for key, shape in shapes.items():
         if key not in arrays:
-            yield f"{name} lacks {key}"
+            if key not in LATER:
+                yield f"{name} lacks {key}"
         elif arrays[key].shape != shape:
             yield f"{name}: {key} has shape {arrays[key].shape}, not {shape}"
         elif arrays[key].dtype.kind == "f" and not np.isfinite(arrays[key]).all():

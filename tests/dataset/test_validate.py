@@ -33,6 +33,11 @@ def copy(whole: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(whole, tmp_path / "ds"))
 
 
+def test_what_came_later_may_be_missing(copy: Path) -> None:
+    rewrite("poses.npz", lambda a: a.pop("torso_bend") is None)(copy)
+    assert find_problems(copy) == []
+
+
 def test_a_whole_dataset_has_no_problem(whole: Path) -> None:
     assert find_problems(whole) == []
     assert isinstance(validate(whole), Dataset)
