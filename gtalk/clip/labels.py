@@ -20,6 +20,8 @@ from gtalk.topology import FACE_OVAL, INNER_LIPS_RING, LEFT_EYE_RING, OUTER_LIPS
 
 WORK_HEIGHT = 224  # colours and priors are weighed at this height
 BINS = 24  # per colour channel
+ANY_COLOUR = -8.8  # log-likelihood of a colour that clothes were not seen to have: a tie may show now and then
+JAW_SOFT = 0.1  # head units above the jaw above which all is head for sure
 BEARD = 0.3  # head units between the chin and the neck that a beard may cover
 CHIN = 152
 JAW = FACE_OVAL[9:28]  # from ear to ear along the chin, from the picture's right to its left
@@ -68,16 +70,20 @@ class ColourModel:
     log_likelihood: Float[np.ndarray, "3 cells"]
     hangs: float
     """Share of the area beside the jaw that hair covers: 0 with short hair, near 1 with long hair."""
+    beard: float = 0.0
+    """Share of the chin that has the colour of hair."""
 
     @staticmethod
     def learn(samples: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> ColourModel:
         """From (frame, matte, landmarks [478,2]) of some tens of frames."""
         counts = np.zeros((3, BINS**3), np.float64)
         beside_jaw: list[np.ndarray] = []
+        on_chin: list[np.ndarray] = []
         for frame, matte, points in samples:
             small, person, scale = _shrink(frame, matte)
             cells = _cells(small)
             beside_jaw.append(np.where(person > 0.5, cells, -1)[_beside_jaw(points, person.shape, scale)])
+            on_chin.append(cells[_on_chin(points, person.shape, scale)])
             for part, seed in enumerate(_seeds(points, scale, person > 0.9)):
                 counts[part] += np.bincount(cells[seed], minlength=BINS**3)
         grid = counts.reshape(3, BINS, BINS, BINS).astype(np.float32)
@@ -95,7 +101,9 @@ class ColourModel:
         seen = np.concatenate(beside_jaw) if beside_jaw else np.zeros(0, int)
         person = seen[seen >= 0]
         hair = table[HAIR, person] > np.maximum(table[SKIN, person], table[CLOTHES, person])
-        return ColourModel(table, float(hair.sum() / max(1, len(seen))))
+        chin = np.concatenate(on_chin) if on_chin else np.zeros(0, int)
+        bearded = table[HAIR, chin] > table[SKIN, chin]
+        return ColourModel(table, float(hair.sum() / max(1, len(seen))), float(bearded.sum() / max(1, len(chin))))
 
 
 class Labeller:
@@ -113,8 +121,10 @@ class Labeller:
         """MaskClass of every pixel."""
         small, person, scale = _shrink(frame, matte)
         below, *scores = self._scores(small, points_px, scale)
+        collar = _collar(self.colours.log_likelihood[:, _cells(small)], below, person)
         scores = [cv2.blur(score, (5, 5)) for score in scores]
         self._only_connected(scores, below, person, points_px * scale)
+        scores[1][collar] -= 30.0
         full = (matte.shape[1], matte.shape[0])
         head, neck, torso = (cv2.resize(score, full, interpolation=cv2.INTER_LINEAR) for score in scores)
         labels = np.where(neck > torso, np.uint8(MaskClass.NECK), np.uint8(MaskClass.TORSO))
@@ -137,19 +147,23 @@ class Labeller:
         head[is_head & ~whole_head & (face == 0) & (below > 0)] -= 30.0
         reach = 2 * round(BEARD * HeadFrame.of(points).unit_px) + 5
         below_chin = cv2.dilate(face, np.ones((reach, reach), np.uint8)) > 0
-        is_neck = ~is_head & (neck > torso)
-        neck[is_neck & ~_piece(is_neck & (person > 0.5), below_chin | whole_head)] -= 30.0
+        is_neck = ~is_head & (neck > torso) & (person > 0.5)
+        # A thin line along the shoulder is no neck.
+        solid = cv2.morphologyEx(is_neck.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)) > 0
+        neck[(neck > torso) & ~_piece(solid, below_chin | whole_head)] -= 30.0
 
     def _scores(self, small: np.ndarray, points_px: np.ndarray, scale: float) -> list[np.ndarray]:
         """How far below the jaw, and log-scores of head, neck and torso, for every pixel of the small picture."""
         skin, hair, clothes = self.colours.log_likelihood[:, _cells(small)]
+        clothes = np.maximum(clothes, ANY_COLOUR)
         below, u, v = _below_jaw(points_px, (small.shape[0], small.shape[1]), scale)
         beside = np.abs(u)
         chin = float(HeadFrame.of(points_px).grid_point(points_px[CHIN])[1])
         depth = v - chin
         # Above the jaw all is head. Below it: hair hangs beside the face, the neck is a column of skin
         # that ends where the shoulders begin, clothes are what is lower and farther out.
-        is_head = np.where(below < 0, 6.0, -6.0 * np.clip(below / 0.25, 0, 1)) + 0.0 * u
+        # As steep on both sides of the jaw, so that the blur does not move the border.
+        is_head = -6.0 * np.clip(below / 0.25, -1, 1)
         hanging = (
             np.interp(self.colours.hangs, [0.2, 0.38], [-9.0, -2.0])
             - 2.5 * np.clip(depth - 0.9, 0, 3)
@@ -157,15 +171,26 @@ class Labeller:
         )
         hanging = hanging - 3.0 * np.clip(beside - 1.6, 0, 2)
         head = np.maximum(is_head + np.maximum(skin, hair), hanging + hair)
-        neck = skin - 3.0 * np.clip(beside - 0.9, 0, 3) - 3.0 * np.clip(depth - 0.75, 0, 3)
+        # The shadow under a chin is dark as hair is: without a beard above it, it is neck.
+        doubt = np.interp(self.colours.beard, [0.3, 0.6], [0.5, 12.0])
+        shade = hair - doubt - 10.0 * np.clip(beside - 0.5, 0, 3)
+        neck = np.maximum(skin, shade) - 3.0 * np.clip(beside - 0.9, 0, 3) - 3.0 * np.clip(depth - 0.75, 0, 3)
         torso = np.maximum(clothes, np.maximum(skin, hair) - 2.5) - 4.0 * np.clip(0.35 - depth, 0, 2)
         torso = torso + 2.0 * np.clip(np.maximum(depth - 0.8, (beside - 1.0) * np.clip(2 * depth + 1, 0, 1)), 0, 2)
         neck = np.maximum(neck, -14.0 - 3.0 * np.clip(depth - 0.3, 0, 3))
-        above = below < 0
+        above = 99.0 * np.clip((-below - JAW_SOFT) / JAW_SOFT, 0, 1)
         # Clipped, or a rare colour would outvote all its neighbours.
         best = np.maximum(head, np.maximum(neck, torso)) - 12.0
-        scores = (head, np.where(above, -99.0, neck), np.where(above, -99.0, torso))
+        scores = (head, neck - above, torso - above)
         return [below, *(np.maximum(score, best).astype(np.float32) for score in scores)]
+
+
+def _collar(likelihood: np.ndarray, below: np.ndarray, person: np.ndarray) -> np.ndarray:
+    """Where clothes lie above: a neck ends at the collar, and what looks like skin below it is a tie or a hand."""
+    surely = likelihood[CLOTHES] > np.maximum(ANY_COLOUR, likelihood[[SKIN, HAIR]].max(0) + 1.0)
+    clothes = surely & (person > 0.5) & (below > 0)
+    thick = cv2.erode(clothes.astype(np.uint8), np.ones((2, 3), np.uint8))
+    return np.maximum.accumulate(thick, axis=0) > 0
 
 
 def _preferring(answer: np.ndarray, labels: np.ndarray, known: np.ndarray) -> np.ndarray:
@@ -235,6 +260,12 @@ def _beside_jaw(points_px: np.ndarray, shape: tuple[int, ...], scale: float) -> 
     return level & (
         ((u > edge_right + 0.1) & (u < edge_right + 0.45)) | ((u < edge_left - 0.1) & (u > edge_left - 0.45))
     )
+
+
+def _on_chin(points_px: np.ndarray, shape: tuple[int, ...], scale: float) -> np.ndarray:
+    """The front of the chin, where a beard is if there is one."""
+    below, u, _ = _below_jaw(points_px, (shape[0], shape[1]), scale)
+    return (below > -0.35) & (below < -0.1) & (np.abs(u) < 0.35)
 
 
 def _below_jaw(

@@ -24,11 +24,16 @@ from gtalk.clip.quiet import quiet
 from gtalk.shapes import Float, UInt8
 
 WORK_HEIGHT = 176
+HEADROOM = 0.1  # of the height, added above: the network takes what lies between hair and border for a person
 INSIDE = 0.014  # of the height: how far inside the network's edge the person begins for sure
+NETWORK_HALO = 0.15  # the network's coverage reaches beyond the person: as much of it as this is none
 OUTSIDE = 0.030  # and how far outside it ends: hair flies
 REACH = 0.05  # half width of the window from which F and B are taken
 DISTINCT = 30.0  # of 255: F and B that differ by so much are told apart half surely
-SPREAD = 2.0  # how much the variance of F and B counts against them
+SPREAD = 3.0  # how much the variance of F and B counts against them
+TONES = 4  # steps of brightness in which F and B are looked for
+ALIKE = 22.0  # of 255: tones that differ from a pixel by so much are likely something else
+LEAST_OF_PLATE = 0.002  # share of the window in which the plate must have been compared
 PLATE_TRUST = 12.0  # of 255: a plate that differs from the background by so much nearby counts little
 STEADY = np.array([0.25, 0.5, 0.25], dtype=np.float32)  # weights of the frame before, itself, the frame after
 
@@ -77,14 +82,15 @@ def refine(
     person, background, spread = _side_colours(small, inside, outside, plate)
     contrast = ((person - background) ** 2).sum(-1)
     trust = contrast / (contrast + DISTINCT**2 + SPREAD * spread)
-    fallback = guided_filter(small, cover, max(2, round(0.02 * size[1])), epsilon=3e-4, subsample=2)
+    fallback = guided_filter(small, cover, max(2, round(0.02 * size[1])), epsilon=1e-4, subsample=2)
     near = cv2.boxFilter(cover, -1, (2 * max(1, round(OUTSIDE * size[1])) + 1,) * 2)
 
     axis = person - background
     axis /= np.maximum(np.einsum("hwc,hwc->hw", axis, axis), 1.0)[..., None]
     # alpha = axis . I + offset, mixed in the picture's own resolution, where the strands are.
     line = cv2.merge([*cv2.split(axis), -np.einsum("hwc,hwc->hw", axis, background)])
-    decision = cv2.merge([trust, np.clip(fallback, 0.0, 1.0), near])
+    soft = np.clip((fallback - NETWORK_HALO) / (1 - NETWORK_HALO), 0.0, 1.0)
+    decision = cv2.merge([trust, soft, near])
 
     full = (width, height)
     matte = cv2.resize(inside * np.uint8(255), full, interpolation=cv2.INTER_NEAREST).ravel()
@@ -112,38 +118,61 @@ def _side_colours(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Colour of the person and of the background at every pixel, and the sum of their variances, float32."""
     picture = small.astype(np.float32)
-    power = np.einsum("hwc,hwc->hw", picture, picture)
-    both = cv2.merge([*cv2.split(picture), power])
-    person, spread_person = _mean_and_spread(both, inside.astype(np.float32))
-    background, spread = _mean_and_spread(both, outside.astype(np.float32))
+    person, spread_person = _likest_nearby(picture, inside.astype(np.float32))
+    background, spread = _likest_nearby(picture, outside.astype(np.float32))
     if plate is not None:
         size = (small.shape[1], small.shape[0])
         behind = cv2.resize(plate.rgb, size, interpolation=cv2.INTER_AREA).astype(np.float32)
         known = cv2.resize(plate.known, size, interpolation=cv2.INTER_AREA)
         wrong = ((behind - picture) ** 2).sum(-1)
-        error = _local_mean(cv2.merge([wrong, known]), known * outside)
-        trust = known * np.exp(-error[..., 0] / (3 * PLATE_TRUST**2)) * (error[..., 1] > 0.5)
+        reach = (2 * _reach(picture) + 1,) * 2
+        seen = cv2.boxFilter((known * outside).astype(np.float32), -1, reach, borderType=cv2.BORDER_CONSTANT)
+        compared = np.asarray(wrong * known * outside, np.float32)
+        error = cv2.boxFilter(compared, -1, reach, borderType=cv2.BORDER_CONSTANT)
+        error = error / np.maximum(seen, 1e-6)
+        trust = known * np.exp(-error / (3 * PLATE_TRUST**2)) * (seen > LEAST_OF_PLATE)
         background = background + trust[..., None] * (behind - background)
-        spread = spread + trust * (error[..., 0] - spread)
+        spread = spread + trust * (error - spread)
     return person, background, spread_person + spread
 
 
-def _mean_and_spread(colour_and_power: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    mean = _local_mean(colour_and_power, weight)
+def _likest_nearby(picture: np.ndarray, where: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(colour, its variance) that `where` has near every pixel, of its tones the ones most like the pixel.
+
+    Beside a temple there is skin and hair: their mean is neither. So colours are averaged by tone (brightness
+    in TONES steps) in a window around the pixel, in a wider one where that holds none of `where`.
+    """
+    height, width = where.shape
+    power = np.einsum("hwc,hwc->hw", picture, picture)
+    weighted = cv2.merge([*cv2.split(picture * where[..., None]), power * where, where])
+    tone = picture @ np.array([0.299, 0.587, 0.114], np.float32) * ((TONES - 1) / 255)
+    near, quarter = (2 * _reach(picture) + 1,) * 2, (max(1, width // 4), max(1, height // 4))
+    wide = (2 * max(1, round(1.25 * _reach(picture))) + 1,) * 2
+    total = np.zeros((height, width, 5), np.float32)
+    for step in range(TONES):
+        # OpenCV filters up to four channels at once fast.
+        own = weighted * np.maximum(1 - np.abs(tone - step), 0)[..., None]
+        parts = [np.ascontiguousarray(own[..., :4]), np.ascontiguousarray(own[..., 4])]
+        if not parts[1].any():
+            continue
+        sums = []
+        for part in parts:
+            coarse = cv2.boxFilter(
+                cv2.resize(part, quarter, interpolation=cv2.INTER_AREA), -1, wide, borderType=cv2.BORDER_CONSTANT
+            )
+            close = cv2.boxFilter(part, -1, near, borderType=cv2.BORDER_CONSTANT)
+            sums.append(close + 0.005 * cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR))
+        colours = sums[0] / np.maximum(sums[1], 1e-9)[..., None]
+        difference = picture - colours[..., :3]
+        likeness = np.exp(np.einsum("hwc,hwc->hw", difference, difference) * (-0.5 / ALIKE**2)) + 1e-6
+        total += np.dstack(sums) * likeness[..., None]
+    mean = total[..., :4] / np.maximum(total[..., 4:], 1e-12)
     colour = np.ascontiguousarray(mean[..., :3])
     return colour, np.maximum(mean[..., 3] - np.einsum("hwc,hwc->hw", colour, colour), 0.0)
 
 
-def _local_mean(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Weighted mean of [H,W,C] in a window that widens where hardly anything has weight."""
-    reach = max(2, round(REACH * values.shape[0]))
-    weighted = values * weight[..., None]
-    total, amount = np.zeros_like(weighted), np.zeros_like(weight)
-    for factor, share in ((1, 1.0), (5, 0.005)):
-        window = (2 * factor * reach + 1,) * 2
-        total += share * cv2.boxFilter(weighted, -1, window, borderType=cv2.BORDER_CONSTANT)
-        amount += share * cv2.boxFilter(weight, -1, window, borderType=cv2.BORDER_CONSTANT)
-    return total / np.maximum(amount, 1e-9)[..., None]
+def _reach(picture: np.ndarray) -> int:
+    return max(2, round(REACH * picture.shape[0]))
 
 
 def _disc(radius: float) -> np.ndarray:
@@ -159,10 +188,12 @@ def _segmented(frames: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, np.nd
     try:
         first = True
         for frame in frames:
+            room = round(HEADROOM * frame.shape[0])
+            taller = cv2.copyMakeBorder(frame, room, 0, 0, 0, cv2.BORDER_REPLICATE)
             with quiet() if first else nullcontext():
-                mask = getattr(network.process(frame), "segmentation_mask")  # noqa: B009 (a field made at run time)
+                mask = getattr(network.process(taller), "segmentation_mask")  # noqa: B009 (a field made at run time)
             first = False
-            yield frame, np.ascontiguousarray(mask)
+            yield frame, np.ascontiguousarray(mask[room:])
     finally:
         network.close()
 

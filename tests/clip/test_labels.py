@@ -24,12 +24,11 @@ def person(long_hair: bool, roll: float = 0.0) -> tuple[np.ndarray, np.ndarray, 
     cv2.rectangle(truth, (middle[0] - neck[0], middle[1]), (middle[0] + neck[0], neck[1]), int(MaskClass.NECK), -1)
     hair = np.zeros_like(truth)
     cv2.ellipse(hair, (middle[0], middle[1] - 8), (int(half[0] * 1.2), int(half[1] * 1.2)), 0, 0, 360, 1, -1)
+    hair[int(centre[1] + 0.1 * half[1]) :] = 0  # hair ends at the ears, or hangs beside the jaw, not under the chin
     if long_hair:
         for side in (-1, 1):
             x = int(centre[0] + side * half[0] * 1.05)
             cv2.rectangle(hair, (x - 12, middle[1]), (x + 12, int(chin + 22)), 1, -1)
-    else:
-        hair[int(centre[1] + 0.1 * half[1]) :] = 0
     truth[hair > 0] = MaskClass.HEAD
     face = np.zeros_like(truth)
     cv2.fillPoly(face, [np.rint(oval).astype(np.int32)], 1)
