@@ -127,13 +127,13 @@ def soak_microphone(minutes: float, error: float) -> dict[str, Any]:
     source.wait = lambda count, timeout_s: 0.0  # type: ignore[method-assign]  # time stands still inside a tick
     session.hear(source)
     listener, rng = session.listen(lambda: None), np.random.default_rng(1)
-    piece, begins, arrives = np.zeros(384, np.float32), 0.0, 0.008
+    piece, begins, arrives = np.zeros(128, np.float32), 0.0, 0.008
     rows, lags, silent = [], [], 0
     while clock.now_s < minutes * 60:
         clock.now_s = max(clock.now_s, session._start_of(session._n_ticks + 1))
         stalled = clock.now_s % 600.0 > 599.0  # a second in ten minutes nothing comes, then all at once
         while not stalled and arrives <= clock.now_s:
-            source.push(piece, 48_000, captured_ms=1e3 * begins)
+            source.push(piece, 16_000, captured_ms=1e3 * begins)
             begins += 0.008 / (1 + (error if clock.now_s < minutes * 30 else -error))
             arrives = begins + 0.008 + 0.004 * rng.random()
         session._follow_microphone()
