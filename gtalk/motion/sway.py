@@ -1,9 +1,9 @@
 """Head and brows: an autoregressive process fitted to the clip, nudged by the voice, endless and never repeating.
 
-The six numbers of the head's pose and the two of the brows are decorrelated over the clip. Each component
-is the sum of what the voice explains (a ridge regression on loudness and pitch around the frame, kept only
-where it predicts held-back parts of the clip) and of an autoregressive process with the spectrum of what
-remains. The result is bent softly into the range that was seen.
+The six numbers of the head's pose and the two of the brows are decorrelated over the clip, slow from quick.
+Each component is the sum of what the voice explains (a ridge regression on loudness and pitch around the frame,
+kept only where it predicts held-back parts of the clip) and of an autoregressive process with the spectrum of
+what remains. The result is bent softly into the range that was seen.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Sway:
         centred = np.concatenate([values[a:b] - values[a:b].mean(0) for a, b in usable])
         index = np.concatenate([np.arange(a, b) for a, b in usable])
         spans = np.cumsum([0] + [b - a for a, b in usable])
-        mixing, components = _decorrelated(centred)
+        mixing, components = _decorrelated(centred, spans)
         gain = _voice_gain(voice[index], components, spans)
         rest = components - voice[index] @ gain
         coefficients, innovation = _autoregression([rest[a:b] for a, b in itertools.pairwise(spans)])
@@ -124,13 +124,19 @@ def soft_limited(
     return np.sign(values) * limit * np.where(share > _KNEE, _KNEE + (1.0 - _KNEE) * np.tanh(over), share)
 
 
-def _decorrelated(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(mixing, components): values = components @ mixing, components uncorrelated with unit variance."""
+def _decorrelated(values: np.ndarray, spans: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(mixing, components): values = components @ mixing; slow feature analysis (Wiskott and Sejnowski 2002).
+
+    The components have unit variance and neither they nor their steps correlate, so that processes which know
+    nothing of each other still add up to the values' own spread and speed.
+    """
     scale = values.std(0) + 1e-9
     _, singular, rows = np.linalg.svd(values / scale, full_matrices=False)
     std = np.maximum(singular / np.sqrt(len(values)), 1e-6)
-    components = (values / scale) @ rows.T / std
-    return (std[:, None] * rows) * scale, components
+    white = (values / scale) @ rows.T / std
+    steps = np.concatenate([np.diff(white[a:b], axis=0) for a, b in itertools.pairwise(spans)])
+    _, turn = np.linalg.eigh(steps.T @ steps)
+    return turn.T @ (std[:, None] * rows) * scale, white @ turn
 
 
 def _voice_gain(voice: np.ndarray, components: np.ndarray, spans: np.ndarray, strength: float = 300.0) -> np.ndarray:

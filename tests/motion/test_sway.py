@@ -46,7 +46,8 @@ def test_slow_sway_in_short_shots_does_not_tremble() -> None:
     values = np.zeros((1600, N_VALUES))
     for t in range(2, 1600):
         values[t] = 1.97 * values[t - 1] - 0.9715 * values[t - 2] + rng.normal(size=N_VALUES)
-    values *= 1e-3
+    values = values @ np.array([np.roll([1.0, 0.5, 0, 0, 0, 0, 0, 0], i) for i in range(N_VALUES)]) * 1e-3
+    values[:, 3] += 4.0 * np.concatenate([[values[0, 0]], values[:-1, 0]])  # what follows something else a step later
     runs = [(0, 180), (180, 700), (700, 950), (950, 1430), (1430, 1600)]
     sway = Sway.fit(values, np.zeros((1600, WIDTH)), np.ones(1600), runs, np.ones(1600, bool))
     speed = np.abs(np.concatenate([np.diff(values[a:b], axis=0) for a, b in runs])).mean(0)
