@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from gtalk.basis import MotionBasis
+from gtalk.dataset.format import HEAD_CLASSES, MaskClass
 from gtalk.fit.frames import FrameCache
 from gtalk.fit.model import FitContext
-from gtalk.fit.occupancy import ShellConfig, head_volume, prune, spread_frames
+from gtalk.fit.occupancy import UNKNOWN, ShellConfig, _view, head_volume, prune, spread_frames
 from gtalk.fit.patches import PatchConfig, draw_patches
 from tests.synthetic_dataset import CENTRE, RADII, make_synthetic_dataset
 
@@ -64,6 +65,25 @@ def test_patches_lie_in_the_picture_and_favour_the_mouth(context: FitContext) ->
     assert (flat[:, 0, 1] - flat[:, 0, 0] == 1).all() and (flat[:, 1, 0] - flat[:, 0, 0] == 64).all()
     mouth = np.isin(frame.labels.reshape(-1)[flat.numpy()], (4, 5)).any((1, 2)).mean()
     assert mouth > 0.55
+
+
+def test_patches_fall_on_neck_and_torso_as_often_as_told(context: FitContext) -> None:
+    frame, rng = context.frames[3], torch.Generator().manual_seed(0)
+    below = frame.labels.reshape(-1)
+    shares = {}
+    for share in (0.0, 1.0):
+        config = PatchConfig(side=2, count=64, mouth_share=0.0, eyes_share=0.0, torso_share=share, person_share=0.0)
+        flat = draw_patches(frame, context.camera, config, rng)
+        shares[share] = np.isin(below[flat.numpy()], (MaskClass.NECK, MaskClass.TORSO)).any((1, 2)).mean()
+    assert shares[1.0] > 0.9 and shares[0.0] < 0.7
+
+
+def test_the_torso_does_not_carve_the_volume_beside_the_neck(context: FitContext) -> None:
+    projection, mask = _view(context, 3, ShellConfig())
+    labels = context.frames[3].labels
+    assert projection.shape == (3, 4) and set(np.unique(mask)) == {0, 1, UNKNOWN}
+    assert (mask[np.isin(labels, (*HEAD_CLASSES, MaskClass.NECK))] == 1).all()
+    assert (labels[mask == UNKNOWN] == MaskClass.TORSO).all() and (mask[labels == MaskClass.TORSO] == 0).any()
 
 
 def test_a_patch_is_never_larger_than_the_picture(context: FitContext) -> None:
