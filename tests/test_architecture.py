@@ -99,3 +99,11 @@ def test_nothing_imports_cli() -> None:
             assert not any(
                 f"{n}.".startswith("gtalk.cli.") for n in imports(ast.parse(path.read_text(encoding="utf-8")))
             )
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_spans_are_never_measured_by_the_wall_clock(path: Path) -> None:
+    """It may jump: `time.monotonic` and `time.perf_counter` do not."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            assert (node.value.id, node.attr) not in {("time", "time"), ("datetime", "now"), ("datetime", "utcnow")}
