@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from gtalk.avatar.base import PLATE
+from gtalk.avatar.bundle import AVATAR_VERSION
 from gtalk.basis import MotionBasis
 from gtalk.talk import Identity, Performer, Talker
 from gtalk.types import AUDIO_RATE, Camera, Motion, RenderOutput
@@ -160,7 +161,7 @@ def toy_talker(size: int | tuple[int, int] = SIZE, **options) -> Talker:
 def write_toy_folder(folder: Path, size: int = SIZE, fail: bool = False) -> Path:
     """A folder that `load_toy_performer` reads."""
     folder.mkdir(parents=True, exist_ok=True)
-    facts = {"schema_version": 1, "kind": "toy", "size": size, "fail": fail}
+    facts = {"schema_version": AVATAR_VERSION, "kind": "toy", "size": size, "fail": fail}
     facts["consent"] = {"person": "nobody", "statement": "a drawing, not a person"}
     (folder / "avatar.json").write_text(json.dumps(facts))
     return folder

@@ -32,7 +32,7 @@ from gtalk.shapes import UInt8
 from gtalk.types import Camera, Motion
 from gtalk.untrusted import check_numbers, read_json, read_picture
 
-AVATAR_VERSION = 1
+AVATAR_VERSION = 2  # 2: the torso bends
 LARGEST_OPTION = 1e5  # no number in a config is larger
 JSON_NAME, TENSORS_NAME = "avatar.json", "avatar.safetensors"
 PLATE_NAME, PREVIEW_NAME = "background.png", "preview.jpg"
@@ -151,12 +151,14 @@ def read_avatar_json(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise _damaged(folder, f"{JSON_NAME}: {error}") from error
     version = content.get("schema_version") if isinstance(content, dict) else None
-    if isinstance(version, int) and version > AVATAR_VERSION:
+    if isinstance(version, int) and version != AVATAR_VERSION:
         raise UserError(
             f"avatar {folder}",
-            expected=f"schema_version <= {AVATAR_VERSION}",
+            expected=f"schema_version {AVATAR_VERSION}",
             got=str(version),
-            remedy="Update gtalk: this avatar was made by a newer version.",
+            remedy="Update gtalk: this avatar was made by a newer version."
+            if version > AVATAR_VERSION
+            else "This avatar was made by an older gtalk: fit it again (`gtalk train` with the same arguments).",
         )
     for name, kind in REQUIRED.items():
         if not isinstance(content, dict) or not isinstance(content.get(name), kind):

@@ -116,16 +116,17 @@ def _job(number: int, line: str, folder: Path, started: frozenset[str]) -> Job:
 
 
 def _check_avatar(folder: Path) -> None:
-    """Raises _Fault when there is none, or one that a newer gtalk made. Its tensors are not looked at."""
+    """Raises _Fault when there is none, or one that another version of gtalk made. Its tensors are not looked at."""
     if not (folder / AVATAR_JSON).is_file():
         raise _Fault(f"no avatar at {folder}")
     try:
         version = read_json(folder / AVATAR_JSON)["schema_version"]
-        newer = version > AVATAR_VERSION
+        other = int(version) != AVATAR_VERSION
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _Fault(f"{folder / AVATAR_JSON} is damaged ({type(error).__name__}: {error})") from error
-    if newer:
-        raise _Fault(f"the avatar {folder} has schema version {version}; this gtalk reads {AVATAR_VERSION}: update it")
+    if other:
+        remedy = "update gtalk" if version > AVATAR_VERSION else "fit the avatar again"
+        raise _Fault(f"the avatar {folder} has schema version {version}, this gtalk reads {AVATAR_VERSION}: {remedy}")
 
 
 def _option(name: str, value: Any, folder: Path) -> Any:

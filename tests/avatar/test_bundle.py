@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from gtalk.avatar.base import Avatar, Consent
-from gtalk.avatar.bundle import load_avatar, read_avatar_json, save_avatar
+from gtalk.avatar.bundle import AVATAR_VERSION, load_avatar, read_avatar_json, save_avatar
 from gtalk.avatar.radiance import RadianceAvatar
 from gtalk.errors import UserError
 from gtalk.files import sha256_of_file
@@ -51,7 +51,7 @@ def test_what_is_loaded_renders_the_same_bits(saved: tuple[Path, RadianceAvatar]
 def test_the_folder_says_what_it_is(saved: tuple[Path, RadianceAvatar]) -> None:
     folder, _ = saved
     content = read_avatar_json(folder)
-    assert content["kind"] == "radiance" and content["schema_version"] == 1
+    assert content["kind"] == "radiance" and content["schema_version"] == AVATAR_VERSION
     assert content["consent"] == {"person": "A. Person", "statement": "I agree that this avatar is made."}
     assert content["provenance"] == {"dataset": "x"}
     assert sorted(p.name for p in folder.iterdir()) == [
@@ -77,6 +77,7 @@ def change(folder: Path, **values: object) -> None:
     ("values", "message"),
     [
         ({"schema_version": 99}, "Update gtalk"),
+        ({"schema_version": 1}, "fit it again"),
         ({"schema_version": "1"}, "no valid `schema_version`"),
         ({"kind": "../../evil"}, "known: "),
         ({"kind": ...}, "no valid `kind`"),
