@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import wave
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +28,18 @@ import numpy as np
 _SAMPLE_EVERY_S = 1.0  # of memory
 
 
-def repeated(speeches: list[str], minutes: float) -> Any:
-    """Mono samples of AUDIO_RATE: all speeches in a row, again and again."""
+def write_repeated(speeches: list[str], minutes: float, path: Path) -> None:
+    """All speeches in a row, again and again, as a wav file; in pieces, so that this costs no memory."""
     from gtalk.media.audio import read_audio
 
     once = np.concatenate([read_audio(Path(speech)).samples for speech in speeches])
-    wanted = round(minutes * 60 * 16_000)
-    return np.tile(once, -(-wanted // len(once)))[:wanted]
+    data = np.clip(np.rint(once * 32768), -32768, 32767).astype("<i2").tobytes()
+    left = 2 * round(minutes * 60 * 16_000)
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, 16_000, 0, "NONE", ""))
+        while left > 0:
+            file.writeframes(data[:left])
+            left -= len(data)
 
 
 def measure(args: argparse.Namespace, minutes: float) -> dict[str, Any]:
@@ -42,9 +48,7 @@ def measure(args: argparse.Namespace, minutes: float) -> dict[str, Any]:
 
     from gtalk.dub.config import DubConfig
     from gtalk.dub.export import render_dub
-    from gtalk.media.audio import write_wav
     from gtalk.talk import load_performer
-    from gtalk.types import AudioTrack
 
     if args.threads:
         torch.set_num_threads(args.threads)
@@ -53,7 +57,7 @@ def measure(args: argparse.Namespace, minutes: float) -> dict[str, Any]:
     memory: list[tuple[float, float]] = []
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "speech.wav"
-        write_wav(source, AudioTrack(repeated(args.speech, minutes)))
+        write_repeated(args.speech, minutes, source)
         started_s = time.perf_counter()
 
         def watch(progress: object) -> None:

@@ -84,9 +84,12 @@ def _check_subtitles(path: Path) -> None:
 
 
 def sweep(output: Path) -> None:
-    """Remove what killed runs left of this output under temporary names."""
+    """Remove what killed runs left of this output under temporary names; not what an `a.mov` writes beside `a.mp4`."""
     pattern = f".{glob.escape(output.stem)}-" + "[0-9a-f]" * 8 + "*"
+    endings = {output.suffix} if output.suffix else {"", ".part"}
     for left in [*output.parent.glob(pattern), *output.parent.glob("." + pattern)]:
+        if left.suffix not in endings:
+            continue
         if left.is_dir():
             shutil.rmtree(left, ignore_errors=True)
         else:

@@ -7,6 +7,7 @@ of the work. A frame's picture depends on its motion alone, so parts hold the pi
 from __future__ import annotations
 
 import dataclasses
+import glob
 import json
 import shutil
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ import numpy as np
 
 from gtalk.dub.background import moves
 from gtalk.dub.config import CONTROLS, DubConfig
-from gtalk.dub.export import DubResult, is_motion, plan_dub, render_dub
+from gtalk.dub.export import DubPlan, DubResult, is_motion, plan_dub, render_dub
 from gtalk.dub.outputs import putting_in_place
 from gtalk.dub.provenance import provenance_tags
 from gtalk.errors import UserError
@@ -35,6 +36,7 @@ PARTS_JSON = "parts.json"
 _LONG = 1.5  # times the length of a part: shorter jobs stay whole
 _REACH = 0.25  # of a part's length: how far from its end a silence is looked for
 _OF_THE_WHOLE = (*CONTROLS, "audio", "save_motion", "subtitles", "sign_cert", "sign_key")  # what parts do without
+_REPORT_EVERY = 250  # frames
 _HUSH_S = 0.3  # of quiet around a cut
 
 
@@ -47,7 +49,7 @@ def is_long(source: Path, config: DubConfig, split_s: float) -> bool:
 
 def parts_folder(output: Path, key: str) -> Path:
     """Where the parts of a job wait, beside its output. `key` says which job it is."""
-    return output.with_name(f".{output.stem}-parts-{key[:16]}")
+    return output.with_name(f".{output.name}-parts-{key[:16]}")
 
 
 def listen(
@@ -57,21 +59,25 @@ def listen(
     known = _read_parts(folder, split_s)
     if known is not None:
         return known
-    for stale in folder.parent.glob(folder.name[: -len(folder.name.split("-")[-1])] + "*"):
+    for stale in folder.parent.glob(glob.escape(folder.name.rpartition("-")[0]) + "-*"):
         shutil.rmtree(stale, ignore_errors=True)
     folder.mkdir(parents=True)
     plan = plan_dub(performer, source, dataclasses.replace(config, save_motion=None), on_progress)
     counts: list[int] = []
-    done = 0
-    for motion in parts_at_silences(plan.moments, plan.fps, split_s):
+    for motion in parts_at_silences(_counted(plan, on_progress), plan.fps, split_s):
         motion.save(motion_path(folder, len(counts)))
         counts.append(len(motion))
-        done += len(motion)
-        on_progress(Progress("listen", done, plan.n_frames and max(done, plan.n_frames)))
     if not counts:
         raise UserError("audio", expected="at least one sample of sound", got="0 s", remedy="Check the recording.")
     write_json(folder / PARTS_JSON, {"split_s": split_s, "part_frames": counts})
     return counts
+
+
+def _counted(plan: DubPlan, on_progress: OnProgress) -> Iterator[Moment]:
+    for done, moment in enumerate(plan.moments, start=1):
+        if done % _REPORT_EVERY == 0:
+            on_progress(Progress("listen", done, plan.n_frames and max(done, plan.n_frames)))
+        yield moment
 
 
 def _read_parts(folder: Path, split_s: float) -> list[int] | None:

