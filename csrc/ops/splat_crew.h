@@ -65,8 +65,8 @@ class Crew {
     if (own && end - idle > SHORT && end - begun > (idle - begun) * count / own) {  // slower than alone
       alone_until_ = end + alone_;
       alone_ = std::min<Clock::duration>(2 * alone_, MOST_ALONE);
-    } else {
-      alone_ = std::max<Clock::duration>(alone_ / 2, LEAST_ALONE);
+    } else if (own < count) {  // a wait costs ten times what help gains, so trust comes back slowly
+      alone_ = std::max<Clock::duration>(alone_ * 15 / 16, LEAST_ALONE);
     }
     std::lock_guard<std::mutex> lock(mutex_);
     job_.reset();
@@ -74,7 +74,7 @@ class Crew {
 
  private:
   using Clock = std::chrono::steady_clock;
-  static constexpr Clock::duration LEAST_ALONE = std::chrono::milliseconds(5), MOST_ALONE = std::chrono::seconds(2);
+  static constexpr Clock::duration LEAST_ALONE = std::chrono::milliseconds(20), MOST_ALONE = std::chrono::seconds(2);
   static constexpr Clock::duration SHORT = std::chrono::microseconds(200);  // a wait that tells nothing
 
   struct Job {
