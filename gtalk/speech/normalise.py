@@ -84,7 +84,7 @@ class SpeechActivity:
         above = level - self.floor_db
         voiced = _sigmoid((periodicity - _PERIODIC) / 0.05) * _sigmoid((above - 6.5) / 1.5)
         # Hiss that stands out far may be the end of a word: it lasts longer.
-        fade = 0.93 + 0.03 * _sigmoid((above - 12.0) / 2.0)
+        fade = 0.93 + 0.015 * _sigmoid((above - 12.0) / 2.0)
         self._recent = max(voiced, self._recent * fade)
         return self._recent * _sigmoid((above - 5.0) / 1.5), voiced
 
