@@ -70,7 +70,7 @@ def test_a_good_file(folder):
         ({**GOOD, "output": "a.wav/x.mp4"}, "line 2: output folder"),
         ({**GOOD, "output": "x.mp4", "audio": "noise.wav"}, "line 2: media file .*can be decoded"),
         ({**GOOD, "output": "x.mp4", "audio": "empty.wav"}, "line 2: media file .*0 bytes"),
-        ({**GOOD, "output": "x.mp4", "avatar": "newer"}, "line 2: .*schema version 99; this gtalk reads"),
+        ({**GOOD, "output": "x.mp4", "avatar": "newer"}, "line 2: .*schema version 99, this gtalk reads"),
         ({**GOOD, "output": "x.mp4", "avatar": "damaged"}, "line 2: .*avatar.json is damaged"),
         ({**GOOD, "output": "x.mp4", "mouth": 5}, "line 2: mouth: expected 0 to 2"),
     ],
