@@ -174,22 +174,12 @@ class RadianceAvatar:
         return rgb.reshape(*shape, 3), alpha.reshape(shape), depth.reshape(shape)
 
     def trace_head(
-        self,
-        now: Instant,
-        camera: Camera,
-        points_px: Float[torch.Tensor, "N 2"],
-        table: torch.Tensor | None = None,
-        bending: bool = True,
+        self, now: Instant, camera: Camera, points_px: Float[torch.Tensor, "N 2"], table: torch.Tensor | None = None
     ) -> Traced:
-        """The head along the rays of some pixels.
-
-        `table` overrides the blended table; without `bending` no gradient reaches the warp.
-        """
+        """The head along the rays of some pixels. `table` overrides the blended table."""
         near, far = self.head_bounds(now, camera).at(points_px)
         origin, directions = rays_in(camera, now.T_world_head, points_px)
         frame = head_field.frame_field(self.config.head, self.head, now.code, now.rotation, table)
-        if not bending:
-            frame = frame._replace(warp=frame.warp.detach())
         return trace(frame, self.volume, origin, directions, near, far)
 
     def head_bounds(self, now: Instant, camera: Camera) -> DepthBounds:

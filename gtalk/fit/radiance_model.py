@@ -80,8 +80,6 @@ class FitConfig:
     loss: LossConfig = field(default_factory=LossConfig)
     rates: RatesConfig = field(default_factory=RatesConfig)
     shell: ShellConfig = field(default_factory=ShellConfig)
-    warp_every: int = 1
-    """The head's bending is learned in every so manieth step: its gradient costs several times the others'."""
     start_warp: bool = True
     """Start from the tracked mesh's motion; otherwise the head learns to bend from nothing."""
     code_noise: float = 0.05
@@ -178,8 +176,7 @@ class RadianceModel:
             fields = self.learner.head if name == "head" else self.learner.torso
             tables[name] = blended_table(fields, codes[name]).detach().requires_grad_()
         points = self.pixels[pixels]
-        bending = self.steps % config.warp_every == 0
-        head = self.learner.trace_head(now, camera, points, tables["head"], bending)
+        head = self.learner.trace_head(now, camera, points, tables["head"])
         torso_rgb, torso_alpha = self.learner.torso_layer(now, camera, points, tables["torso"])
         behind = over(torso_rgb, torso_alpha, self.learner.behind(now.framing, camera, points))
         render = over(head.rgb, head.alpha, behind)
