@@ -28,6 +28,8 @@ DUPLICATE_SHARE = 0.2  # a duplicate changes less than this share of what its ne
 NOTICEABLE = 0.2 / 256
 CADENCE_TOLERANCE = 0.75  # of a period: how far a regular cadence may stray from a straight line
 LEAST_DUPLICATES = 0.02
+FEWEST_STEPS = 3  # from copy to copy, before a rhythm is believed
+LEAST_STRETCH = 1.02  # a cadence makes pictures last longer by at least this (24 stored as 25: 1.04)
 WINDOW = 50  # unique pictures on either side in the local straight line of a cadence
 COMMON_RATES = (10.0, 12.0, 12.5, 14.985, 15.0, 20.0, 23.976, 24.0, 25.0, 29.97, 30.0, 50.0)
 
@@ -106,7 +108,7 @@ def find_cadence(
     """
     duplicate = _duplicates(differences)
     distinct = np.flatnonzero(~duplicate)
-    if duplicate.mean() < LEAST_DUPLICATES or len(distinct) < 12:
+    if duplicate.mean() < LEAST_DUPLICATES or len(distinct) < 12 or not _rhythmic(np.flatnonzero(duplicate)):
         return None
     shown = times_s[distinct]
     # Over whole cycles of the usual cadences (5 of 6, 4 of 5, 24 of 25) their unevenness cancels.
@@ -115,6 +117,8 @@ def find_cadence(
     nearest = min(COMMON_RATES, key=lambda rate: abs(rate * period - 1.0))
     if abs(nearest * period - 1.0) < 0.01:
         period = 1.0 / nearest
+    if period * (len(times_s) - 1) < LEAST_STRETCH * times_s[-1]:
+        return None  # a still moment or two, not a cadence
     # The cadence may slip at an edit, so the line is local: the mean phase of the neighbours.
     phase = shown - np.arange(len(shown)) * period
     local = _running_quantile(phase, WINDOW)
@@ -124,6 +128,12 @@ def find_cadence(
     true = np.where(regular, local + np.arange(len(shown)) * period, shown)
     order = np.maximum.accumulate(true)
     return distinct, order - order[0], 1.0 / period
+
+
+def _rhythmic(duplicates: np.ndarray) -> bool:
+    """Whether copies follow each other in equal steps, as a conversion makes them, and a still moment does not."""
+    steps = np.diff(duplicates)
+    return len(steps) >= FEWEST_STEPS and bool((np.abs(steps - np.median(steps)) <= 1).mean() > 0.75)
 
 
 def _duplicates(differences: np.ndarray) -> np.ndarray:

@@ -30,6 +30,10 @@ ZOO = {
     "short_sound.mp4": Recipe(audio_seconds=1.6),
     "long_sound.mp4": Recipe(audio_seconds=4.0),
     "doubled.mp4": Recipe(fps=30, shown_fps=25),
+    "doubled_twice.mp4": Recipe(fps=50, shown_fps=25),
+    "odd.mkv": Recipe(size=(97, 63), pixels="yuv444p"),
+    "rotated.mp4": Recipe(rotation_deg=90),
+    "both_late.mkv": Recipe(video_start_s=0.3, audio_start_s=0.5),
 }
 
 

@@ -36,6 +36,9 @@ def test_pictures_without_a_cadence_are_left_alone() -> None:
     rng = np.random.default_rng(1)
     differences[rng.choice(300, 60, replace=False)] = 1e-6  # a stuttering capture
     assert find_cadence(times, differences) is None
+    still = stored(25, 25, 48)[1]
+    still[[20, 33]] = 1e-6  # a person who holds still for a moment, twice
+    assert find_cadence(times[:48], still) is None
     frozen = differences.copy()
     frozen[100:200] = 0.0
     assert find_cadence(times, frozen) is None
