@@ -48,7 +48,8 @@ class LossConfig:
     layers: float = 0.15
     """Head's coverage against head labels, torso's against torso labels; the neck is free."""
     depth_variance: float = 0.0
-    """Spread of each ray's weights along it, per (step length)^2; from `sharpen_from` on."""
+    """Spread of each ray's weights along it, per (step length)^2; from `sharpen_from` on. 0.05 draws a frame a quarter
+    faster and costs about one dB."""
     sharpen_from: float = 0.5
     """Progress at which rays begin to be drawn together."""
     regions: RegionWeights = field(default_factory=RegionWeights)
@@ -80,8 +81,6 @@ class FitConfig:
     loss: LossConfig = field(default_factory=LossConfig)
     rates: RatesConfig = field(default_factory=RatesConfig)
     shell: ShellConfig = field(default_factory=ShellConfig)
-    start_warp: bool = True
-    """Start from the tracked mesh's motion; otherwise the head learns to bend from nothing."""
     code_noise: float = 0.05
     """Standard deviation of noise on codes, so that neighbouring codes look alike."""
     prune_at: tuple[float, ...] = (0.06, 0.12, 0.2, 0.3, 0.45, 0.6, 0.8)
@@ -127,8 +126,7 @@ class RadianceModel:
         tensors["head.origin_m"] = torch.from_numpy(volume.origin_m.astype(np.float64))
         tensors["head.extent_m"] = torch.tensor(volume.extent_m, dtype=torch.float64)
         warp = tensors["head.warp"]
-        if config.start_warp:
-            warp.copy_(mesh_warp(context, volume, config.avatar.head.warp_cells, len(warp) - context.basis.size))
+        warp.copy_(mesh_warp(context, volume, config.avatar.head.warp_cells, len(warp) - context.basis.size))
         area = torso_area(context, pose_code, config.avatar.torso.area_resolution)
         tensors["torso.area"] = torch.from_numpy(area.astype(np.uint8))
         self.tensors = {n: t.to(self.device) for n, t in tensors.items()}
