@@ -32,7 +32,7 @@ class RefineConfig:
     pull: float = 0.01
     """Share of a correction that is forgotten at each step of its frame."""
     begin: float = 0.05
-    """Progress of the fit at which corrections begin."""
+    """Progress of the fit (0 to 1) at which corrections begin; above 1 there are none."""
 
 
 class Refinement:
