@@ -57,8 +57,8 @@ def _join_files(
         template = first.streams.video[0]
         video: Any = file.add_stream_from_template(template)
         video.time_base = template.time_base
-        if codec == "h265":
-            video.codec_context.codec_tag = "hvc1"
+        if output.suffix.lower() in (".mp4", ".mov"):  # the name that players choose their decoder by
+            video.codec_context.codec_tag = template.codec_context.codec_tag
         heard = _Sound(file, FORMATS[codec].sound, sound)
         for packet, index in _packets(parts, fps):
             packet.stream = video
