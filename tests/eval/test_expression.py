@@ -1,5 +1,7 @@
 """Expression error: which scores count where, and what is read from a dataset."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -44,4 +46,31 @@ def test_scores_come_from_landmarks_or_motion_or_not_at_all(tmp_path):
 def test_without_the_model_file_there_is_no_reader(monkeypatch, tmp_path):
     monkeypatch.setenv("GTALK_ASSETS", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert expression.open_reader() is None
+
+
+def test_the_largest_face_is_read_and_none_is_none(monkeypatch):
+    from gtalk.clip.faces import Face
+
+    small, large = np.zeros((478, 3), np.float32), np.zeros((478, 3), np.float32)
+    small[0, 1], large[0, 1] = 10.0, 90.0
+
+    class Finder:
+        def __init__(self, path):
+            self.faces = [Face(small, np.zeros(52)), Face(large, np.ones(52)), Face(large * 2)]
+
+        def find(self, picture):
+            return self.faces if picture.any() else []
+
+        def close(self):
+            self.faces = None
+
+    monkeypatch.setattr(expression, "FaceLandmarkerFinder", Finder)
+    monkeypatch.setattr(expression, "find_asset", Path)
+    reader = expression.open_reader()
+    assert isinstance(reader, expression.ScoreReader)
+    assert reader.read(np.zeros((4, 4, 3), np.uint8)) is None
+    np.testing.assert_array_equal(reader.read(np.ones((4, 4, 3), np.uint8)), np.ones(52))
+    reader.close()
+    monkeypatch.setattr(expression, "FaceLandmarkerFinder", lambda path: (_ for _ in ()).throw(ImportError()))
     assert expression.open_reader() is None
