@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import cv2
 import numpy as np
 
 from gtalk.clip.background import Background, framed_like, frames_needed, make_background
+from gtalk.clip.covered import covered_frames, lower_face
 from gtalk.clip.labels import ColourModel, Labeller
 from gtalk.clip.matte import Plate, coarse_mattes, refine
 from gtalk.clip.parsing_model import ParsingModel
 from gtalk.clip.pictures import fresh_folder, in_order, one_thread_each, read_frame, read_frames, read_grey, write_grey
+from gtalk.clip.quality import spans
 from gtalk.dataset.format import MaskClass, Segment
 from gtalk.progress import OnProgress, silent, track
 from gtalk.shapes import Bool, Float
@@ -29,7 +32,7 @@ def make_masks(
     size: tuple[int, int],
     on_progress: OnProgress = silent,
     model: ParsingModel | None = None,
-) -> dict[str, float]:
+) -> dict[str, Any]:
     """Write mattes/ and masks/ for the pictures in frames/.
 
     Args:
@@ -42,27 +45,29 @@ def make_masks(
         model: a face-parsing network whose answers go before the built-in labels.
 
     Returns:
-        Mean share of the picture of each class.
+        Mean share of the picture of each class, and [start, stop) of spans in which something hides the mouth.
     """
     frames, total = root / "frames", len(points_px)
     plate, colours = _first_look(root, points_px, valid, segments, size)
     labeller = Labeller(colours, model)
-    areas = np.zeros(len(MaskClass))
+    areas, patches = np.zeros(len(MaskClass)), list[np.ndarray]()
     with fresh_folder(root / "mattes") as mattes, fresh_folder(root / "masks") as masks, one_thread_each():
 
-        def finish(item: tuple[int, tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+        def finish(item: tuple[int, tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
             index, (frame, coarse) = item
             matte = refine(frame, coarse, _plate_of(plate, index))
             labels = labeller.label(frame, matte, points_px[index])
             write_grey(mattes, index, matte)
             write_grey(masks, index, labels)
-            return np.bincount(labels.ravel(), minlength=len(MaskClass)) / labels.size
+            shares = np.bincount(labels.ravel(), minlength=len(MaskClass)) / labels.size
+            return shares, lower_face(frame, points_px[index])
 
         coarse = coarse_mattes(read_frames(frames, range(total)), [segment.start for segment in segments])
-        for shares in track(in_order(finish, enumerate(coarse)), "masks", total, on_progress):
-            areas += shares
-    areas /= total
-    return {part.name.lower(): round(float(areas[part]), 4) for part in MaskClass}
+        for shares, patch in track(in_order(finish, enumerate(coarse)), "masks", total, on_progress):
+            areas += shares / total
+            patches.append(patch)
+    hidden = spans(covered_frames(np.stack(patches), valid))
+    return {part.name.lower(): round(float(areas[part]), 4) for part in MaskClass} | {"mouth_hidden_spans": hidden}
 
 
 def _first_look(

@@ -11,7 +11,7 @@ import numpy as np
 
 from gtalk.shapes import Bool, Float, UInt8
 from gtalk.topology import FACE_OVAL, LIP_GAP_PAIRS
-from gtalk.types import AUDIO_RATE, Motion
+from gtalk.types import AUDIO_RATE, VIDEO_FPS, Motion
 
 HOP_S = 0.01
 SILENT_DBFS = -55.0
@@ -214,6 +214,13 @@ def judge(sound: Sound, picture: Picture, movement: Movement, facts: dict[str, d
         f"{movement.duration_s:.0f} s is short for learning how you speak",
         "Record 2 to 5 minutes for lips that follow any speech.",
     )
+    yaw_deg = movement.yaw_deg[1] - movement.yaw_deg[0]
+    check(
+        yaw_deg < 12 and movement.duration_s > 15,
+        mild,
+        f"the head turns over {yaw_deg:.0f} degrees only: from the side the avatar is a guess",
+        "Turn the head slowly to both sides, and up and down, for some seconds of the recording.",
+    )
     check(
         movement.blinks_per_min < 2 and movement.duration_s > 15,
         mild,
@@ -232,12 +239,28 @@ def judge(sound: Sound, picture: Picture, movement: Movement, facts: dict[str, d
         f"another face in {facts.get('landmarks', {}).get('frames_with_other_faces', 0)} frames",
         "The largest, most central face is followed: check the film strip that it is the right one.",
     )
+    hidden = facts.get("masks", {}).get("mouth_hidden_spans", [])
+    check(
+        bool(hidden),
+        mild,
+        f"something before the mouth in {sum(b - a for a, b in hidden)} frames ({_moments(hidden)})",
+        "Keep hands, cups and microphones away from the mouth: lips behind them are guessed.",
+    )
+    for clip in facts.get("sync", {}).get("clips", []):
+        if clip["corrected_s"] or clip.get("confidence") == 0.0:
+            mild.append(f"{clip['name']}: {clip['words']}")
     for source in facts.get("media", {}).get("sources", []):
         for note in source["notes"]:
             mild.append(f"{source['name']}: {note}")
     mild.extend(facts.get("track", {}).get("notes", []))
     word = "poor" if severe else "usable" if mild else "good"
     return Verdict(word, severe + mild, advice)
+
+
+def _moments(frame_spans: list[tuple[int, int]], most: int = 3) -> str:
+    """Spans of frames as times."""
+    times = [f"{a / VIDEO_FPS:.1f} to {b / VIDEO_FPS:.1f} s" for a, b in frame_spans[:most]]
+    return ", ".join(times) + (", ..." if len(frame_spans) > most else "")
 
 
 def _check_sound(check, sound: Sound, severe: list[str], mild: list[str], silent_s: float) -> None:

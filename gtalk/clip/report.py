@@ -12,6 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from gtalk.clip.coverage import coverage_maps
 from gtalk.clip.pictures import read_frame, read_grey
 from gtalk.clip.quality import (
     HOP_S,
@@ -73,10 +74,11 @@ def write_report(job: Job) -> dict[str, Any]:
             _section(f"Masks: {_legend()}", _strip(job, landmarks.points_px, landmarks.valid, _with_labels)),
             _section("Cut out on green", _strip(job, landmarks.points_px, landmarks.valid, _on_green)),
             _section(
-                "Lips over the sound (orange: gap between the lips; grey bands: speech)",
-                _lips_over_sound(motion, samples, speech),
+                "Lips over the sound (orange: gap between the lips; green: pitch of the voice; grey bands: speech)",
+                _lips_over_sound(motion, samples, speech, _pitch(job)),
             ),
             _section("Head angles in degrees (blue yaw, orange pitch, green roll; lines: cuts)", _angles(motion, cuts)),
+            _section("What the clip covers (darker: seen more often)", coverage_maps(motion)),
             _section("Background plate", _plate(job)),
             _timings(job),
         ]
@@ -135,6 +137,7 @@ def _numbers(job: Job, sound: Sound, picture: Picture, movement: Movement) -> st
         ("background", f"{background['plate_seen_share']:.0%} seen, {background['moving_share']:.1%} moving"),
         ("torso", f"texture followed in {background['torso_tracked_share']:.0%} of frames"),
     ]
+    rows += [(f"sound and lips of {clip['name']}", clip["words"]) for clip in job.facts["sync"]["clips"]]
     for source in media["sources"]:
         sound_facts = source["audio"]
         heard = (
@@ -221,7 +224,13 @@ def _angles(motion: Motion, cuts: list[int]) -> str:
     return f'<svg viewBox="0 0 {WIDTH} 160">{axis}{marks}{lines}</svg>'
 
 
-def _lips_over_sound(motion: Motion, samples: np.ndarray, speech: np.ndarray) -> str:
+def _pitch(job: Job) -> np.ndarray:
+    """[M,2] pitch in octaves over the voice's usual one, and how much voice there is, every HOP_S."""
+    with np.load(job.root / "audio_features.npz", allow_pickle=False) as features:
+        return features["pitch"]
+
+
+def _lips_over_sound(motion: Motion, samples: np.ndarray, speech: np.ndarray, pitch: np.ndarray) -> str:
     columns = min(WIDTH, max(1, len(samples)))
     edges = np.linspace(0, len(samples), columns + 1).astype(int)
     peak = max(float(np.abs(samples).max()) if len(samples) else 0.0, 1e-4)
@@ -236,7 +245,13 @@ def _lips_over_sound(motion: Motion, samples: np.ndarray, speech: np.ndarray) ->
     gap = lip_aperture(motion)
     line = _line(gap, float(gap.min()), float(max(gap.max(), gap.min() + 1e-3)), 160, "#e07b00")
     wave = f'<path d="{wave}" stroke="#7a96b8" stroke-width="1"/>'
-    return f'<svg viewBox="0 0 {WIDTH} 160">{"".join(bands)}{wave}{line}</svg>'
+    voiced = np.flatnonzero(pitch[:, 1] > 0.5)
+    dots = "".join(
+        f"M{i * HOP_S / duration * WIDTH:.1f} {80 - 60 * float(np.clip(pitch[i, 0], -1.2, 1.2)):.1f}h1.5"
+        for i in voiced[:: max(1, len(voiced) // (2 * WIDTH))]
+    )
+    dots = f'<path d="{dots}" stroke="#2a9d4a" stroke-width="1.5"/>'
+    return f'<svg viewBox="0 0 {WIDTH} 160">{"".join(bands)}{wave}{dots}{line}</svg>'
 
 
 def _line(values: np.ndarray, low: float, high: float, height: int, colour: str) -> str:

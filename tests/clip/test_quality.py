@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -16,6 +18,8 @@ from gtalk.topology import FACE_OVAL
 from gtalk.types import Motion
 from tests.toys import motion_of
 
+HIDDEN_MOUTH = {"masks": {"mouth_hidden_spans": [(10, 35)]}}
+LATE_SOUND = {"sync": {"clips": [{"name": "a.mp4", "corrected_s": 0.1, "words": "the sound came 100 ms late"}]}}
 GOOD_SOUND = Sound(-22.0, -60.0, 0.3, 0.0)
 GOOD_PICTURE = Picture(260.0, 120.0, 0.0, 0.0, 0.0)
 GOOD_MOVEMENT = Movement(120.0, 0.0, [], (-10.0, 10.0), (-5.0, 5.0), (-5.0, 5.0), (0.5, 12.0), 0.3, 15.0, 0.5)
@@ -93,12 +97,18 @@ def test_angles_and_spans() -> None:
         ({"picture": Picture(260.0, 4.0, 0.0, 0.0, 0.0)}, "usable", "soft"),
         ({"picture": Picture(260.0, 120.0, 0.0, 0.2, 0.0)}, "usable", "burnt out"),
         ({"facts": {"background": {"moving_share": 0.3}}}, "usable", "background moves"),
+        ({"facts": HIDDEN_MOUTH}, "usable", "before the mouth in 25 frames (0.4 to 1.4 s)"),
+        ({"facts": LATE_SOUND}, "usable", "a.mp4: the sound came 100 ms late"),
+        ({"movement": replace(GOOD_MOVEMENT, yaw_deg=(-2.0, 3.0))}, "usable", "over 5 degrees only"),
         ({"facts": {"landmarks": {"frames_with_other_faces": 9}}}, "usable", "another face in 9"),
     ],
 )
 def test_verdict(change: dict, word: str, problem: str) -> None:
     verdict = judge(
-        change.get("sound", GOOD_SOUND), change.get("picture", GOOD_PICTURE), GOOD_MOVEMENT, change.get("facts", {})
+        change.get("sound", GOOD_SOUND),
+        change.get("picture", GOOD_PICTURE),
+        change.get("movement", GOOD_MOVEMENT),
+        change.get("facts", {}),
     )
     assert verdict.word == word
     assert not problem or any(problem in text for text in verdict.problems)
