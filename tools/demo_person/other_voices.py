@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from functools import cache
 from pathlib import Path
 
@@ -20,6 +21,10 @@ _RIDGE = 1e-3
 def lips_of(speech: Speech, count: int) -> Motion:
     """`count` frames at VIDEO_FPS with the lips and the jaw of this speech; all else at rest."""
     mean, weights = _map()
+    if speech.starts_s[0] > 0:  # the pause before the first sound keeps the lips shut to its end
+        names, edge = ["_", *speech.names], speech.starts_s[:1]
+        starts, ends = np.append(0.0, speech.starts_s), np.append(edge, speech.ends_s)
+        speech = dataclasses.replace(speech, names=names, starts_s=starts, ends_s=ends)
     parameters = mouth_motion(speech, np.arange(count) / VIDEO_FPS)
     landmarks = np.repeat(mean[None], count, axis=0)
     landmarks[:, MOUTH_GROUP] = (_design(parameters) @ weights).reshape(count, len(MOUTH_GROUP), 3)
