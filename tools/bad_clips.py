@@ -259,7 +259,7 @@ SOURCES = [
     Recipe("no_sound.mp4", faces(), sounds=(), says="no sound"),
     Recipe("cut.mp4", CUT, shots=2),
     Recipe("black.mp4", HIDDEN, edit=black, says="no face in"),
-    Recipe("hand.mp4", HIDDEN, edit=hand, says="before the mouth"),
+    Recipe("hand.mp4", HIDDEN, edit=hand, says="before the mouth", shots=3),  # at once, as only edits are
     Recipe("leaving.mp4", leaving(30, 50, 30), says="no face in"),
     Recipe("two_faces.mp4", faces(T_clip_demo=WIDE), size=(SIDE + 150, SIDE), edit=second_face, says="another face"),
     Recipe("mirror.mp4", faces(mirrored=True)),

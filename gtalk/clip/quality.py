@@ -239,6 +239,13 @@ def judge(sound: Sound, picture: Picture, movement: Movement, facts: dict[str, d
         f"another face in {facts.get('landmarks', {}).get('frames_with_other_faces', 0)} frames",
         "The largest, most central face is followed: check the film strip that it is the right one.",
     )
+    _check_facts(check, mild, facts)
+    word = "poor" if severe else "usable" if mild else "good"
+    return Verdict(word, severe + mild, advice)
+
+
+def _check_facts(check, mild: list[str], facts: dict[str, dict[str, Any]]) -> None:
+    """What the stages found out by themselves."""
     hidden = facts.get("masks", {}).get("mouth_hidden_spans", [])
     check(
         bool(hidden),
@@ -253,8 +260,6 @@ def judge(sound: Sound, picture: Picture, movement: Movement, facts: dict[str, d
         for note in source["notes"]:
             mild.append(f"{source['name']}: {note}")
     mild.extend(facts.get("track", {}).get("notes", []))
-    word = "poor" if severe else "usable" if mild else "good"
-    return Verdict(word, severe + mild, advice)
 
 
 def _moments(frame_spans: list[tuple[int, int]], most: int = 3) -> str:
