@@ -110,6 +110,7 @@ class LiveSession:
         self._recent = np.zeros(WINDOW, np.float32)  # sound for the pitch
         self._n_ticks = 0
         self._n_shown = 0
+        self._n_cuts = 0
         self._start_s = 0.0
         self._timings = Timings()
         self.on_moment: Callable[[Moment, Frame | None], None] | None = None
@@ -194,10 +195,10 @@ class LiveSession:
             heard = self._take(self._tick_samples())
             self._taken.append(heard)
             self._n_ticks += 1
-            moments = self._talk.advance(heard.samples)
+            moments, n_cuts = self._talk.advance(heard.samples), self._n_cuts
         for moment in moments:
             late = self._clock() - self._start_of(self._n_ticks) > _LATE_S
-            self._show(moment, self._taken.popleft(), draw=not late)
+            self._show(moment, self._taken.popleft(), n_cuts, draw=not late)
 
     def _run(self) -> None:
         while not self._stop.is_set():
@@ -266,13 +267,14 @@ class LiveSession:
         return float(f0_hz[0]) if periodicity[0] > _PERIODIC else 0.0
 
     def _flush(self) -> None:
+        self._n_cuts += 1
         self._talk.interrupt()
         for listener in self._listeners:
             listener.frames.clear()
             listener.flushed = True
             listener.wake()
 
-    def _show(self, moment: Moment, heard: _Heard, *, draw: bool) -> None:
+    def _show(self, moment: Moment, heard: _Heard, n_cuts: int, *, draw: bool) -> None:
         watched = bool(self._listeners) or self.on_moment is not None  # nobody there: an open server costs little
         frame, jpeg = self._draw(moment) if draw and watched else (None, None)
         if frame is None and watched:
@@ -280,15 +282,16 @@ class LiveSession:
         self._n_shown += 1
         if self.on_moment is not None:
             self.on_moment(moment, frame)
-        live = LiveFrame(
-            moment.time_s, jpeg, moment.samples, bool(heard.source and heard.source.audible), aperture_of(moment),
-            heard.pitch_hz, heard.heard_ms, heard.source,
-        )  # fmt: skip
         with self._lock:
-            listeners = list(self._listeners)
-        for listener in listeners:
-            listener.frames.append(live)
-            listener.wake()
+            # Cut off while it was drawn: its sound must not come after the word to forget what came before.
+            samples = np.zeros_like(moment.samples) if self._n_cuts != n_cuts else moment.samples
+            audible = bool(heard.source and heard.source.audible)
+            live = LiveFrame(
+                moment.time_s, jpeg, samples, audible, aperture_of(moment), heard.pitch_hz, heard.heard_ms, heard.source
+            )
+            for listener in self._listeners:
+                listener.frames.append(live)
+                listener.wake()
 
     def _draw(self, moment: Moment) -> tuple[Frame, bytes] | tuple[None, None]:
         begin = self._clock()

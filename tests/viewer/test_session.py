@@ -224,3 +224,24 @@ def test_nothing_is_drawn_while_nobody_looks() -> None:
     run(session, clock, 10)
     assert session.stats().drawn == 10
     assert all(frame.jpeg is not None for frame in listener.frames)
+
+
+def test_sound_that_is_cut_off_while_its_picture_is_drawn_is_not_handed_out() -> None:
+    session, clock = still_session()
+    listener = session.listen(lambda: None)
+    source = PushSource("text", audible=True, bounded=False)
+    source.push(voice(5.0))
+    session.play(source)
+    run(session, clock, 20)
+    drawn = session.talker.draw
+
+    def cut_meanwhile(moments):
+        session.interrupt()
+        return drawn(moments)
+
+    session.talker.draw = cut_meanwhile
+    run(session, clock, 1)
+    session.talker.draw = drawn
+    run(session, clock, 5)
+    assert listener.frames
+    assert all(np.abs(frame.samples).max() == 0 for frame in listener.frames)
