@@ -133,7 +133,7 @@ def find_cadence(
 def _rhythmic(duplicates: np.ndarray) -> bool:
     """Whether copies follow each other in equal steps, as a conversion makes them, and a still moment does not."""
     steps = np.diff(duplicates)
-    return len(steps) >= FEWEST_STEPS and bool((np.abs(steps - np.median(steps)) <= 1).mean() > 0.75)
+    return len(steps) >= FEWEST_STEPS and bool((np.abs(steps - np.median(steps)) <= 1).mean() > 0.5)
 
 
 def _duplicates(differences: np.ndarray) -> np.ndarray:

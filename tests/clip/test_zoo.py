@@ -1,0 +1,37 @@
+"""Clips as people send them, through all of `prepare`. `tools/zoo.py` prints the table of all of them."""
+
+from pathlib import Path
+
+import pytest
+
+from gtalk.dataset.validate import find_problems
+from tools.bad_clips import SOURCES
+from tools.zoo import best_shift, landmark_error, run, true_points
+
+CHOSEN = (
+    "vfr.mkv",
+    "hand.mp4",
+    "23.976.mp4",
+    "60.mkv",
+    "portrait.mp4",
+    "grey.mkv",
+    "odd.mkv",
+    "two_faces.mp4",
+    "leaving.mp4",
+    "black.mp4",
+)
+RECIPES = {recipe.name: recipe for recipe in SOURCES}
+
+
+@pytest.mark.parametrize("name", CHOSEN)
+def test_the_dataset_is_right_and_the_verdict_says_what_is_wrong(name: str, tmp_path: Path) -> None:
+    recipe = RECIPES[name]
+    outcome = run(recipe, tmp_path)
+    assert outcome.dataset is not None
+    assert find_problems(outcome.dataset.root) == []
+    assert recipe.says in outcome.words()
+    assert "doubling" not in outcome.words()
+    assert len(outcome.dataset.segments) >= recipe.shots
+    true, whole = true_points(recipe, outcome.dataset)
+    assert landmark_error(outcome.dataset, true, whole) < 0.02  # of the face's height
+    assert abs(best_shift(outcome.dataset, true, whole)) <= 1
