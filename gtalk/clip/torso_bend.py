@@ -39,7 +39,7 @@ def bend(
     Returns:
         [T, TORSO_BEND]; zeros where there is nothing to follow.
     """
-    height = pictures.torso(0).shape[0]
+    height = pictures.read(0)[0].shape[0]
     moved = np.zeros((len(matrices), TORSO_BEND))
     for blur_px, tolerance in ROUNDS:
         mean = mean_picture(pictures, matrices, blur_px)
@@ -91,12 +91,13 @@ def _step(
     count = shares.shape[1]
     at = apply(matrix, mean.points + shares @ moved.reshape(count, 2)) - 0.5
     places = at.astype(np.float32)[:, None]
-    height, width = pictures.torso(index).shape
+    picture, torso = pictures.smooth(index, blur_px)
+    height, width = torso.shape
     seen = ((at > 1) & (at < [width - 2, height - 2])).all(1)
-    seen &= cv2.remap(pictures.torso(index), places[..., 0], places[..., 1], cv2.INTER_LINEAR)[:, 0] > 250
+    seen &= cv2.remap(torso, places[..., 0], places[..., 1], cv2.INTER_LINEAR)[:, 0] > 250
     if seen.sum() < LEAST_POINTS:
         return moved
-    grey = cv2.remap(pictures.grey(index, blur_px), places[..., 0], places[..., 1], cv2.INTER_LINEAR)[:, 0]
+    grey = cv2.remap(picture, places[..., 0], places[..., 1], cv2.INTER_LINEAR)[:, 0]
     off = (mean.grey - grey)[seen]
     weight = 1.0 / (ALIKE * GREY_NOISE**2 * (1.0 + ((off - np.median(off)) / tolerance) ** 2) ** 2)
     slopes = (mean.gradient[seen, None, :] * shares[seen, :, None]).reshape(len(off), -1)

@@ -9,6 +9,7 @@ compared (Lucas and Kanade 1981), so that a step costs the points, not the pictu
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,27 +41,31 @@ LEAST_WORTH, MOST_WORTH = 8.0, 1000.0  # corners that a frame's pixels are worth
 
 
 class Pictures:
-    """Grey torsos of all frames, on disk: values 1 to 255, and 0 where something else is seen."""
+    """Grey torsos of all frames, in a temporary file: a long clip's do not fit in memory."""
 
     def __init__(self, total: int, size: tuple[int, int]) -> None:
         """`size`: (width, height)."""
-        with tempfile.TemporaryFile() as file:  # the mapping outlives it
-            self._stored = np.memmap(file, np.uint8, "w+", shape=(total, 2, size[1], size[0]))
+        self._total, self._shape = total, (2, size[1], size[0])
+        self._bytes = 2 * size[0] * size[1]
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115  (lives as long as this object)
 
     def put(self, index: int, grey: UInt8[np.ndarray, "H W"], torso: UInt8[np.ndarray, "H W"]) -> None:
         """Keep a frame; `torso` is 255 where the torso is beyond doubt."""
-        self._stored[index] = grey, torso
+        os.pwrite(self._file.fileno(), np.stack([grey, torso]).tobytes(), index * self._bytes)
 
     def __len__(self) -> int:
-        return len(self._stored)
+        return self._total
 
-    def grey(self, index: int, blur_px: float) -> Float[np.ndarray, "H W"]:
-        """Grey values from 0 to 1, smoothed."""
-        return cv2.GaussianBlur(self._stored[index, 0].astype(np.float32) / 255, (0, 0), blur_px)
+    def read(self, index: int) -> tuple[UInt8[np.ndarray, "H W"], UInt8[np.ndarray, "H W"]]:
+        """What was put."""
+        stored = os.pread(self._file.fileno(), self._bytes, index * self._bytes)
+        grey, torso = np.frombuffer(stored, np.uint8).reshape(self._shape)
+        return grey, torso
 
-    def torso(self, index: int) -> UInt8[np.ndarray, "H W"]:
-        """255 where the torso is beyond doubt."""
-        return self._stored[index, 1]
+    def smooth(self, index: int, blur_px: float) -> tuple[Float[np.ndarray, "H W"], UInt8[np.ndarray, "H W"]]:
+        """The same with grey values from 0 to 1, smoothed."""
+        grey, torso = self.read(index)
+        return cv2.GaussianBlur(grey.astype(np.float32) / 255, (0, 0), blur_px), torso
 
 
 @dataclass(frozen=True)
@@ -112,13 +117,14 @@ def align(
 def mean_picture(pictures: Pictures, matrices: Float[np.ndarray, "T 2 3"], blur_px: float) -> Mean | None:
     """The mean of frames spread over the clip, brought to the rest's place; None where there is nothing to follow."""
     chosen = np.unique(np.linspace(0, len(pictures) - 1, SAMPLES).round().astype(int)).tolist()
-    height, width = pictures.torso(0).shape
+    height, width = pictures.read(0)[1].shape
     total, weight = np.zeros((height, width), np.float32), np.zeros((height, width), np.float32)
     for index in chosen:
         placed = _about_whole_pixels(matrices[index])
-        seen = _placed(pictures.torso(index), placed).astype(np.float32) / 255
+        grey, torso = pictures.smooth(index, blur_px)
+        seen = _placed(torso, placed).astype(np.float32) / 255
         seen[seen < 0.99] = 0.0
-        total += seen * _placed(pictures.grey(index, blur_px), placed)
+        total += seen * _placed(grey, placed)
         weight += seen
     mean = total / np.maximum(weight, 1.0)
     known = (weight >= LEAST_SEEN * len(chosen)).astype(np.uint8)
@@ -150,10 +156,11 @@ def _step(
     """(normal matrix [4,4], right side [4], worth in corners) of a frame's pixels around `z`."""
     at = apply(matrix, mean.points) - 0.5
     places = at.astype(np.float32)[:, None]
-    height, width = pictures.torso(index).shape
+    picture, torso = pictures.smooth(index, blur_px)
+    height, width = torso.shape
     inside = ((at > 1) & (at < [width - 2, height - 2])).all(1)
-    seen = cv2.remap(pictures.torso(index), places[..., 0], places[..., 1], cv2.INTER_LINEAR)[:, 0] > 250
-    grey = cv2.remap(pictures.grey(index, blur_px), places[..., 0], places[..., 1], cv2.INTER_LINEAR)[:, 0]
+    seen = cv2.remap(torso, places[..., 0], places[..., 1], cv2.INTER_LINEAR)[:, 0] > 250
+    grey = cv2.remap(picture, places[..., 0], places[..., 1], cv2.INTER_LINEAR)[:, 0]
     seen &= inside
     if seen.sum() < LEAST_POINTS:
         return np.zeros((4, 4)), np.zeros(4), 0.0

@@ -39,7 +39,7 @@ def test_nothing_is_smoothed_across_a_cut() -> None:
     shifted = np.array([[1.0, 0.0, 1.0], [0.0, 1.0, 0.0]])
     other = cv2.warpAffine(suit(True), shifted, SIZE, borderMode=cv2.BORDER_REPLICATE)
     for index in range(20, 40):
-        pictures.put(index, other, pictures.torso(index))
+        pictures.put(index, other, pictures.read(index)[1])
     found = bend(pictures, STILL, [Segment(0, 20, "a"), Segment(20, 40, "a")])
     np.testing.assert_allclose(found[:20], np.broadcast_to(found[0], (20, TORSO_BEND)), atol=1e-4)
     np.testing.assert_allclose(found[20:], np.broadcast_to(found[20], (20, TORSO_BEND)), atol=1e-4)
