@@ -123,7 +123,7 @@ def paint(recipe: Recipe, shown: Picture) -> np.ndarray:
         matrix = shown.T_clip_demo.copy()
         matrix[:, 2] += matrix[:, :2] @ [0.5, 0.5] - 0.5  # OpenCV's pixel centres are whole numbers
         base = cv2.warpAffine(np.ascontiguousarray(base), matrix, recipe.size, borderMode=cv2.BORDER_REPLICATE)
-    picture = np.ascontiguousarray(base)
+    picture = np.array(base)  # a copy: edits must not reach the demo
     return recipe.edit(picture, shown, landmarks_px(shown)) if recipe.edit is not None else picture
 
 

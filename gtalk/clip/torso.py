@@ -32,6 +32,7 @@ INLIER_PX = 2.5
 LEAST_INLIERS = 12
 LEAST_SHARE = 0.35
 SHOT_KEYFRAME_AFTER = 0.45  # a shot whose frames agree less with the rest gets a keyframe of its own
+STARTS = (0.5, 0.25, 0.75, 0.1, 0.9)  # of the longest shot: where a frame that shows the torso is looked for
 IDENTITY = np.eye(2, 3)
 
 Read = Callable[[int], tuple[np.ndarray, np.ndarray, np.ndarray]]
@@ -77,7 +78,7 @@ def track_torso(
     """Follow the torso through all frames.
 
     Args:
-        read: called once per frame in order, and once more for the start.
+        read: called once per frame in order, and before that for a start.
         size: (width, height) of the pictures.
         segments: parts without a cut. Each is registered to the same rest.
         on_progress: told after every frame.
@@ -86,8 +87,8 @@ def track_torso(
     work = (max(8, round(size[0] * scale)), max(8, round(size[1] * scale)))
     total = segments[-1].stop
     longest = max(segments, key=lambda s: s.stop - s.start)
-    start = (longest.start + longest.stop) // 2
-    rest = _keyframe(_view(*read(start), work), IDENTITY, 0)
+    start, view = _first_look(read, work, longest)
+    rest = _keyframe(view, IDENTITY, 0)
     line = ShoulderLine.of(rest.view.matte, rest.view.torso)
     ys, xs = np.nonzero(rest.view.torso)
     if not len(xs):
@@ -108,6 +109,17 @@ def track_torso(
     middle = _nearest_to_median(from_matrices(matrices, work), tracked, start)
     torso = from_matrices(compose(inverse(matrices[middle]), matrices), work)
     return TorsoTrack(torso, tracked, middle, bend(pictures, matrices, segments))
+
+
+def _first_look(read: Read, work: tuple[int, int], segment: Segment) -> tuple[int, View]:
+    """A frame that shows the torso, from the middle of a shot if it can be."""
+    length = segment.stop - 1 - segment.start
+    chosen = [segment.start + round(length * share) for share in STARTS]
+    for index in chosen:
+        view = _view(*read(index), work)
+        if view.torso.any():
+            return index, view
+    return chosen[0], _view(*read(chosen[0]), work)
 
 
 def _observe(

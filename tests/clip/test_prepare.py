@@ -254,5 +254,5 @@ def test_progress_counts_up_in_every_stage(prepared: Path, clip: Path, tmp_path:
     prepare([clip], folder, on_progress=seen.append, stage="masks")
     for stage in ("masks", "torso", "report"):
         done = [p.done for p in seen if p.stage == stage]
-        assert done == sorted(done) and done
+        assert done == sorted(done) and done, stage
     assert json.loads((folder / "manifest.json").read_text())["n_frames"] == FRAMES

@@ -87,6 +87,19 @@ def test_plain_clothes_follow_the_shoulder_line() -> None:
     assert error_px.mean() < 1.0 < np.abs(relative(truth, found.rest_frame))[:, :2].max() * 192 / 3
 
 
+def test_a_torso_that_the_middle_frame_hides_is_followed_all_the_same() -> None:
+    truth = motion(40)
+    whole = reader(truth, True)
+
+    def read(index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        frame, labels, matte = whole(index)
+        return (frame, np.zeros_like(labels), np.zeros_like(matte)) if 15 <= index < 25 else (frame, labels, matte)
+
+    found = track_torso(read, SIZE, [Segment(0, 40, "a")])
+    error_px = np.abs(found.torso - relative(truth, found.rest_frame)) * 192
+    assert found.tracked[:15].all() and error_px[:15, :2].max() < 0.35
+
+
 def test_no_torso_in_the_picture() -> None:
     def read(index: int):
         empty = np.zeros((64, 64), np.uint8)
