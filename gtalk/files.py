@@ -15,6 +15,9 @@ from typing import Any
 
 from gtalk.errors import UserError
 
+_UMASK = os.umask(0o022)
+os.umask(_UMASK)
+_MODE = 0o666 & ~_UMASK  # of files, as the user wants them; some libraries write for the owner alone
 _LEAST_FREE_BYTES = 64 << 10  # with less, a write that failed failed for want of room
 
 
@@ -30,6 +33,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}.part{path.suffix}")
     try:
         yield temporary
+        if temporary.is_file():
+            temporary.chmod(_MODE)
         temporary.replace(path)
     except BaseException as error:
         full = isinstance(error, Exception) and is_full(path.parent, error)

@@ -38,3 +38,12 @@ def test_a_file_where_a_folder_must_be_is_the_users_fault(tmp_path) -> None:
 
 def test_hash_ignores_key_order() -> None:
     assert sha256_of_json({"a": 1, "b": [2]}) == sha256_of_json({"b": [2], "a": 1})
+
+
+def test_files_are_readable_as_the_user_wants_them(tmp_path) -> None:
+    with atomic_path(tmp_path / "a.bin") as temporary:
+        temporary.write_bytes(b"x")
+        temporary.chmod(0o600)
+    plain = tmp_path / "plain"
+    plain.write_bytes(b"x")
+    assert (tmp_path / "a.bin").stat().st_mode == plain.stat().st_mode

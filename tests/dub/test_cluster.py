@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,10 @@ def test_a_node_that_is_lost_in_the_middle_costs_time_and_nothing_else(tmp_path,
     path = jobs_with_a_long_one(tmp_path / "two")
     result = run_batch(path, "ray", None, True, lose_a_node, split_s=2.0, load=load_toy_performer)
     assert lost and lost[0].done < 5, "lost too late to test anything"
+    for _ in range(60):  # the cluster notices after a while
+        if sum(node["Alive"] for node in ray.nodes()) == 1:
+            break
+        time.sleep(0.5)
     assert sum(node["Alive"] for node in ray.nodes()) == 1
     assert [job.state for job in result.jobs] == ["done"] * 5, result.table()
     assert pictures(tmp_path / "two/out") == pictures(tmp_path / "one/out")
