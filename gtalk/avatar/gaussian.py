@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from gtalk.avatar.base import PLATE
-from gtalk.avatar.pose_code import BENDS, PoseCode
+from gtalk.avatar.pose_code import BENDS, PLACE_UNITS, PoseCode
 from gtalk.basis import MotionBasis
 from gtalk.config import from_mapping
 from gtalk.errors import UserError
@@ -29,7 +29,6 @@ from gtalk.types import Camera, Motion, RenderOutput
 ROTATIONS = 3  # of the head
 PLACES = 7 + BENDS  # the head's translation (3), the torso's similarity (4) and bend
 REST_CODES = ROTATIONS + PLACES
-TORSO_UNITS = np.array([0.02, 0.02, 0.03, 0.03])  # picture heights, radians, log scale
 
 
 @dataclass(frozen=True)
@@ -244,7 +243,7 @@ def raw_codes(basis: MotionBasis, pose_code: PoseCode, motion: Motion) -> Float[
     """Codes of the face, the head's rotation, the head's and torso's places: all clamped to the clip's range."""
     pose = pose_code.encode(motion.head_pose)
     torso = pose_code.torso_and_framing(motion)[:, :4]
-    torso = np.clip(torso, pose_code.predicted_low[:4], pose_code.predicted_high[:4]) / TORSO_UNITS
+    torso = np.clip(torso, pose_code.predicted_low[:4], pose_code.predicted_high[:4]) / PLACE_UNITS
     bend = pose_code.encode_bend(motion)
     return np.concatenate([basis.encode(motion), pose[:, 3:], pose[:, :3], torso, bend], axis=1)
 

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
 from gtalk.clip.similarity import apply
-from gtalk.clip.torso_dense import ALIKE, GREY_NOISE, LEAST_POINTS, Mean, Pictures, mean_picture
+from gtalk.clip.torso_dense import Mean, Pictures, compare, mean_picture, normal_equations
 from gtalk.dataset.format import Segment
 from gtalk.shapes import Float
 from gtalk.types import TORSO_BEND
@@ -89,19 +88,11 @@ def _step(
 ) -> np.ndarray:
     """Better displacements of a frame's control points, pixels."""
     count = shares.shape[1]
-    at = apply(matrix, mean.points + shares @ moved.reshape(count, 2)) - 0.5
-    places = at.astype(np.float32)[:, None]
-    picture, torso = pictures.smooth(index, blur_px)
-    height, width = torso.shape
-    seen = ((at > 1) & (at < [width - 2, height - 2])).all(1)
-    seen &= cv2.remap(torso, places[..., 0], places[..., 1], cv2.INTER_LINEAR)[:, 0] > 250
-    if seen.sum() < LEAST_POINTS:
+    places_px = apply(matrix, mean.points + shares @ moved.reshape(count, 2))
+    compared = compare(mean, pictures, index, places_px, blur_px, tolerance)
+    if compared is None:
         return moved
-    grey = cv2.remap(picture, places[..., 0], places[..., 1], cv2.INTER_LINEAR)[:, 0]
-    off = (mean.grey - grey)[seen]
-    weight = 1.0 / (ALIKE * GREY_NOISE**2 * (1.0 + ((off - np.median(off)) / tolerance) ** 2) ** 2)
+    seen, off, weight = compared
     slopes = (mean.gradient[seen, None, :] * shares[seen, :, None]).reshape(len(off), -1)
-    slopes, off = slopes - np.average(slopes, 0, weight), off - np.average(off, 0, weight)  # a frame may be brighter
-    weighted = slopes * weight[:, None]
-    normal = weighted.T @ slopes
-    return np.linalg.solve(normal + np.kron(prior, np.eye(2)), weighted.T @ off + normal @ moved)
+    normal, pull = normal_equations(slopes, off, weight)
+    return np.linalg.solve(normal + np.kron(prior, np.eye(2)), pull + normal @ moved)

@@ -27,7 +27,7 @@ from gtalk.clip.torso_solve import (
     to_parameters,
 )
 from gtalk.dataset.format import Segment
-from gtalk.shapes import Float, UInt8
+from gtalk.shapes import Bool, Float, UInt8
 
 POINTS = 3000
 SAMPLES = 160  # frames that the mean is made of
@@ -154,27 +154,48 @@ def _step(
     radius: float,
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """(normal matrix [4,4], right side [4], worth in corners) of a frame's pixels around `z`."""
-    at = apply(matrix, mean.points) - 0.5
-    places = at.astype(np.float32)[:, None]
-    picture, torso = pictures.smooth(index, blur_px)
-    height, width = torso.shape
-    inside = ((at > 1) & (at < [width - 2, height - 2])).all(1)
-    seen = cv2.remap(torso, places[..., 0], places[..., 1], cv2.INTER_LINEAR)[:, 0] > 250
-    grey = cv2.remap(picture, places[..., 0], places[..., 1], cv2.INTER_LINEAR)[:, 0]
-    seen &= inside
-    if seen.sum() < LEAST_POINTS:
+    compared = compare(mean, pictures, index, apply(matrix, mean.points), blur_px, tolerance)
+    if compared is None:
         return np.zeros((4, 4)), np.zeros(4), 0.0
+    seen, off, weight = compared
     # Points move by A in the frame, so gradients turn by its inverse transposed.
     gradient = mean.gradient[seen] @ np.linalg.inv(matrix[:, :2])
     slopes = np.einsum("ni,nij->nj", gradient, similarity_rows(mean.points[seen], centre, radius))
-    off = mean.grey[seen] - grey[seen]
-    weight = 1.0 / (ALIKE * GREY_NOISE**2 * (1.0 + ((off - np.median(off)) / tolerance) ** 2) ** 2)
-    slopes, off = slopes - np.average(slopes, 0, weight), off - np.average(off, 0, weight)  # a frame may be brighter
-    normal = (slopes * weight[:, None]).T @ slopes
+    normal, pull = normal_equations(slopes, off, weight)
     worth = 0.5 * float(normal[2, 2] + normal[3, 3]) * NOISE_PX**2
     scale = min(1.0, MOST_WORTH / max(worth, 1e-9))
-    right = slopes.T @ (weight * off) + normal @ z
-    return normal * scale, right * scale, worth * scale
+    return normal * scale, (pull + normal @ z) * scale, worth * scale
+
+
+def compare(
+    mean: Mean, pictures: Pictures, index: int, places_px: Float[np.ndarray, "N 2"], blur_px: float, tolerance: float
+) -> tuple[Bool[np.ndarray, " N"], Float[np.ndarray, " S"], Float[np.ndarray, " S"]] | None:
+    """What the mean picture has more of than a frame at `places_px` of it.
+
+    Returns:
+        Which of the mean's points show the torso, and of these the difference of grey and its weight; None where
+        too few do.
+    """
+    at = places_px - 0.5
+    x, y = at.astype(np.float32)[:, None].transpose(2, 0, 1)
+    picture, torso = pictures.smooth(index, blur_px)
+    height, width = torso.shape
+    seen = ((at > 1) & (at < [width - 2, height - 2])).all(1)
+    seen &= cv2.remap(torso, x, y, cv2.INTER_LINEAR)[:, 0] > 250
+    if seen.sum() < LEAST_POINTS:
+        return None
+    off = (mean.grey - cv2.remap(picture, x, y, cv2.INTER_LINEAR)[:, 0])[seen]
+    weight = 1.0 / (ALIKE * GREY_NOISE**2 * (1.0 + ((off - np.median(off)) / tolerance) ** 2) ** 2)
+    return seen, off, weight
+
+
+def normal_equations(
+    slopes: Float[np.ndarray, "S P"], off: Float[np.ndarray, " S"], weight: Float[np.ndarray, " S"]
+) -> tuple[Float[np.ndarray, "P P"], Float[np.ndarray, " P"]]:
+    """Of the least squares problem slopes * x = off + c, where c is how much brighter the frame is as a whole."""
+    slopes, off = slopes - np.average(slopes, 0, weight), off - np.average(off, 0, weight)
+    weighted = slopes * weight[:, None]
+    return weighted.T @ slopes, weighted.T @ off
 
 
 def _placed(picture: np.ndarray, matrix: np.ndarray) -> np.ndarray:

@@ -6,7 +6,6 @@ file ─▶ 16 kHz pieces ─▶ Talker ─▶ frames ─▶ background, mark �
 
 from __future__ import annotations
 
-import errno
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from gtalk.dub.onto import Onto, shot_order, track_shot
 from gtalk.dub.outputs import check_output, putting_in_place
 from gtalk.dub.provenance import provenance_tags
 from gtalk.errors import UserError
+from gtalk.files import is_full, no_room
 from gtalk.media.audio import stream_audio
 from gtalk.media.soundtrack import Soundtrack
 from gtalk.media.source import probe, require_video
@@ -35,7 +35,6 @@ from gtalk.types import AUDIO_RATE, Camera, Motion
 MOTION_SUFFIX = ".npz"
 _AHEAD_S = 0.5  # sound is written this much before its pictures, as players like to read it
 _REPORT_EVERY_S = 0.2
-_NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 @dataclass(frozen=True)
@@ -118,13 +117,8 @@ def render_dub(
             with VideoWriter(temporary, plan.size, plan.fps, rate, writing, tags, channels) as writer:
                 return _write(plan, writer, output, config, on_progress)
     except Exception as error:
-        if getattr(error, "errno", None) in _NO_SPACE:
-            raise UserError(
-                f"output {output}",
-                expected="enough room on the disk",
-                got=str(error),
-                remedy="Free some space or choose another disk; nothing half-written was left.",
-            ) from error
+        if is_full(output.parent, error) and not isinstance(error, UserError):
+            raise no_room(output) from error
         raise
 
 

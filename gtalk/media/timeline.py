@@ -46,7 +46,6 @@ class Timeline:
     index: Int[np.ndarray, " N"]
     """Its number among all decoded pictures."""
     duration_s: float
-    n_decoded: int
     stored_fps: float
     """Rate of the stored pictures."""
     true_fps: float
@@ -90,7 +89,7 @@ def scan(path: Path, retime: bool = True) -> Timeline:
     if found is not None:
         index, times, rate = found
         notes.append(f"{rate:.3f} fps stored as {stored:.3f} by doubling pictures: duplicates dropped and retimed")
-    return Timeline(times, index, duration, len(differences), stored, rate, tuple(notes))
+    return Timeline(times, index, duration, stored, rate, tuple(notes))
 
 
 def find_cadence(

@@ -69,9 +69,7 @@ def trace(
 
     Samples lie at near + (i + 1/2) * step, below far.
     """
-    corner = origin_m.new_tensor(volume.origin_m)
-    origins = ((origin_m - corner) / volume.extent_m).expand_as(directions_m)  # one camera: all the same
-    directions = directions_m / volume.extent_m
+    origins, directions = _in_unit_cube(volume, origin_m, directions_m)
     box = UNIT_CUBE.to(near_m)
     depths, ray_of, starts = march(
         origins, directions, near_m, far_m, volume.occupied, box, volume.step_m, volume.max_samples
@@ -98,11 +96,10 @@ def look(
 
     A ray ends where it is all but opaque, and its colour and coverage are scaled to what was left out.
     """
-    corner = origin_m.new_tensor(volume.origin_m)
-    origins = ((origin_m - corner) / volume.extent_m).expand_as(directions_m)
+    origins, directions = _in_unit_cube(volume, origin_m, directions_m)
     seen, alpha, depth = render_rays(
         origins,
-        directions_m / volume.extent_m,
+        directions,
         near_m,
         far_m,
         volume.occupied,
@@ -120,6 +117,14 @@ def look(
     ended = alpha > 1.0 - OPAQUE
     scale = torch.where(ended, 1.0 / alpha.clamp_min(0.5), torch.ones_like(alpha))
     return shade(field, seen, alpha) * scale[:, None], alpha * scale, depth * scale
+
+
+def _in_unit_cube(
+    volume: Volume, origin_m: torch.Tensor, directions_m: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Origins, all the same as of one camera, and directions in the volume's unit cube."""
+    corner = origin_m.new_tensor(volume.origin_m)
+    return ((origin_m - corner) / volume.extent_m).expand_as(directions_m), directions_m / volume.extent_m
 
 
 def displacement(

@@ -7,7 +7,7 @@ import torch
 from gtalk import cli
 from gtalk.avatar.base import Avatar, Consent
 from gtalk.avatar.bundle import load_avatar, save_avatar
-from gtalk.avatar.gaussian import PLACES, REST_CODES, GaussianAvatar, GaussianConfig, torso_motion
+from gtalk.avatar.gaussian import REST_CODES, GaussianAvatar, GaussianConfig, torso_motion
 from gtalk.avatar.gaussian_export import SH_CONSTANT, write_ply, write_ply_sequence
 from gtalk.avatar.pose_code import PoseCode
 from gtalk.basis import MotionBasis
@@ -15,6 +15,7 @@ from gtalk.errors import UserError
 from gtalk.ops import splat
 from gtalk.ops.reference import splat as reference
 from gtalk.types import Camera
+from tests.avatar.small_gaussian import random_bases
 from tests.synthetic_dataset import make_synthetic_dataset
 
 SIZE = 48
@@ -38,13 +39,7 @@ def avatar(motion):
     base[:, 10] = torch.randn(300, generator=rng)
     base[:, 11:14] = torch.rand(300, 3, generator=rng)
     base[:, 14] = 3.0 * torch.randn(300, generator=rng)
-    tensors = {
-        "base": base,
-        "face": (torch.randn(200, codes - PLACES, 16, generator=rng) * 2e-3).half(),
-        "rest": (torch.randn(100, REST_CODES, 16, generator=rng) * 2e-3).half(),
-        "code_mean": torch.zeros(codes),
-        "code_scale": torch.ones(codes),
-    }
+    tensors = {"base": base, **random_bases(codes, 200, 100, rng)}
     plate = torch.randint(0, 256, (60, 60, 3), dtype=torch.uint8, generator=rng).numpy()
     camera = Camera(2.2 * SIZE, SIZE / 2, SIZE / 2, SIZE, SIZE)
     return GaussianAvatar(GaussianConfig(count=300), basis, camera, 25.0, plate, pose_code, tensors)

@@ -56,11 +56,11 @@ def test_a_doubled_file_is_retimed_and_moves_evenly(tmp_path: Path) -> None:
 
 
 def test_nearest_picture_in_time() -> None:
-    timeline = Timeline(np.arange(60) / 50, np.arange(60), 1.2, 60, 50.0, 50.0)
+    timeline = Timeline(np.arange(60) / 50, np.arange(60), 1.2, 50.0, 50.0)
     assert np.array_equal(timeline.frames_at(25.0), np.arange(0, 60, 2))
-    slow = Timeline(np.arange(12) / 10, np.arange(12), 1.2, 12, 10.0, 10.0)
+    slow = Timeline(np.arange(12) / 10, np.arange(12), 1.2, 10.0, 10.0)
     chosen = slow.frames_at(25.0)
     assert len(chosen) == 30
     assert np.abs(slow.times_s[chosen] - np.arange(30) / 25).max() <= 0.08
-    single = Timeline(np.zeros(1), np.zeros(1, np.int64), 0.04, 1, 25.0, 25.0)
+    single = Timeline(np.zeros(1), np.zeros(1, np.int64), 0.04, 25.0, 25.0)
     assert np.array_equal(single.frames_at(25.0), [0])

@@ -27,9 +27,9 @@ from gtalk.fit.trainer import DivergedError, train
 from gtalk.media.audio import write_wav
 from gtalk.media.writer import write_video
 from gtalk.types import AudioTrack
+from tests.avatar.small_gaussian import small_gaussian
 from tests.avatar.small_radiance import small_avatar
 from tests.fit.small_fit import small_config
-from tests.robustness.small_gaussian import small_gaussian
 from tests.synthetic_dataset import make_synthetic_dataset
 
 ROOM_BYTES = 256 << 10

@@ -34,6 +34,7 @@ from gtalk.motion.model import load_motion_model
 from gtalk.motion.train import train_motion
 from gtalk.talk import Talker
 from gtalk.types import Motion
+from tests.avatar.small_gaussian import small_gaussian
 from tests.avatar.small_radiance import small_avatar
 from tests.media.clips import Recipe, write_clip
 from tests.motion.talking import SMALL, write_dataset
@@ -47,7 +48,6 @@ from tests.robustness.damage import (
     npz,
     survive,
 )
-from tests.robustness.small_gaussian import small_gaussian
 from tests.synthetic_dataset import make_synthetic_dataset
 from tests.toys import write_toy_folder
 

@@ -22,13 +22,17 @@ def small_gaussian() -> tuple[GaussianAvatar, Motion]:
     base = torch.randn(120, 16, generator=rng)
     base[:, :3] *= 0.05
     base[:, 3:6] = -4.8 + 0.4 * base[:, 3:6]
-    tensors = {
-        "base": base,
-        "face": (torch.randn(80, codes - PLACES, 16, generator=rng) * 2e-3).half(),
-        "rest": (torch.randn(40, REST_CODES, 16, generator=rng) * 2e-3).half(),
-        "code_mean": torch.zeros(codes),
-        "code_scale": torch.ones(codes),
-    }
+    tensors = {"base": base, **random_bases(codes, 80, 40, rng)}
     pose_code = PoseCode.fit(motion, np.zeros(len(motion), np.int64))
     config = GaussianConfig(count=len(base))
     return GaussianAvatar(config, radiance.basis, radiance.camera, 25.0, radiance.plate, pose_code, tensors), motion
+
+
+def random_bases(codes: int, face: int, rest: int, rng: torch.Generator) -> dict[str, torch.Tensor]:
+    """What `face` and `rest` Gaussians do with codes that are as they should be: mean 0, deviation 1."""
+    return {
+        "face": (torch.randn(face, codes - PLACES, 16, generator=rng) * 2e-3).half(),
+        "rest": (torch.randn(rest, REST_CODES, 16, generator=rng) * 2e-3).half(),
+        "code_mean": torch.zeros(codes),
+        "code_scale": torch.ones(codes),
+    }
