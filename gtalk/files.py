@@ -9,7 +9,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +78,7 @@ def exclusive(folder: Path) -> Iterator[None]:
     import fcntl
 
     folder = Path(folder).absolute()
+    made_room = not folder.parent.exists()
     require_writable_folder(folder.parent)
     path = folder.with_name(f".{folder.name}.lock")
     while True:
@@ -100,6 +101,9 @@ def exclusive(folder: Path) -> Iterator[None]:
     finally:
         path.unlink(missing_ok=True)
         os.close(descriptor)
+        if made_room:  # a run that came to nothing leaves nothing
+            with suppress(OSError):
+                folder.parent.rmdir()
 
 
 def require_writable_folder(folder: Path) -> None:

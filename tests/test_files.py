@@ -3,7 +3,7 @@ import json
 import pytest
 
 from gtalk.errors import UserError
-from gtalk.files import atomic_path, require_writable_folder, sha256_of_json, write_json
+from gtalk.files import atomic_path, exclusive, require_writable_folder, sha256_of_json, write_json
 
 
 def test_atomic_path_appears_whole(tmp_path) -> None:
@@ -47,3 +47,16 @@ def test_files_are_readable_as_the_user_wants_them(tmp_path) -> None:
     plain = tmp_path / "plain"
     plain.write_bytes(b"x")
     assert (tmp_path / "a.bin").stat().st_mode == plain.stat().st_mode
+
+
+def test_a_run_that_comes_to_nothing_leaves_no_folder(tmp_path) -> None:
+    with exclusive(tmp_path / "new" / "dataset"):
+        assert (tmp_path / "new").is_dir()
+    assert not (tmp_path / "new").exists()
+    with exclusive(tmp_path / "kept" / "dataset"):
+        (tmp_path / "kept" / "dataset").mkdir()
+    assert (tmp_path / "kept" / "dataset").is_dir()
+    (tmp_path / "old").mkdir()
+    with exclusive(tmp_path / "old" / "dataset"):
+        pass
+    assert (tmp_path / "old").is_dir()

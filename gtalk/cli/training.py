@@ -140,9 +140,11 @@ class Train:
         started = time.monotonic()
         with exclusive(self.output), exclusive(dataset), Bars() as bars:
             from gtalk.clip.prepare import prepare
+            from gtalk.motion.train import check_dataset
 
             prepare(list(self.clips), dataset, self.prepare, bars)
             bars.say(f"report: {dataset / 'report.html'}")
+            check_dataset(dataset)  # too short a clip is told now, not after the fit
             watch = _open_training_view(bars) if self.view else None
             fit_avatar(bars, dataset, self.output, self.renderer, self.preset, None, consent, watch=watch)
             train_motion_of(bars, [dataset], self.output)

@@ -62,6 +62,11 @@ class MotionConfig:
     """Of everything random."""
 
 
+def check_dataset(folder: Path) -> None:
+    """Raise UserError when a dataset is too short to learn from."""
+    read_training_clip(Dataset(folder))
+
+
 def train_motion(
     datasets: Dataset | Path | Sequence[Dataset | Path],
     output_folder: Path,

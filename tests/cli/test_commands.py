@@ -9,6 +9,7 @@ import pytest
 from gtalk import cli
 from gtalk.errors import UserError
 from gtalk.fit.events import PreviewEvent, RollbackEvent, StepEvent
+from gtalk.motion.takes import read_training_clip
 from gtalk.progress import Progress
 from tests.synthetic_dataset import make_synthetic_dataset
 
@@ -37,6 +38,7 @@ def calls(monkeypatch) -> list[tuple]:
     monkeypatch.setattr("gtalk.clip.prepare.prepare", prepare)
     monkeypatch.setattr("gtalk.fit.run.fit", fit)
     monkeypatch.setattr("gtalk.motion.train.train_motion", train_motion)
+    monkeypatch.setattr("gtalk.motion.train.check_dataset", lambda folder: None)
     return seen
 
 
@@ -56,6 +58,14 @@ def test_train_prepares_fits_and_learns_to_speak(calls, clip, tmp_path: Path, ca
     said = capsys.readouterr().err
     assert "media: 3 done" in said and "loss is nan at step 2, went back to step 1" in said and "gtalk view" in said
     assert not list(tmp_path.rglob("*.lock"))
+
+
+def test_too_short_a_clip_is_told_before_the_fit(calls, clip, tmp_path: Path, monkeypatch, capsys) -> None:
+    dataset = make_synthetic_dataset(tmp_path / "ds", n_frames=20, size=32)
+    monkeypatch.setattr("gtalk.motion.train.check_dataset", lambda folder: read_training_clip(dataset))
+    assert cli.main(["train", str(clip), "-o", str(tmp_path / "me"), *CONSENT]) == 2
+    assert [call[0] for call in calls] == ["prepare"]
+    assert "Use a longer clip" in capsys.readouterr().err
 
 
 def test_train_shows_the_fit_to_who_wants_to_see_it(calls, clip, tmp_path: Path, monkeypatch) -> None:
