@@ -19,6 +19,8 @@ from gtalk.talk import Performer, load_performer
 
 SPLIT_S = 600.0  # an hour is worth sharing, ten minutes are not
 _ENGINES = {"local": run_local, "ray": run_ray}
+_FACTS = {"error": str, "detail": str, "n_frames": int, "n_samples": int,
+          "duration_s": float, "wall_s": float, "encode_s": float}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -143,9 +145,16 @@ def _finished(job: Job, journal: Journal) -> JobResult | None:
     return None
 
 
-def _result(job: Job, state: str, facts: dict[str, Any]) -> JobResult:
-    known = {**facts, "warnings": tuple(facts.get("warnings", ()))}
-    return JobResult(job.line, str(job.output), state, **known)  # type: ignore[arg-type]
+def _result(job: Job, state: Literal["done", "kept", "failed"], facts: dict[str, Any]) -> JobResult:
+    """Facts come from a journal that another version may have written: what is not known here is left out."""
+    known = {}
+    for name, kind in _FACTS.items():
+        value = facts.get(name)
+        if isinstance(value, kind) or (kind is float and type(value) is int):
+            known[name] = kind(value)
+    warnings = facts.get("warnings")
+    told = tuple(str(text) for text in warnings) if isinstance(warnings, list | tuple) else ()
+    return JobResult(job.line, str(job.output), state, **known, warnings=told)
 
 
 class _Monitor:

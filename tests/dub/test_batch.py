@@ -142,6 +142,23 @@ def test_an_output_put_in_place_just_before_the_kill_is_kept(tmp_path):
         run_batch(path, "local", 1, load=load_toy_performer)
 
 
+def test_a_journal_of_another_version_is_read_as_far_as_it_is_known(tmp_path):
+    path = make_jobs(tmp_path, 2)
+    run_batch(path, "local", 1, load=load_toy_performer)
+    journal = tmp_path / "jobs.jsonl.journal"
+    records = [json.loads(line) for line in journal.read_text().splitlines()]
+    for record in records:
+        record |= {"gpu": 3, "line": 7, "n_frames": "five", "duration_s": 1, "warnings": None}
+    broken = ["null", "[]", '{"state": "done"}', '{"job": [], "state": "done"}', '{"job": {}, "state": []}', "\x00{"]
+    journal.write_text("\n".join([*broken, *(json.dumps(record) for record in records)]) + "\n")
+    result = run_batch(path, "local", 1, load=load_toy_performer)
+    assert [(job.line, job.state, job.n_frames, job.duration_s, job.warnings) for job in result.jobs] == [
+        (1, "kept", 0, 1.0, ()),
+        (2, "kept", 0, 1.0, ()),
+    ]
+    assert "2 kept" in result.table()
+
+
 def test_without_resume_everything_is_done_again(tmp_path):
     path = make_jobs(tmp_path, 1, overwrite=True)
     run_batch(path, "local", 1, load=load_toy_performer)
