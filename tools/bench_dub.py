@@ -1,11 +1,16 @@
 """How fast an avatar is dubbed, what each stage takes, how memory grows with length, whether sound and pictures agree.
 
 python tools/bench_dub.py AVATAR SPEECH [SPEECH ...] [--minutes 0.25 1 10] [--height 512] [--json OUT] [--plot OUT.png]
+python tools/bench_dub.py AVATAR SPEECH [SPEECH ...] --jobs 20     # a batch of short jobs: how workers scale
 
 The speeches are joined and repeated to each length. Every length runs in a process of its own, so that its memory
 is its own. Printed: x real time, milliseconds a frame of motion, drawing and encoding (which runs beside them), peak
 memory and its ratio to the first length's, and by how much pictures and sound differ in length. The plot shows
 memory over time. A busy machine makes every time an upper bound: the load is printed.
+
+With --jobs, a batch of 4 to 6 s each is done by one worker that has one core and by two that have two. Both times are
+of the whole command, so the start of Python, the imports and the loading of the avatar count. The third time is one
+worker's that has both cores: it draws and encodes beside each other.
 """
 
 from __future__ import annotations
@@ -113,6 +118,46 @@ def plot(rows: list[dict[str, Any]], path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
+def write_jobs(avatar: Path, speeches: list[str], count: int, folder: Path) -> tuple[Path, float]:
+    """A jobs file with `count` pieces of the speeches, and their length together in seconds."""
+    from gtalk.media.audio import read_audio, write_wav
+    from gtalk.types import AUDIO_RATE, AudioTrack
+
+    sound = np.concatenate([read_audio(Path(speech)).samples for speech in speeches])
+    lengths_s = np.linspace(4.0, 6.0, count)[np.random.default_rng(0).permutation(count)]
+    lines = []
+    for i, length_s in enumerate(lengths_s):
+        piece = np.take(sound, np.arange(round(length_s * AUDIO_RATE)) + i * 3 * AUDIO_RATE, mode="wrap")
+        write_wav(folder / f"{i}.wav", AudioTrack(piece))
+        lines.append(json.dumps({"avatar": str(avatar.resolve()), "audio": f"{i}.wav", "output": f"{i}.mp4"}))
+    (folder / "jobs.jsonl").write_text("\n".join(lines))
+    return folder / "jobs.jsonl", float(lengths_s.sum())
+
+
+def bench_batch(args: argparse.Namespace) -> list[dict[str, Any]]:
+    """The same batch by one worker and by two; prints times and ratio."""
+    allowed = sorted(os.sched_getaffinity(0))
+    if len(allowed) < 2:
+        raise SystemExit("two cores are needed to see how workers scale")
+    rows: list[dict[str, Any]] = []
+    print(f"{args.jobs} jobs of 4 to 6 s\n{'workers':>7}{'cores':>7}{'wall, s':>9}{'x real':>8}{'load':>6}")
+    for workers, cores in ((1, 1), (2, 2), (1, 2)):
+        with tempfile.TemporaryDirectory() as folder:
+            jobs, total_s = write_jobs(Path(args.avatar), args.speech, args.jobs, Path(folder))
+            command = [sys.executable, "-m", "gtalk", "batch", str(jobs), "--workers", str(workers)]
+            os.sched_setaffinity(0, allowed[:cores])  # what is started inherits it
+            start_s = time.perf_counter()
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            wall_s = time.perf_counter() - start_s
+            os.sched_setaffinity(0, allowed)
+        rows.append({"workers": workers, "cores": cores, "wall_s": wall_s, "x_real_time": total_s / wall_s,
+                     "load": os.getloadavg()[0]})  # fmt: skip
+        print(f"{workers:>7}{cores:>7}{wall_s:>9.1f}{total_s / wall_s:>8.2f}{rows[-1]['load']:>6.1f}", flush=True)
+    one, two, wide = (row["wall_s"] for row in rows)
+    print(f"two workers against one, a core each: {one / two:.2f}x; against one that has both cores: {wide / two:.2f}x")
+    return rows
+
+
 def main() -> None:
     """Run each length in its own process and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -126,10 +171,14 @@ def main() -> None:
     parser.add_argument("--suffix", default=".mp4")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--plot", type=Path)
+    parser.add_argument("--jobs", type=int, help="a batch of so many short jobs instead")
     parser.add_argument("--one", type=float, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.one is not None:
         print(json.dumps(measure(args, args.one)))
+        return
+    if args.jobs:
+        save(args, bench_batch(args))
         return
     rows: list[dict[str, Any]] = []
     print(f"{'length':<9}{'frames':>8}{'x real':>8}{'motion':>8}{'draw':>8}{'encode':>8}{'ms a frame':>11}"
@@ -142,11 +191,16 @@ def main() -> None:
               f"{row['draw_ms']:>8.2f}{row['encode_ms']:>8.2f}{row['wall_s'] / row['frames'] * 1e3:>11.2f}"
               f"{row['peak_rss_mb']:>9.0f}{row['peak_rss_mb'] / rows[0]['peak_rss_mb']:>9.3f}{row['samples_lost']:>6}"
               f"{row['video_minus_sound_s']:>9.4f}{row['load']:>6.1f}", flush=True)  # fmt: skip
+    save(args, rows)
+    if args.plot:
+        plot(rows, args.plot)
+
+
+def save(args: argparse.Namespace, rows: list[dict[str, Any]]) -> None:
+    """Write the figures as JSON, where that was asked for."""
     if args.json:
         facts = {"machine": platform.processor() or platform.machine(), "python": platform.python_version()}
         args.json.write_text(json.dumps({**facts, "rows": rows}, indent=2))
-    if args.plot:
-        plot(rows, args.plot)
 
 
 if __name__ == "__main__":

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
+
 from gtalk.dub.agenda import Agenda, Event
-from gtalk.dub.engines import run_local, run_ray
+from gtalk.dub.engines import cores_here, run_local, run_ray
 from gtalk.dub.jobs import Job, by_avatar, read_jobs
 from gtalk.dub.journal import DONE, STARTED, Journal
 from gtalk.errors import UserError
@@ -90,7 +91,8 @@ def run_batch(
 
     Args:
         engine: "local" for processes on this machine, "ray" for a cluster.
-        workers: tasks at a time; one a core by default, of this machine or of the cluster.
+        workers: tasks at a time; by default one a core, of this machine or of the cluster; one a GPU of this
+            machine where all jobs are drawn on GPUs.
         resume: keep what the journal beside the jobs file says is done; otherwise begin anew.
         split_s: speech longer than 1.5 times this is drawn in parts of about this length, cut at silences, by
             several workers, and joined; 0 keeps every job whole.
@@ -99,8 +101,6 @@ def run_batch(
     in the result and the journal, and is tried again by the next run.
     """
     jobs_path = Path(jobs_path)
-    if workers is None and engine == "local":
-        workers = os.cpu_count() or 1
     if workers is not None and workers < 1:
         raise UserError(
             "workers", expected="a whole number from 1", got=str(workers), remedy="Use the number of cores."
@@ -115,6 +115,9 @@ def run_batch(
         jobs = read_jobs(jobs_path, journal.started)
         results = {job.line: kept for job in jobs if (kept := _finished(job, journal))}
         todo = [job for job in by_avatar(jobs) if job.line not in results]
+        if workers is None and engine == "local":
+            on_gpus = torch.cuda.device_count() if all(job.config.device == "cuda" for job in todo) else 0
+            workers = on_gpus or cores_here()
         agenda, begun = Agenda(todo, split_s), set()
         monitor = _Monitor(len(jobs), len(results), on_progress)
         for event in _ENGINES[engine](agenda, workers, load) if todo else ():

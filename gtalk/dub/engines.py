@@ -13,10 +13,12 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from itertools import takewhile
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
+import cv2
 import torch
 
 from gtalk.dub.agenda import Agenda, Event, Task
@@ -39,9 +41,8 @@ class _ParentDied(BaseException):
 class Bench:
     """A worker's place: the avatar it has loaded, and the doing of one task."""
 
-    def __init__(self, load: Load, number: int = 0) -> None:
-        """`number`: of the worker on its machine, which shares the GPUs out."""
-        self._load, self._number = load, number
+    def __init__(self, load: Load) -> None:
+        self._load = load
         self._loaded: tuple[tuple[Path, str], Performer] | None = None
 
     def do(self, task: Task, on_progress: OnProgress) -> tuple[str, dict[str, Any]]:
@@ -71,15 +72,32 @@ class Bench:
         if self._loaded is None or self._loaded[0] != (avatar, device):
             self._loaded = None  # two avatars need not fit into memory
             performer = self._load(avatar)
-            if device == "cuda":
-                performer = performer.to(f"cuda:{self._number % max(1, torch.cuda.device_count())}")
-            self._loaded = ((avatar, device), performer)
+            # A worker sees one GPU: which, was settled before it began.
+            self._loaded = ((avatar, device), performer.to("cuda") if device == "cuda" else performer)
         return self._loaded[1]
 
 
+def cores_here() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def gpu_of(number: int, visible: str | None, count: int) -> str | None:
+    """The one GPU that worker `number` sees, as CUDA_VISIBLE_DEVICES names it; None where there is none.
+
+    Args:
+        visible: CUDA_VISIBLE_DEVICES of this process; None where it is not set.
+        count: GPUs of the machine, where it is not.
+    """
+    names = [str(i) for i in range(count)] if visible is None else [name.strip() for name in visible.split(",")]
+    # CUDA stops reading at the first name that is none.
+    usable = list(takewhile(lambda name: name not in ("", "-1"), names))
+    return usable[number % len(usable)] if usable else None
+
+
 def run_local(agenda: Agenda, workers: int, load: Load) -> Iterator[Event]:
-    """Do the tasks in `workers` processes of this machine."""
-    threads = max(1, (os.cpu_count() or 1) // workers)
+    """Do the tasks in `workers` processes of this machine, each with its share of the cores and a GPU of its own."""
+    threads = max(1, cores_here() // workers)
     attempts: Counter[Task] = Counter()
     crew: list[_Process] = []
     try:
@@ -120,7 +138,8 @@ def _free(crew: list[_Process], workers: int, load: Load, threads: int) -> _Proc
         if one.busy is None:
             return one
     if len(crew) < workers:
-        crew.append(_Process(load, threads, len(crew)))
+        gpu = gpu_of(len(crew), os.environ.get("CUDA_VISIBLE_DEVICES"), torch.cuda.device_count())
+        crew.append(_Process(load, threads, gpu))
         return crew[-1]
     return None
 
@@ -128,8 +147,8 @@ def _free(crew: list[_Process], workers: int, load: Load, threads: int) -> _Proc
 class _Process:
     """A worker process and our end of the pipe to it."""
 
-    def __init__(self, load: Load, threads: int, number: int) -> None:
-        self._args = (load, threads, number)
+    def __init__(self, load: Load, threads: int, gpu: str | None) -> None:
+        self._args = (load, threads, gpu)
         self.busy: Task | None = None
         self._start()
 
@@ -165,9 +184,12 @@ class _Process:
             self.process.join()
 
 
-def _work(pipe: Connection, load: Load, threads: int, number: int) -> None:
+def _work(pipe: Connection, load: Load, threads: int, gpu: str | None) -> None:
+    if gpu is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpu  # read when CUDA is first used, which is later
     torch.set_num_threads(threads)
-    bench = Bench(load, number)
+    cv2.setNumThreads(threads)
+    bench = Bench(load)
 
     def tell(progress: Progress) -> None:
         try:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from gtalk.dub.batch import run_batch
+from gtalk.dub.engines import gpu_of
 from gtalk.dub.journal import Journal
 from gtalk.errors import UserError
 from gtalk.media.audio import write_wav
@@ -94,6 +95,23 @@ def test_a_worker_that_dies_is_replaced_and_its_job_tried_again(tmp_path, deaths
     assert [job.state for job in result.jobs] == states
     if states == ["failed"]:
         assert "died 3 times, last with exit status -9" in result.jobs[0].error
+
+
+def load_and_tell_the_gpu(folder: Path):
+    """Leaves a file that is named by what the worker sees."""
+    (Path(folder) / f"gpu-{os.environ.get('CUDA_VISIBLE_DEVICES')}").touch()
+    time.sleep(0.5)  # so that every worker gets a job
+    return load_toy_performer(folder)
+
+
+def test_each_worker_sees_one_gpu(tmp_path, monkeypatch):
+    assert [gpu_of(i, None, 2) for i in range(3)] == ["0", "1", "0"]
+    assert [gpu_of(i, "5, GPU-abc,-1,7", 8) for i in range(3)] == ["5", "GPU-abc", "5"]
+    assert gpu_of(0, None, 0) is None and gpu_of(0, "", 4) is None and gpu_of(1, "-1", 4) is None
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
+    result = run_batch(make_jobs(tmp_path, 4), "local", 2, load=load_and_tell_the_gpu)
+    assert result.n_failed == 0
+    assert sorted(path.name for path in (tmp_path / "me").glob("gpu-*")) == ["gpu-3", "gpu-5"]
 
 
 RUN = """
