@@ -2,54 +2,45 @@
 
     python tools/check_robustness.py [--kills 20] [--fuzz 200] [--json OUT.json]
 
-Everything runs as a user would run it, in processes of their own, on a synthetic person of 40 pixels:
-`gtalk fit`, motion training, `gtalk dub`, `gtalk batch`. After each kill -9 the same command runs again and
-its result must be that of a run that was never killed: the same bits of tensors, the same decoded pictures.
+Everything runs as a user would run it, in processes of their own: `gtalk prepare` on four seconds of the demo
+clip, and on a synthetic person of 40 pixels `gtalk fit`, motion training, `gtalk dub`, `gtalk batch`. After each
+kill -9 the same command runs again and its result must be that of a run that was never killed: the same bits of
+tensors, the same decoded pictures.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
-import os
-import random
 import re
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+import numpy as np
+from robustness_bench import (
+    ROOT,
+    TOO_LONG_S,
+    Bench,
+    Row,
+    differs,
+    fresh,
+    gtalk,
+    left,
+    pictures,
+    prepared,
+    table,
+    tensors,
+)
 
-import av  # noqa: E402
-import numpy as np  # noqa: E402
+from tests.toys import speech_like
 
-from gtalk.dataset.validate import STAGES  # noqa: E402
-from gtalk.media.audio import write_wav  # noqa: E402
-from gtalk.types import AudioTrack  # noqa: E402
-from tests.synthetic_dataset import make_synthetic_dataset  # noqa: E402
-from tests.toys import speech_like  # noqa: E402
-
-TOO_LONG_S = 3600.0  # on a machine that is busy with other things
-SHARES = {"fit": 0.35, "motion": 0.15, "dub": 0.25, "batch": 0.25}  # of the kills
-CONFIG = "avatar: {count: 300}\ntrainer: {size: 40, steps: 150, preview_every: 0, checkpoint_every: 25}\n"
-MOTION = """
-import dataclasses, sys
-from pathlib import Path
-import torch
-from gtalk.motion.train import train_motion
-from tests.motion.talking import SMALL
-torch.set_num_threads(1)
-config = dataclasses.replace(SMALL, fit=dataclasses.replace(SMALL.fit, steps=40, check_every=20))
-train_motion([Path(sys.argv[1])], Path(sys.argv[2]), config)
-"""
+SHARES = {"prepare": 0.2, "fit": 0.25, "motion": 0.1, "dub": 0.2, "batch": 0.25}  # of the kills
 JUMPING = """
 import random, sys, time
 true = time.time
@@ -59,107 +50,24 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
-@dataclass
-class Row:
-    """One line of the table."""
-
-    fault: str
-    tries: int
-    held: int
-    what: str
-
-
-class Bench:
-    """A folder with everything a run needs, and the commands."""
-
-    def __init__(self, folder: Path, seed: int) -> None:
-        self.folder, self.rng = folder, random.Random(seed)
-        self.environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-        self.dataset, self.sound = folder / "ds", folder / "speech.wav"
-        make_synthetic_dataset(self.dataset, n_frames=300, size=40)
-        manifest = json.loads((self.dataset / "manifest.json").read_text())
-        manifest["stages"] = {name: {} for name in STAGES}
-        (self.dataset / "manifest.json").write_text(json.dumps(manifest))
-        np.savez(self.dataset / "audio_features.npz", mel=np.zeros((1200, 1), np.float32))
-        (self.dataset / "report.html").write_text("<html>")
-        (folder / "small.yaml").write_text(CONFIG)
-        write_wav(self.sound, AudioTrack(speech_like(6.0)))
-
-    def fit(self, avatar: Path) -> list[str]:
-        consent = ["--person", "nobody", "--consent", "A drawing."]
-        config = ["--renderer", "gaussian", "--config", str(self.folder / "small.yaml")]
-        return gtalk("fit", self.dataset, "-o", avatar, *config, *consent)
-
-    def motion(self, avatar: Path) -> list[str]:
-        return [sys.executable, "-c", MOTION, str(self.dataset), str(avatar)]
-
-    def dub(self, avatar: Path, output: Path) -> list[str]:
-        return gtalk("dub", avatar, self.sound, "-o", output, "--overwrite", "--height", "40")
-
-    def run(self, command: list[str], **environment: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            command,
-            env={**self.environment, **environment},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=TOO_LONG_S,
-        )
-
-    def must(self, command: list[str]) -> float:
-        """Run a command that has to succeed. Seconds it took."""
-        start_s = time.monotonic()
-        done = self.run(command)
-        if done.returncode:
-            raise SystemExit(f"{' '.join(command)}\n{done.stderr}")
-        return time.monotonic() - start_s
-
-    def kill(self, command: list[str], after_s: float, how: int = signal.SIGKILL) -> int | None:
-        """Start a command, end it and all it started after a while. Its exit status; None where it had ended."""
-        process = subprocess.Popen(
-            command, env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-        )
-        try:
-            process.wait(timeout=after_s)
-            return None
-        except subprocess.TimeoutExpired:
-            if how == signal.SIGKILL:
-                os.killpg(process.pid, how)
-            else:
-                process.send_signal(how)
-            return process.wait(timeout=60)
-
-
-def gtalk(*arguments: object) -> list[str]:
-    return [sys.executable, "-m", "gtalk", *map(str, arguments)]
-
-
-def tensors(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def pictures(path: Path) -> str:
-    """Hash of all decoded pictures and samples; raises when the file is not whole."""
-    digest = hashlib.sha256()
-    with av.open(str(path)) as file:
-        for frame in file.decode(video=0):
-            digest.update(frame.to_ndarray(format="rgb24").tobytes())
-        file.seek(0)
-        for frame in file.decode(audio=0):
-            digest.update(frame.to_ndarray().tobytes())
-    return digest.hexdigest()
-
-
 def kills(bench: Bench, count: int) -> list[Row]:
     """Kill -9 at random points of every stage, each followed by the same command again."""
     whole = bench.folder / "whole"
-    spans = {"fit": bench.must(bench.fit(whole)), "motion": bench.must(bench.motion(whole))}
-    wanted = {"fit": tensors(whole / "avatar.safetensors"), "motion": tensors(whole / "motion.safetensors")}
+    dataset = bench.folder / "whole.dataset"
+    spans = {"prepare": bench.must(bench.prepare(dataset))}
+    spans |= {"fit": bench.must(bench.fit(whole)), "motion": bench.must(bench.motion(whole))}
+    wanted = {
+        "prepare": prepared(dataset),
+        "fit": tensors(whole / "avatar.safetensors"),
+        "motion": tensors(whole / "motion.safetensors"),
+    }
     spans["dub"] = bench.must(bench.dub(whole, bench.folder / "whole.mp4"))
     wanted["dub"] = pictures(bench.folder / "whole.mp4")
     jobs = bench.folder / "jobs" / "jobs.jsonl"
     spans["batch"] = bench.must(batch(bench, jobs, whole))
     return [
+        killed(bench, "gtalk prepare", n_of(count, "prepare"), spans["prepare"],
+               lambda: prepare_again(bench, wanted["prepare"])),
         killed(bench, "gtalk fit", n_of(count, "fit"), spans["fit"], lambda: fit_again(bench, wanted["fit"])),
         killed(bench, "motion training", n_of(count, "motion"), spans["motion"],
                lambda: motion_again(bench, whole, wanted["motion"])),
@@ -187,6 +95,11 @@ def killed(bench: Bench, name: str, count: int, span_s: float, make: Callable[[]
 
 def n_of(count: int, stage: str) -> int:
     return max(1, round(count * SHARES[stage]))
+
+
+def prepare_again(bench: Bench, wanted: str) -> Again:
+    dataset = fresh(bench.folder / "again.dataset")
+    return bench.prepare(dataset), lambda: left(dataset) or differs(prepared(dataset), wanted)
 
 
 def fit_again(bench: Bench, wanted: str) -> Again:
@@ -221,21 +134,6 @@ def batch_again(bench: Bench, jobs: Path, whole: Path, wanted: str) -> Again:
         return left(jobs.parent) or next(filter(None, (differs(pictures(path), wanted) for path in outputs)), "")
 
     return command, check
-
-
-def fresh(folder: Path) -> Path:
-    shutil.rmtree(folder, ignore_errors=True)
-    return folder
-
-
-def left(folder: Path) -> str:
-    """Temporary files that stayed after a run that succeeded."""
-    names = [path.name for path in folder.rglob(".*") if not path.name.endswith(".lock")]
-    return f"left behind: {', '.join(sorted(re.sub('[0-9a-f]{8}', '*', n) for n in names))}" if names else ""
-
-
-def differs(got: str, wanted: str) -> str:
-    return "" if got == wanted else "another result than that of an uninterrupted run"
 
 
 def interrupts(bench: Bench) -> Row:
@@ -313,17 +211,24 @@ def surroundings(bench: Bench) -> list[Row]:
     whole, rows = bench.folder / "whole", []
     wanted = pictures(bench.folder / "whole.mp4")
 
-    def row(fault: str, command: list[str], output: Path, same: bool = True, **environment: str) -> None:
-        done = bench.run(command, **environment)
+    def row(
+        fault: str, command: list[str], output: Path, same: bool = True, environment: dict[str, str] | None = None
+    ) -> None:
+        done = bench.run(command, **(environment or {}))
         ok = not done.returncode and (not same or pictures(output) == wanted)
         what = "the same pictures and sound" if same else "a whole video"
         rows.append(Row(fault, 1, int(ok), what if ok else (done.stderr[-200:] or "another result")))
 
     nowhere = {name: "/proc/nowhere" for name in ("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME")}
-    row("home that cannot be written", bench.dub(whole, bench.folder / "h.mp4"), bench.folder / "h.mp4", **nowhere)
+    row(
+        "home that cannot be written",
+        bench.dub(whole, bench.folder / "h.mp4"),
+        bench.folder / "h.mp4",
+        environment=nowhere,
+    )
     for threads in ("1", "16"):
         output = bench.folder / f"t{threads}.mp4"
-        row(f"{threads} threads", bench.dub(whole, output), output, OMP_NUM_THREADS=threads)
+        row(f"{threads} threads", bench.dub(whole, output), output, environment={"OMP_NUM_THREADS": threads})
     output = bench.folder / "c.mp4"
     jumping = [sys.executable, "-c", JUMPING, *bench.dub(whole, output)[3:]]
     row("wall clock jumps by a day at every look", jumping, output)
@@ -339,6 +244,16 @@ def surroundings(bench: Bench) -> list[Row]:
     return rows
 
 
+def gradients(bench: Bench) -> Row:
+    """NaN and infinity in one number of a step of either renderer's fit, at eight moments; then in every step."""
+    command = [sys.executable, "-m", "pytest", str(ROOT / "tests/robustness/test_faults.py"), "-k", "gradient", "-rA",
+               "--timeout=1800"]  # fmt: skip
+    done = bench.run(command)
+    held, failed = (len(re.findall(rf"^{word} ", done.stdout, re.MULTILINE)) for word in ("PASSED", "FAILED"))
+    what = "the fit goes back to its last good state and ends whole; broken in every step, it ends with words"
+    return Row("NaN and infinity in gradients", held + failed, held, what)
+
+
 def fuzz(bench: Bench, examples: int) -> Row:
     """The fuzzing tests with random seeds and more examples."""
     command = [sys.executable, "-m", "pytest", str(ROOT / "tests/robustness/test_strangers.py"), "--timeout=1800"]
@@ -348,13 +263,6 @@ def fuzz(bench: Bench, examples: int) -> Row:
     n_files = examples * (3 * 2 + 6)  # three tests of two kinds of avatars, six others; media twice as often
     return Row("damaged files of every kind", n_files, n_files if not done.returncode else 0,
                f"loads or says what is wrong; no other exception, no code run ({summary})")  # fmt: skip
-
-
-def table(rows: list[Row]) -> str:
-    width = max(len(row.fault) for row in rows)
-    lines = [f"{'fault':<{width}}  tries  held  what happened"]
-    lines += [f"{row.fault:<{width}}  {row.tries:>5}  {row.held:>4}  {row.what}" for row in rows]
-    return "\n".join(lines)
 
 
 def main() -> int:
@@ -370,6 +278,7 @@ def main() -> int:
         bench = Bench(Path(folder), options.seed)
         rows += kills(bench, options.kills)
         rows += [interrupts(bench), *two_at_once(bench), *full_disk(bench), *surroundings(bench)]
+        rows.append(gradients(bench))
         if options.fuzz:
             rows.append(fuzz(bench, options.fuzz))
     print(table(rows))

@@ -115,7 +115,7 @@ def test_wild_motion_stays_bounded(avatar, motion):
 
 @pytest.mark.parametrize("centre", [(24.0, 24.0), (20.0, 27.0)])
 def test_torso_moves_by_the_similarity_in_the_picture(centre):
-    camera = Camera(100.0, *centre, 48, 48)
+    camera = Camera(100.0, centre[0], centre[1], 48, 48)
     similarity = np.array([0.03, -0.02, 0.1, 0.05])
     points = np.array([[0.1, -0.05, 0.8], [-0.12, 0.1, 0.6], [0.0, 0.02, 0.9]])
     before = points[:, :2] / points[:, 2:] * 100.0 + centre
