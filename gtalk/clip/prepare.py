@@ -22,12 +22,13 @@ from gtalk.clip.masks import make_masks
 from gtalk.clip.media_stage import run_media
 from gtalk.clip.motion_stage import motion_from_track
 from gtalk.clip.parsing_model import load_parsing_model
-from gtalk.clip.pictures import one_thread_each, read_frame, read_frames, read_grey
+from gtalk.clip.pictures import one_thread_each, read_frame, read_frames, read_grey, read_luma
 from gtalk.clip.records import load_landmarks, load_track, save_arrays, save_landmarks, save_track
 from gtalk.clip.report import write_report
 from gtalk.clip.shot import track_reader
 from gtalk.clip.stages import Job, Pipeline, Stage
 from gtalk.clip.sync_stage import check_av_offset, run_sync
+from gtalk.clip.torso import WORK_HEIGHT as TORSO_HEIGHT
 from gtalk.clip.torso import track_torso
 from gtalk.clip.track import TrackConfig, model_points, track_face
 from gtalk.config import to_mapping
@@ -169,7 +170,8 @@ def _run_background(job: Job) -> dict[str, Any]:
         cv2.imwrite(str(temporary), cv2.cvtColor(background.plate, cv2.COLOR_RGB2BGR))
 
     def read(index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        return read_frame(frames, index), read_grey(job.root / "masks", index), read_grey(mattes, index)
+        luma = read_luma(frames, index, TORSO_HEIGHT, size[1])
+        return luma, read_grey(job.root / "masks", index), read_grey(mattes, index)
 
     with one_thread_each():
         torso = track_torso(read, size, segments, job.on_progress)
@@ -224,7 +226,7 @@ STAGES = [
     Stage("sync", 1, ("media", "landmarks"), ("audio.wav",), _part("av_offset"), run_sync),
     Stage("track", 3, ("media", "landmarks"), ("camera.json", "person.npz", "track.npz"), _part("track"), _run_track),
     Stage("masks", 7, ("media", "track"), ("mattes", "masks"), _parsing_settings, _run_masks),
-    Stage("background", 4, ("media", "track", "masks"), ("background.png", "poses.npz"), _part(), _run_background),
+    Stage("background", 5, ("media", "track", "masks"), ("background.png", "poses.npz"), _part(), _run_background),
     Stage("audio", 1, ("sync",), ("audio_features.npz",), _part(), _run_audio),
     Stage("motion", 2, ("landmarks", "track", "background"), ("motion.npz",), _part(), _run_motion),
     Stage("report", 2, ("masks", "background", "audio", "motion"), ("report.html",), _part(), _run_report),

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from gtalk.clip.pictures import in_order
 from gtalk.clip.shoulders import ShoulderLine
 from gtalk.clip.similarity import apply, compose, from_matrices, inverse
 from gtalk.clip.torso_bend import bend
@@ -24,7 +25,7 @@ from gtalk.progress import OnProgress, Progress, silent
 from gtalk.shapes import Bool, Float
 from gtalk.types import TORSO_BEND
 
-WORK_HEIGHT = 256
+WORK_HEIGHT = 256  # of pictures, pixels
 CORNERS = 240
 WINDOW = (19, 19)
 BACK_AND_FORTH_PX = 0.4
@@ -36,7 +37,7 @@ STARTS = (0.5, 0.25, 0.75, 0.1, 0.9)  # of the longest shot: where a frame that 
 IDENTITY = np.eye(2, 3)
 
 Read = Callable[[int], tuple[np.ndarray, np.ndarray, np.ndarray]]
-"""Frame index -> (RGB picture, labels, matte)."""
+"""Frame index -> (grey picture, at least of the working size; labels; matte)."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def track_torso(
     """Follow the torso through all frames.
 
     Args:
-        read: called once per frame in order, and before that for a start.
+        read: called once per frame on several threads, and before that for a start.
         size: (width, height) of the pictures.
         segments: parts without a cut. Each is registered to the same rest.
         on_progress: told after every frame.
@@ -135,8 +136,8 @@ def _observe(
     """(what is seen of the torso in each frame of a shot, the last match, corner numbers in use)."""
     frames: list[Observations] = []
     keyframes, lost = [rest], True
-    for index in range(segment.start, segment.stop):
-        view = _view(*read(index), work)
+    shot = range(segment.start, segment.stop)
+    for index, view in zip(shot, in_order(lambda index: _view(*read(index), work), shot), strict=True):
         pictures.put(index, view.grey, view.torso)
         best: tuple[np.ndarray, float, np.ndarray, np.ndarray, np.ndarray] | None = None
         for keyframe in keyframes:
@@ -155,11 +156,11 @@ def _observe(
     return frames, guess, keyframes[-1].first_corner + len(keyframes[-1].corners)
 
 
-def _view(frame: np.ndarray, labels: np.ndarray, matte: np.ndarray, work: tuple[int, int]) -> View:
-    small = cv2.resize(frame, work, interpolation=cv2.INTER_AREA)
+def _view(grey: np.ndarray, labels: np.ndarray, matte: np.ndarray, work: tuple[int, int]) -> View:
+    small = cv2.resize(grey, work, interpolation=cv2.INTER_AREA)
     torso = cv2.resize((labels == MaskClass.TORSO).astype(np.uint8) * 255, work, interpolation=cv2.INTER_AREA)
     inner = cv2.erode((torso > 250).astype(np.uint8) * 255, np.ones((5, 5), np.uint8))
-    return View(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), inner, cv2.resize(matte, work, interpolation=cv2.INTER_AREA))
+    return View(small, inner, cv2.resize(matte, work, interpolation=cv2.INTER_AREA))
 
 
 def _keyframe(view: View, matrix: np.ndarray, first_corner: int) -> Keyframe:

@@ -8,10 +8,12 @@ bring the frame's grey values onto the mean picture's, with neighbouring control
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
+from gtalk.clip.pictures import in_turns
 from gtalk.clip.similarity import apply
 from gtalk.clip.torso_dense import Mean, Pictures, compare, mean_picture, normal_equations
 from gtalk.dataset.format import Segment
@@ -45,10 +47,8 @@ def bend(
         if mean is None:
             return moved
         shares, prior = _shares(mean.points), _prior()
-        for index in range(len(matrices)):
-            moved[index] = _step(
-                mean, pictures, index, matrices[index], shares, moved[index], prior, blur_px, tolerance
-            )
+        step = partial(_step, mean, pictures, matrices, shares, moved, prior, blur_px, tolerance)
+        moved = np.stack([*in_turns(step, range(len(matrices)))])
     for segment in segments:
         span = slice(segment.start, segment.stop)
         moved[span] = gaussian_filter1d(moved[span], SMOOTH_FRAMES, axis=0, mode="nearest")
@@ -78,21 +78,21 @@ def _prior() -> Float[np.ndarray, "C C"]:
 def _step(
     mean: Mean,
     pictures: Pictures,
-    index: int,
-    matrix: np.ndarray,
+    matrices: np.ndarray,
     shares: np.ndarray,
     moved: np.ndarray,
     prior: np.ndarray,
     blur_px: float,
     tolerance: float,
+    index: int,
 ) -> np.ndarray:
     """Better displacements of a frame's control points, pixels."""
     count = shares.shape[1]
-    places_px = apply(matrix, mean.points + shares @ moved.reshape(count, 2))
+    places_px = apply(matrices[index], mean.points + shares @ moved[index].reshape(count, 2))
     compared = compare(mean, pictures, index, places_px, blur_px, tolerance)
     if compared is None:
-        return moved
+        return moved[index]
     seen, off, weight = compared
     slopes = (mean.gradient[seen, None, :] * shares[seen, :, None]).reshape(len(off), -1)
     normal, pull = normal_equations(slopes, off, weight)
-    return np.linalg.solve(normal + np.kron(prior, np.eye(2)), pull + normal @ moved)
+    return np.linalg.solve(normal + np.kron(prior, np.eye(2)), pull + normal @ moved[index])

@@ -13,10 +13,12 @@ import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import cv2
 import numpy as np
 
+from gtalk.clip.pictures import in_order, in_turns
 from gtalk.clip.similarity import apply
 from gtalk.clip.torso_solve import (
     NOISE_PX,
@@ -63,9 +65,14 @@ class Pictures:
         return grey, torso
 
     def smooth(self, index: int, blur_px: float) -> tuple[Float[np.ndarray, "H W"], UInt8[np.ndarray, "H W"]]:
-        """The same with grey values from 0 to 1, smoothed."""
+        """The same with grey values from 0 to 1, smoothed; far from the torso they are 0."""
         grey, torso = self.read(index)
-        return cv2.GaussianBlur(grey.astype(np.float32) / 255, (0, 0), blur_px), torso
+        left, top, width, height = cv2.boundingRect(torso)
+        reach = int(4 * blur_px) + 3  # of OpenCV's kernel, and a pixel to interpolate with
+        part = slice(max(0, top - reach), top + height + reach), slice(max(0, left - reach), left + width + reach)
+        smooth = np.zeros(grey.shape, np.float32)
+        smooth[part] = cv2.GaussianBlur(grey[part].astype(np.float32) / 255, (0, 0), blur_px)
+        return smooth, torso
 
 
 @dataclass(frozen=True)
@@ -102,12 +109,8 @@ def align(
         for segment in segments:
             span = slice(segment.start, segment.stop)
             z = to_parameters(matrices[span], centre, radius)
-            steps = [
-                _step(
-                    mean, pictures, index, matrices[index], z[index - segment.start], blur_px, tolerance, centre, radius
-                )
-                for index in range(segment.start, segment.stop)
-            ]
+            step = partial(_step, mean, pictures, matrices, blur_px, tolerance, centre, radius)
+            steps = list(in_turns(step, range(segment.start, segment.stop)))
             if np.median([worth for _, _, worth in steps]) >= LEAST_WORTH:
                 z = solve_steps(steps, contours[span], z, centre, radius)
                 matrices[span] = to_matrices(z, centre, radius)
@@ -119,12 +122,16 @@ def mean_picture(pictures: Pictures, matrices: Float[np.ndarray, "T 2 3"], blur_
     chosen = np.unique(np.linspace(0, len(pictures) - 1, SAMPLES).round().astype(int)).tolist()
     height, width = pictures.read(0)[1].shape
     total, weight = np.zeros((height, width), np.float32), np.zeros((height, width), np.float32)
-    for index in chosen:
+
+    def brought(index: int) -> tuple[np.ndarray, np.ndarray]:
         placed = _about_whole_pixels(matrices[index])
         grey, torso = pictures.smooth(index, blur_px)
         seen = _placed(torso, placed).astype(np.float32) / 255
         seen[seen < 0.99] = 0.0
-        total += seen * _placed(grey, placed)
+        return seen, seen * _placed(grey, placed)
+
+    for seen, grey in in_order(brought, chosen):
+        total += grey
         weight += seen
     mean = total / np.maximum(weight, 1.0)
     known = (weight >= LEAST_SEEN * len(chosen)).astype(np.uint8)
@@ -145,15 +152,15 @@ def mean_picture(pictures: Pictures, matrices: Float[np.ndarray, "T 2 3"], blur_
 def _step(
     mean: Mean,
     pictures: Pictures,
-    index: int,
-    matrix: np.ndarray,
-    z: np.ndarray,
+    matrices: np.ndarray,
     blur_px: float,
     tolerance: float,
     centre: np.ndarray,
     radius: float,
+    index: int,
 ) -> tuple[np.ndarray, np.ndarray, float]:
-    """(normal matrix [4,4], right side [4], worth in corners) of a frame's pixels around `z`."""
+    """(normal matrix [4,4], right side [4], worth in corners) of a frame's pixels around its matrix."""
+    matrix = matrices[index]
     compared = compare(mean, pictures, index, apply(matrix, mean.points), blur_px, tolerance)
     if compared is None:
         return np.zeros((4, 4)), np.zeros(4), 0.0
@@ -164,6 +171,7 @@ def _step(
     normal, pull = normal_equations(slopes, off, weight)
     worth = 0.5 * float(normal[2, 2] + normal[3, 3]) * NOISE_PX**2
     scale = min(1.0, MOST_WORTH / max(worth, 1e-9))
+    z = to_parameters(matrices[index : index + 1], centre, radius)[0]
     return normal * scale, (pull + normal @ z) * scale, worth * scale
 
 
@@ -193,9 +201,11 @@ def normal_equations(
     slopes: Float[np.ndarray, "S P"], off: Float[np.ndarray, " S"], weight: Float[np.ndarray, " S"]
 ) -> tuple[Float[np.ndarray, "P P"], Float[np.ndarray, " P"]]:
     """Of the least squares problem slopes * x = off + c, where c is how much brighter the frame is as a whole."""
-    slopes, off = slopes - np.average(slopes, 0, weight), off - np.average(off, 0, weight)
+    total = weight.sum()
+    mean, mean_off = weight @ slopes / total, weight @ off / total
     weighted = slopes * weight[:, None]
-    return weighted.T @ slopes, weighted.T @ off
+    normal = weighted.T @ slopes - total * np.outer(mean, mean)
+    return normal, weighted.T @ off - total * mean_off * mean
 
 
 def _placed(picture: np.ndarray, matrix: np.ndarray) -> np.ndarray:
