@@ -42,11 +42,14 @@ def bend(
     """
     height = pictures.read(0)[0].shape[0]
     moved = np.zeros((len(matrices), TORSO_BEND))
+    box, prior = None, _prior()
     for blur_px, tolerance in ROUNDS:
         mean = mean_picture(pictures, matrices, blur_px)
         if mean is None:
             return moved
-        shares, prior = _shares(mean.points), _prior()
+        # One box for all rounds: what a round found is where the next one starts.
+        box = (mean.points.min(0), mean.points.max(0)) if box is None else box
+        shares = _shares(mean.points, *box)
         step = partial(_step, mean, pictures, matrices, shares, moved, prior, blur_px, tolerance)
         moved = np.stack([*in_turns(step, range(len(matrices)))])
     for segment in segments:
@@ -55,10 +58,11 @@ def bend(
     return moved / height
 
 
-def _shares(points: np.ndarray) -> Float[np.ndarray, "N C"]:
-    """Bilinear weights of the control points, which span the points' box."""
-    low, high = points.min(0), points.max(0)
-    at = (points - low) / np.maximum(high - low, 1.0) * [COLUMNS - 1, ROWS - 1]
+def _shares(
+    points: Float[np.ndarray, "N 2"], low: Float[np.ndarray, "2"], high: Float[np.ndarray, "2"]
+) -> Float[np.ndarray, "N C"]:
+    """Bilinear weights of the control points, which span the box from `low` to `high`; beyond it the edge's go on."""
+    at = np.clip((points - low) / np.maximum(high - low, 1.0), 0.0, 1.0) * [COLUMNS - 1, ROWS - 1]
     x, y = (np.maximum(0.0, 1.0 - np.abs(at[:, d, None] - np.arange(n))) for d, n in ((0, COLUMNS), (1, ROWS)))
     return (y[:, :, None] * x[:, None, :]).reshape(len(points), -1)
 

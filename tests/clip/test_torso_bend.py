@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 
 from gtalk.clip.similarity import apply
-from gtalk.clip.torso_bend import bend
+from gtalk.clip.torso_bend import _shares, bend
 from gtalk.clip.torso_dense import Pictures, mean_picture
 from gtalk.dataset.format import Segment
 from gtalk.types import TORSO_BEND
@@ -44,6 +44,19 @@ def test_nothing_is_smoothed_across_a_cut() -> None:
     np.testing.assert_allclose(found[:20], np.broadcast_to(found[0], (20, TORSO_BEND)), atol=1e-4)
     np.testing.assert_allclose(found[20:], np.broadcast_to(found[20], (20, TORSO_BEND)), atol=1e-4)
     assert np.abs(found[20] - found[19]).max() > 0.3 / SIZE[1]
+
+
+def test_control_points_stay_where_they_are_whatever_points_are_looked_at() -> None:
+    low, high = np.array([10.0, 20.0]), np.array([110.0, 60.0])
+    points = np.array([[30.0, 40.0], [57.0, 33.0], [10.0, 20.0]])
+    shares = _shares(points, low, high)
+    np.testing.assert_allclose(_shares(points[1:], low, high), shares[1:])
+    np.testing.assert_allclose(shares.sum(1), 1.0)
+    column, row = np.meshgrid(np.linspace(10, 110, 6), np.linspace(20, 60, 3))
+    control = np.stack([column.ravel(), row.ravel()], axis=1)
+    np.testing.assert_allclose(shares @ control, points)
+    outside = _shares(np.array([[-50.0, 40.0], [10.0, 40.0]]), low, high)
+    np.testing.assert_allclose(outside[0], outside[1])
 
 
 def test_a_plain_suit_does_not_bend() -> None:
