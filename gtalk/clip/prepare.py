@@ -226,7 +226,7 @@ STAGES = [
     Stage("sync", 1, ("media", "landmarks"), ("audio.wav",), _part("av_offset"), run_sync),
     Stage("track", 3, ("media", "landmarks"), ("camera.json", "person.npz", "track.npz"), _part("track"), _run_track),
     Stage("masks", 7, ("media", "track"), ("mattes", "masks"), _parsing_settings, _run_masks),
-    Stage("background", 5, ("media", "track", "masks"), ("background.png", "poses.npz"), _part(), _run_background),
+    Stage("background", 6, ("media", "track", "masks"), ("background.png", "poses.npz"), _part(), _run_background),
     Stage("audio", 1, ("sync",), ("audio_features.npz",), _part(), _run_audio),
     Stage("motion", 2, ("landmarks", "track", "background"), ("motion.npz",), _part(), _run_motion),
     Stage("report", 2, ("masks", "background", "audio", "motion"), ("report.html",), _part(), _run_report),
