@@ -18,10 +18,10 @@ import numpy as np
 import torch
 
 from gtalk.avatar.base import PLATE
+from gtalk.avatar.parts import require_size, split_pose, view, with_pose
 from gtalk.avatar.pose_code import BENDS, PLACE_UNITS, PoseCode
 from gtalk.basis import MotionBasis
 from gtalk.config import from_mapping
-from gtalk.errors import UserError
 from gtalk.ops import splat
 from gtalk.shapes import Float, UInt8
 from gtalk.types import Camera, Motion, RenderOutput
@@ -106,17 +106,15 @@ class GaussianAvatar:
     ) -> GaussianAvatar:
         """Build from what was saved. Raises KeyError or ValueError when a tensor is missing or misshapen."""
         sizes = from_mapping(GaussianConfig, config, "avatar.json: config")
-        arrays = {n.removeprefix("pose."): v.numpy() for n, v in tensors.items() if n.startswith("pose.")}
-        own = {n: v for n, v in tensors.items() if not n.startswith("pose.")}
+        own, pose_code = split_pose(tensors)
         if not 0.0 <= sizes.plate_margin <= 2.0:
             raise ValueError(f"plate_margin {sizes.plate_margin}")
         _check_shapes(own, basis.size)
-        return cls(sizes, basis, camera, fps, plate, PoseCode.from_arrays(arrays), own)
+        return cls(sizes, basis, camera, fps, plate, pose_code, own)
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """Everything learned, by name."""
-        pose = {f"pose.{n}": torch.from_numpy(v) for n, v in self.pose_code.to_arrays().items()}
-        return {**self._tensors, **pose}
+        return with_pose(self._tensors, self.pose_code)
 
     def to(self, device: torch.device | str) -> GaussianAvatar:
         """A copy on another device."""
@@ -187,9 +185,7 @@ class GaussianAvatar:
         *,
         as_bytes: bool,
     ) -> list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
-        camera = camera or self.camera
-        if size is not None:
-            camera = camera.resized(*size)
+        camera = view(self.camera, camera, size)
         plate = (None, 0) if background is None else self.plate_planes(background, camera)
         own, frames = self._tensors, []
         for now in self.instants(motion, camera):
@@ -215,13 +211,7 @@ class GaussianAvatar:
     def plate_planes(self, background: np.ndarray | str, camera: Camera) -> tuple[torch.Tensor, int]:
         """What stands behind, as planes, and their width in pixels."""
         if not isinstance(background, str):
-            if background.shape != (camera.height, camera.width, 3):
-                raise UserError(
-                    "background",
-                    expected=f"a picture of {camera.width}x{camera.height}",
-                    got=f"{background.shape[1]}x{background.shape[0]}",
-                    remedy="Resize it to the output's size.",
-                )
+            require_size(background, camera)
             return splat.plate_planes(torch.from_numpy(background).to(self.limits.device)), camera.width
         pad = 2 * round(self.config.plate_margin * camera.height)
         size = (camera.width + pad, camera.height + pad)

@@ -19,24 +19,20 @@ from gtalk.avatar.gaussian import (
     raw_codes,
     split_code,
 )
-from gtalk.avatar.pose_code import PoseCode
-from gtalk.config import to_mapping
-from gtalk.dataset.split import first_test_frame
 from gtalk.fit.frames import TrainingFrame
 from gtalk.fit.gaussian_refine import RefineConfig, Refinement
 from gtalk.fit.gaussian_relocate import relocate
 from gtalk.fit.gaussian_seed import THIN, Seeds, make_seeds
 from gtalk.fit.losses import RegionWeights
 from gtalk.fit.model import FitContext, StepResult
-from gtalk.fit.plate import widened_plate
 from gtalk.fit.schedule import LearningRate, ramp
+from gtalk.fit.start import LEAST_SPREAD, clip_plate, clip_pose_code, device_of, model_mapping
 from gtalk.fit.trainer import TrainerConfig
 from gtalk.ops import splat
 
 BETAS, EPSILON = (0.9, 0.99), 1e-15
 GROUPS = ("face", "rest")
 TEETH_FREEDOM_M = 0.002  # how far they may come forward of where they were seeded
-LEAST_SPREAD = 0.05  # codes that hardly vary in the clip are not blown up to unit variance
 
 
 @dataclass(frozen=True)
@@ -112,19 +108,14 @@ class GaussianModel:
 
     def __init__(self, config: FitConfig) -> None:
         self.config = config
-        wanted = config.device
-        self.device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if wanted == "auto" else wanted)
+        self.device = device_of(config.device)
 
     def prepare(self, context: FitContext) -> None:
         """Seeds, codes, poses. The same for the same context."""
         config, dataset = self.config, context.dataset
         self.context = context
-        segment_of = np.zeros(first_test_frame(dataset.n_frames), np.int64)
-        for number, segment in enumerate(dataset.segments):
-            segment_of[segment.start : segment.stop] = number
-        motion = dataset.motion[context.indices]
-        self.pose_code = PoseCode.fit(motion, segment_of[context.indices])
-        raw = raw_codes(context.basis, self.pose_code, motion)
+        self.pose_code = clip_pose_code(context)
+        raw = raw_codes(context.basis, self.pose_code, dataset.motion[context.indices])
         mean, spread = raw.mean(0), raw.std(0)
         scale = np.where(spread > LEAST_SPREAD, spread, 1.0)
         codes = (raw - mean) / scale
@@ -142,8 +133,7 @@ class GaussianModel:
         self.moments = {f"{n}.first": torch.zeros_like(self.tensors[n]) for n in learned}
         self.moments["base.second"] = torch.zeros_like(self.tensors["base"])
         self.refinement = Refinement(context.indices, raw.shape[1], config.refine)
-        framing = dataset.motion.channels.get("framing", np.zeros((dataset.n_frames, 3)))
-        self.plate = widened_plate(context, framing, config.avatar.plate_margin)
+        self.plate = clip_plate(context, config.avatar.plate_margin)
         self.learner = self._avatar(self.tensors)
         self.plate_planes = self.learner.plate_planes(PLATE, context.camera)
         self.need = torch.zeros(len(self.tensors["base"]), device=self.device)
@@ -264,9 +254,7 @@ class GaussianModel:
 
     def config_mapping(self) -> dict[str, Any]:
         """See `Model.config_mapping`."""
-        values = to_mapping(self.config)
-        values.pop("trainer")
-        return values
+        return model_mapping(self.config)
 
     def _avatar(self, tensors: dict[str, torch.Tensor]) -> GaussianAvatar:
         context = self.context

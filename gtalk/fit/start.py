@@ -1,0 +1,45 @@
+"""Where the fits of both renderers start: a device, the clip's range of poses, the plate, a config to compare."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from gtalk.avatar.pose_code import PoseCode
+from gtalk.config import to_mapping
+from gtalk.dataset.split import first_test_frame
+from gtalk.fit.model import FitContext
+from gtalk.fit.plate import widened_plate
+from gtalk.shapes import UInt8
+
+LEAST_SPREAD = 0.05  # codes that hardly vary in the clip are not blown up to unit variance
+
+
+def device_of(wanted: str) -> torch.device:
+    """auto, cpu or cuda, as a device."""
+    return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if wanted == "auto" else wanted)
+
+
+def clip_pose_code(context: FitContext) -> PoseCode:
+    """Where head and torso are in the clip, from the frames that may be learned from."""
+    dataset = context.dataset
+    segment_of = np.zeros(first_test_frame(dataset.n_frames), np.int64)
+    for number, segment in enumerate(dataset.segments):
+        segment_of[segment.start : segment.stop] = number
+    return PoseCode.fit(dataset.motion[context.indices], segment_of[context.indices])
+
+
+def clip_plate(context: FitContext, margin: float) -> UInt8[np.ndarray, "H W 3"]:
+    """The background, `margin` picture heights wider on every side than the clip shows at once."""
+    dataset = context.dataset
+    framing = dataset.motion.channels.get("framing", np.zeros((dataset.n_frames, 3)))
+    return widened_plate(context, framing, margin)
+
+
+def model_mapping(config: Any) -> dict[str, Any]:
+    """A fit's config as plain values, but for the trainer's part. See `Model.config_mapping`."""
+    values = to_mapping(config)
+    values.pop("trainer")
+    return values
