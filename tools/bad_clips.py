@@ -71,6 +71,8 @@ class Recipe:
     options: tuple[tuple[str, str], ...] = (("crf", "16"), ("preset", "ultrafast"))
     rotation_deg: int = 0
     sounds: tuple[Sound, ...] = (Sound(),)
+    sound_from_s: float = 0.0
+    """Instant of the demo's sound that is heard with the first picture."""
     edit: Edit | None = None
     says: str = ""
     """What the verdict must contain."""
@@ -143,8 +145,9 @@ def write(folder: Path, recipe: Recipe) -> Path:
         clock = Fraction(1, CLOCK) if recipe.times_s is not None else 1 / rate
         video.codec_context.time_base = clock
         tracks = [(file.add_stream(s.codec, rate=s.rate, layout=s.layout), s) for s in recipe.sounds]
-        for stream, sound in tracks:
+        for stream, sound in tracks:  # before the header, which the first packet writes
             stream.disposition = 1 if sound.default else 0
+        for stream, sound in tracks:
             _write_sound(file, stream, sound, recipe)
         for shown, time_s in zip(recipe.pictures, recipe.when_s(), strict=True):
             # A display rotation of r degrees turns the stored picture counter-clockwise.
@@ -162,7 +165,7 @@ def _write_sound(file, stream, sound: Sound, recipe: Recipe) -> None:
     """The demo's speech from `start_s` on, so that it stays with the pictures however late it begins."""
     times = recipe.when_s()
     count = round((times[-1] + 1 / recipe.fps - sound.start_s) * sound.rate)
-    at = (sound.start_s + np.arange(count) / sound.rate) * AUDIO_RATE
+    at = (recipe.sound_from_s + sound.start_s + np.arange(count) / sound.rate) * AUDIO_RATE
     samples = np.interp(at, np.arange(len(demo_sound())), demo_sound()).astype(np.float32) * (not sound.silent)
     data = np.repeat(samples[None], 2 if sound.layout == "stereo" else 1, axis=0)
     for start in range(0, count, 1024):
@@ -237,17 +240,18 @@ def leaving(n_before: int, n_away: int, n_after: int) -> tuple[Picture, ...]:
 IRREGULAR_S = tuple(np.cumsum([0.0, *np.tile([0.02, 0.05, 0.033, 0.06], 11)]).tolist())
 CUT = (*faces(0, 25), *faces(200, 25, T_clip_demo=placed(1.3, -50.0, -20.0)))
 HIDDEN = tuple(Picture(i, whole=not 20 <= i < 34) for i in range(60))
-WIDE = placed(1.0, 0.0, 0.0)
+DOUBLED = tuple(Picture(int(i * 25 / 30 + 1e-6)) for i in range(150))
 SOURCES = [
     Recipe("vfr.mkv", faces(0, len(IRREGULAR_S)), times_s=IRREGULAR_S, says="variable frame rate"),
     Recipe("23.976.mp4", faces(), fps=24000 / 1001),
     Recipe("29.97.mov", faces(), fps=30000 / 1001, sounds=(Sound(layout="stereo"),)),
     Recipe("50.mp4", faces(0, 80), fps=50.0),
     Recipe("60.mkv", faces(0, 90), fps=60.0, sounds=(Sound("flac", 44_100),)),
-    Recipe("25_as_30.mp4", tuple(Picture(int(i * 25 / 30 + 1e-6)) for i in range(72)), fps=30.0, says="doubling"),
+    Recipe("25_as_30.mp4", DOUBLED, fps=30.0, says="doubling"),
+    Recipe("25_as_30_lossy.mp4", DOUBLED, fps=30.0, options=(("crf", "30"), ("preset", "veryfast")), says="doubling"),
     Recipe("rotated.mp4", faces(), rotation_deg=90),
     Recipe("portrait.mp4", faces(0, 30, T_clip_demo=placed(1080 / SIDE, 0.0, 500.0)), size=(1080, 1920)),
-    Recipe("4k.mp4", faces(0, 12, T_clip_demo=placed(2160 / SIDE, 800.0, 0.0)), size=(3840, 2160)),
+    Recipe("4k.mp4", faces(40, 30, T_clip_demo=placed(2160 / SIDE, 800.0, 0.0)), size=(3840, 2160), sound_from_s=1.6),
     Recipe("odd.mkv", faces(T_clip_demo=placed(0.98, 0.0, 0.0)), size=(251, 243), pixels="yuv444p"),
     Recipe("ten_bit.mkv", faces(), pixels="yuv420p10le"),
     Recipe("grey.mkv", faces(), codec="ffv1", pixels="gray", sounds=(Sound("flac"),)),
@@ -255,13 +259,14 @@ SOURCES = [
     Recipe("clip.webm", faces(), codec="libvpx", sounds=(Sound("libopus"),)),
     Recipe("clip.avi", faces(), codec="mpeg4", sounds=(Sound("pcm_s16le", 8_000),)),
     Recipe("two_tracks.mkv", faces(), sounds=(Sound(silent=True, default=False), Sound())),
+    Recipe("silent_track.mkv", faces(), sounds=(Sound(silent=True), Sound(default=False)), says="track 2 is used"),
     Recipe("late_sound.mp4", faces(), sounds=(Sound(start_s=0.5),)),
     Recipe("no_sound.mp4", faces(), sounds=(), says="no sound"),
     Recipe("cut.mp4", CUT, shots=2),
     Recipe("black.mp4", HIDDEN, edit=black, says="no face in"),
     Recipe("hand.mp4", HIDDEN, edit=hand, says="before the mouth", shots=3),  # at once, as only edits are
     Recipe("leaving.mp4", leaving(30, 50, 30), says="no face in"),
-    Recipe("two_faces.mp4", faces(T_clip_demo=WIDE), size=(SIDE + 150, SIDE), edit=second_face, says="another face"),
+    Recipe("two_faces.mp4", faces(), size=(SIDE + 150, SIDE), edit=second_face, says="another face"),
     Recipe("mirror.mp4", faces(mirrored=True)),
     Recipe("glasses.mp4", faces(), edit=glasses),
     Recipe("compressed.mp4", faces(), options=(("crf", "47"), ("preset", "ultrafast")), says="compression"),

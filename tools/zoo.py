@@ -19,8 +19,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from gtalk.clip.prepare import prepare
 from gtalk.dataset.format import Dataset
 from gtalk.errors import UserError
+from gtalk.media.audio import read_wav
 from gtalk.topology import LANDMARKS68, LIPS
-from tools.bad_clips import SOURCES, Picture, Recipe, landmarks_px, write
+from gtalk.types import AUDIO_RATE
+from tools.bad_clips import SOURCES, Picture, Recipe, demo_sound, landmarks_px, write
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class Outcome:
     dataset: Dataset | None
     refusal: str
     seconds: float
+    cpu_s: float
 
     def words(self) -> str:
         """The verdict, or the refusal."""
@@ -42,12 +45,13 @@ class Outcome:
 def run(recipe: Recipe, folder: Path) -> Outcome:
     """Make the clip and prepare it."""
     clip = write(folder, recipe)
-    started = time.perf_counter()
+    started, cpu = time.perf_counter(), time.process_time()
+    dataset, refusal = None, ""
     try:
         dataset = prepare([clip], folder / f"{recipe.name}.dataset")
     except UserError as error:
-        return Outcome(None, str(error), time.perf_counter() - started)
-    return Outcome(dataset, "", time.perf_counter() - started)
+        refusal = str(error)
+    return Outcome(dataset, refusal, time.perf_counter() - started, time.process_time() - cpu)
 
 
 def true_points(recipe: Recipe, dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
@@ -84,6 +88,18 @@ def best_shift(dataset: Dataset, true: np.ndarray, whole: np.ndarray) -> int:
     return min(costs, key=lambda shift: costs[shift])
 
 
+def sound_lag_s(recipe: Recipe, dataset: Dataset) -> float | None:
+    """How much later than it should the sound comes; None where there is none."""
+    heard = read_wav(dataset.root / "sound.wav").samples
+    if np.abs(heard).max() < 1e-3:
+        return None
+    first = round(recipe.sound_from_s * AUDIO_RATE)
+    true = demo_sound()[first : first + len(heard)]
+    lags = np.arange(-AUDIO_RATE // 4, AUDIO_RATE // 4)
+    whole = np.fft.irfft(np.fft.rfft(heard, 2 * len(heard)) * np.conj(np.fft.rfft(true, 2 * len(heard))))
+    return float(lags[np.argmax(whole[lags])] / AUDIO_RATE)
+
+
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -91,7 +107,8 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="folder in which clips and datasets stay")
     options = parser.parse_args()
     print(
-        f"{'input':16s} {'size':>10s} {'frames':>6s} {'faceless':>8s} {'error':>6s} {'shift':>5s} {'time':>6s}  verdict"
+        f"{'input':18s} {'size':>10s} {'frames':>6s} {'faceless':>8s} {'error':>6s} {'shift':>5s} {'sound':>7s} "
+        f"{'time':>6s} {'CPU':>6s}  verdict"
     )
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.keep or Path(temporary)
@@ -103,15 +120,20 @@ def main() -> None:
 
 def describe(recipe: Recipe, outcome: Outcome) -> str:
     """One line of the table."""
-    head = f"{recipe.name:16s} {recipe.size[0]:5d}x{recipe.size[1]:<4d}"
-    if outcome.dataset is None:
-        return f"{head} {'-':>6s} {'-':>8s} {'-':>6s} {'-':>5s} {outcome.seconds:5.1f}s  {outcome.words()}"
+    head = f"{recipe.name:18s} {recipe.size[0]:5d}x{recipe.size[1]:<4d}"
+    times = f"{outcome.seconds:5.1f}s {outcome.cpu_s:5.1f}s  {outcome.words()}"
     dataset = outcome.dataset
+    if dataset is None:
+        return f"{head} {'-':>6s} {'-':>8s} {'-':>6s} {'-':>5s} {'-':>7s} {times}"
     true, whole = true_points(recipe, dataset)
     faceless = int((~dataset.motion.valid).sum())
-    error, shift = landmark_error(dataset, true, whole), best_shift(dataset, true, whole)
-    numbers = f"{dataset.n_frames:6d} {faceless:8d} {error:6.1%} {shift:+5d} {outcome.seconds:5.1f}s"
-    return f"{head} {numbers}  {outcome.words()}"
+    error, shift, lag = (
+        landmark_error(dataset, true, whole),
+        best_shift(dataset, true, whole),
+        sound_lag_s(recipe, dataset),
+    )
+    lag_ms = "-" if lag is None else f"{1000 * lag:+.0f} ms"
+    return f"{head} {dataset.n_frames:6d} {faceless:8d} {error:6.1%} {shift:+5d} {lag_ms:>7s} {times}"
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -22,6 +23,12 @@ FEWEST_PIXELS = 40
 GAIN = 0.9  # a shift is believed when it leaves at most this share of the difference
 LEAST_SEEN = 0.04  # of the pictures: what is seen less often may be a strand that the matte lost
 MOVING_DIFFERENCE = 14.0  # of 255
+ODD_SHARE = 0.5  # a frame of which more differs from the plate shows something else: a black picture, a title
+PIECE = 50  # frames that get a plate of their own, to see the camera drift
+MOST_PIECES = 60  # of a clip, cuts aside
+MOST_SAMPLES = 160  # frames that the plates of all pieces are made from, unless there are many cuts
+LEAST_DRIFT = 0.003  # of the height
+UNEVEN = 0.25  # of the drift: how far a piece may lie off its neighbours' middle
 
 
 Read = Callable[[int], tuple[np.ndarray, np.ndarray]]
@@ -37,6 +44,8 @@ class Background:
     """Where the plate was really seen; the rest is painted in."""
     framing: Float[np.ndarray, "T 3"]
     """Camera framing relative to the plate: dx, dy in picture heights, log scale (see `clip.similarity`)."""
+    drift: float
+    """How far the framing drifts within a shot at most, picture heights; 0 for a camera on a stand."""
     moving_share: float
     """Share of background pixels that differ from the plate."""
 
@@ -46,28 +55,56 @@ def make_background(
 ) -> Background:
     """Median of the pixels that are background, over frames spread through the clip.
 
-    Frames of segments whose framing differs are first brought into the framing of the longest segment.
-    Only the frames `frames_needed(size, segments)` are read.
+    Frames are first brought into the framing of the longest segment's middle: shots may be framed apart, and
+    a camera may drift. Only the frames `frames_needed(size, segments)` are read.
     """
-    per_segment = _segment_plates(read, size, segments, on_progress)
-    reference = max(range(len(segments)), key=lambda i: segments[i].stop - segments[i].start)
-    shifts = [
-        np.zeros(3) if i == reference else align_plates(per_segment[reference], plate)
-        for i, plate in enumerate(per_segment)
-    ]
-    framing = np.zeros((segments[-1].stop, 3))
-    for segment, shift in zip(segments, shifts, strict=True):
-        framing[segment.start : segment.stop] = shift
+    pieces = _pieces(segments)
+    plates = _plates(read, size, pieces, on_progress)
+    longest = max(segments, key=lambda segment: segment.stop - segment.start)
+    inside = [i for i, piece in enumerate(pieces) if longest.start <= piece.start < longest.stop]
+    reference = plates[inside[len(inside) // 2]]
+    shifts = np.array([np.zeros(3) if plate is reference else align_plates(reference, plate) for plate in plates])
+    framing, drift = framing_of(shifts, pieces, segments)
     stack, seen = _stack(read, size, _spread(segments, _capacity(size)), framing)
     plate, known = masked_median(stack, seen)
-    difference = np.abs(stack.astype(np.int16) - plate).max(-1)
-    moving = float(((difference > MOVING_DIFFERENCE) & seen).sum() / max(1, seen.sum()))
-    return Background(paint_in(plate, known), known, framing, moving)
+    odd = np.array([_moved(*item, plate).mean() > ODD_SHARE * item[1].mean() for item in zip(stack, seen, strict=True)])
+    if 0 < odd.mean() < 0.5:
+        stack, seen = stack[~odd], seen[~odd]
+        plate, known = masked_median(stack, seen)
+    moving = sum(int(_moved(*item, plate).sum()) for item in zip(stack, seen, strict=True)) / max(1, int(seen.sum()))
+    return Background(paint_in(plate, known), known, framing, drift, moving)
+
+
+def framing_of(
+    shifts: Float[np.ndarray, "P 3"], pieces: Sequence[Segment], segments: Sequence[Segment]
+) -> tuple[Float[np.ndarray, "T 3"], float]:
+    """(framing of every frame, largest drift within a segment), from that of every piece.
+
+    A segment's framing is one and the same, unless its pieces go somewhere: farther than LEAST_DRIFT, and
+    evenly, as a camera that drifts does and errors of measurement do not.
+    """
+    framing, drift = np.zeros((segments[-1].stop, 3)), 0.0
+    for segment in segments:
+        own = [i for i, piece in enumerate(pieces) if segment.start <= piece.start < segment.stop]
+        values = shifts[own]
+        framing[segment.start : segment.stop] = np.median(values, axis=0)
+        reach = _reach(np.ptp(values, axis=0))
+        off = values[1:-1] - (values[:-2] + values[2:]) / 2
+        if len(own) < 3 or reach < LEAST_DRIFT or _reach(np.sqrt((off**2).mean(0))) > UNEVEN * reach:
+            continue
+        drift = max(drift, reach)
+        ends = [2 * values[0] - values[1], *values, 2 * values[-1] - values[-2]]
+        middles = np.array([(pieces[i].start + pieces[i].stop - 1) / 2 for i in own])
+        times = [2 * middles[0] - middles[1], *middles, 2 * middles[-1] - middles[-2]]
+        frames = np.arange(segment.start, segment.stop)
+        framing[frames] = np.stack([np.interp(frames, times, column) for column in np.array(ends).T], axis=1)
+    return framing, drift
 
 
 def frames_needed(size: tuple[int, int], segments: Sequence[Segment]) -> Int[np.ndarray, " N"]:
     """Indices of the frames that `make_background` looks at, ascending."""
-    samples = [_samples(segment, len(segments)) for segment in segments]
+    pieces = _pieces(segments)
+    samples = [_samples(piece, len(pieces)) for piece in pieces]
     return np.unique(np.concatenate([_spread(segments, _capacity(size)), *samples]))
 
 
@@ -130,17 +167,17 @@ def align_plates(
     return shift if plausible and moved_px > 0.3 and after < GAIN * before else np.zeros(3)
 
 
-def _segment_plates(
-    read: Read, size: tuple[int, int], segments: Sequence[Segment], on_progress: OnProgress
+def _plates(
+    read: Read, size: tuple[int, int], pieces: Sequence[Segment], on_progress: OnProgress
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """(picture, known) of each segment at reduced size, from a few of its frames."""
+    """(picture, known) of each piece at reduced size, from a few of its frames."""
     scale = min(1.0, 256 / size[1])
     small = (round(size[0] * scale), round(size[1] * scale))
     plates = []
-    for number, segment in enumerate(segments):
-        stack, seen = _stack(read, size, _samples(segment, len(segments)), np.zeros((segments[-1].stop, 3)), small)
+    for number, piece in enumerate(pieces):
+        stack, seen = _stack(read, size, _samples(piece, len(pieces)), np.zeros((pieces[-1].stop, 3)), small)
         plates.append(masked_median(stack, seen))
-        on_progress(Progress("background", number + 1, len(segments)))
+        on_progress(Progress("background", number + 1, len(pieces)))
     return plates
 
 
@@ -167,10 +204,31 @@ def _stack(
     return np.stack([frame for frame, _ in loaded]), np.stack([seen for _, seen in loaded])
 
 
-def _samples(segment: Segment, n_segments: int) -> np.ndarray:
-    """Frames of a segment for its own plate."""
-    count = int(np.clip(300 // n_segments, 3, 9))
-    return np.unique(np.linspace(segment.start, segment.stop - 1, count).astype(int))
+def _moved(picture: np.ndarray, seen: np.ndarray, plate: np.ndarray) -> np.ndarray:
+    """Where a picture shows background other than the plate's."""
+    return (cv2.absdiff(picture, plate).max(-1) > MOVING_DIFFERENCE) & seen
+
+
+def _reach(shift: np.ndarray) -> float:
+    """How far a change of framing moves the picture's edge, picture heights."""
+    return float(np.hypot(shift[0], shift[1]) + abs(shift[2]) / 2)
+
+
+def _pieces(segments: Sequence[Segment]) -> list[Segment]:
+    """The segments in parts of about PIECE frames."""
+    length = max(PIECE, -(-segments[-1].stop // MOST_PIECES))
+    pieces = []
+    for segment in segments:
+        count = max(1, (segment.stop - segment.start) // length)
+        edges = np.linspace(segment.start, segment.stop, count + 1).round().astype(int).tolist()
+        pieces += [Segment(a, b, segment.source) for a, b in pairwise(edges)]
+    return pieces
+
+
+def _samples(piece: Segment, n_pieces: int) -> np.ndarray:
+    """Frames of a piece for its own plate."""
+    count = int(np.clip(MOST_SAMPLES // n_pieces, 3, 9))
+    return np.unique(np.linspace(piece.start, piece.stop - 1, count).astype(int))
 
 
 def _capacity(size: tuple[int, int]) -> int:

@@ -13,14 +13,14 @@ from pathlib import Path
 
 import numpy as np
 
-from gtalk.clip.faces import FaceLandmarkerFinder, FaceMeshFinder, Finder, SmallFaceFinder, TwiceFinder
+from gtalk.clip.faces import Face, FaceLandmarkerFinder, FaceMeshFinder, Finder, SmallFaceFinder, TwiceFinder
+from gtalk.clip.people import Cast, Sound, describe_cast, find_cast
 from gtalk.errors import UserError
 from gtalk.progress import OnProgress, silent, track
 from gtalk.shapes import Bool, Float, Int
 from gtalk.topology import N_POINTS
 
 LANDMARKER_FILE = "face_landmarker.task"
-FORGET_AFTER = 12  # faceless frames after which any face may become the main one again
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,10 @@ class Landmarks:
     """Which detector."""
     arkit52: Float[np.ndarray, "T 52"] | None = None
     """Blendshape scores of the Face Landmarker in its own order (`_neutral` first, no tongue)."""
+    cast: Cast | None = None
+    """Everybody who was seen; not kept in files."""
+    notes: tuple[str, ...] = ()
+    """What was found out about them, in plain words; not kept in files."""
 
 
 def detect_landmarks(
@@ -48,8 +52,11 @@ def detect_landmarks(
     model: str | Path = "auto",
     segment_starts: Sequence[int] = (),
     twice: bool = True,
+    sound: Sound | None = None,
 ) -> Landmarks:
-    """Landmarks of the main face (largest, most central, the same from frame to frame) in every frame.
+    """Landmarks of the speaker in every frame: of several people, the one whose lips move with the sound.
+
+    Where the sound does not tell: the largest, most central, longest seen (`clip.people`).
 
     Args:
         frames: uint8 [H,W,3] RGB pictures, consumed one at a time.
@@ -60,6 +67,7 @@ def detect_landmarks(
             there, else FaceMesh.
         segment_starts: frames at which a new shot begins: the detector's memory is cleared there.
         twice: look at every picture and at its mirror image, and average: steadier points for twice the time.
+        sound: loads the sound that belongs to the frames, at 25 of them a second.
 
     Raises:
         UserError: the model file is missing or unreadable.
@@ -69,30 +77,18 @@ def detect_landmarks(
         finder = TwiceFinder(finder, _make_finder(model)[0])
     small = SmallFaceFinder()
     starts = frozenset(segment_starts)
-    rows: list[np.ndarray] = []
-    counts: list[int] = []
-    scores: list[np.ndarray | None] = []
-    previous, missed = None, 0
+    faces: list[list[Face]] = []
     try:
         for index, picture in enumerate(track(frames, "landmarks", n_frames, on_progress)):
             if index in starts:
                 finder.reset()
-                previous = None
             frame = np.ascontiguousarray(picture)
-            faces = finder.find(frame) or small.find(frame)
-            chosen = _main_face([face.points for face in faces], previous, size)
-            if chosen is None:
-                missed += 1
-                previous = previous if missed < FORGET_AFTER else None
-            else:
-                missed, previous = 0, faces[chosen].points
-            rows.append(np.zeros((N_POINTS, 3), np.float32) if chosen is None else faces[chosen].points)
-            scores.append(None if chosen is None else faces[chosen].blendshapes)
-            counts.append(len(faces))
+            faces.append(finder.find(frame) or small.find(frame))
     finally:
         finder.close()
         small.close()
-    return _assemble(rows, counts, scores, source)
+    cast = find_cast(faces, size, sorted(starts), sound)
+    return _assemble(faces, cast, source, describe_cast(cast, faces, size))
 
 
 def _make_finder(model: str | Path) -> tuple[Finder, str]:
@@ -114,28 +110,17 @@ def _make_finder(model: str | Path) -> tuple[Finder, str]:
     return FaceLandmarkerFinder(path), "face_landmarker"
 
 
-def _main_face(faces: list[np.ndarray], previous: np.ndarray | None, size: tuple[int, int]) -> int | None:
-    """Index of the face to follow: the one nearest to where it just was, else the largest and most central."""
-    if not faces:
-        return None
-    centres = np.array([points[:, :2].mean(0) for points in faces])
-    extents = np.array([np.sqrt(np.ptp(points[:, 0]) * np.ptp(points[:, 1])) for points in faces])
-    if previous is not None:
-        distance = np.linalg.norm(centres - previous[:, :2].mean(0), axis=1)
-        extent = np.sqrt(np.ptp(previous[:, 0]) * np.ptp(previous[:, 1]))
-        nearest = int(np.argmin(distance + np.abs(extents - extent)))
-        # Farther than its own size from where it was, it is someone else.
-        return nearest if distance[nearest] < extent else None
-    off_centre = np.linalg.norm(centres - np.array(size) / 2, axis=1) / np.hypot(*size)
-    return int(np.argmax(extents * (1.0 - off_centre)))
-
-
-def _assemble(rows: list[np.ndarray], counts: list[int], scores: list[np.ndarray | None], source: str) -> Landmarks:
-    points = np.array(rows, np.float32).reshape(-1, N_POINTS, 3)
-    valid = points.any(axis=(1, 2))
-    arkit52 = None
-    if any(score is not None for score in scores):
-        arkit52 = np.array([np.zeros(52) if score is None else score for score in scores], np.float32)
-    return Landmarks(
-        points[:, :, :2].copy(), points[:, :, 2].copy(), valid, np.array(counts, np.int64), source, arkit52
-    )
+def _assemble(faces: list[list[Face]], cast: Cast, source: str, notes: list[str]) -> Landmarks:
+    """The speaker's face of every frame."""
+    which = cast.people[0].which if cast.people else {}
+    points = np.zeros((len(faces), N_POINTS, 3), np.float32)
+    scores = np.zeros((len(faces), 52), np.float32)
+    for index, number in which.items():
+        face = faces[index][number]
+        points[index] = face.points
+        if face.blendshapes is not None:
+            scores[index] = face.blendshapes
+    valid = np.isin(np.arange(len(faces)), list(which))
+    counts = np.array([len(found) for found in faces], np.int64)
+    arkit52 = scores if scores.any() else None
+    return Landmarks(points[..., :2].copy(), points[..., 2].copy(), valid, counts, source, arkit52, cast, tuple(notes))

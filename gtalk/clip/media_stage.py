@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 
 from gtalk.clip.cuts import CutFinder
+from gtalk.clip.faces import FaceMeshFinder, SmallFaceFinder
 from gtalk.clip.landmarks import detect_landmarks
+from gtalk.clip.people import Sound, find_cast
 from gtalk.clip.pictures import fresh_folder, in_order, write_frame
 from gtalk.clip.stages import Job
 from gtalk.errors import UserError
@@ -21,8 +23,11 @@ from gtalk.types import AUDIO_RATE, VIDEO_FPS, AudioTrack
 
 GLIMPSES = 12
 GLANCE_SIZE = 1280  # pixels of the longest side of a picture in which a face is looked for
+SEVERAL_SHARE = 0.2  # of the glimpses show more than one face: it matters who speaks
+LISTEN_S = 12.0
 AROUND_FACE = 2.3  # side of the square crop in heights of the face
 SHORTEST_CLIP = 3  # frames
+SILENT = 1e-3  # of full scale
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,10 @@ def run_media(job: Job) -> dict[str, Any]:
             got=f"{sum(len(reader) for reader in readers)} at {VIDEO_FPS:g} fps",
             remedy="Record at least ten seconds, better two minutes.",
         )
-    regions = [choose_region(reader, job.config.size, job.config.framing) for reader in readers]
+    regions = [
+        choose_region(reader, job.config.size, job.config.framing, _sound_of(clip, reader))
+        for clip, reader in zip(job.clips, readers, strict=True)
+    ]
     size = even_size(regions[0], job.config.size)
     windows = [window_of(region, reader.size, size) for region, reader in zip(regions, readers, strict=True)]
     readers = [reader.scaled(window.scale) for reader, window in zip(readers, windows, strict=True)]
@@ -73,27 +81,32 @@ def run_media(job: Job) -> dict[str, Any]:
             bounds = [0, *finder.cuts().tolist(), len(reader)]
             segments += [{"start": start + a, "stop": start + b, "source": clip.name} for a, b in pairwise(bounds)]
             crop = window.source_crop(reader, size)
-            sources.append(_source_facts(clip, reader, crop, start) | facts)
+            sources.append(_source_facts(clip, reader, crop, start, facts["audio"]))
             start += len(reader)
         samples = _audio_of_frames(np.concatenate(sound), start)
         write_wav(job.root / "sound.wav", AudioTrack(samples))
     return {"n_frames": start, "width": size[0], "height": size[1], "segments": segments, "sources": sources}
 
 
-def choose_region(reader: VideoReader, size: int, framing: str) -> tuple[float, float, float, float]:
+def choose_region(
+    reader: VideoReader, size: int, framing: str, sound: Sound | None = None
+) -> tuple[float, float, float, float]:
     """What to keep of a clip's picture: x, y, width, height in its pixels.
 
     Pictures that fit into `size` are kept whole. Of larger ones, "auto" keeps a square around the
     person (AROUND_FACE face heights, so that head, hair and shoulders are inside), and never less than
-    `size` source pixels, so nothing is scaled up; "full" keeps the whole picture.
+    `size` source pixels, so nothing is scaled up; "full" keeps the whole picture. Of several people, it
+    is the one whose lips move with `sound`.
     """
     width, height = reader.size
     whole = (0.0, 0.0, float(width), float(height))
     if framing == "full" or max(width, height) <= size:
         return whole
     glance = reader.scaled(min(1.0, GLANCE_SIZE / max(width, height)))
-    found = [_face_box(picture) for picture in glance.glimpses(GLIMPSES)]
-    boxes = np.array([box for box in found if box is not None]) * (width / glance.size[0])
+    found = _boxes_in(glance.glimpses(GLIMPSES), glance.size)
+    several = np.mean([len(boxes) > 1 for boxes in found]) > SEVERAL_SHARE
+    speaker = _speaker_box(glance, sound) if several else None
+    boxes = np.array([_nearest(boxes, speaker) for boxes in found if len(boxes)]) * (width / glance.size[0])
     if not len(boxes):
         return whole
     usual = np.median(boxes, axis=0)
@@ -128,17 +141,28 @@ def clip_sound(clip: Path, reader: VideoReader, total_frames: int) -> tuple[np.n
     wanted = round(total_frames * AUDIO_RATE / VIDEO_FPS)
     if not reader.info.has_audio:
         return np.zeros(wanted, np.float32), {"audio": None}
-    samples = read_audio(clip).samples
+    samples, track = _heard_track(clip, reader.info.n_audio_tracks)
     facts = {
         "audio": {
             "rate": reader.info.audio_rate,
             "channels": reader.info.audio_channels,
             "codec": reader.info.audio_codec,
             "tracks": reader.info.n_audio_tracks,
+            "used_instead": track,
             "longer_than_video_s": round((len(samples) - wanted) / AUDIO_RATE, 3),
         }
     }
     return np.pad(samples[:wanted], (0, max(0, wanted - len(samples)))), facts
+
+
+def _heard_track(clip: Path, n_tracks: int) -> tuple[np.ndarray, int | None]:
+    """(sound of the clip, which track it is where the one that players choose is silent)."""
+    samples = read_audio(clip).samples
+    if n_tracks < 2 or np.abs(samples).max(initial=0.0) > SILENT:
+        return samples, None
+    others = [read_audio(clip, track=i).samples for i in range(n_tracks)]
+    loudest = int(np.argmax([np.abs(other).max(initial=0.0) for other in others]))
+    return (others[loudest], loudest) if np.abs(others[loudest]).max(initial=0.0) > SILENT else (samples, None)
 
 
 def _audio_of_frames(samples: np.ndarray, n_frames: int) -> np.ndarray:
@@ -155,15 +179,48 @@ def _cut_out(picture: np.ndarray, window: Window, size: tuple[int, int]) -> np.n
     return picture[window.y : window.y + size[1], window.x : window.x + size[0]]
 
 
-def _face_box(picture: np.ndarray) -> np.ndarray | None:
-    found = detect_landmarks([picture], (picture.shape[1], picture.shape[0]), model="facemesh")
-    if not found.valid[0]:
+def _sound_of(clip: Path, reader: VideoReader) -> Sound | None:
+    return (lambda: read_audio(clip).samples) if reader.info.has_audio else None
+
+
+def _boxes_in(pictures: list[np.ndarray], size: tuple[int, int]) -> list[list[np.ndarray]]:
+    """x0, y0, x1, y1 of every face of each picture, the most prominent first."""
+    finder, small = FaceMeshFinder(static=True), SmallFaceFinder()
+    boxes = []
+    try:
+        for picture in pictures:
+            faces = finder.find(picture) or small.find(picture)
+            points = [faces[person.which[0]].points[:, :2] for person in find_cast([faces], size).people]
+            boxes.append([np.concatenate([seen.min(0), seen.max(0)]) for seen in points])
+    finally:
+        finder.close()
+        small.close()
+    return boxes
+
+
+def _speaker_box(glance: VideoReader, sound: Sound | None) -> np.ndarray | None:
+    """Where the face usually is whose lips move with the sound of the clip's first LISTEN_S."""
+    stop = min(len(glance), round(LISTEN_S * VIDEO_FPS))
+    pictures = glance.read(0, stop)
+    found = detect_landmarks(pictures, glance.size, stop, model="facemesh", twice=False, sound=sound)
+    if not found.valid.any():
         return None
-    return np.concatenate([found.points_px[0].min(0), found.points_px[0].max(0)])
+    points = found.points_px[found.valid]
+    return np.median(np.concatenate([points.min(1), points.max(1)], axis=1), axis=0)
 
 
-def _source_facts(clip: Path, reader: VideoReader, crop: dict[str, float], start: int) -> dict[str, Any]:
+def _nearest(boxes: list[np.ndarray], wanted: np.ndarray | None) -> np.ndarray:
+    """The box nearest to where it should be; the first where that is not known."""
+    return boxes[0] if wanted is None else min(boxes, key=lambda box: float(np.abs(box - wanted).sum()))
+
+
+def _source_facts(
+    clip: Path, reader: VideoReader, crop: dict[str, float], start: int, audio: dict[str, Any] | None
+) -> dict[str, Any]:
     info, timeline = reader.info, reader.timeline
+    notes = list(timeline.notes)
+    if audio is not None and audio["used_instead"] is not None:
+        notes.append(f"the sound track that players choose is silent: track {audio['used_instead'] + 1} is used")
     return {
         "name": clip.name,
         "start": start,
@@ -176,5 +233,6 @@ def _source_facts(clip: Path, reader: VideoReader, crop: dict[str, float], start
         "rotation_deg": info.rotation_deg,
         "codec": info.video_codec,
         "crop": crop,
-        "notes": list(timeline.notes),
+        "notes": notes,
+        "audio": audio,
     }

@@ -22,6 +22,7 @@ from gtalk.clip.masks import make_masks
 from gtalk.clip.media_stage import run_media
 from gtalk.clip.motion_stage import motion_from_track
 from gtalk.clip.parsing_model import load_parsing_model
+from gtalk.clip.people import find_strangers
 from gtalk.clip.pictures import one_thread_each, read_frame, read_frames, read_grey, read_luma
 from gtalk.clip.records import load_landmarks, load_track, save_arrays, save_landmarks, save_track
 from gtalk.clip.report import write_report
@@ -123,7 +124,15 @@ def _run_landmarks(job: Job) -> dict[str, Any]:
     total = job.facts["media"]["n_frames"]
     frames = read_frames(job.root / "frames", range(total))
     starts = [segment.start for segment in _segments(job)]
-    found = detect_landmarks(frames, _size(job), total, job.on_progress, job.config.landmark_model, starts)
+    found = detect_landmarks(
+        frames,
+        _size(job),
+        total,
+        job.on_progress,
+        job.config.landmark_model,
+        starts,
+        sound=lambda: read_wav(job.root / "sound.wav").samples,
+    )
     if not found.valid.any():
         raise UserError(
             f"clip {job.clips[0]}",
@@ -134,7 +143,9 @@ def _run_landmarks(job: Job) -> dict[str, Any]:
     save_landmarks(job.root / "landmarks.npz", found)
     return {
         "faceless_frames": int((~found.valid).sum()),
-        "frames_with_other_faces": int((found.face_count > 1).sum()),
+        "frames_with_other_faces": int((found.face_count > found.valid).sum()),
+        "notes": list(found.notes),
+        "strangers": find_strangers(found.cast, job.facts["media"]["sources"]) if found.cast is not None else [],
         "source": found.source,
     }
 
@@ -185,6 +196,7 @@ def _run_background(job: Job) -> dict[str, Any]:
     return {
         "plate_seen_share": round(float(background.known.mean()), 4),
         "moving_share": round(background.moving_share, 4),
+        "drift_px": round(background.drift * size[1], 2),
         "torso_tracked_share": round(float(torso.tracked.mean()), 4),
         "torso_rest_frame": torso.rest_frame,
     }

@@ -233,19 +233,35 @@ def judge(sound: Sound, picture: Picture, movement: Movement, facts: dict[str, d
         "the background moves",
         "Record before a still background, with the camera on a stand.",
     )
-    check(
-        facts.get("landmarks", {}).get("frames_with_other_faces", 0) > 0,
-        mild,
-        f"another face in {facts.get('landmarks', {}).get('frames_with_other_faces', 0)} frames",
-        "The largest, most central face is followed: check the film strip that it is the right one.",
-    )
+    _check_faces(check, severe, mild, facts.get("landmarks", {}))
     _check_facts(check, mild, facts)
     word = "poor" if severe else "usable" if mild else "good"
     return Verdict(word, severe + mild, advice)
 
 
+def _check_faces(check, severe: list[str], mild: list[str], faces: dict[str, Any]) -> None:
+    """Who was seen."""
+    for words in faces.get("strangers", []):
+        check(True, severe, words, "Leave that clip out, and make an avatar of its own of it.")
+    others = faces.get("frames_with_other_faces", 0)
+    check(
+        others > 0,
+        mild,
+        f"another face in {others} frames",
+        "Whoever speaks, else the largest and most central, is followed: check that in the film strip.",
+    )
+    mild.extend(faces.get("notes", []))
+
+
 def _check_facts(check, mild: list[str], facts: dict[str, dict[str, Any]]) -> None:
     """What the stages found out by themselves."""
+    drift_px = facts.get("background", {}).get("drift_px", 0)
+    check(
+        drift_px > 0,
+        mild,
+        f"the camera drifts by {drift_px:.0f} px: brought to rest",
+        "Put the camera on a stand, and leave its zoom alone.",
+    )
     hidden = facts.get("masks", {}).get("mouth_hidden_spans", [])
     check(
         bool(hidden),

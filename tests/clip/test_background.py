@@ -1,7 +1,7 @@
 import cv2
 import numpy as np
 
-from gtalk.clip.background import align_plates, frames_needed, make_background, masked_median, paint_in
+from gtalk.clip.background import align_plates, frames_needed, framing_of, make_background, masked_median, paint_in
 from gtalk.clip.similarity import matrices, opencv_matrix
 from gtalk.dataset.format import Segment
 
@@ -66,7 +66,44 @@ def test_only_the_named_frames_are_read() -> None:
     segments = [Segment(0, 300, "a"), Segment(300, 500, "a")]
     make_background(watched, SIZE, segments)
     assert asked == set(frames_needed(SIZE, segments).tolist())
-    assert len(asked) < 130
+    assert len(asked) < 200
+
+
+def test_a_drifting_camera_is_brought_to_rest() -> None:
+    """By 6 pixels in 10 seconds, and nearer."""
+    share = np.linspace(-0.5, 0.5, 250)[:, None]
+    shifts = share * [6 / 128, -3 / 128, 0.03]
+    found = make_background(reader(shifts), SIZE, [Segment(0, 250, "a")])
+    error = found.framing - found.framing.mean(0) - (shifts - shifts.mean(0))
+    assert np.abs(error).max() * 128 < 0.8
+    assert 0.04 < found.drift < 0.08
+    assert np.abs(found.plate.astype(int) - room())[found.known].mean() < 3.5
+    assert found.moving_share < 0.03
+
+
+def test_errors_of_measurement_are_no_drift() -> None:
+    segments = [Segment(0, 300, "a"), Segment(300, 400, "a")]
+    pieces = [Segment(50 * i, 50 * i + 50, "a") for i in range(8)]
+    shifts = np.random.default_rng(4).normal(0, 0.01, (8, 3))
+    framing, drift = framing_of(shifts, pieces, segments)
+    assert drift == 0.0
+    assert np.array_equal(framing, np.repeat([np.median(s, axis=0) for s in (shifts[:6], shifts[6:])], [300, 100], 0))
+    swaying = np.column_stack([0.02 * np.sin(np.arange(8) * 0.7), np.zeros((8, 2))])
+    framing, drift = framing_of(swaying, pieces, [Segment(0, 400, "a")])
+    assert 0.03 < drift < 0.04
+    assert np.abs(framing[24::50, 0] - swaying[:, 0]).max() < 1e-3
+
+
+def test_black_pictures_between_are_no_background() -> None:
+    plain = reader(np.zeros((60, 3)))
+
+    def read(index: int) -> tuple[np.ndarray, np.ndarray]:
+        frame, matte = plain(index)
+        return (np.zeros_like(frame), np.zeros_like(matte)) if 20 <= index < 34 else (frame, matte)
+
+    found = make_background(read, SIZE, [Segment(0, 60, "a")])
+    assert found.moving_share < 0.01
+    assert np.abs(found.plate.astype(int) - room())[found.known].mean() < 1.5
 
 
 def test_a_plain_wall_gives_no_shift() -> None:

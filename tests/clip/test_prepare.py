@@ -49,7 +49,9 @@ def film(path: Path, samples: np.ndarray | None = None) -> Path:
     return path
 
 
-def known_landmarks(frames, size, n_frames=None, on_progress=None, model="auto", segment_starts=()) -> Landmarks:
+def known_landmarks(
+    frames, size, n_frames=None, on_progress=None, model="auto", segment_starts=(), sound=None
+) -> Landmarks:
     """In place of the network, which does not take a drawing for a face. Frames 30 to 33 show none."""
     count = sum(1 for _ in frames)
     found = observe(actor())
@@ -220,7 +222,8 @@ def test_large_clips_are_framed_on_the_person(tmp_path: Path, monkeypatch: pytes
     from gtalk.clip import media_stage
 
     clip = write_clip(tmp_path / "wide.mp4", Recipe(size=(640, 360), seconds=0.4, flash_s=9))
-    monkeypatch.setattr(media_stage, "_face_box", lambda picture: np.array([300.0, 100.0, 380.0, 200.0]))
+    box = np.array([300.0, 100.0, 380.0, 200.0])
+    monkeypatch.setattr(media_stage, "_boxes_in", lambda pictures, size: [[box] for _ in pictures])
     job = module.Job(tmp_path / "out", [clip], PrepareConfig(size=256))
     job.root.mkdir()
     facts = media_stage.run_media(job)
