@@ -93,6 +93,22 @@ def test_files_and_functions_stay_small(path: Path) -> None:
             assert node.end_lineno - node.lineno <= 70, f"{node.name} is too long"
 
 
+def test_every_option_is_read() -> None:
+    """A field of a config that nothing reads is a promise that nothing keeps."""
+    trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in SOURCES}
+    nodes = [(path, node) for path, tree in trees.items() for node in ast.walk(tree)]
+    read = {node.attr for _, node in nodes if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load)}
+    read |= {node.value for _, node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    configs = [(p, n) for p, n in nodes if isinstance(n, ast.ClassDef) and n.name.endswith(("Config", "Options"))]
+    dead = [
+        f"{path.relative_to(ROOT)}: {node.name}.{line.target.id}"
+        for path, node in configs
+        for line in node.body
+        if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name) and line.target.id not in read
+    ]
+    assert len(configs) > 10 and not dead
+
+
 def test_nothing_imports_cli() -> None:
     for path in SOURCES:
         if room(path) not in {"cli", "__main__"}:

@@ -85,7 +85,9 @@ class Export:
     """Write an avatar in a format that other programs read.
 
     gtalk export me --format ply -o me.ply
+
     gtalk export me --format ply -o smile.ply --motion act.motion.npz --frame 40
+
     gtalk export me --format ply-sequence -o frames/ --motion act.motion.npz
 
     Files are standard 3D Gaussian splatting, which public viewers open; one frame is 1.2 MB.

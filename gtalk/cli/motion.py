@@ -127,7 +127,9 @@ class MotionEdit:
     """Change a motion, or turn it into ARKit's 52 blendshapes (CSV of Live Link Face) and back.
 
     gtalk motion edit speech.motion.npz -o livelier.motion.npz --avatar me --mouth 1.1 --pose 1.5
+
     gtalk motion edit speech.motion.npz -o speech.csv
+
     gtalk motion edit phone.csv -o phone.motion.npz --avatar me
     """
 

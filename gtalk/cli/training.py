@@ -56,8 +56,7 @@ class Prepare:
     output: OutputPath
     """Folder of the dataset."""
     stage: str | None = None
-    """Make again from this stage on only: media, landmarks, sync, track, masks, background, audio,
-    motion, report."""
+    """Make again from here on: media, landmarks, sync, track, masks, background, audio, motion or report."""
     config: PrepareOptions = field(default_factory=PrepareOptions)
 
     def run(self) -> None:

@@ -68,7 +68,6 @@ class TextureTracks:
 class _Keyframe:
     index: int
     grey: np.ndarray  # crop at working scale
-    T_crop_picture: np.ndarray  # 2x3
     first_point: int
     points_crop: np.ndarray  # [n,2] float32
     points_m: np.ndarray  # [n,3]
@@ -183,7 +182,7 @@ class _Tracker:
         ) @ self._states.rotation[index]
         corners = corners.astype(np.float32)
         patches = _patches(grey, corners, self._config.window)
-        key = _Keyframe(index, grey, crop_from_picture, self._count, corners, head, patches)
+        key = _Keyframe(index, grey, self._count, corners, head, patches)
         self._points.append((head, np.full(len(head), index), rows))
         self._seen.append((np.full(len(head), index), self._count + np.arange(len(head)), seen))
         self._count += len(head)

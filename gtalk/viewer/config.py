@@ -20,8 +20,8 @@ class ViewConfig:
     port: int = 8080
     """Port of the page, the view, the microphone and /push; 0 picks a free one."""
     mic: Literal["browser", "local", "stdin", "off"] = "browser"
-    """browser: the visitor's microphone. local: this machine's sound card (extra `live`). stdin: raw sound that is
-    piped in, mono 16-bit little-endian, of any length, played as it comes. off: files, texts and /push only."""
+    """browser: the visitor's microphone. local: this machine's sound card (extra `live`). stdin: raw sound piped in,
+    mono 16-bit little-endian, of any length, played as it comes. off: files, texts and /push only."""
     mic_device: str | None = None
     """Which sound card for `--mic local`, a part of its name; the system's default otherwise."""
     stdin_rate: int = 16000
