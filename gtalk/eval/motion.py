@@ -7,6 +7,8 @@ head pose nor a constant shift counts. Absolute values differ from person to per
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from gtalk.basis import LIPS
@@ -16,6 +18,7 @@ from gtalk.types import AUDIO_RATE, OUTER_EYE_DISTANCE_M, Motion
 _UPPER_INNER, _LOWER_INNER = (61, 62, 63), (67, 66, 65)
 SILENT_DB = -42.0
 """Under the loud parts of the sound: quieter than that is silence."""
+SHUT_SHARE = 0.2  # of the person's range: lips that are less open are shut
 SETTLE_S = 0.2  # lips may take so long to come to rest
 _LEAST_SPEED_M = 0.0004  # per frame; less than that is tracking noise
 
@@ -66,23 +69,74 @@ def correlation(a: Float[np.ndarray, " T"], b: Float[np.ndarray, " T"]) -> float
     return float(np.corrcoef(a, b)[0, 1])
 
 
-def best_lag(a: Float[np.ndarray, " T"], b: Float[np.ndarray, " T"], reach: int = 15) -> tuple[int, float]:
-    """(lag, correlation there): by how many frames `a` comes after `b`, within +-reach."""
+def best_lag(a: Float[np.ndarray, " T"], b: Float[np.ndarray, " T"], reach: int = 15) -> tuple[float, float]:
+    """(lag, correlation near it): by how many frames `a` comes after `b`, within +-reach.
+
+    A fraction: the top of the parabola through the best whole lag and its neighbours.
+    """
     lags = [lag for lag in range(-reach, reach + 1) if len(a) - abs(lag) >= 10]
     if not lags:
-        return 0, float("nan")
+        return 0.0, float("nan")
     pairs = [(a[max(lag, 0) : len(a) + min(lag, 0)], b[max(-lag, 0) : len(b) - max(lag, 0)]) for lag in lags]
     scores = np.nan_to_num([correlation(x, y) for x, y in pairs], nan=-2.0)
     best = int(np.argmax(scores))
-    return lags[best], float(scores[best])
+    fraction = 0.0
+    if 0 < best < len(lags) - 1:
+        before, top, after = scores[best - 1 : best + 2]
+        bend = before - 2.0 * top + after
+        fraction = float(0.5 * (before - after) / bend) if bend < 0 and min(before, after) > -2.0 else 0.0
+    return lags[best] + fraction, float(scores[best])
 
 
-def av_offset_frames(motion: Motion, truth: Motion, reach: int = 15) -> int:
+def av_offset_frames(motion: Motion, truth: Motion, reach: int = 15) -> float:
     """By how many frames the mouth of `motion` comes later than the true one (0 is right)."""
     return best_lag(aperture(motion), aperture(truth), reach)[0]
 
 
-def av_offset_to_sound_frames(motion: Motion, samples: Float[np.ndarray, " N"], reach: int = 15) -> int:
+@dataclass(frozen=True)
+class MouthRange:
+    """Between which openings a person's lips go, metres."""
+
+    shut: float
+    wide: float
+
+    @staticmethod
+    def of(motion: Motion) -> MouthRange:
+        """The 5th and the 80th percentile of the valid frames."""
+        shut, wide = np.percentile(aperture(motion)[motion.valid], [5, 80])
+        return MouthRange(float(shut), float(wide))
+
+    def share(self, motion: Motion) -> Float[np.ndarray, " T"]:
+        """0 where the lips are shut, 1 where they are wide open."""
+        return (aperture(motion) - self.shut) / max(self.wide - self.shut, 1e-9)
+
+
+def closures(truth: Motion) -> list[tuple[int, int]]:
+    """[start, stop) of the stretches of at most 0.2 s in which the lips are shut amid speech: p, b and m."""
+    share, most = MouthRange.of(truth).share(truth), round(0.2 * truth.fps)
+    found = []
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], share < SHUT_SHARE, [0]]).astype(int)))
+    for start, stop in edges.reshape(-1, 2).tolist():
+        around = slice(start - most, stop + most)
+        inside = start >= most and stop + most <= len(share) and bool(truth.valid[around].all())
+        if inside and stop - start <= most and min(share[start - most : start].max(), share[stop:][:most].max()) > 0.5:
+            found.append((start, stop))
+    return found
+
+
+def closure_openness(predicted: Motion, truth: Motion, speaker: MouthRange) -> Float[np.ndarray, " M"]:
+    """How far each closure of the truth stays open in the prediction, a frame either way allowed.
+
+    Args:
+        predicted: as long as the truth.
+        truth: of the person who spoke.
+        speaker: range of the person whose mouth was predicted.
+    """
+    share = speaker.share(predicted)
+    return np.array([share[max(0, start - 1) : stop + 1].min() for start, stop in closures(truth)])
+
+
+def av_offset_to_sound_frames(motion: Motion, samples: Float[np.ndarray, " N"], reach: int = 15) -> float:
     """By how many frames the mouth comes later than the loudness of vowels. Needs half a minute of speech."""
     return best_lag(aperture(motion), _vowel_loudness(samples, len(motion), motion.fps), reach)[0]
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 
+from gtalk.motion.crops import Crops
 from gtalk.motion.losses import MotionLoss, style_divergence
 from gtalk.motion.net import ROWS_PER_FRAME, MotionNet, NetConfig
+from gtalk.motion.sync_expert import SyncExpert, train_expert
 from gtalk.motion.takes import Take
 from gtalk.shapes import Float
 
@@ -36,8 +38,6 @@ class FitConfig:
     """Share of crops from the recordings as they are, rather than from augmented copies."""
     check_every: int = 100
     """Steps between looks at the validation block."""
-    threads: int = 1
-    """CPU threads."""
 
 
 @dataclass
@@ -84,21 +84,17 @@ def fit_net(
         net.scale[list(blind)] = 0.0
     kept = copy.deepcopy(net).eval()
     pool = [Crops(takes, net, config.crop_frames) for takes in (originals, copies or originals)]
-    optimiser = torch.optim.AdamW(net.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+    expert = _expert(net, pool, originals, loss, generator)
+    descent = Descent(net.parameters(), config, config.steps)
     best, result = math.inf, FitResult(kept, 0)
     n_first = round(config.batch * (config.original_share if copies else 1.0))
     for step in range(1, config.steps + 1):
-        optimiser.param_groups[0]["lr"] = config.learning_rate * schedule(step, config.steps)
         shares = [(pool[0], n_first), (pool[1], config.batch - n_first)]
         parts = [crops.draw(count, generator) for crops, count in shares if count]
         rows, codes, usable = (torch.cat(part) for part in zip(*parts, strict=True))
         net.train()
-        terms = _terms(net, rows, codes, usable, loss, generator)
-        total = torch.stack(list(terms.values())).sum()
-        optimiser.zero_grad(set_to_none=True)
-        total.backward()
-        torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-        optimiser.step()
+        terms = _terms(net, rows, codes, usable, loss, expert, generator)
+        descent.step(terms)
         average(kept, net, min(config.averaging, 1.0 - 1.0 / step))
         if step % config.check_every == 0 or step == config.steps:
             facts = {name: float(term.detach()) for name, term in terms.items()}
@@ -110,20 +106,57 @@ def fit_net(
     return result
 
 
+class Descent:
+    """AdamW with a warm-up of fifty steps, then a cosine; steep gradients are cut."""
+
+    def __init__(self, parameters: Iterable[torch.nn.Parameter], config: FitConfig, steps: int) -> None:
+        self._parameters, self._peak, self._steps, self._done = list(parameters), config.learning_rate, steps, 0
+        self._optimiser = torch.optim.AdamW(self._parameters, lr=self._peak, weight_decay=config.weight_decay)
+
+    def step(self, terms: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Down the gradient of the terms' sum, which is returned."""
+        self._done += 1
+        cosine = 0.5 * (1.0 + math.cos(math.pi * (self._done - 1) / self._steps))
+        self._optimiser.param_groups[0]["lr"] = self._peak * min(1.0, self._done / 50) * cosine
+        total = torch.stack(list(terms.values())).sum()
+        self._optimiser.zero_grad(set_to_none=True)
+        total.backward()
+        torch.nn.utils.clip_grad_norm_([p for p in self._parameters if p.grad is not None], 1.0)
+        self._optimiser.step()
+        return total.detach()
+
+
+def _expert(
+    net: MotionNet, pools: Sequence[Crops], takes: Sequence[Take], loss: MotionLoss, generator: torch.Generator
+) -> SyncExpert | None:
+    """A judge of lips and sound, learned from the same crops; None where the loss has no use for one."""
+    if not loss.config.sync:
+        return None
+    mouth = np.concatenate([take.codes[take.usable, : loss.n_mouth] for take in takes])
+    spread = torch.from_numpy(mouth.std(0)).float()
+    expert = SyncExpert(net.shift, net.scale, spread, net.past_rows, loss.config.expert)
+    train_expert(expert, pools, loss.config.expert, generator)
+    return expert
+
+
 def _terms(
     net: MotionNet,
     rows: torch.Tensor,
     codes: torch.Tensor,
     usable: torch.Tensor,
     loss: MotionLoss,
+    expert: SyncExpert | None,
     generator: torch.Generator,
 ) -> dict[str, torch.Tensor]:
-    if not net.config.style:
-        return loss(net(rows).transpose(1, 2), codes, usable)
-    mean, log_variance = net.recognise(codes.transpose(1, 2))
-    style = mean + torch.exp(0.5 * log_variance) * torch.randn(mean.shape, generator=generator)
-    terms = loss(net(rows, style).transpose(1, 2), codes, usable)
-    return {**terms, "style": loss.config.style * style_divergence(mean, log_variance)}
+    style, more = None, {}
+    if net.config.style:
+        mean, log_variance = net.recognise(codes.transpose(1, 2))
+        style = mean + torch.exp(0.5 * log_variance) * torch.randn(mean.shape, generator=generator)
+        more["style"] = loss.config.style * style_divergence(mean, log_variance)
+    predicted = net(rows, style).transpose(1, 2)
+    if expert is not None:
+        more["sync"] = loss.config.sync * expert.loss(rows, predicted, usable)
+    return loss(predicted, codes, usable) | more
 
 
 def predict(net: MotionNet, rows: Float[np.ndarray, "R D"], frames: int) -> Float[np.ndarray, "T K"]:
@@ -147,51 +180,6 @@ def validation_loss(net: MotionNet, takes: Sequence[Take], loss: MotionLoss) -> 
     return total / len(takes)
 
 
-class Crops:
-    """Draws crops that do not cross a cut; what has no usable frame is never drawn."""
-
-    def __init__(self, takes: Sequence[Take], net: MotionNet, length: int) -> None:
-        self.net, self.length = net, length
-        self.rows, self.codes, self.usable = [], [], []
-        starts = []
-        for index, take in enumerate(takes):
-            missing = (len(take.codes) + length) * ROWS_PER_FRAME + net.rows - len(take.rows)
-            rows = np.concatenate(
-                [np.repeat(take.rows[:1], net.past_rows, 0), take.rows, np.repeat(take.rows[-1:], max(missing, 0), 0)]
-            )
-            self.rows.append(torch.from_numpy(np.ascontiguousarray(rows.T)))
-            self.codes.append(torch.from_numpy(_padded(take.codes, length)).float())
-            self.usable.append(torch.from_numpy(_padded(take.usable, length)))
-            for first, stop in take.runs:
-                for at in range(first, max(first + 1, stop - length + 1)):
-                    if take.usable[at : min(at + length, stop)].sum() >= length // 4:
-                        starts.append((index, at, stop))
-        self.starts = starts
-
-    def draw(self, count: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """([B,D,R] rows, [B,T,K] codes, [B,T] usable)."""
-        window = (self.length - 1) * ROWS_PER_FRAME + self.net.rows
-        rows, codes, usable = [], [], []
-        for pick in torch.randint(len(self.starts), (count,), generator=generator).tolist():
-            index, at, stop = self.starts[pick]
-            rows.append(self.rows[index][:, at * ROWS_PER_FRAME : at * ROWS_PER_FRAME + window])
-            codes.append(self.codes[index][at : at + self.length])
-            mask = self.usable[index][at : at + self.length].clone()
-            mask[max(0, stop - at) :] = False
-            usable.append(mask)
-        if not count:
-            return (
-                torch.zeros(0, self.rows[0].shape[0], window),
-                torch.zeros(0, self.length, self.codes[0].shape[1]),
-                torch.zeros(0, self.length, dtype=torch.bool),
-            )
-        return torch.stack(rows), torch.stack(codes), torch.stack(usable)
-
-
-def _padded(values: np.ndarray, count: int) -> np.ndarray:
-    return np.concatenate([values, np.zeros((count, *values.shape[1:]), values.dtype)])
-
-
 def standardise(net: MotionNet, takes: Sequence[Take], blind: Sequence[int]) -> None:
     """Make the network see rows of zero mean and unit spread, and nothing of the blind columns."""
     rows = np.concatenate([take.rows for take in takes])
@@ -199,11 +187,6 @@ def standardise(net: MotionNet, takes: Sequence[Take], blind: Sequence[int]) -> 
     scale[list(blind)] = 0.0
     net.shift.copy_(torch.from_numpy(rows.mean(0)))
     net.scale.copy_(torch.from_numpy(scale))
-
-
-def schedule(step: int, steps: int) -> float:
-    """Share of the peak's learning rate: a warm-up of fifty steps, then a cosine."""
-    return min(1.0, step / 50) * 0.5 * (1.0 + math.cos(math.pi * (step - 1) / steps))
 
 
 def average(kept: MotionNet, net: MotionNet, decay: float) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from torch.nn import functional as F
 
 from gtalk.basis import JAW, MOUTH_GROUP, MotionBasis
+from gtalk.motion.opening import opening_of_codes
+from gtalk.motion.sync_expert import ExpertConfig
 from gtalk.shapes import Bool, Float
 
 
@@ -29,8 +32,17 @@ class LossConfig:
     """Of the brows, in their own standard deviations."""
     robust: float = 0.3
     """Distance beyond which an error counts linearly rather than squared, in the person's own lip movement."""
+    sync: float = 0.0
+    """Of a judge, learned from the clip, that looks for the instant at which these lips belong to the sound."""
+    expert: ExpertConfig = field(default_factory=ExpertConfig)
+    """The judge."""
+    closure: float = 0.0
+    """Of the opening at instants at which the lips are briefly shut amid speech."""
     style: float = 0.01
     """Of the divergence of the style's posterior from its prior, where the network has styles."""
+
+
+SHUT_SHARE, NEAR_FRAMES = 0.25, 4  # shut: below this share of the widest opening within so many frames
 
 
 class MotionLoss:
@@ -43,6 +55,9 @@ class MotionLoss:
         table = (basis.mouth * weight).reshape(self.n_mouth, -1)
         unit = np.sqrt((basis.mouth[:, len(JAW) :, :2] ** 2).sum((0, 2)).mean())
         self.table = torch.as_tensor(table / unit, dtype=torch.float32)
+        at_rest, per_code = opening_of_codes(basis)
+        self._spread_m = float(np.linalg.norm(per_code))
+        self._at_rest, self._per_code = at_rest / self._spread_m, torch.as_tensor(per_code / self._spread_m).float()
 
     def __call__(
         self,
@@ -64,7 +79,18 @@ class MotionLoss:
         if config.amplitude:
             spread, wanted = (self._spread(codes, usable) for codes in (predicted, truth))
             terms["amplitude"] = config.amplitude * ((spread - wanted) ** 2).mean()
+        if config.closure:
+            terms["closure"] = config.closure * self._closure(predicted, truth, usable)
         return terms
+
+    def _closure(self, predicted: torch.Tensor, truth: torch.Tensor, usable: torch.Tensor) -> torch.Tensor:
+        """Error of the opening, in its own spread, where the lips are briefly shut amid speech."""
+        opened, wanted = ((codes[..., : self.n_mouth] @ self._per_code) for codes in (predicted, truth))
+        level = wanted + self._at_rest
+        widest = F.max_pool1d(level[:, None], 2 * NEAR_FRAMES + 1, 1, NEAR_FRAMES)[:, 0]
+        shut = (level < SHUT_SHARE * widest) & (widest > 1.0) & usable
+        c = self.config.robust
+        return _masked_mean(torch.sqrt((opened - wanted) ** 2 + c * c) - c, shut)
 
     def _distance(self, error: torch.Tensor, usable: torch.Tensor) -> torch.Tensor:
         """Mean of a landmark's displacement d, as sqrt(d^2 + c^2) - c: close to what is measured, smooth at 0."""

@@ -24,7 +24,8 @@ def opening_gain(
         basis: the person's.
         amplitude: wanted spread over the true one.
     """
-    spread = _opening(predicted, basis).std() / max(float(_opening(true, basis).std()), 1e-9)
+    _, per_code = opening_of_codes(basis)
+    spread = (predicted @ per_code).std() / max(float((true @ per_code).std()), 1e-9)
     return float(np.clip(amplitude / max(float(spread), 1e-9), 1.0, MAX_GAIN))
 
 
@@ -36,7 +37,9 @@ def stretch(net: MotionNet, n_mouth: int, gain: float) -> None:
         net.out.bias[:n_mouth] *= gain
 
 
-def _opening(codes: np.ndarray, basis: MotionBasis) -> np.ndarray:
-    full = np.zeros((len(codes), basis.size))
-    full[:, basis.groups["mouth"]] = codes
-    return signed_aperture(basis.decode(full))
+def opening_of_codes(basis: MotionBasis) -> tuple[float, Float[np.ndarray, " Km"]]:
+    """(opening of the mean face, what one unit of each mouth code adds to it), metres."""
+    codes = np.zeros((1 + len(basis.mouth), basis.size))
+    codes[1:, basis.groups["mouth"]] = np.eye(len(basis.mouth))
+    opening = signed_aperture(basis.decode(codes))
+    return float(opening[0]), opening[1:] - opening[0]

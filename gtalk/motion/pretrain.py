@@ -22,7 +22,8 @@ from safetensors.numpy import save_file
 from gtalk.config import from_mapping
 from gtalk.errors import UserError
 from gtalk.files import atomic_path, sha256_of_file
-from gtalk.motion.fit_net import Crops, FitConfig, average, schedule, standardise
+from gtalk.motion.crops import Crops
+from gtalk.motion.fit_net import Descent, FitConfig, average, standardise
 from gtalk.motion.losses import LossConfig, MotionLoss
 from gtalk.motion.material import Material
 from gtalk.motion.net import MotionNet, NetConfig
@@ -91,23 +92,18 @@ def pretrain(
     chances = torch.from_numpy(np.sqrt(frames))
     steps = round(config.steps * float(np.clip(np.sqrt(frames.sum() / (60.0 * VIDEO_FPS)), 1.0, 6.0)))
     parameters = list({id(p): p for net in nets for p in net.parameters()}.values())
-    optimiser = torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=config.weight_decay)
+    descent = Descent(parameters, config, steps)
     kept = copy.deepcopy(nets[0]).eval()
     for step in range(1, steps + 1):
-        optimiser.param_groups[0]["lr"] = config.learning_rate * schedule(step, steps)
         who = int(torch.multinomial(chances, 1, generator=generator))
         half = config.batch // 2
         draws = [pool.draw(n, generator) for pool, n in zip(pools[who], (config.batch - half, half), strict=True)]
         rows, codes, usable = (torch.cat(part) for part in zip(*draws, strict=True))
         nets[who].train()
-        total = torch.stack(list(losses[who](nets[who](rows).transpose(1, 2), codes, usable).values())).sum()
-        optimiser.zero_grad(set_to_none=True)
-        total.backward()
-        torch.nn.utils.clip_grad_norm_(nets[who].parameters(), 1.0)
-        optimiser.step()
+        total = descent.step(losses[who](nets[who](rows).transpose(1, 2), codes, usable))
         average(kept, nets[0], min(config.averaging, 1.0 - 1.0 / step))
         if step % config.check_every == 0 or step == steps:
-            on_progress(Progress("pre-training", step, steps, f"loss {float(total.detach()):.3f}"))
+            on_progress(Progress("pre-training", step, steps, f"loss {float(total):.3f}"))
     tensors = {name: value for name, value in kept.state_dict().items() if not name.startswith(HEAD)}
     return BaseModel(net_config, people[0].features.phones, tensors)
 

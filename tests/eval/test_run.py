@@ -117,7 +117,7 @@ def test_pasting_the_truth_raises_the_score_and_is_kept_apart(result):
 
 def test_lip_scores_are_the_known_ones(result, dataset):
     row = result["audio_driven"]
-    assert row["av_offset_frames"] == LATE
+    assert row["av_offset_frames"] == pytest.approx(LATE, abs=0.2)
     assert row["amplitude_ratio"] == pytest.approx(0.5, abs=0.1)
     assert row["lmd_px"] > 0 and row["lmd_ratio"] > 0.2
     part = held_out(dataset)

@@ -73,3 +73,21 @@ def test_gradients_match_finite_differences() -> None:
         return torch.stack(list(loss(x, truth, usable).values())).sum()
 
     assert torch.autograd.gradcheck(total, (predicted,))
+
+
+def test_closures_count_only_amid_speech_and_only_their_opening() -> None:
+    config = LossConfig(closure=1.0)
+    opening = np.full(40, 0.8)
+    opening[9:11], opening[24:] = 0.0, 0.0  # a closure, and a pause
+    truth = torch.from_numpy(BASIS.encode(motion_of_openness(opening))[:, :KM]).float()[None]
+    truth = torch.cat([truth, torch.zeros(1, 40, 2)], 2)
+    loss, usable = MotionLoss(BASIS, config), torch.ones(1, 40, dtype=torch.bool)
+    assert float(loss(truth, truth, usable)["closure"]) == 0.0
+
+    def cost(first: int, stop: int) -> float:
+        wider = truth.clone()
+        wider[:, first:stop] = truth[:, :1]  # as open as the first frame
+        return float(loss(wider, truth, usable)["closure"])
+
+    assert cost(9, 11) > 0.5 and cost(32, 40) == 0.0 == cost(0, 6)
+    assert "closure" not in MotionLoss(BASIS, LossConfig(closure=0.0))(truth, truth, usable)

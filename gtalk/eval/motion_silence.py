@@ -1,0 +1,100 @@
+"""Do lips shut when speech ends, and stay shut? The person's own speech, then what a room sounds like.
+
+A clip whose held-out part has no pause says nothing about silence; so the pauses are made: digital silence, white
+noise, the low rumble of a room, the hum of the mains, breathing in and out, each at levels under the speech.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.signal import butter, sosfilt
+
+from gtalk.eval import motion as measures
+from gtalk.motion.base import MotionModel
+from gtalk.motion.produce import drive_whole
+from gtalk.shapes import Float
+from gtalk.types import AUDIO_RATE
+
+SPEECH_S, PAUSE_S = 8.0, 20.0
+SETTLE_S = 0.2  # lips may take so long to close
+MOVING_M = 0.0004  # per frame: more than tracking noise
+CLOSED_SHARE = 0.15  # of the person's usual opening: less is closed
+_QUIET_S, _QUIET_DB = 0.12, -25.0  # a sentence ends where so long is so far under its loud parts
+
+
+@dataclass(frozen=True)
+class Pause:
+    """What the lips did in one kind of silence."""
+
+    closed_after_s: float
+    """From the end of the speech until the lips are closed for good."""
+    leakage: float
+    """Share of the frames after SETTLE_S in which the lips move or are open."""
+
+
+def silence_test(model: MotionModel, speech: Float[np.ndarray, " N"], usual_m: float) -> dict[str, Pause]:
+    """Let `speech` go over into each kind of silence.
+
+    Args:
+        model: of the person.
+        speech: at AUDIO_RATE; up to SPEECH_S of it, to the end of a word, are used.
+        usual_m: standard deviation of the person's mouth opening, metres.
+    """
+    speech = until_a_pause(speech[: round(SPEECH_S * AUDIO_RATE)]).astype(np.float64)
+    still = drive_whole(model, np.zeros(AUDIO_RATE, np.float32))
+    rest_m = float(measures.aperture(still)[-1])
+    end, settle = round(len(speech) / AUDIO_RATE * still.fps), round(SETTLE_S * still.fps)
+    pauses = {}
+    for name, noise in noises(len(speech) + round(PAUSE_S * AUDIO_RATE), float(speech.std())).items():
+        sound = noise.copy()
+        sound[: len(speech)] += speech
+        motion = drive_whole(model, sound.astype(np.float32))
+        opened = np.abs(measures.aperture(motion)[end:] - rest_m) > CLOSED_SHARE * usual_m
+        moving = measures.lip_speed(motion)[end:] > MOVING_M
+        closed_after_s = (np.flatnonzero(opened)[-1] + 1) / still.fps if opened.any() else 0.0
+        pauses[name] = Pause(float(closed_after_s), float((opened | moving)[settle:].mean()))
+    return pauses
+
+
+def noises(count: int, speech_rms: float) -> dict[str, Float[np.ndarray, " N"]]:
+    """Sounds of a room in which nobody speaks, with their level under the speech in their names."""
+    rng = np.random.default_rng(0)
+    white = rng.normal(size=count)
+    low, breathy = (
+        butter(2, 300, "low", fs=AUDIO_RATE, output="sos"),
+        butter(2, (400, 3000), "band", fs=AUDIO_RATE, output="sos"),
+    )
+    times_s = np.arange(count) / AUDIO_RATE
+    breath = sosfilt(breathy, white) * np.maximum(np.sin(2 * np.pi * 0.3 * times_s), 0.0)
+    hum = sum(np.sin(2 * np.pi * k * 50.0 * times_s + k) / k for k in range(1, 7)) + 0.05 * white
+    kinds = {
+        "white noise": (white, (-50, -35, -25)),
+        "room tone": (sosfilt(low, white), (-40, -25)),
+        "mains hum": (hum, (-40, -30)),
+        "breathing": (breath, (-35, -25)),
+    }
+    out = {"digital silence": np.zeros(count)}
+    for name, (wave, levels) in kinds.items():
+        out |= {f"{name} {db} dB": wave / wave.std() * speech_rms * 10 ** (db / 20) for db in levels}
+    return out
+
+
+def until_a_pause(speech: Float[np.ndarray, " N"]) -> Float[np.ndarray, " M"]:
+    """The speech up to the beginning of its last pause; all of it where there is none in its second half.
+
+    Cut inside a word, nobody would know how soon the lips ought to close.
+    """
+    piece = AUDIO_RATE // 100
+    power = np.square(speech[: len(speech) // piece * piece].astype(np.float64)).reshape(-1, piece).mean(1)
+    quiet = 10.0 * np.log10(power + 1e-12) < 10.0 * np.log10(np.percentile(power, 95) + 1e-12) + _QUIET_DB
+    length = round(_QUIET_S * 100)
+    begins = np.flatnonzero(np.convolve(quiet, np.ones(length), mode="valid") >= length)
+    begins = begins[begins > len(quiet) // 2]
+    if not len(begins):
+        return speech
+    last = int(begins[-1])
+    while last > 0 and quiet[last - 1]:
+        last -= 1
+    return speech[: last * piece] if last > len(quiet) // 2 else speech
