@@ -120,8 +120,9 @@ class Labeller:
     ) -> UInt8[np.ndarray, "H W"]:
         """MaskClass of every pixel."""
         small, person, scale = _shrink(frame, matte)
-        below, *scores = self._scores(small, points_px, scale)
-        collar = _collar(self.colours.log_likelihood[:, _cells(small)], below, person)
+        likelihood = self.colours.log_likelihood[:, _cells(small)]
+        below, *scores = self._scores(likelihood, points_px, scale)
+        collar = _collar(likelihood, below, person)
         scores = [cv2.blur(score, (5, 5)) for score in scores]
         self._only_connected(scores, below, person, points_px * scale)
         scores[1][collar] -= 30.0
@@ -152,11 +153,11 @@ class Labeller:
         solid = cv2.morphologyEx(is_neck.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)) > 0
         neck[(neck > torso) & ~_piece(solid, below_chin | whole_head)] -= 30.0
 
-    def _scores(self, small: np.ndarray, points_px: np.ndarray, scale: float) -> list[np.ndarray]:
+    def _scores(self, likelihood: np.ndarray, points_px: np.ndarray, scale: float) -> list[np.ndarray]:
         """How far below the jaw, and log-scores of head, neck and torso, for every pixel of the small picture."""
-        skin, hair, clothes = self.colours.log_likelihood[:, _cells(small)]
+        skin, hair, clothes = likelihood
         clothes = np.maximum(clothes, ANY_COLOUR)
-        below, u, v = _below_jaw(points_px, (small.shape[0], small.shape[1]), scale)
+        below, u, v = _below_jaw(points_px, skin.shape, scale)
         beside = np.abs(u)
         chin = float(HeadFrame.of(points_px).grid_point(points_px[CHIN])[1])
         depth = v - chin

@@ -59,7 +59,7 @@ def make_masks(
             labels = labeller.label(frame, matte, points_px[index])
             write_grey(mattes, index, matte)
             write_grey(masks, index, labels)
-            shares = np.bincount(labels.ravel(), minlength=len(MaskClass)) / labels.size
+            shares = cv2.calcHist([labels], [0], None, [len(MaskClass)], [0, len(MaskClass)])[:, 0] / labels.size
             return shares, lower_face(frame, points_px[index])
 
         coarse = coarse_mattes(read_frames(frames, range(total)), [segment.start for segment in segments])
@@ -87,7 +87,7 @@ def _first_look(
         def keep() -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
             pictures = coarse_mattes(read_frames(frames, needed), range(len(needed)))
             for index, (frame, coarse) in zip(needed.tolist(), pictures, strict=True):
-                matte = (coarse * 255).astype(np.uint8)
+                matte = (cv2.resize(coarse, size, interpolation=cv2.INTER_LINEAR) * 255).astype(np.uint8)
                 write_grey(Path(folder), index, matte)
                 if index in samples:
                     yield frame, matte, points_px[index]

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 
 import cv2
 import numpy as np
@@ -23,6 +24,7 @@ from gtalk.clip.guided import guided_filter
 from gtalk.clip.quiet import quiet
 from gtalk.shapes import Float, UInt8
 
+NETWORK_HEIGHT = 256
 WORK_HEIGHT = 176
 HEADROOM = 0.1  # of the height, added above: the network takes what lies between hair and border for a person
 INSIDE = 0.014  # of the height: how far inside the network's edge the person begins for sure
@@ -49,8 +51,8 @@ class Plate:
 
 def coarse_mattes(
     frames: Iterable[UInt8[np.ndarray, "H W 3"]], segment_starts: Sequence[int] = ()
-) -> Iterator[tuple[UInt8[np.ndarray, "H W 3"], Float[np.ndarray, "H W"]]]:
-    """(frame, coverage 0 to 1) of every frame, from the network.
+) -> Iterator[tuple[UInt8[np.ndarray, "H W 3"], Float[np.ndarray, "h w"]]]:
+    """(frame, coverage 0 to 1 at the network's size) of every frame.
 
     It looks at single frames; three are averaged, but not across a cut.
     """
@@ -69,13 +71,12 @@ def coarse_mattes(
 
 
 def refine(
-    frame: UInt8[np.ndarray, "H W 3"], coarse: Float[np.ndarray, "H W"], plate: Plate | None = None
+    frame: UInt8[np.ndarray, "H W 3"], coarse: Float[np.ndarray, "h w"], plate: Plate | None = None
 ) -> UInt8[np.ndarray, "H W"]:
     """The coarse matte made exact in the band around its edge, 0 to 255."""
-    height, width = coarse.shape
-    scale = min(1.0, WORK_HEIGHT / height)
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    small = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
+    height, width = frame.shape[:2]
+    small = _of_height(frame, WORK_HEIGHT)
+    size = (small.shape[1], small.shape[0])
     cover = cv2.resize(coarse, size, interpolation=cv2.INTER_AREA)
     inside = cv2.erode((cover > 0.85).astype(np.uint8), _disc(INSIDE * size[1])).astype(np.uint8)
     outside = 1 - cv2.dilate((cover > 0.15).astype(np.uint8), _disc(OUTSIDE * size[1])).astype(np.uint8)
@@ -95,11 +96,9 @@ def refine(
     full = (width, height)
     matte = cv2.resize(inside * np.uint8(255), full, interpolation=cv2.INTER_NEAREST).ravel()
     band = np.flatnonzero(cv2.resize(inside + outside, full, interpolation=cv2.INTER_NEAREST).ravel() == 0)
-
-    def here(array: np.ndarray) -> np.ndarray:
-        channels = array.shape[2]
-        return cv2.resize(array, full, interpolation=cv2.INTER_LINEAR).reshape(-1, channels).take(band, axis=0)
-
+    if not len(band):
+        return matte.reshape(height, width)
+    here = partial(_sampled, at=band, full=full)
     coefficients = here(line)
     colours = frame.reshape(-1, 3).take(band, axis=0).astype(np.float32)
     along = np.einsum("nc,nc->n", coefficients[:, :3], colours) + coefficients[:, 3]
@@ -111,6 +110,20 @@ def refine(
     np.maximum(mixed, np.clip((close - 0.86) * 10.0, 0.0, 1.0), out=mixed)
     matte[band] = (mixed * 255.0 + 0.5).astype(np.uint8)
     return matte.reshape(height, width)
+
+
+def _sampled(small: np.ndarray, at: np.ndarray, full: tuple[int, int]) -> np.ndarray:
+    """[N,C] values of a small array at some pixels (flat indices) of a full-size one, in between linearly."""
+    y, x = np.divmod(at, full[0])
+    places = np.empty((len(at), 1, 2), np.float32)
+    places[:, 0, 0] = (x + 0.5) * (small.shape[1] / full[0]) - 0.5
+    places[:, 0, 1] = (y + 0.5) * (small.shape[0] / full[1]) - 0.5
+    # OpenCV's remap takes at most 32767 rows.
+    parts = [
+        cv2.remap(small, places[k : k + 30000], None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
+        for k in range(0, len(at), 30000)
+    ]
+    return np.concatenate(parts)[:, 0]
 
 
 def _side_colours(
@@ -142,33 +155,39 @@ def _likest_nearby(picture: np.ndarray, where: np.ndarray) -> tuple[np.ndarray, 
     Beside a temple there is skin and hair: their mean is neither. So colours are averaged by tone (brightness
     in TONES steps) in a window around the pixel, in a wider one where that holds none of `where`.
     """
-    height, width = where.shape
-    power = np.einsum("hwc,hwc->hw", picture, picture)
-    weighted = cv2.merge([*cv2.split(picture * where[..., None]), power * where, where])
-    tone = picture @ np.array([0.299, 0.587, 0.114], np.float32) * ((TONES - 1) / 255)
-    near, quarter = (2 * _reach(picture) + 1,) * 2, (max(1, width // 4), max(1, height // 4))
-    wide = (2 * max(1, round(1.25 * _reach(picture))) + 1,) * 2
-    total = np.zeros((height, width, 5), np.float32)
+    # Planes, since numpy is slow along short axes: red, green, blue, their squares' sum, how much there is.
+    planes = np.stack([*cv2.split(picture), np.einsum("hwc,hwc->hw", picture, picture), np.ones_like(where)])
+    weighted, tone = planes * where, (planes[0] * 0.299 + planes[1] * 0.587 + planes[2] * 0.114) * ((TONES - 1) / 255)
+    total = np.zeros_like(planes)
     for step in range(TONES):
-        # OpenCV filters up to four channels at once fast.
-        own = weighted * np.maximum(1 - np.abs(tone - step), 0)[..., None]
-        parts = [np.ascontiguousarray(own[..., :4]), np.ascontiguousarray(own[..., 4])]
-        if not parts[1].any():
+        ramp = np.maximum(1 - np.abs(tone - step), 0)
+        if not (ramp * where).any():
             continue
-        sums = []
-        for part in parts:
-            coarse = cv2.boxFilter(
-                cv2.resize(part, quarter, interpolation=cv2.INTER_AREA), -1, wide, borderType=cv2.BORDER_CONSTANT
-            )
-            close = cv2.boxFilter(part, -1, near, borderType=cv2.BORDER_CONSTANT)
-            sums.append(close + 0.005 * cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR))
-        colours = sums[0] / np.maximum(sums[1], 1e-9)[..., None]
-        difference = picture - colours[..., :3]
-        likeness = np.exp(np.einsum("hwc,hwc->hw", difference, difference) * (-0.5 / ALIKE**2)) + 1e-6
-        total += np.dstack(sums) * likeness[..., None]
-    mean = total[..., :4] / np.maximum(total[..., 4:], 1e-12)
-    colour = np.ascontiguousarray(mean[..., :3])
-    return colour, np.maximum(mean[..., 3] - np.einsum("hwc,hwc->hw", colour, colour), 0.0)
+        sums = np.stack([_nearby(plane, _reach(picture)) for plane in weighted * ramp])
+        difference = sums[:3] / np.maximum(sums[4], 1e-9) - planes[:3]
+        likeness = cv2.exp((difference**2).sum(0) * np.float32(-0.5 / ALIKE**2)) + np.float32(1e-6)
+        total += sums * likeness
+    mean = total[:4] / np.maximum(total[4], 1e-12)
+    return cv2.merge([*mean[:3]]), np.maximum(mean[3] - (mean[:3] ** 2).sum(0), 0.0)
+
+
+def _nearby(values: np.ndarray, reach: int) -> np.ndarray:
+    """Means over a window, and a little of those over a window five times as wide."""
+    height, width = values.shape
+    quarter = (max(1, width // 4), max(1, height // 4))
+    side, wide = 2 * reach + 1, 2 * max(1, round(1.25 * reach)) + 1
+    coarse = cv2.resize(values, quarter, interpolation=cv2.INTER_AREA)
+    coarse = cv2.boxFilter(coarse, -1, (wide, wide), borderType=cv2.BORDER_CONSTANT)
+    close = cv2.boxFilter(values, -1, (side, side), borderType=cv2.BORDER_CONSTANT)
+    return cv2.addWeighted(close, 1.0, cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR), 0.005, 0.0)
+
+
+def _of_height(frame: np.ndarray, most: int) -> np.ndarray:
+    """The picture made at most so high."""
+    height, width = frame.shape[:2]
+    scale = min(1.0, most / height)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
 
 
 def _reach(picture: np.ndarray) -> int:
@@ -188,8 +207,9 @@ def _segmented(frames: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, np.nd
     try:
         first = True
         for frame in frames:
-            room = round(HEADROOM * frame.shape[0])
-            taller = cv2.copyMakeBorder(frame, room, 0, 0, 0, cv2.BORDER_REPLICATE)
+            small = _of_height(frame, NETWORK_HEIGHT)
+            room = round(HEADROOM * small.shape[0])
+            taller = cv2.copyMakeBorder(small, room, 0, 0, 0, cv2.BORDER_REPLICATE)
             with quiet() if first else nullcontext():
                 mask = getattr(network.process(taller), "segmentation_mask")  # noqa: B009 (a field made at run time)
             first = False

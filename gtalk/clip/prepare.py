@@ -237,7 +237,7 @@ STAGES = [
     Stage("landmarks", 1, ("media",), ("landmarks.npz",), _part("landmark_model"), _run_landmarks),
     Stage("sync", 1, ("media", "landmarks"), ("audio.wav",), _part("av_offset"), run_sync),
     Stage("track", 3, ("media", "landmarks"), ("camera.json", "person.npz", "track.npz"), _part("track"), _run_track),
-    Stage("masks", 7, ("media", "track"), ("mattes", "masks"), _parsing_settings, _run_masks),
+    Stage("masks", 8, ("media", "track"), ("mattes", "masks"), _parsing_settings, _run_masks),
     Stage("background", 6, ("media", "track", "masks"), ("background.png", "poses.npz"), _part(), _run_background),
     Stage("audio", 1, ("sync",), ("audio_features.npz",), _part(), _run_audio),
     Stage("motion", 2, ("landmarks", "track", "background"), ("motion.npz",), _part(), _run_motion),
