@@ -16,12 +16,14 @@ import platform
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
+import machine
 import torch
 
 from gtalk import ops
-from gtalk.ops import GridSpec, native
+from gtalk.ops import GridSpec, native, tcnn
 from gtalk.ops.reference import adam, basis, composite, hash_encode, march, mlp, render_rays
 
 BATCH = 1 << 17  # samples, at most: as many as a training step has
@@ -139,6 +141,8 @@ def benches(device: torch.device, size: int) -> list[Bench]:
             backward(lambda v=leaves, n=layers: mlp.mlp(v[0], v[1 : n + 1], v[n + 1 :]), leaves),
             samples, "points")  # fmt: skip
 
+    found += tcnn_benches(points, normal) if device.type == "cuda" and find_spec("tinycudann") else []
+
     sigmas = (100 * normal(samples).abs()).requires_grad_()
     features = normal(samples, 15).requires_grad_()
     composed = {"t": t, "dt": scene.step, "ray_offsets": offsets}
@@ -174,6 +178,26 @@ def benches(device: torch.device, size: int) -> list[Bench]:
     return found
 
 
+def tcnn_benches(points: torch.Tensor, normal: Callable[..., torch.Tensor]) -> list[Bench]:
+    """tiny-cuda-nn on the same shapes, against our own operators in place of the references."""
+    grid = GridSpec.geometric(3, 16, 16, 256, 15)
+    spec = tcnn.TcnnGridSpec(grid.dim, grid.resolutions, grid.log2_table_size, grid.n_features)
+    table, own = normal(spec.n_entries, 2).requires_grad_(), normal(grid.n_entries, 2).requires_grad_()
+    x, weights, biases = normal(len(points), 32), [normal(32, 32), normal(16, 32)], [normal(32), normal(16)]
+    leaves = [x.requires_grad_(), *[t.requires_grad_() for t in (*weights, *biases)]]
+    calls = {
+        "hash_encode": (lambda: tcnn.hash_encode(points, table, spec), lambda: ops.hash_encode(points, own, grid)),
+        "mlp 32-32-16": (lambda: tcnn.mlp(x, weights, biases), lambda: ops.mlp(x, weights, biases)),
+    }
+    found = []
+    for name, (theirs, ours) in calls.items():
+        found.append(Bench(f"tinycudann {name}, against ours", theirs, ours, len(points), "points"))
+        learned = (leaves, leaves) if "mlp" in name else ([table], [own])
+        both = backward(theirs, learned[0]), backward(ours, learned[1])
+        found.append(Bench(f"tinycudann {name} fwd+bwd, ours", *both, len(points), "points"))
+    return found
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -194,6 +218,7 @@ def main() -> None:
     clock = time.process_time if args.cpu_time else time.perf_counter
     sets = [torch.ops.gtalk.use_isa(name) for name in args.isa.split(",")] if device.type == "cpu" else ["cuda"]
     where = platform.processor() or platform.machine() if device.type == "cpu" else torch.cuda.get_device_name()
+    print(machine.line())
     print(f"{where}, {args.threads} threads, torch {torch.__version__}, {args.size}x{args.size} rays")
     rows = []
     for bench in benches(device, args.size):
@@ -213,7 +238,7 @@ def main() -> None:
     if device.type == "cpu":
         torch.ops.gtalk.use_isa("best")
     if args.json:
-        report = {"device": where, "threads": args.threads, "torch": torch.__version__, "ops": rows}
+        report = {**machine.facts(), "device": where, "threads": args.threads, "torch": torch.__version__, "ops": rows}
         args.json.write_text(json.dumps(report, indent=1), encoding="utf-8")
 
 

@@ -9,10 +9,12 @@ Fields", deferred shading).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 
 from gtalk.ops import GridSpec, blend_basis
+from gtalk.ops.tcnn import TcnnGridSpec
 from gtalk.render.field import FrameField
 from gtalk.shapes import Float, Shaped
 
@@ -42,6 +44,8 @@ class HeadConfig:
     """Distance of samples along a ray, metres."""
     max_samples: int = 48
     """Samples of one ray, at most."""
+    backend: Literal["gtalk", "tinycudann"] = "gtalk"
+    """Who encodes points and evaluates networks. tinycudann needs CUDA, also to render what was fitted with it."""
 
 
 WARP_UNIT = 0.01  # of the cube: what one step of an optimiser changes must be small
@@ -51,7 +55,10 @@ POSE_CHANNELS = 3  # rotation, seen by the colour network: the light stays while
 
 def head_spec(config: HeadConfig) -> GridSpec:
     """The grid that a config describes."""
-    return GridSpec.geometric(3, config.levels, config.base_resolution, config.finest_resolution, config.log2_table)
+    own = GridSpec.geometric(3, config.levels, config.base_resolution, config.finest_resolution, config.log2_table)
+    if config.backend == "gtalk":
+        return own
+    return TcnnGridSpec(own.dim, own.resolutions, own.log2_table_size, own.n_features)
 
 
 def initial_tensors(config: HeadConfig, code_size: int, rng: torch.Generator | None) -> dict[str, torch.Tensor]:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import torch
 
-from gtalk.ops import GridSpec, composite, hash_encode, march, mlp, render_rays
+from gtalk.ops import GridSpec, composite, hash_encode, march, mlp, render_rays, tcnn
 from gtalk.shapes import Float, Shaped, UInt8
 
 DENSITY_BIAS = -2.0  # a fresh field is thin
@@ -75,8 +75,8 @@ def trace(
         origins, directions, near_m, far_m, volume.occupied, box, volume.step_m, volume.max_samples
     )
     points = origins[0] + depths[:, None] * directions[ray_of]
-    encoded = hash_encode(points + displacement(field.warp, points), field.table, field.spec)
-    out = mlp(encoded, [field.density_w0, field.density_w1], [field.density_b0, field.density_b1])
+    encoded = _encode(field, points + displacement(field.warp, points))
+    out = _network(field, encoded, [field.density_w0, field.density_w1], [field.density_b0, field.density_b1])
     density = density_of(out[:, 0]) / volume.step_m
     seen, alpha, depth, weights = composite(density, out[:, 1:].contiguous(), depths, volume.step_m, starts)
     rgb = shade(field, seen, alpha)
@@ -96,6 +96,9 @@ def look(
 
     A ray ends where it is all but opaque, and its colour and coverage are scaled to what was left out.
     """
+    if isinstance(field.spec, tcnn.TcnnGridSpec):  # the fused kernel knows our own grids only
+        traced = trace(field, volume, origin_m, directions_m, near_m, far_m)
+        return traced.rgb, traced.alpha, traced.depth_m
     origins, directions = _in_unit_cube(volume, origin_m, directions_m)
     seen, alpha, depth = render_rays(
         origins,
@@ -146,5 +149,17 @@ def shade(
 ) -> Float[torch.Tensor, "N 3"]:
     """Premultiplied colour of composited features."""
     mean = seen / alpha.clamp_min(1e-3)[:, None]
-    colour = torch.sigmoid(mlp(mean, [field.colour_w0, field.colour_w1], [field.colour_b0, field.colour_b1]))
-    return colour * alpha[:, None]
+    logits = _network(field, mean, [field.colour_w0, field.colour_w1], [field.colour_b0, field.colour_b1])
+    return torch.sigmoid(logits) * alpha[:, None]
+
+
+def _encode(field: FrameField, points: torch.Tensor) -> torch.Tensor:
+    if isinstance(field.spec, tcnn.TcnnGridSpec):
+        return tcnn.hash_encode(points, field.table, field.spec)
+    return hash_encode(points, field.table, field.spec)
+
+
+def _network(
+    field: FrameField, x: torch.Tensor, weights: list[torch.Tensor], biases: list[torch.Tensor]
+) -> torch.Tensor:
+    return (tcnn.mlp if isinstance(field.spec, tcnn.TcnnGridSpec) else mlp)(x, weights, biases)
