@@ -18,7 +18,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import resource
 import subprocess
 import sys
@@ -28,6 +27,7 @@ import wave
 from pathlib import Path
 from typing import Any
 
+import machine
 import numpy as np
 
 _SAMPLE_EVERY_S = 1.0  # of memory
@@ -177,6 +177,7 @@ def main() -> None:
     if args.one is not None:
         print(json.dumps(measure(args, args.one)))
         return
+    print(machine.line())
     if args.jobs:
         save(args, bench_batch(args))
         return
@@ -199,8 +200,7 @@ def main() -> None:
 def save(args: argparse.Namespace, rows: list[dict[str, Any]]) -> None:
     """Write the figures as JSON, where that was asked for."""
     if args.json:
-        facts = {"machine": platform.processor() or platform.machine(), "python": platform.python_version()}
-        args.json.write_text(json.dumps({**facts, "rows": rows}, indent=2))
+        args.json.write_text(json.dumps({**machine.facts(), "rows": rows}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import machine
 import numpy as np
 import torch
 
@@ -139,13 +140,14 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
+    print(machine.line())
     avatar = load_avatar(given.avatar)
     if given.device != "cpu":
         avatar = avatar.to(given.device)  # type: ignore[attr-defined]
     motion = Motion.load(given.motion) if given.motion else synthetic_motion(avatar, given.frames)
     rows = table(avatar, motion[: given.frames], given)
     if given.json:
-        given.json.write_text(json.dumps({"kind": avatar.kind, "rows": rows}, indent=2) + "\n")
+        given.json.write_text(json.dumps({**machine.facts(), "kind": avatar.kind, "rows": rows}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

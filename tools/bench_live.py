@@ -27,6 +27,8 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from tools import machine  # noqa: E402
+
 SPEECH_S, SILENCE_S = 1.5, 1.0
 FRAME_MS = 40.0
 AT, TIME, LATENCY, SKEW, APERTURE, PAGE, WAVE = 0, 1, 2, 3, 4, 5, 6
@@ -420,10 +422,11 @@ def main() -> None:
         return
     if args.avatar is None:
         parser.error("AVATAR, or --soak")
+    print(machine.line())
     result, data = measure(args)
     print(table(result))
     if args.json:
-        args.json.write_text(json.dumps(result, indent=2) + "\n")
+        args.json.write_text(json.dumps(machine.facts() | result, indent=2) + "\n")
     if args.plot:
         plot(result, data, args.plot)
 

@@ -1,6 +1,7 @@
 """Seconds of work per second of clip for every stage of `prepare`, and the memory it takes.
 
     python tools/bench_prepare.py CLIP [--repeat N] [--canvas WIDTH HEIGHT] [--picture MEMORY.png] [--keep FOLDER]
+                                       [--json OUT]
 
 `--repeat N` first joins the clip to itself N times, to see what length does; `--canvas 1920 1080` enlarges it
 on the way and continues its rims to the sides, which gives a camera's pictures with a real face in them.
@@ -11,6 +12,7 @@ and, with `--picture`, over time.
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import os
 import shutil
@@ -22,6 +24,7 @@ from pathlib import Path
 
 import av
 import cv2
+import machine
 import numpy as np
 
 from gtalk.clip.prepare import prepare
@@ -161,17 +164,22 @@ def main() -> None:
     parser.add_argument("--canvas", type=int, nargs=2)
     parser.add_argument("--picture", type=Path)
     parser.add_argument("--keep", type=Path, help="where the dataset goes; thrown away otherwise")
+    parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="bench_prepare"))
     try:
         canvas = tuple(options.canvas) if options.canvas else None
         changed = options.repeat > 1 or canvas is not None
         clip = joined(options.clip, options.repeat, canvas, folder) if changed else options.clip
-        print(f"{clip.name}: load of the machine {os.getloadavg()[0]:.1f}")
+        print(f"{machine.line()}\n{clip.name}")
         start = time.perf_counter()
         with MemoryLog() as log:
             dataset = prepare([clip], options.keep or folder / "dataset", on_progress=log.note)
-        _print_table(dataset, time.perf_counter() - start, log)
+        wall_s = time.perf_counter() - start
+        _print_table(dataset, wall_s, log)
+        if options.json is not None:
+            found = {"seconds": dataset.n_frames / dataset.fps, "wall_s": wall_s, "peak_rss_mb": max(log.megabytes)}
+            options.json.write_text(json.dumps({**machine.facts(), **found}, indent=2) + "\n")
         if options.picture is not None:
             cv2.imwrite(str(options.picture), log.picture())
     finally:
