@@ -62,7 +62,10 @@ def find_asset(name: str) -> Path | None:
 
 
 def add_asset(file: Path) -> Path:
-    """Copy a file that the user already has into the asset folder. It is known by its SHA-256, not its name."""
+    """Copy a file that the user already has into the asset folder. It is known by its SHA-256, not its name.
+
+    Raises UserError when there is no such file or it is none of the known ones.
+    """
     if not file.is_file():
         raise UserError(f"asset {file}", expected="an existing file", got="nothing there", remedy="Check the path.")
     digest = sha256_of_file(file)
@@ -81,7 +84,10 @@ def add_asset(file: Path) -> Path:
 
 
 def get_asset(name: str, on_progress: OnProgress = silent) -> Path:
-    """Download a file, check its hash, keep it. Returns its path; a present file is not fetched again."""
+    """Download a file, check its hash, keep it. Returns its path; a present file is not fetched again.
+
+    Raises UserError when the name is unknown, the file cannot be fetched or is not the one that is known.
+    """
     asset = _known(name)
     if (present := find_asset(name)) is not None:
         return present

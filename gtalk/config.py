@@ -63,7 +63,10 @@ def load_yaml(kind: type[Config], path: Path) -> Config:
 
 
 def load_preset(kind: type[Config], family: str, preset: str) -> Config:
-    """The preset `configs/{family}_{preset}.yaml`, e.g. family "radiance", preset "cpu"."""
+    """The preset `configs/{family}_{preset}.yaml`, e.g. family "radiance", preset "cpu".
+
+    Raises UserError when there is none.
+    """
     path = PRESET_FOLDER / f"{family}_{preset}.yaml"
     if not path.is_file():
         have = sorted(p.stem.removeprefix(f"{family}_") for p in PRESET_FOLDER.glob(f"{family}_*.yaml"))

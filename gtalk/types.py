@@ -54,7 +54,7 @@ class Camera:
     T_camera_world: Float[np.ndarray, "4 4"] = field(default_factory=lambda: np.diag([1.0, -1.0, -1.0, 1.0]))
 
     def resized(self, width: int, height: int) -> Camera:
-        """The same view in a picture of another size. The aspect ratio must not change."""
+        """The same view in a picture of another size. Raises UserError when the aspect ratio changes."""
         scale = width / self.width
         if abs(height / self.height - scale) > 0.5 / self.height + 1e-9:
             raise UserError(

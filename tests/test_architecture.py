@@ -1,6 +1,7 @@
 """The import arrows of the design, read from the source."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,19 @@ def test_every_option_is_read() -> None:
         if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name) and line.target.id not in read
     ]
     assert len(configs) > 10 and not dead
+
+
+@pytest.mark.parametrize("path", [p for p in SOURCES if room(p) != "cli"], ids=lambda p: str(p.relative_to(ROOT)))
+def test_public_functions_say_what_they_raise(path: Path) -> None:
+    """A docstring that speaks of no error promises that none of the user's making comes."""
+    silent = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+            raised = [ast.unparse(n.exc) for n in ast.walk(node) if isinstance(n, ast.Raise) and n.exc is not None]
+            words = ast.get_docstring(node) or ""
+            if any(r.startswith(("UserError", "ValueError")) for r in raised) and not re.search("aise|rror", words):
+                silent.append(node.name)
+    assert not silent
 
 
 def test_nothing_imports_cli() -> None:

@@ -46,7 +46,7 @@ class Window:
 
 
 def run_media(job: Job) -> dict[str, Any]:
-    """Write frames/ and sound.wav of all clips, one after the other."""
+    """Write frames/ and sound.wav of all clips, one after the other. Raises UserError when they are too short."""
     readers = [read_video(clip, VIDEO_FPS) for clip in job.clips]
     if sum(len(reader) for reader in readers) < SHORTEST_CLIP:
         raise UserError(

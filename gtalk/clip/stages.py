@@ -70,6 +70,7 @@ class Pipeline:
         """Run what is not done; with `again_from`, that stage and all after it whatever the state.
 
         Returns the record of every stage: key, version, seconds, processor_seconds (of all threads), facts.
+        Raises UserError when no stage has that name.
         """
         names = [stage.name for stage in self.stages]
         if again_from is not None and again_from not in names:

@@ -208,6 +208,7 @@ def run_ray(agenda: Agenda, workers: int | None, load: Load) -> Iterator[Event]:
     """Do the tasks on a Ray cluster: the one at $RAY_ADDRESS, or one that is started on this machine.
 
     All nodes must see the files under the same paths. A task whose node is lost is done again elsewhere.
+    Raises UserError without the package ray.
     """
     try:
         import ray

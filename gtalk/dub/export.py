@@ -123,7 +123,10 @@ def render_dub(
 
 
 def picture_size(camera: Camera, height: int | None) -> tuple[int, int]:
-    """(width, height) of the camera's aspect ratio, both even, nearest to `height`: encoders want even sizes."""
+    """(width, height) of the camera's aspect ratio, both even, nearest to `height`: encoders want even sizes.
+
+    Raises UserError when there is none between 16 and 8192 pixels.
+    """
     wanted = camera.height if height is None else height
     if not 16 <= wanted <= 8192:
         raise UserError("height", expected="16 to 8192 pixels", got=str(wanted), remedy="Choose another height.")

@@ -46,7 +46,7 @@ def can_sign(output: Path, cert: Path, key: Path) -> None:
 def sign(path: Path, cert: Path, key: Path, identity: Identity, title: str) -> None:
     """Put a C2PA manifest into a video file, in place: made by a trained model, of this avatar.
 
-    `path` may be a temporary name; `title` is the output's own.
+    `path` may be a temporary name; `title` is the output's own. Raises UserError when certificate and key do not sign.
     """
     c2pa = _c2pa()
     media = SIGNABLE[path.suffix.lower()]

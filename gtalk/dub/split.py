@@ -55,7 +55,7 @@ def parts_folder(output: Path, key: str) -> Path:
 def listen(
     performer: Performer, source: Path, config: DubConfig, folder: Path, split_s: float, on_progress: OnProgress
 ) -> list[int]:
-    """Write the motion of every part into `folder`; the frames of each."""
+    """Write the motion of every part into `folder`; the frames of each. Raises UserError as `dub` does."""
     known = _read_parts(folder, split_s)
     if known is not None:
         return known

@@ -89,7 +89,7 @@ def evaluate(
 def evaluate_performer(
     performer: Performer, dataset: Dataset, config: EvalConfig | None = None, on_progress: OnProgress = silent
 ) -> Evaluation:
-    """`evaluate` with an avatar that is already loaded."""
+    """`evaluate` with an avatar that is already loaded. Raises UserError as it does."""
     config = config or EvalConfig()
     truth = Truth(dataset, dataset.camera.resized(performer.avatar.camera.width, performer.avatar.camera.height))
     training, testing = train_test_split(dataset)

@@ -81,7 +81,7 @@ def no_sound(path: Path) -> UserError:
 
 
 def read_wav(path: Path) -> AudioTrack:
-    """Read a 16-bit PCM wav file, mixed to mono, at its own rate. Needs no FFmpeg."""
+    """Read a 16-bit PCM wav file, mixed to mono, at its own rate. Needs no FFmpeg. Raises UserError for others."""
     try:
         with wave.open(str(path), "rb") as file:
             if file.getsampwidth() != 2:

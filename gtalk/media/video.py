@@ -40,7 +40,10 @@ class VideoReader:
         return self.read()
 
     def read(self, start: int = 0, stop: int | None = None) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
-        """Pictures [start, stop). A picture that fills several instants is yielded as the same array."""
+        """Pictures [start, stop). A picture that fills several instants is yielded as the same array.
+
+        Raises UserError when the file ends before its last picture.
+        """
         wanted = self._wanted[start:stop]
         if not len(wanted):
             return

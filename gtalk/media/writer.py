@@ -92,7 +92,10 @@ class VideoWriter(AbstractContextManager):
         alpha: UInt8[np.ndarray, "H W"] | None = None,
         premultiplied: bool = False,
     ) -> None:
-        """Add a picture. Files hold straight colour: say so when `rgb` is already multiplied by alpha."""
+        """Add a picture. Files hold straight colour: say so when `rgb` is already multiplied by alpha.
+
+        Raises ValueError for a picture of another size or type, UserError when the disk is full.
+        """
         if rgb.shape != (self.size[1], self.size[0], 3) or rgb.dtype != np.uint8:
             raise ValueError(f"picture {rgb.dtype} {rgb.shape} does not fit a video of {self.size}")
         if self.config.alpha and alpha is None:
@@ -101,7 +104,7 @@ class VideoWriter(AbstractContextManager):
         self.n_frames += 1
 
     def write_audio(self, samples: Float[np.ndarray, "*shape"]) -> None:
-        """Add sound, values in [-1, 1]: [N] of mono, [N,C] of `audio_channels`."""
+        """Add sound, values in [-1, 1]: [N] of mono, [N,C] of `audio_channels`. Raises ValueError for others."""
         if self.audio_rate is None:
             raise ValueError("this video was opened without sound: give audio_rate")
         samples = samples[:, None] if samples.ndim == 1 else samples
@@ -117,7 +120,7 @@ class VideoWriter(AbstractContextManager):
         return self._sink.busy_s
 
     def close(self) -> None:
-        """Finish the file and give it its name. Nothing happens the second time."""
+        """Finish the file and give it its name. The second time does nothing. Raises ValueError without a picture."""
         if self._closed:
             return
         self._closed = True
@@ -201,7 +204,7 @@ def write_video(
     audio: AudioTrack | None = None,
     config: WriteConfig | None = None,
 ) -> None:
-    """Write pictures and sound that are at hand. See `VideoWriter`."""
+    """Write pictures and sound that are at hand. See `VideoWriter`. Raises ValueError when there is no picture."""
     writer = None
     with ExitStack() as stack:
         for picture in pictures:

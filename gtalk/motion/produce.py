@@ -56,6 +56,7 @@ def reenact(motion: Motion, model: PersonMotionModel) -> Motion:
     What moves is taken, what is shape is not: landmarks move from this person's mean face as the other
     person's moved from theirs, scaled by the two people's mouths and eyes; the head turns about this
     person's usual pose. Channels that belong to the other person are dropped.
+    Raises UserError when no frame shows a face.
     """
     if not motion.valid.any():
         raise UserError(

@@ -19,7 +19,10 @@ _SMALLEST_SINE = 1e-6
 
 
 def exact_rate(fps: float) -> Fraction:
-    """The fraction that a frame rate stands for: 23.976, 29.97 and 59.94 are NTSC's 24, 30 and 60 / 1.001."""
+    """The fraction that a frame rate stands for: 23.976, 29.97 and 59.94 are NTSC's 24, 30 and 60 / 1.001.
+
+    Raises UserError when it is not above 0 and at most 1000.
+    """
     if not (np.isfinite(fps) and 0 < fps <= 1000):
         raise UserError(
             "fps", expected="a number above 0, at most 1000", got=repr(fps), remedy="Use for instance 25 or 29.97."

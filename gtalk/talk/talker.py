@@ -105,7 +105,7 @@ class Talker:
         yield from session.end()
 
     def motion_moments(self, motion: Motion, audio: Shaped[np.ndarray, "..."] | None = None) -> Iterator[Moment]:
-        """`render_motion` before drawing."""
+        """`render_motion` before drawing. Raises UserError when there is no frame."""
         if not len(motion):
             raise UserError(
                 "motion", expected="at least one frame", got="none", remedy="Check how the motion file was made."

@@ -112,7 +112,7 @@ def serve(avatar_folder: Path, config: ViewConfig) -> None:
 
 
 def cast_of(avatar_folder: Path, config: ViewConfig) -> Cast:
-    """Talkers of one avatar: they share its weights, nothing else."""
+    """Talkers of one avatar: they share its weights, nothing else. Raises UserError when it cannot speak."""
     performer = load_performer(avatar_folder)
     camera, model = performer.avatar.camera, performer.motion_model
     if not isinstance(model, PersonMotionModel):
