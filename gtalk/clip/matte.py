@@ -13,7 +13,6 @@ the coarse answer decides.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 
@@ -204,15 +203,14 @@ def _segmented(frames: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, np.nd
         from mediapipe.python.solutions.selfie_segmentation import SelfieSegmentation
 
         network = SelfieSegmentation(model_selection=0)
+        # Its threads write their greetings until a first picture is through: let that be a black one.
+        network.process(np.zeros((NETWORK_HEIGHT, NETWORK_HEIGHT, 3), np.uint8))
     try:
-        first = True
         for frame in frames:
             small = _of_height(frame, NETWORK_HEIGHT)
             room = round(HEADROOM * small.shape[0])
             taller = cv2.copyMakeBorder(small, room, 0, 0, 0, cv2.BORDER_REPLICATE)
-            with quiet() if first else nullcontext():
-                mask = getattr(network.process(taller), "segmentation_mask")  # noqa: B009 (a field made at run time)
-            first = False
+            mask = getattr(network.process(taller), "segmentation_mask")  # noqa: B009 (a field made at run time)
             yield frame, np.ascontiguousarray(mask[room:])
     finally:
         network.close()

@@ -1,5 +1,6 @@
 import cv2
 import numpy as np
+import pytest
 
 from gtalk.clip.matte import Plate, coarse_mattes, refine
 
@@ -78,3 +79,8 @@ def test_coarse_mattes_keep_order_and_do_not_mix_shots() -> None:
     assert np.allclose(together[1][1], 0.25 * alone[0] + 0.5 * alone[1] + 0.25 * alone[2], atol=1e-5)
     assert np.allclose(together[2][1], (0.5 * alone[2] + 0.25 * alone[1]) / 0.75, atol=1e-5)
     assert np.allclose(together[3][1], (0.5 * alone[3] + 0.25 * alone[4]) / 0.75, atol=1e-5)
+
+
+def test_the_network_does_not_write_to_the_terminal(capfd: pytest.CaptureFixture[str]) -> None:
+    list(coarse_mattes([np.zeros((64, 64, 3), np.uint8)]))
+    assert capfd.readouterr().err == ""
