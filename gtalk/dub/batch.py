@@ -20,8 +20,6 @@ from gtalk.talk import Performer, load_performer
 
 SPLIT_S = 600.0  # an hour is worth sharing, ten minutes are not
 _ENGINES = {"local": run_local, "ray": run_ray}
-_FACTS = {"error": str, "detail": str, "n_frames": int, "n_samples": int,
-          "duration_s": float, "wall_s": float, "encode_s": float}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -148,16 +146,15 @@ def _finished(job: Job, journal: Journal) -> JobResult | None:
     return None
 
 
-def _result(job: Job, state: Literal["done", "kept", "failed"], facts: dict[str, Any]) -> JobResult:
+def _result(job: Job, state: str, facts: dict[str, Any]) -> JobResult:
     """Facts come from a journal that another version may have written: what is not known here is left out."""
-    known = {}
-    for name, kind in _FACTS.items():
-        value = facts.get(name)
-        if isinstance(value, kind) or (kind is float and type(value) is int):
-            known[name] = kind(value)
+    known = {name: facts[name] for name in ("error", "detail") if isinstance(facts.get(name), str)}
+    known |= {name: facts[name] for name in ("n_frames", "n_samples") if type(facts.get(name)) is int}
+    times = ("duration_s", "wall_s", "encode_s")
+    known |= {name: float(facts[name]) for name in times if type(facts.get(name)) in (int, float)}
     warnings = facts.get("warnings")
     told = tuple(str(text) for text in warnings) if isinstance(warnings, list | tuple) else ()
-    return JobResult(job.line, str(job.output), state, **known, warnings=told)
+    return JobResult(job.line, str(job.output), state, **known, warnings=told)  # type: ignore[arg-type]
 
 
 class _Monitor:

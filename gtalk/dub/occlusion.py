@@ -59,7 +59,7 @@ class Occlusion:
 
 
 def steady(cells: Float[np.ndarray, "C C 4"]) -> Float[np.ndarray, "C C 4"]:
-    """Without what all cells have in common, since the shot's light may change as a whole; 0 off the person."""
+    """Without what all cells have in common, since the shot's light may change as a whole; 0 off the face."""
     filled = np.nan_to_num(cells)
     inside = np.isfinite(cells).all(axis=-1)
     common = np.median(filled[inside], axis=0) if inside.any() else np.zeros(4)
@@ -72,10 +72,13 @@ def to_cells(
     alpha: UInt8[np.ndarray, "H W"],
     points_px: Float[np.ndarray, "68 2"],
 ) -> Float[np.ndarray, "C C 4"]:
-    """Colour difference of a picture and its render, and edges of the picture; NaN off the person. float32."""
+    """Colour difference of a picture and its render, and edges of the picture; NaN off the face. float32."""
     transform = cells_from_pixels(points_px)
     scale = np.sqrt(abs(np.linalg.det(transform[:, :2])))
-    solid = (alpha > 250).astype(np.float32)
+    # Collar and shoulders move against the head, and would look like something in front of it at each nod.
+    face = np.zeros(alpha.shape, np.uint8)
+    cv2.fillConvexPoly(face, cv2.convexHull(points_px.astype(np.float32)).round().astype(np.int32), (1.0,))
+    solid = ((alpha > 250) & (face > 0)).astype(np.float32)
     difference = (original.astype(np.float32) - as_shot) * solid[..., None]
     total = cv2.GaussianBlur(solid, (0, 0), _SMOOTH_CELLS / scale)
     mean = cv2.GaussianBlur(difference, (0, 0), _SMOOTH_CELLS / scale) / np.maximum(total, 1e-3)[..., None]

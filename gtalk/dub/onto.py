@@ -16,6 +16,7 @@ from typing import Literal
 import numpy as np
 
 from gtalk.basis import JAW, MOUTH_GROUP, NOSE
+from gtalk.dub.grain import Grain, Pair
 from gtalk.dub.occlusion import Occlusion, hides_mouth, keep_mask, to_cells
 from gtalk.dub.paste import lower_face_mask, paste
 from gtalk.media.video import VideoReader, read_video
@@ -154,6 +155,7 @@ class _View:
 class _Seen:
     """A frame that waits for what comes after it."""
 
+    number: int
     moment: Moment
     picture: UInt8[np.ndarray, "H W 3"]
     view: _View | None
@@ -177,16 +179,18 @@ class Onto:
         self._as_shot = shot.motion.replace(head_pose=poses, landmarks=landmarks, channels={})
         self._fade = max(1, round(_FADE_S * shot.motion.fps))
         self._sure = near_share(shot.motion.valid, 1.0 / self._fade)
+        self._occlusion: Occlusion | None = None
+        self._grain = Grain(0.0, 0.0)
         self._n_hidden = self._n_lost = self._n_partly = 0
 
     def frames(self, moments: Iterator[Moment]) -> Iterator[Frame]:
         """One finished picture for each moment, until the order ends."""
-        occlusion = self._learned()
+        self._occlusion, self._grain = self._learned()
         pictures = pictures_in_order(self._shot.pictures, self._order)
         waiting: deque[_Seen] = deque()
         hidden: deque[bool] = deque(maxlen=2 * self._fade + 1)  # around the first that waits, when it is full
-        for moment, index, picture in zip(moments, self._order, pictures, strict=False):
-            waiting.append(self._see(moment, int(index), picture, occlusion))
+        for number, (moment, index, picture) in enumerate(zip(moments, self._order, pictures, strict=False)):
+            waiting.append(self._see(number, moment, int(index), picture))
             hidden.append(waiting[-1].hidden)
             if len(waiting) > self._fade:
                 yield self._finished(waiting.popleft(), list(hidden)[::-1])
@@ -204,21 +208,26 @@ class Onto:
         }
         return [f"in {count} of {len(self._order)} frames {what}" for what, count in kinds.items() if count]
 
-    def _learned(self) -> Occlusion | None:
+    def _learned(self) -> tuple[Occlusion | None, Grain]:
+        """What is usual in this shot, from frames all over it and from those after them."""
         usable = np.flatnonzero(self._shot.motion.valid)
-        chosen = (
-            usable[np.unique(np.linspace(0, len(usable) - 1, _LEARN_FROM).round().astype(int))] if len(usable) else []
-        )
-        differences = []
-        for index, picture in zip(chosen, pictures_in_order(self._shot.pictures, chosen), strict=True):
-            was = self._as_shot[int(index)]
-            view = self._view([was], picture)
+        first = np.linspace(0, len(usable) - 1, min(_LEARN_FROM, len(usable))).round().astype(int)
+        chosen = usable[np.unique(first)]
+        wanted = np.union1d(chosen, np.minimum(chosen + 1, len(self._shot.motion) - 1))
+        differences: list[np.ndarray] = []
+        pairs: list[Pair] = []
+        view, part = None, np.zeros((0, 0, 3), np.uint8)
+        for index, picture in zip(wanted, pictures_in_order(self._shot.pictures, wanted), strict=True):
+            if view is not None:  # of the picture before this one
+                mask = lower_face_mask(view.points_px[:1], (view.camera.width, view.camera.height))
+                pairs.append((part, view.of(picture), mask > 0))
+            view = self._view([self._as_shot[int(index)]], picture) if index in chosen else None
             if view is not None:
-                frame = view.frames[0]
-                differences.append(to_cells(view.of(picture), frame.rgb, frame.alpha, view.points_px[0]))
-        return Occlusion.learn(differences) if differences else None
+                frame, part = view.frames[0], view.of(picture)
+                differences.append(to_cells(part, frame.rgb, frame.alpha, view.points_px[0]))
+        return Occlusion.learn(differences) if differences else None, Grain.learn(pairs)
 
-    def _see(self, moment: Moment, index: int, picture: np.ndarray, occlusion: Occlusion | None) -> _Seen:
+    def _see(self, number: int, moment: Moment, index: int, picture: np.ndarray) -> _Seen:
         """Draw the face as the shot shows it and as it shall be, and look what stands before it."""
         was = self._as_shot[index]
         landmarks = was.landmarks.copy()
@@ -227,17 +236,17 @@ class Onto:
         view = self._view(states, picture) if self._shot.motion.valid[index] else None
         if view is None:
             self._n_lost += 1
-            return _Seen(moment, picture, None, np.zeros((0, 0), np.float32), False)
+            return _Seen(number, moment, picture, None, np.zeros((0, 0), np.float32), False)
         as_shot, points, size = view.frames[0], view.points_px[0], (view.camera.width, view.camera.height)
         mask = lower_face_mask(view.points_px, size) * self._sure[index]
-        if occlusion is None:
-            return _Seen(moment, picture, view, mask, False)
-        covered = occlusion.covered(to_cells(view.of(picture), as_shot.rgb, as_shot.alpha, points))
+        if self._occlusion is None:
+            return _Seen(number, moment, picture, view, mask, False)
+        covered = self._occlusion.covered(to_cells(view.of(picture), as_shot.rgb, as_shot.alpha, points))
         free = keep_mask(covered, points, size)
         hidden = hides_mouth(free, mask)
         self._n_hidden += hidden
         self._n_partly += not hidden and bool((free[mask > 0] < 0.5).any())
-        return _Seen(moment, picture, view, mask * free, hidden)
+        return _Seen(number, moment, picture, view, mask * free, hidden)
 
     def _finished(self, seen: _Seen, hidden: list[bool]) -> Frame:
         """The picture with its new mouth. `hidden`: of the frames around, the latest first."""
@@ -249,7 +258,8 @@ class Onto:
             as_shot, as_spoken = view.frames
             rgb = rgb.copy()
             part, mask, points = view.of(seen.picture), seen.mask * trust, view.points_px[0]
-            view.of(rgb)[:] = paste(part, as_shot.rgb, as_spoken.rgb, as_spoken.alpha, mask, points)
+            grain = self._grain.field(mask.shape[::-1], np.random.default_rng([self._talker.seed, seen.number]))
+            view.of(rgb)[:] = paste(part, as_shot.rgb, as_spoken.rgb, as_spoken.alpha, mask, points, grain)
         rgb = np.ascontiguousarray(rgb[: self._shot.size[1], : self._shot.size[0]])
         alpha = np.full(rgb.shape[:2], 255, np.uint8)
         return Frame(seen.moment.time_s, rgb, alpha, seen.moment.motion, seen.moment.samples)

@@ -85,6 +85,7 @@ def paste(
     alpha: UInt8[np.ndarray, "H W"],
     mask: Float[np.ndarray, "H W"],
     points_px: Float[np.ndarray, "68 2"],
+    grain: Float[np.ndarray, "H W"] | None = None,
 ) -> UInt8[np.ndarray, "H W 3"]:
     """The original with another lower face.
 
@@ -95,6 +96,7 @@ def paste(
         alpha: coverage of `as_spoken`.
         mask: of `lower_face_mask`.
         points_px: landmarks as the shot shows them.
+        grain: fresh noise as strong as the shot's, grey levels; None where it has none.
     """
     light = light_difference(original, as_shot, alpha, points_px)
     cover = alpha.astype(np.float32)[..., None] / 255.0
@@ -102,6 +104,10 @@ def paste(
     replaced = as_spoken + cover * light + (1.0 - cover) * before - before
     share = changed_share(change, points_px)[..., None]
     mixed = before + mask[..., None] * (share * replaced + (1.0 - share) * change)
+    if grain is not None:
+        # What is left of the original brings its own grain: only what is missing of its power is added.
+        kept = 1.0 - mask[..., None] * share * cover
+        mixed += np.sqrt(1.0 - kept * kept) * grain[..., None]
     return np.where(mask[..., None] > 0, np.clip(np.rint(mixed), 0, 255).astype(np.uint8), original)
 
 

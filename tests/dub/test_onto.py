@@ -9,7 +9,7 @@ from scipy.spatial.transform import Rotation
 
 from gtalk.dub import export
 from gtalk.dub.config import DubConfig
-from gtalk.dub.occlusion import CELLS, Occlusion, cells_from_pixels, hides_mouth, keep_mask
+from gtalk.dub.occlusion import CELLS, Occlusion, cells_from_pixels, hides_mouth, keep_mask, to_cells
 from gtalk.dub.onto import Alignment, Onto, Shot, near_share, pictures_in_order, shot_order
 from gtalk.dub.paste import light_difference, lower_face_mask, paste
 from gtalk.errors import UserError
@@ -203,6 +203,20 @@ def test_what_stands_before_the_mouth_stays_in_front_and_is_told(shot, sound, tm
     clear = Onto(talker, shot, np.arange(30))
     assert len(list(clear.frames(talker.moments(stream_audio(sound))))) == 30
     assert clear.warnings == []
+
+
+def test_what_lies_off_the_face_is_no_hand():
+    """A collar moves against the head; the avatar's own is never quite there."""
+    rng = np.random.default_rng(0)
+    points = ToyAvatar(SIZE).camera.project(landmarks_68(np.full(1, 0.02))[0] + np.array([0, 0, -0.8]))
+    render, full = np.full((SIZE, SIZE, 3), 120, np.uint8), np.full((SIZE, SIZE), 255, np.uint8)
+    shot = np.clip(render + rng.normal(0, 2, render.shape), 0, 255).astype(np.uint8)
+    collar, hand = shot.copy(), shot.copy()
+    collar[int(points[:17, 1].max()) + 4 :] = 250
+    cv2.circle(hand, tuple(int(v) for v in points[48:].mean(0)), 10, (200, 90, 60), -1)
+    occlusion = Occlusion.learn([to_cells(shot, render, full, points)] * 3)
+    assert not occlusion.covered(to_cells(collar, render, full, points)).any()
+    assert occlusion.covered(to_cells(hand, render, full, points)).any()
 
 
 def test_light_that_changes_as_a_whole_is_no_hand():
