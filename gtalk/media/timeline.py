@@ -21,7 +21,7 @@ from gtalk.media.source import (
     require_video,
     video_stream,
 )
-from gtalk.shapes import Float, Int
+from gtalk.shapes import Bool, Float, Int
 
 THUMBNAIL = 96
 DUPLICATE_SHARE = 0.2  # a duplicate changes less than this share of what its neighbours change
@@ -30,6 +30,13 @@ CADENCE_TOLERANCE = 0.75  # of a period: how far a regular cadence may stray fro
 LEAST_DUPLICATES = 0.02
 FEWEST_STEPS = 3  # from copy to copy, before a rhythm is believed
 LEAST_STRETCH = 1.02  # a cadence makes pictures last longer by at least this (24 stored as 25: 1.04)
+FAINT_CADENCES = ((6, 5), (5, 4), (25, 24), (12, 5))
+"""(stored, distinct) pictures of a cycle that are looked for where compression has blurred what is a copy."""
+FAINT_CYCLES = 20  # on either side, over which a cycle is averaged
+FEWEST_CYCLES = 24
+FAINT_CHANGE, FAINT_PHASE, FAINT_SIGMA = 0.75, 0.8, 6.0
+"""Copies change less than this share of what others do; so do all of their places in the cycle; and by so many
+standard errors. Clips without copies: 0.81 or more, 0.82 or more, or far fewer standard errors."""
 WINDOW = 50  # unique pictures on either side in the local straight line of a cadence
 COMMON_RATES = (10.0, 12.0, 12.5, 14.985, 15.0, 20.0, 23.976, 24.0, 25.0, 29.97, 30.0, 50.0)
 
@@ -105,7 +112,16 @@ def find_cadence(
         (indices of the distinct pictures, their true times, their rate), or None where pictures are
         not doubled, or doubled without a rhythm (a frozen picture is then really frozen).
     """
-    duplicate = _duplicates(differences)
+    found = [_retimed(times_s, copies) for copies in (_duplicates(differences), _faint_duplicates(differences))]
+    rates = [rate for *_, rate in filter(None, found)]
+    # Of copies that are not all clear, some are found by the first only: whoever finds more is right.
+    return next((f for f in found if f is not None and f[2] < 1.01 * min(rates)), None)
+
+
+def _retimed(
+    times_s: Float[np.ndarray, " N"], duplicate: Bool[np.ndarray, " N"]
+) -> tuple[Int[np.ndarray, " M"], Float[np.ndarray, " M"], float] | None:
+    """`find_cadence` where it is known which pictures are copies."""
     distinct = np.flatnonzero(~duplicate)
     if duplicate.mean() < LEAST_DUPLICATES or len(distinct) < 12 or not _rhythmic(np.flatnonzero(duplicate)):
         return None
@@ -141,6 +157,42 @@ def _duplicates(differences: np.ndarray) -> np.ndarray:
     duplicate = (differences < DUPLICATE_SHARE * typical) & (typical > NOTICEABLE)
     duplicate[0] = False
     return duplicate
+
+
+def _faint_duplicates(differences: np.ndarray) -> np.ndarray:
+    """Copies that compression has made different: told by their rhythm, over many cycles, or nowhere.
+
+    Each cycle that conversions use is laid over the clip at all its offsets; the best offset may change
+    slowly (an edit). Of several cycles that fit, the one that parts copies from others most clearly counts.
+    """
+    typical = np.maximum(_running_quantile(differences, 6, 0.8), NOTICEABLE)
+    change = np.clip(differences / typical, 0.0, 1.5)
+    number = np.arange(len(change))
+    best, clearest = np.zeros(len(change), bool), FAINT_PHASE
+    for stored, distinct in FAINT_CADENCES:
+        if len(change) < FEWEST_CYCLES * stored:
+            continue
+        shown = np.arange(-1, stored) * distinct // stored
+        copy = shown[1:] == shown[:-1]
+        weight = np.where(copy, -1 / copy.mean(), 1 / (1 - copy.mean()))
+        contrast = [_running_mean(change * weight[(number - o) % stored], FAINT_CYCLES * stored) for o in range(stored)]
+        phase = (number - np.argmax(contrast, axis=0)) % stored
+        use = number >= 3  # a clip's first pictures are coded apart
+        if len(np.unique(phase[use])) < stored:
+            continue  # it never settles
+        copies, others = change[use & copy[phase]], change[use & ~copy[phase]]
+        error = np.sqrt(copies.var() / len(copies) + others.var() / len(others))
+        mean = np.array([change[use & (phase == p)].mean() for p in range(stored)])
+        clear = mean[copy].max() / max(mean[~copy].min(), 1e-9)
+        certain = others.mean() - copies.mean() > FAINT_SIGMA * error
+        if certain and copies.mean() < FAINT_CHANGE * others.mean() and clear < clearest:
+            best, clearest = copy[phase], clear
+    return best
+
+
+def _running_mean(values: np.ndarray, half: int) -> np.ndarray:
+    box = np.ones(min(2 * half + 1, len(values)))
+    return np.convolve(values, box, "same") / np.convolve(np.ones(len(values)), box, "same")
 
 
 def _running_quantile(values: np.ndarray, half: int, quantile: float = 0.5) -> np.ndarray:

@@ -30,6 +30,32 @@ def test_doubled_pictures_get_their_true_times(true_fps: float, stored_fps: floa
     assert len(index) == len(true)
 
 
+@pytest.mark.parametrize(
+    ("true_fps", "stored_fps", "count"), [(25, 30, 240), (24, 30, 240), (24, 25, 900), (25, 60, 480)]
+)
+def test_copies_that_compression_has_blurred_are_told_by_their_rhythm(
+    true_fps: float, stored_fps: float, count: int
+) -> None:
+    times, differences = stored(true_fps, stored_fps, count)
+    rng = np.random.default_rng(5)
+    faint = np.where(differences < 1e-3, 0.4, 1.0) * 0.05 * rng.lognormal(0, 0.3, count)
+    found = find_cadence(times, faint)
+    assert found is not None
+    index, _, rate = found
+    assert abs(rate / true_fps - 1) < 2e-3
+    assert np.isin(np.flatnonzero(differences < 1e-3)[1:], index).mean() < 0.1  # copies are dropped; some lie between two pictures
+    assert find_cadence(times, rng.permutation(faint)) is None
+
+
+def test_other_rhythms_of_encoders_are_no_copies() -> None:
+    """Every third or fourth picture coded better, every fifth change larger (30 pictures a second made 25)."""
+    rng = np.random.default_rng(6)
+    number, times = np.arange(900), np.arange(900) / 25
+    for rhythm in (number % 3 == 0, number % 4 == 0, number % 12 == 0):
+        assert find_cadence(times, 0.05 * np.where(rhythm, 0.6, 1.0) * rng.lognormal(0, 0.3, 900)) is None
+    assert find_cadence(times, 0.05 * np.where(number % 5 == 0, 1.5, 1.0) * rng.lognormal(0, 0.3, 900)) is None
+
+
 def test_pictures_without_a_cadence_are_left_alone() -> None:
     times, differences = stored(25, 25, 300)
     assert find_cadence(times, differences) is None
