@@ -233,15 +233,15 @@ def _parsing_settings(config: PrepareConfig) -> list[str]:
 
 
 STAGES = [
-    Stage("media", 3, (), ("frames", "sound.wav"), _part("size", "framing", "jpeg_quality"), run_media),
-    Stage("landmarks", 1, ("media",), ("landmarks.npz",), _part("landmark_model"), _run_landmarks),
+    Stage("media", 4, (), ("frames", "sound.wav"), _part("size", "framing", "jpeg_quality"), run_media),
+    Stage("landmarks", 2, ("media",), ("landmarks.npz",), _part("landmark_model"), _run_landmarks),
     Stage("sync", 1, ("media", "landmarks"), ("audio.wav",), _part("av_offset"), run_sync),
     Stage("track", 3, ("media", "landmarks"), ("camera.json", "person.npz", "track.npz"), _part("track"), _run_track),
-    Stage("masks", 8, ("media", "track"), ("mattes", "masks"), _parsing_settings, _run_masks),
-    Stage("background", 6, ("media", "track", "masks"), ("background.png", "poses.npz"), _part(), _run_background),
+    Stage("masks", 9, ("media", "track"), ("mattes", "masks"), _parsing_settings, _run_masks),
+    Stage("background", 7, ("media", "track", "masks"), ("background.png", "poses.npz"), _part(), _run_background),
     Stage("audio", 1, ("sync",), ("audio_features.npz",), _part(), _run_audio),
     Stage("motion", 2, ("landmarks", "track", "background"), ("motion.npz",), _part(), _run_motion),
-    Stage("report", 2, ("masks", "background", "audio", "motion"), ("report.html",), _part(), _run_report),
+    Stage("report", 3, ("masks", "background", "audio", "motion"), ("report.html",), _part(), _run_report),
 ]
 
 

@@ -43,7 +43,7 @@ def test_copies_that_compression_has_blurred_are_told_by_their_rhythm(
     assert found is not None
     index, _, rate = found
     assert abs(rate / true_fps - 1) < 2e-3
-    assert np.isin(np.flatnonzero(differences < 1e-3)[1:], index).mean() < 0.1  # copies are dropped; some lie between two pictures
+    assert np.isin(np.flatnonzero(differences < 1e-3)[1:], index).mean() < 0.1  # some lie between two
     assert find_cadence(times, rng.permutation(faint)) is None
 
 
