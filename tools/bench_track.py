@@ -1,11 +1,20 @@
-"""How well a face is tracked: against texture of the skin, and against the truth where there is one.
+"""How well faces are tracked: against texture of the skin, and against the truth where there is one.
 
-    .venv/bin/python tools/bench_track.py CLIP_OR_DATASET [--frames N] [--truth data/demo]
+    .venv/bin/python tools/bench_track.py CLIP_OR_DATASET ... [--frames N] [--truth data/demo]
 
 Compares, on the same landmarks: perspective-n-point per frame, the tracker without pictures, and the
 tracker with texture tracks. The texture points are split in two: one half refines poses, the other half
 judges everybody. Judged are points over bone whose skin the first half found firm. Pixels are those of
 a 512-pixel picture; of the times only ratios travel between machines.
+
+    rms           distance of the judging points from where the poses put them
+    acceleration  second difference, from frame to frame, of where a pose puts the judging points of a frame;
+                  in the row of the texture itself, that of the points as seen: a head that moves has it too,
+                  so that it is no error, and no tracker that follows the head can have less
+    wobble        second difference of what lies between: what an eye sees as swimming on the skin
+
+The row "best rigid motion" has poses fitted frame by frame to the judging points themselves: what is left
+there is skin that is not rigid and the error of the judges, and no pose can do better.
 """
 
 from __future__ import annotations
@@ -13,6 +22,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import resource
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -24,15 +34,14 @@ import numpy as np
 from gtalk.clip.cuts import CutFinder
 from gtalk.clip.flow import TextureTracks, track_texture
 from gtalk.clip.landmarks import Landmarks, detect_landmarks
-from gtalk.clip.track import Track, model_points, solver_state, track_face
+from gtalk.clip.track import Track, solver_state, track_face
 from gtalk.clip.track_expression import rigid_vertices
-from gtalk.clip.track_geometry import log_so3, mean_rotation
-from gtalk.clip.track_model import Model, States, place, project, residuals_px
+from gtalk.clip.track_model import Model, States, residuals_px
 from gtalk.clip.track_pose import Observations, solve_states
-from gtalk.clip.track_refine import fit_points, refine_poses, texture_residuals
+from gtalk.clip.track_refine import RefineConfig, fit_points, refine_poses, texture_residuals
 from gtalk.dataset.format import Dataset, Segment
 from gtalk.media.video import read_video
-from gtalk.topology import LIPS, N_FACE, SKIN_TRIANGLES
+from gtalk.topology import SKIN_TRIANGLES
 from gtalk.types import VIDEO_FPS
 
 FEWEST_SHARING = 6  # points
@@ -97,26 +106,6 @@ def per_frame_pnp(track: Track, landmarks: Landmarks) -> States:
     return States(rotation, translation, np.zeros((len(rotation), 0)))
 
 
-def acceleration(values: np.ndarray, material: Material) -> float:
-    """Root mean square second difference within shots, over valid frames."""
-    parts = []
-    for segment in material.segments:
-        piece, valid = values[segment.start : segment.stop], material.landmarks.valid[segment.start : segment.stop]
-        if len(piece) > 2:
-            parts.append(np.diff(piece, 2, axis=0)[valid[2:] & valid[1:-1] & valid[:-2]])
-    return float(np.sqrt(np.mean(np.concatenate(parts) ** 2)))
-
-
-def rigid_pixels(model: Model, states: States, kept: np.ndarray) -> np.ndarray:
-    """Where the skull's points lie, without expression."""
-    still = Model(model.focal_px, model.centre_px, model.shape[kept], np.zeros((0, len(kept), 3)))
-    return project(place(still, States(states.rotation, states.translation, states.coefficients[:, :0])), *_lens(model))
-
-
-def _lens(model: Model) -> tuple[float, np.ndarray]:
-    return model.focal_px, model.centre_px
-
-
 def part_of(tracks: TextureTracks, kept: np.ndarray) -> TextureTracks:
     """The points of which `kept` [N] is True, and their observations."""
     number, seen = np.cumsum(kept) - 1, kept[tracks.point]
@@ -153,10 +142,12 @@ class Steadiness:
     rms_px: float
     """Of the inliers (< 2.5 px)."""
     inliers: float
+    acceleration_px: float
+    """What the predicted places of a frame's points share."""
     wobble_px: float
-    """Acceleration that what is left of a frame's points shares: what an eye sees as swimming on the skin."""
+    """What the differences between seen and predicted places share."""
     own_px: float
-    """Acceleration that the seen points themselves share: the head's true motion."""
+    """What the seen places share: the head's true motion."""
 
 
 def steadiness(model: Model, states: States, judges: TextureTracks) -> Steadiness:
@@ -164,52 +155,45 @@ def steadiness(model: Model, states: States, judges: TextureTracks) -> Steadines
     residual = texture_residuals(model, states, fit_points(model, states, judges), judges)
     distance = np.linalg.norm(residual, axis=1)
     inside = distance < 2.5
-    wobble, own = (shared_acceleration(values[inside], judges, inside) for values in (residual, judges.seen_px))
+    shared = (
+        shared_acceleration(values[inside], judges, inside)
+        for values in (judges.seen_px - residual, residual, judges.seen_px)
+    )
     rms = float(np.sqrt(np.mean(distance[inside] ** 2)))
-    return Steadiness(float(np.median(distance)), rms, float(inside.mean()), wobble, own)
+    return Steadiness(float(np.median(distance)), rms, float(inside.mean()), *shared)
+
+
+def best_rigid_motion(model: Model, states: States, judges: TextureTracks, material: Material) -> States:
+    """Poses from the judging points alone, each frame by itself."""
+    loose = RefineConfig(
+        shake_rad=0.1,
+        shake_across_m=0.01,
+        shake_along_m=0.1,
+        jerk_rad=1.0,
+        jerk_across_m=1.0,
+        jerk_along_m=1.0,
+        outer=8,
+    )
+    sure = np.broadcast_to(np.eye(6) * 1e8, (len(states), 6, 6))
+    borders = [s.start for s in material.segments]
+    return refine_poses(model, states, sure, material.landmarks.valid, borders, judges, loose)[0]
 
 
 def shared_acceleration(values: np.ndarray, tracks: TextureTracks, kept: np.ndarray) -> float:
-    """Root mean square over frames of the mean second difference of points seen in three frames in a row.
+    """Root mean square over frames of the median second difference of points seen in three frames in a row.
 
-    `values` belong to the observations `kept`. In the mean over a frame's points, what single ones err cancels.
+    `values` belong to the observations `kept`. In the median of a frame's points, what single ones err cancels.
     """
     frame, point = tracks.frame[kept], tracks.point[kept].astype(np.int64)
-    key = point * (int(tracks.frame.max()) + 3) + frame
-    order = np.argsort(key, kind="stable")
-    key, ordered = key[order], values[order]
+    order = np.argsort(point * (int(tracks.frame.max()) + 3) + frame, kind="stable")
+    key, ordered = (point * (int(tracks.frame.max()) + 3) + frame)[order], values[order]
     start = np.flatnonzero((key[1:-1] == key[:-2] + 1) & (key[2:] == key[:-2] + 2))
     bend = ordered[start] - 2.0 * ordered[start + 1] + ordered[start + 2]
     middle = frame[order][start + 1]
-    count = np.bincount(middle)
-    mean = np.stack([np.bincount(middle, column) for column in bend.T], axis=1)
-    enough = count >= FEWEST_SHARING
-    return float(np.sqrt(np.mean((mean[enough] / count[enough, None]) ** 2)))
-
-
-def against_truth(track: Track, folder: Path) -> None:
-    """Errors after one rotation for the whole clip, and the wobble relative to the truth's own motion."""
-    from tools.demo_person.truth import load_truth
-
-    truth = load_truth(folder)
-    frames = len(track.valid)
-    true_pose, true_px = truth.T_world_head[:frames], truth.points_px[:frames, :N_FACE]
-    offset = true_pose[:, :3, :3].transpose(0, 2, 1) @ track.T_world_head[:, :3, :3]
-    error = np.degrees(np.linalg.norm(log_so3(mean_rotation(offset).T @ offset), axis=1))
-    left = model_points(track)[:, :N_FACE] - true_px
-    print(
-        f"  truth: rotation {np.sqrt(np.mean(error**2)):.3f} deg rms, focal {track.camera.focal_px:.0f} px "
-        f"(true {truth.camera.focal_px:.0f})"
-    )
-    for name, points in (("all", np.arange(N_FACE)), ("lips", LIPS)):
-        part = left[:, points]
-        print(
-            f"  truth: reprojection of {name} {np.sqrt((part**2).sum(-1).mean()):.3f} px rms, "
-            f"{np.sqrt(((part - part.mean(0)) ** 2).sum(-1).mean()):.3f} without each point's constant offset"
-        )
-    kept = np.flatnonzero(rigid_vertices(track.person.shape))
-    bends = [np.sqrt(np.mean(np.diff(x[:, kept], 2, axis=0) ** 2)) for x in (model_points(track), true_px)]
-    print(f"  truth: acceleration of rigid points {bends[0] / bends[1]:.3f} x the truth's own")
+    by_frame = np.argsort(middle, kind="stable")
+    pieces = np.split(bend[by_frame], np.flatnonzero(np.diff(middle[by_frame])) + 1)
+    medians = np.array([np.median(piece, axis=0) for piece in pieces if len(piece) >= FEWEST_SHARING])
+    return float(np.sqrt(np.mean(medians**2)))
 
 
 def timed(name: str, material: Material, frames: Frames | None) -> Track:
@@ -230,7 +214,6 @@ def wobble_table(material: Material, alone: Track, full: Track) -> None:
     lens, refined, firm = refined_by(part_of(tracks, first_half), alone, material)
     on_firm_skin = firm[SKIN_TRIANGLES[tracks.triangle]].all(1)
     judges = part_of(tracks, ~first_half & on_firm_skin)
-    kept = np.flatnonzero(firm)
     scale, first = 512 / max(material.size), None
     print(f"  {len(judges.point_m)} judging points, seen {len(judges.frame) / len(full.valid):.0f} times a frame")
     print(f"  {'at 512 px':22s} {'median':>6s} {'rms':>6s} {'inliers':>8s} {'acceleration':>20s} {'wobble':>20s}")
@@ -239,39 +222,48 @@ def wobble_table(material: Material, alone: Track, full: Track) -> None:
         ("landmarks only", *solver_state(alone)),
         ("with half the texture", lens, refined),
         ("as delivered", model, states),
+        ("best rigid motion", model, best_rigid_motion(model, states, judges, material)),
     ):
         row = steadiness(lens_of_row, candidate, judges)
-        bend = acceleration(rigid_pixels(lens_of_row, candidate, kept), material)
-        first = first or (bend, row.wobble_px)
+        first = first or row
         print(
             f"  {name:22s} {row.median_px * scale:6.3f} {row.rms_px * scale:6.3f} {row.inliers:8.3f} "
-            f"{bend * scale:8.3f} ({first[0] / bend:.2f}x less) "
-            f"{row.wobble_px * scale:8.3f} ({first[1] / row.wobble_px:.2f}x less)"
+            f"{row.acceleration_px * scale:8.3f} ({first.acceleration_px / row.acceleration_px:.2f}x less) "
+            f"{row.wobble_px * scale:8.3f} ({first.wobble_px / row.wobble_px:.2f}x less)"
         )
-    print(f"  {'the texture itself':22s} {'':22s} {row.own_px * scale:8.3f}")
+    print(f"  {'the texture itself':22s} {'':22s} {first.own_px * scale:8.3f} "
+          f"({first.acceleration_px / first.own_px:.2f}x less)")  # fmt: skip
 
 
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("path", type=Path)
-    parser.add_argument("--frames", type=int)
-    parser.add_argument("--truth", type=Path)
-    options = parser.parse_args()
-    material = open_material(options.path, options.frames)
+def report(path: Path, count: int | None, truth: Path | None) -> None:
+    """Everything about one clip."""
+    material = open_material(path, count)
     count = len(material.landmarks.valid)
-    print(
-        f"{options.path.name}: {count} frames of {material.size[0]}x{material.size[1]}, {len(material.segments)} shots"
-    )
+    print(f"{path.name}: {count} frames of {material.size[0]}x{material.size[1]}, {len(material.segments)} shots")
     if material.landmark_seconds is not None:
         print(f"  landmarks {material.landmark_seconds / count * 1e3:.1f} ms a frame")
     alone, full = timed("landmarks only", material, None), timed("with texture", material, material.frames)
     wobble_table(material, alone, full)
     for note in full.notes:
         print(f"  {note}")
-    if options.truth:
-        against_truth(full, options.truth)
-    print(f"  peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
+    if truth:
+        sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+        from tools.check_demo_clip import print_errors
+        from tools.demo_person.truth import load_truth
+
+        print_errors(full, material.landmarks, load_truth(truth))
+    print(f"  peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB", flush=True)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("paths", type=Path, nargs="+")
+    parser.add_argument("--frames", type=int)
+    parser.add_argument("--truth", type=Path, help="folder of the demo person's truth, if that is the clip")
+    options = parser.parse_args()
+    for path in options.paths:
+        report(path, options.frames, options.truth)
 
 
 if __name__ == "__main__":
