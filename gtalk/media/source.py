@@ -100,13 +100,18 @@ def open_media(path: Path) -> Iterator[InputContainer]:
         raise not_media(path, "a file of 0 bytes")
     try:
         # An absolute path, so that no name is taken for a protocol ("concat:...").
-        container = av.open(str(path.resolve()), metadata_errors="replace", container_options=_LOCAL_FILES_ONLY)
+        container = av.open(str(path.resolve()), container_options=_LOCAL_FILES_ONLY, **_any_tags(av.__version__))
     except (av.error.FFmpegError, ValueError) as error:
         raise not_media(path, _words(error)) from error
     try:
         yield container
     finally:
         container.close()
+
+
+def _any_tags(version: str) -> dict[str, Any]:
+    """What keeps `av.open` from refusing tags that are no UTF-8; from PyAV 19 on it never does."""
+    return {"metadata_errors": "replace"} if int(version.partition(".")[0]) < 19 else {}
 
 
 def not_media(path: Path, got: str) -> UserError:

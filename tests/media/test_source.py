@@ -48,6 +48,14 @@ def test_a_stream_cut_off_in_the_middle_keeps_what_can_be_decoded(tmp_path: Path
     assert sum(1 for _ in video) == len(video)
 
 
+def test_tags_that_are_no_text_do_not_matter(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "a.mkv")
+    before, data = probe(path), path.read_bytes()
+    assert b"Lavf" in data
+    path.write_bytes(data.replace(b"Lavf", b"La\xff\xfe"))
+    assert probe(path) == before
+
+
 def test_sound_only_is_no_video(tmp_path: Path) -> None:
     path = tmp_path / "voice.wav"
     write_wav(path, AudioTrack(np.zeros(16_000, np.float32)))
