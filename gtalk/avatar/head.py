@@ -1,9 +1,10 @@
 """The head: a hash-grid radiance field in head space whose tables are blended by the face's code.
 
 The tables of the coarse levels are a linear basis over the code, H(c) = H_0 + sum_k c_k H_k, summed once
-per frame, so that an expression costs nothing per sample. A ray's samples are composited as features;
-one small network turns each ray's feature into a colour (Hedman et al. 2021, "Baking Neural Radiance
-Fields", deferred shading).
+per frame, so that an expression costs nothing per sample. H_k is kept only for the entries that the face's code
+may reach: near what it moves. A coarse warp of space follows the same code there, and where head and torso are
+everywhere. A ray's samples are composited as features; one small network turns each ray's feature into a colour
+(Hedman et al. 2021, "Baking Neural Radiance Fields", deferred shading).
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from typing import Literal
 
 import torch
 
-from gtalk.ops import GridSpec, blend_basis
+from gtalk.avatar.pose_code import PLACES
+from gtalk.ops import GridSpec
 from gtalk.ops.tcnn import TcnnGridSpec
 from gtalk.render.field import FrameField
 from gtalk.shapes import Float, Shaped
@@ -33,7 +35,7 @@ class HeadConfig:
     blended_levels: int = 8
     """Coarsest levels whose tables follow the expression."""
     warp_cells: int = 16
-    """Control points along the cube of the smooth displacement that expression and rotation cause."""
+    """Control points along the cube of the smooth displacement that expression and places cause."""
     hidden: int = 32
     """Width of the density network."""
     colour_hidden: int = 32
@@ -50,7 +52,7 @@ class HeadConfig:
 
 WARP_UNIT = 0.01  # of the cube: what one step of an optimiser changes must be small
 CHANNELS = 16  # one density and 15 features
-POSE_CHANNELS = 3  # rotation, seen by the colour network: the light stays while the head turns
+ROTATION = slice(3, 6)  # of the places, seen by the colour network: the light stays while the head turns
 
 
 def head_spec(config: HeadConfig) -> GridSpec:
@@ -61,8 +63,10 @@ def head_spec(config: HeadConfig) -> GridSpec:
     return TcnnGridSpec(own.dim, own.resolutions, own.log2_table_size, own.n_features)
 
 
-def initial_tensors(config: HeadConfig, code_size: int, rng: torch.Generator | None) -> dict[str, torch.Tensor]:
-    """Fresh parameters, by name."""
+def initial_tensors(
+    config: HeadConfig, code_size: int, rng: torch.Generator | None, reached: int = 0
+) -> dict[str, torch.Tensor]:
+    """Fresh parameters, by name. `reached`: how many entries of the coarse tables the face's code may change."""
     spec = head_spec(config)
     blended = spec.offsets[config.blended_levels]
     inputs, hidden, colour = 2 * config.levels, config.hidden, config.colour_hidden
@@ -71,17 +75,18 @@ def initial_tensors(config: HeadConfig, code_size: int, rng: torch.Generator | N
         return (torch.rand(*shape, generator=rng) * 2.0 - 1.0) * bound
 
     return {
-        "basis": torch.cat([uniform(1, blended, 2, bound=1e-2), torch.zeros(code_size, blended, 2)]),
+        "coarse": uniform(blended, 2, bound=1e-2),
         "fine": uniform(spec.n_entries - blended, 2, bound=1e-2),
-        "warp": torch.zeros(code_size + POSE_CHANNELS, 3, *[config.warp_cells] * 3),
+        "reach": torch.zeros(reached, dtype=torch.int64),
+        "basis": torch.zeros(code_size, reached, 2),
+        "warp": torch.zeros(code_size + PLACES, 3, *[config.warp_cells] * 3),
         "density.w0": uniform(hidden, inputs, bound=(6.0 / inputs) ** 0.5),
         "density.b0": torch.zeros(hidden),
-        "density.code": torch.zeros(code_size, hidden),
         "density.w1": uniform(CHANNELS, hidden, bound=(6.0 / hidden) ** 0.5),
         "density.b1": torch.zeros(CHANNELS),
         "colour.w0": uniform(colour, CHANNELS - 1, bound=(6.0 / CHANNELS) ** 0.5),
         "colour.b0": torch.zeros(colour),
-        "colour.pose": torch.zeros(POSE_CHANNELS, colour),
+        "colour.pose": torch.zeros(3, colour),
         "colour.w1": uniform(3, colour, bound=(6.0 / colour) ** 0.5),
         "colour.b1": torch.zeros(3),
     }
@@ -90,30 +95,48 @@ def initial_tensors(config: HeadConfig, code_size: int, rng: torch.Generator | N
 def blended_table(
     tensors: dict[str, torch.Tensor], code: Float[torch.Tensor, " K"], dtype: torch.dtype | None = None
 ) -> Shaped[torch.Tensor, "E 2"]:
-    """The tables of one instant, of type `dtype`: coarse levels blended by the code, fine levels as they are."""
-    return blend_basis(tensors["basis"], code, tensors["fine"], dtype)
+    """The tables of one instant, of type `dtype`: coarse levels follow the code where it reaches, fine ones never."""
+    basis = tensors["basis"]
+    added = (code @ basis.reshape(len(code), -1)).reshape(basis.shape[1:])
+    table = torch.cat([tensors["coarse"], tensors["fine"]]).index_add_(0, tensors["reach"], added)
+    return table if dtype is None else table.to(dtype)
 
 
 def frame_field(
     config: HeadConfig,
     tensors: dict[str, torch.Tensor],
     code: Float[torch.Tensor, " K"],
-    rotation: Float[torch.Tensor, "3"],
+    places: Float[torch.Tensor, " J"],
     table: Shaped[torch.Tensor, "E 2"] | None = None,
 ) -> FrameField:
-    """The field of one frame. `table`, when given, is the blended table (a leaf, during the fit)."""
+    """The field of one frame. `places` [PLACES]; `table`, when given, is the blended table (a leaf, during the fit)."""
     if table is None:
         table = blended_table(tensors, code)
     return FrameField(
         head_spec(config),
         table,
         tensors["density.w0"],
-        tensors["density.b0"] + code @ tensors["density.code"],
+        tensors["density.b0"],
         tensors["density.w1"],
         tensors["density.b1"],
         tensors["colour.w0"],
-        tensors["colour.b0"] + rotation @ tensors["colour.pose"],
+        tensors["colour.b0"] + places[ROTATION] @ tensors["colour.pose"],
         tensors["colour.w1"],
         tensors["colour.b1"],
-        torch.einsum("k,kdzyx->dzyx", torch.cat([code, rotation]) * WARP_UNIT, tensors["warp"]),
+        torch.einsum("k,kdzyx->dzyx", torch.cat([code, places]) * WARP_UNIT, tensors["warp"]),
     )
+
+
+def upgraded(tensors: dict[str, torch.Tensor], code_size: int) -> dict[str, torch.Tensor]:
+    """Parameters as they are now, from those of avatars whose code reached everywhere and shifted every density.
+
+    That shift, worth a tenth of a dB, is left out.
+    """
+    if "coarse" in tensors:
+        return tensors
+    old, warp = tensors["basis"], tensors["warp"]
+    wider = warp.new_zeros(code_size + PLACES, *warp.shape[1:])
+    wider[:code_size], wider[code_size:][ROTATION] = warp[:code_size], warp[code_size:]
+    kept = {name: tensor for name, tensor in tensors.items() if name != "density.code"}
+    reach = torch.arange(old.shape[1], device=old.device)
+    return {**kept, "coarse": old[0].clone(), "basis": old[1:].clone(), "reach": reach, "warp": wider}

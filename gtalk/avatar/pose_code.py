@@ -17,6 +17,7 @@ RIDGE = 1e-3  # added to the mean square of the features
 CLAMP_MARGIN = 0.25  # of a number's range, beyond the clip's extremes
 BENDS = 4  # modes of the torso's bend
 LEAST_BEND = 5e-4  # picture heights: a mode that moves less is noise
+PLACES = 10 + BENDS  # head pose (6), the torso's similarity (4) and its bend
 PREDICTED = 7 + BENDS  # torso similarity (4), camera framing (3), bend
 
 

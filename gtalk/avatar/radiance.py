@@ -42,8 +42,8 @@ class Instant:
 
     code: Float[torch.Tensor, " K"]
     """Face code."""
-    rotation: Float[torch.Tensor, " 3"]
-    """Rotation part of the head pose's code."""
+    places: Float[torch.Tensor, " P"]
+    """Where head and torso are, of unit variance over the clip."""
     torso_code: Float[torch.Tensor, " J"]
     torso: Float[torch.Tensor, " 4"]
     framing: Float[torch.Tensor, " 3"]
@@ -97,9 +97,11 @@ class RadianceAvatar:
         """Build from what was saved. Raises KeyError or ValueError when a tensor is missing or misshapen."""
         sizes = from_mapping(RadianceConfig, config, "avatar.json: config")
         arrays = {n.removeprefix("pose."): v.numpy() for n, v in tensors.items() if n.startswith("pose.")}
-        fields = {n: v for n, v in tensors.items() if not n.startswith("pose.")}
-        _check_ranges(sizes, fields)
+        fields = {n: v for n, v in tensors.items() if not n.startswith(("pose.", "head."))}
+        head = head_field.upgraded(_named(tensors, "head."), basis.size)
+        fields |= {f"head.{n}": v for n, v in head.items()}
         _check_shapes(sizes, basis.size, fields)
+        _check_ranges(sizes, fields)
         return cls(sizes, basis, camera, fps, plate, PoseCode.from_arrays(arrays), fields)
 
     def tensors(self) -> dict[str, torch.Tensor]:
@@ -127,7 +129,7 @@ class RadianceAvatar:
         return [
             Instant(
                 tensor(codes[i]),
-                tensor(places[i, 3:6]),
+                tensor(places[i]),
                 tensor(torso_codes[i]),
                 tensor(placed[i, :4]),
                 tensor(placed[i, 4:]),
@@ -161,7 +163,7 @@ class RadianceAvatar:
         met = (far > near).nonzero()[:, 0]
         origin, directions = rays_in(camera, now.T_world_head, points_px[met])
         table = head_field.blended_table(self.head, now.code, self.inference_dtype)
-        field = head_field.frame_field(self.config.head, self.head, now.code, now.rotation, table)
+        field = head_field.frame_field(self.config.head, self.head, now.code, now.places, table)
         head_rgb, head_alpha, head_depth = look(field, self.volume, origin, directions, near[met], far[met])
         torso_rgb, torso_alpha = self.torso_layer(now, camera, points_px)
         layer = torch.cat([torso_rgb, torso_alpha[:, None], torso_alpha[:, None] * self.torso_depth_m], -1)
@@ -179,7 +181,7 @@ class RadianceAvatar:
         """The head along the rays of some pixels. `table` overrides the blended table."""
         near, far = self.head_bounds(now, camera).at(points_px)
         origin, directions = rays_in(camera, now.T_world_head, points_px)
-        frame = head_field.frame_field(self.config.head, self.head, now.code, now.rotation, table)
+        frame = head_field.frame_field(self.config.head, self.head, now.code, now.places, table)
         return trace(frame, self.volume, origin, directions, near, far)
 
     def head_bounds(self, now: Instant, camera: Camera) -> DepthBounds:
@@ -232,9 +234,11 @@ class RadianceAvatar:
         return torch.from_numpy(background).to(framing.device).float().reshape(-1, 3) / 255.0
 
 
-def initial_tensors(config: RadianceConfig, code_size: int, rng: torch.Generator | None) -> dict[str, torch.Tensor]:
-    """Fresh parameters of both fields, and empty maps of where they are."""
-    head = head_field.initial_tensors(config.head, code_size, rng)
+def initial_tensors(
+    config: RadianceConfig, code_size: int, rng: torch.Generator | None, reached: int = 0
+) -> dict[str, torch.Tensor]:
+    """Fresh parameters of both fields, and empty maps of where they are. `reached` as for the head's."""
+    head = head_field.initial_tensors(config.head, code_size, rng, reached)
     torso = torso_field.initial_tensors(config.torso, rng)
     resolution, area = config.head.occupancy_resolution, config.torso.area_resolution
     head["occupied"] = torch.zeros(resolution, resolution, resolution, dtype=torch.uint8)
@@ -256,13 +260,16 @@ def _check_ranges(config: RadianceConfig, tensors: dict[str, torch.Tensor]) -> N
         raise ValueError(f"plate_margin {config.plate_margin}, levels {head.levels} and {config.torso.levels}")
     if not bool((tensors["torso.place_spread"] > 1e-6).all()):
         raise ValueError("torso.place_spread is not positive")
+    reach = tensors["head.reach"]
+    if len(reach) and not (int(reach.min()) >= 0 and int(reach.max()) < len(tensors["head.coarse"])):
+        raise ValueError("head.reach points outside the tables")
     if broken := [n for n, t in tensors.items() if t.is_floating_point() and not bool(t.isfinite().all())]:
         raise ValueError(f"{broken[0]} is not finite")
 
 
 def _check_shapes(config: RadianceConfig, code_size: int, tensors: dict[str, torch.Tensor]) -> None:
     with torch.device("meta"):
-        wanted = initial_tensors(config, code_size, None)
+        wanted = initial_tensors(config, code_size, None, len(tensors["head.reach"]))
     for name, like in wanted.items():
         if tensors[name].shape != like.shape or tensors[name].dtype != like.dtype:
             raise ValueError(

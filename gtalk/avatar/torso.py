@@ -11,14 +11,13 @@ from dataclasses import dataclass
 
 import torch
 
-from gtalk.avatar.head import blended_table
-from gtalk.ops import GridSpec, hash_encode, mlp
+from gtalk.avatar.pose_code import PLACES
+from gtalk.ops import GridSpec, blend_basis, hash_encode, mlp
 from gtalk.shapes import Bool, Float
 
 MARGIN = 0.2  # of the picture's height, around it: what a moved torso brings into view
 OUTPUTS = 4  # colour and coverage
 WARP_UNIT = 0.1  # of the unit square: how fast the warp learns beside tables that would rather fade than move
-PLACES = 14  # head pose, the torso's own similarity and its bend, of unit variance over the clip
 
 
 @dataclass(frozen=True)
@@ -70,6 +69,11 @@ def initial_tensors(config: TorsoConfig, rng: torch.Generator | None) -> dict[st
         "place_mean": torch.zeros(PLACES),
         "place_spread": torch.ones(PLACES),
     }
+
+
+def blended_table(tensors: dict[str, torch.Tensor], code: Float[torch.Tensor, " K"]) -> Float[torch.Tensor, "E 2"]:
+    """The tables of one instant: coarse levels blended by the code, fine levels as they are."""
+    return blend_basis(tensors["basis"], code, tensors["fine"])
 
 
 def to_unit(points: Float[torch.Tensor, "N 2"], aspect: float) -> Float[torch.Tensor, "N 2"]:

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import torch
 
+from gtalk.basis import BROWS
 from gtalk.dataset.format import HEAD_CLASSES, MaskClass
 from gtalk.fit.model import FitContext
 from gtalk.shapes import Bool, Float, Int, UInt8
@@ -35,6 +36,8 @@ class ShellConfig:
     """How fast the surface recedes beyond the mesh's edge, metres a metre."""
     widen: float = 0.8
     """How fast the shell thickens there, metres a metre, on either side."""
+    ears_m: float = 0.03
+    """How much further back the head may be beside the mesh, below the brows: ears and the corners of the jaw."""
     mask_margin: float = 0.012
     """Masks are widened by this share of the picture's height: hair is finer than masks."""
 
@@ -59,6 +62,8 @@ class Surface:
     back: Float[np.ndarray, "N N"]
     beyond: Float[np.ndarray, "N N"]
     """Distance outside the mesh's outline, in cells."""
+    brows_m: float
+    """Height of the brows."""
 
 
 def spread_frames(context: FitContext, count: int) -> Int[np.ndarray, " N"]:
@@ -161,6 +166,7 @@ def _in_shell(points: np.ndarray, surface: Surface, config: ShellConfig) -> np.n
     recede, widen = config.slope * distance, config.widen * distance
     front = surface.front[row, column] - recede + widen + config.in_front_m
     back = surface.back[row, column] - recede - widen - config.behind_m
+    back = back - config.ears_m * ((distance > 0.0) & (points[:, 1] < surface.brows_m))
     return (points[:, 2] < front) & (points[:, 2] > back)
 
 
@@ -176,7 +182,8 @@ def _surface(context: FitContext) -> Surface:
     maps = [_height_map(mesh, person.triangles, low, scale) for mesh in meshes]
     heights = np.stack([height for height, _ in maps])
     beyond = np.stack([distance for _, distance in maps]).min(0)
-    return Surface(low, scale, heights.max(0), heights.min(0), beyond)
+    brows_m = float(context.basis.mean[BROWS, 1].max())
+    return Surface(low, scale, heights.max(0), heights.min(0), beyond, brows_m)
 
 
 def _height_map(

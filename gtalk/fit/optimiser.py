@@ -19,8 +19,8 @@ class Adam:
         self.second = {n: torch.zeros_like(t) for n, t in tensors.items()}
         self.steps = dict.fromkeys(tensors, 0)
 
-    def step(self, name: str, gradient: torch.Tensor, rate: float) -> None:
-        """One step on one tensor, in place."""
+    def step(self, name: str, gradient: torch.Tensor, rate: float, *, sparse: bool = False) -> None:
+        """One step on one tensor, in place; with `sparse`, numbers without a gradient are left alone."""
         self.steps[name] += 1
         with torch.no_grad():
             adam_step_(
@@ -32,6 +32,7 @@ class Adam:
                 rate,
                 *BETAS,
                 EPSILON,
+                sparse=sparse,
             )
 
     def step_basis(

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from gtalk.avatar import head as head_field
 from gtalk.avatar import radiance
-from gtalk.avatar.head import blended_table
+from gtalk.avatar import torso as torso_field
 from gtalk.avatar.pose_code import PoseCode
 from gtalk.avatar.radiance import Instant, RadianceAvatar, RadianceConfig
 from gtalk.config import to_mapping
@@ -22,17 +23,18 @@ from gtalk.fit.occupancy import ShellConfig, head_volume, prune
 from gtalk.fit.optimiser import Adam
 from gtalk.fit.patches import PatchConfig, draw_patches
 from gtalk.fit.plate import widened_plate
+from gtalk.fit.reach import face_reach
 from gtalk.fit.schedule import LearningRate, ramp
 from gtalk.fit.torso_area import torso_area
 from gtalk.fit.trainer import TrainerConfig
-from gtalk.fit.warp_start import mesh_warp
+from gtalk.fit.warp_start import mesh_motion, mesh_warp
 from gtalk.render.field import Traced
 from gtalk.render.picture import over
 from gtalk.render.rays import pixel_centres
 
 FIELDS = ("head", "torso")
-FIXED = ("occupied", "area", "origin_m", "extent_m", "place_mean", "place_spread")  # not learned by gradients
-TABLES = ("basis", "fine")
+FIXED = ("occupied", "area", "reach", "origin_m", "extent_m", "place_mean", "place_spread")  # not learned by gradients
+TABLES = ("coarse", "basis", "fine")
 LEAST_SPREAD = 0.05  # what hardly varies in the clip is not blown up to unit variance
 DECAY_EVERY = 16  # steps: it touches whole tables
 
@@ -83,6 +85,8 @@ class FitConfig:
     shell: ShellConfig = field(default_factory=ShellConfig)
     code_noise: float = 0.05
     """Standard deviation of noise on codes, so that neighbouring codes look alike."""
+    reach_m: float = 0.02
+    """The face's code changes the head within this distance of what it moves, in metres; 0: everywhere."""
     prune_at: tuple[float, ...] = (0.06, 0.12, 0.2, 0.3, 0.45, 0.6, 0.8)
     """Progress at which voxels that no ray saw since the last time are given up."""
     prune_below: float = 0.02
@@ -117,16 +121,23 @@ class RadianceModel:
             segment_of[segment.start : segment.stop] = number
         rows = context.indices
         self.pose_code = pose_code = PoseCode.fit(dataset.motion[rows], segment_of[rows])
-        tensors = radiance.initial_tensors(config.avatar, context.basis.size, rng)
+        head = config.avatar.head
+        volume = head_volume(context, head.occupancy_resolution, config.shell)
+        mesh, spec = mesh_motion(context), head_field.head_spec(head)
+        reach = face_reach(context.basis, mesh, volume, spec, head.blended_levels, head.warp_cells, config.reach_m)
+        tensors = radiance.initial_tensors(config.avatar, context.basis.size, rng, len(reach.entries))
         places = torch.from_numpy(pose_code.places(dataset.motion[rows]).astype(np.float32))
         tensors["torso.place_mean"] = places.mean(0)
         tensors["torso.place_spread"] = places.std(0).clamp_min(LEAST_SPREAD)
-        volume = head_volume(context, config.avatar.head.occupancy_resolution, config.shell)
         tensors["head.occupied"] = torch.from_numpy(volume.occupied.astype(np.uint8))
         tensors["head.origin_m"] = torch.from_numpy(volume.origin_m.astype(np.float64))
         tensors["head.extent_m"] = torch.tensor(volume.extent_m, dtype=torch.float64)
-        warp = tensors["head.warp"]
-        warp.copy_(mesh_warp(context, volume, config.avatar.head.warp_cells, len(warp) - context.basis.size))
+        tensors["head.reach"] = torch.from_numpy(reach.entries)
+        movable = torch.from_numpy(reach.warp[:, None])
+        if mesh is not None:
+            tensors["head.warp"][: len(movable)] = movable * mesh_warp(mesh, volume, head.warp_cells)
+        self.movable = movable.to(self.device)
+        self.changeable = torch.from_numpy(reach.codes[..., None]).to(self.device)
         area = torso_area(context, pose_code, config.avatar.torso.area_resolution)
         tensors["torso.area"] = torch.from_numpy(area.astype(np.uint8))
         self.tensors = {n: t.to(self.device) for n, t in tensors.items()}
@@ -171,8 +182,8 @@ class RadianceModel:
         codes = {"head": now.code, "torso": now.torso_code}
         tables = {}
         for name in FIELDS:
-            fields = self.learner.head if name == "head" else self.learner.torso
-            tables[name] = blended_table(fields, codes[name]).detach().requires_grad_()
+            kind, fields = (head_field, self.learner.head) if name == "head" else (torso_field, self.learner.torso)
+            tables[name] = kind.blended_table(fields, codes[name]).detach().requires_grad_()
         points = self.pixels[pixels]
         head = self.learner.trace_head(now, camera, points, tables["head"])
         torso_rgb, torso_alpha = self.learner.torso_layer(now, camera, points, tables["torso"])
@@ -232,25 +243,42 @@ class RadianceModel:
             return self.factor * LearningRate(start, rates.final_factor).at(progress)
 
         for name in FIELDS:
-            basis = self.tensors[f"{name}.basis"]
-            coarse = basis.shape[1]
-            total = torch.stack([g[coarse:] for g, _ in gradients[name]]).sum(0) / n_frames
-            self.adam.step(f"{name}.fine", total, rate(rates.table))
-            for gradient, code in gradients[name]:
-                self.adam.step_basis(f"{name}.basis", gradient[:coarse], code, rate(rates.table), rate(rates.basis))
-            if rates.basis_decay > 0 and self.steps % DECAY_EVERY == 0:
-                basis[1:].mul_(1.0 - DECAY_EVERY * rates.basis_decay)
+            coarse = self.tensors["head.coarse" if name == "head" else "torso.basis"].shape[-2]
+            total = torch.stack([g for g, _ in gradients[name]]).sum(0) / n_frames
+            self.adam.step(f"{name}.fine", total[coarse:], rate(rates.table))
+            if name == "head":
+                self._step_head_tables(total[:coarse], gradients[name], rate(rates.table), rate(rates.basis))
+            else:
+                for gradient, code in gradients[name]:
+                    self.adam.step_basis("torso.basis", gradient[:coarse], code, rate(rates.table), rate(rates.basis))
+        if rates.basis_decay > 0 and self.steps % DECAY_EVERY == 0:
+            for basis in (self.tensors["head.basis"], self.tensors["torso.basis"][1:]):
+                basis.mul_(1.0 - DECAY_EVERY * rates.basis_decay)
+        if (warp := self.tensors["head.warp"].grad) is not None:
+            warp[: len(self.movable)] *= self.movable
         for name in self.networks:
             tensor = self.tensors[name]
             if tensor.grad is not None:
                 self.adam.step(name, tensor.grad / n_frames, rate(rates.network))
                 tensor.grad = None
 
+    @torch.no_grad()
+    def _step_head_tables(
+        self, total: torch.Tensor, gradients: list[tuple[torch.Tensor, torch.Tensor]], rate: float, basis_rate: float
+    ) -> None:
+        """Coarse tables, and what each component of the code adds to them: its gradient is its value times theirs."""
+        self.adam.step("head.coarse", total.contiguous(), rate, sparse=True)
+        reach, own = self.tensors["head.reach"], torch.zeros_like(self.tensors["head.basis"])
+        for gradient, code in gradients:
+            own += code[:, None, None] * gradient[reach] / len(gradients)
+        self.adam.step("head.basis", own * self.changeable, basis_rate, sparse=True)
+
     def _instant(self, frame: TrainingFrame, rng: torch.Generator) -> Instant:
         now = self.instants[frame.index]
         noise = self.config.code_noise * torch.randn(now.code.shape[0] + now.torso_code.shape[0], generator=rng)
         face, torso = noise.to(self.device).split([now.code.shape[0], now.torso_code.shape[0]])
-        return Instant(now.code + face, now.rotation, now.torso_code + torso, now.torso, now.framing, now.T_world_head)
+        places = now.places + torso[: len(now.places)]
+        return Instant(now.code + face, places, now.torso_code + torso, now.torso, now.framing, now.T_world_head)
 
     @torch.no_grad()
     def _remember(self, head: Traced) -> None:

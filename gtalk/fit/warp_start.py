@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 
@@ -15,29 +17,44 @@ STILL = 0.3  # weight of "does not move", against the mesh points' kernels
 RIDGE = 1e-2
 
 
-def mesh_warp(context: FitContext, volume: HeadVolume, cells: int, extra: int) -> Float[torch.Tensor, "K 3 G G G"]:
-    """Displacements to start from: a point of the moving face is looked up where the mean face has it.
+@dataclass(frozen=True)
+class MeshMotion:
+    """What the face's code does to the tracked mesh, head space, metres."""
 
-    The mesh points' motion is regressed on the code and spread with a Gaussian kernel. `extra` rows of
-    zeros are added for codes other than the face's. Zeros only, when there is no dense tracking.
-    """
+    mean_m: Float[np.ndarray, "P 3"]
+    moved_m: Float[np.ndarray, "K P 3"]
+    """Displacement of each point for one unit of each component of the code."""
+
+
+def mesh_motion(context: FitContext) -> MeshMotion | None:
+    """The mesh points' motion, regressed on the code; None when there is no dense tracking."""
     motion, basis = context.dataset.motion, context.basis
-    warp = np.zeros((basis.size + extra, 3, cells, cells, cells), np.float32)
     dense = motion.channels.get("landmarks478")
     if dense is None:
-        return torch.from_numpy(warp)
+        return None
     codes = basis.encode(motion[context.indices])
     points = dense[context.indices].reshape(len(codes), -1).astype(np.float64)
     codes, mean = codes - codes.mean(0), points.mean(0)
     gram = codes.T @ codes + RIDGE * len(codes) * np.eye(basis.size)
     moved = np.linalg.solve(gram, codes.T @ (points - mean)).reshape(basis.size, -1, 3)
-    axis = np.linspace(0.0, 1.0, cells)
-    z, y, x = np.meshgrid(axis, axis, axis, indexing="ij")
-    control = volume.origin_m + np.stack([x, y, z], -1).reshape(-1, 3) * volume.extent_m
-    mesh = mean.reshape(-1, 3)
-    squared = (control**2).sum(1)[:, None] + (mesh**2).sum(1) - 2.0 * control @ mesh.T
+    return MeshMotion(mean.reshape(-1, 3), moved)
+
+
+def mesh_warp(mesh: MeshMotion, volume: HeadVolume, cells: int) -> Float[torch.Tensor, "K 3 G G G"]:
+    """Displacements to start from: a point of the moving face is looked up where the mean face has it.
+
+    The mesh points' motion is spread with a Gaussian kernel.
+    """
+    control = volume.origin_m + control_points(cells) * volume.extent_m
+    squared = (control**2).sum(1)[:, None] + (mesh.mean_m**2).sum(1) - 2.0 * control @ mesh.mean_m.T
     kernel = np.exp(-squared / (2.0 * KERNEL_M**2))
     weights = kernel / (kernel.sum(1, keepdims=True) + STILL)
-    at_control = np.einsum("cp,kpd->kdc", weights, moved) / (volume.extent_m * WARP_UNIT)
-    warp[: basis.size] = -at_control.reshape(basis.size, 3, cells, cells, cells)
-    return torch.from_numpy(warp)
+    at_control = np.einsum("cp,kpd->kdc", weights, mesh.moved_m) / (volume.extent_m * WARP_UNIT)
+    return torch.from_numpy(-at_control.reshape(-1, 3, cells, cells, cells).astype(np.float32))
+
+
+def control_points(cells: int) -> Float[np.ndarray, "N 3"]:
+    """Of a warp in the unit cube, in the order of its tensor [z, y, x]."""
+    axis = np.linspace(0.0, 1.0, cells)
+    z, y, x = np.meshgrid(axis, axis, axis, indexing="ij")
+    return np.stack([x, y, z], -1).reshape(-1, 3)

@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
+from typing import Any
+
+PRIME_Y, PRIME_Z = 2654435761, 805459861
+Vertices = Any  # an array of numpy or torch: the same arithmetic for both
 
 
 @dataclass(frozen=True)
@@ -60,9 +64,25 @@ class GridSpec:
         """First entry of each level, and the number of all entries: L + 1 numbers."""
         return tuple(accumulate(self.sizes, initial=0))
 
+    def side(self, level: int) -> int:
+        """Vertices along each axis."""
+        return self.resolutions[level] + 1
+
+    def vertex_places(self, level: int, vertices: Vertices) -> Vertices:
+        """Where vertices [N, dim], whole numbers, lie in the unit square or cube."""
+        return vertices / self.resolutions[level]
+
+    def vertex_entries(self, level: int, vertices: Vertices) -> Vertices:
+        """Entries of vertices [N, dim] within their level."""
+        x, y = vertices[:, 0], vertices[:, 1]
+        z = vertices[:, 2] if self.dim == 3 else 0 * x
+        if self.is_dense(level):
+            return x + self.side(level) * (y + self.side(level) * z)
+        return (x + ((y * PRIME_Y) ^ (z * PRIME_Z))) & ((1 << self.log2_table_size) - 1)
+
     def is_dense(self, level: int) -> bool:
         """Whether every vertex of the level has an entry of its own."""
-        return (self.resolutions[level] + 1) ** self.dim <= 1 << self.log2_table_size
+        return self.side(level) ** self.dim <= 1 << self.log2_table_size
 
     @property
     def n_entries(self) -> int:

@@ -20,7 +20,7 @@ from torch.nn.functional import pad
 
 from gtalk.errors import UserError
 from gtalk.ops import checks
-from gtalk.ops.grid import GridSpec
+from gtalk.ops.grid import PRIME_Y, PRIME_Z, GridSpec, Vertices
 from gtalk.shapes import Float
 
 WIDTHS = (16, 32, 64, 128)  # of FullyFusedMLP
@@ -40,8 +40,27 @@ class TcnnGridSpec(GridSpec):
     @cached_property
     def sizes(self) -> tuple[int, ...]:
         """Entries of each level."""
-        vertices = (math.ceil(self.resolutions[0] * self.growth**level - 1.0) + 1 for level in range(self.n_levels))
-        return tuple(min(_rounded_up(side**self.dim, ENTRY_ALIGNMENT), 1 << self.log2_table_size) for side in vertices)
+        sides = (self.side(level) for level in range(self.n_levels))
+        return tuple(min(_rounded_up(side**self.dim, ENTRY_ALIGNMENT), 1 << self.log2_table_size) for side in sides)
+
+    def scale(self, level: int) -> float:
+        """Cells along the unit cube, not a whole number."""
+        return self.resolutions[0] * self.growth**level - 1.0
+
+    def side(self, level: int) -> int:
+        """Vertices along each axis."""
+        return math.ceil(self.scale(level)) + 1
+
+    def vertex_places(self, level: int, vertices: Vertices) -> Vertices:
+        """Where vertices lie: half a cell beside those of our own grids."""
+        return (vertices - 0.5) / self.scale(level)
+
+    def vertex_entries(self, level: int, vertices: Vertices) -> Vertices:
+        """Entries of vertices [N, 3] within their level."""
+        x, y, z = vertices[:, 0], vertices[:, 1], vertices[:, 2]
+        if self.is_dense(level):
+            return x + self.side(level) * (y + self.side(level) * z)
+        return (x ^ (y * PRIME_Y) ^ (z * PRIME_Z)) & ((1 << self.log2_table_size) - 1)
 
 
 def require(device: torch.device) -> ModuleType:

@@ -32,9 +32,10 @@ def small_avatar() -> tuple[RadianceAvatar, Motion]:
         motion, camera, plate = dataset.motion, dataset.camera, dataset.background()
     basis = MotionBasis.fit(motion)
     rng = torch.Generator().manual_seed(0)
-    tensors = initial_tensors(CONFIG, basis.size, rng)
+    tensors = initial_tensors(CONFIG, basis.size, rng, reached=900)
+    tensors["head.reach"] = torch.randperm(len(tensors["head.coarse"]), generator=rng)[:900].sort().values
     for name, tensor in tensors.items():
-        if name.endswith((".basis", ".fine", ".code", ".pose", ".warp")):
+        if name.endswith((".basis", ".coarse", ".fine", ".code", ".pose", ".warp")):
             tensor.copy_(torch.randn(tensor.shape, generator=rng) * 0.2)
     tensors["head.density.b1"][0] = 4.0
     extent, origin = 0.24, CENTRE - 0.12

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from gtalk.ops import GridSpec, hash_encode
 from gtalk.ops.reference.hash_encode import hash_encode as reference
-from gtalk.ops.reference.hash_encode import vertex_entry
 from tests.ops.cases import SPECS, normal, uniform
 
 
@@ -90,7 +89,7 @@ def test_gradient_reaches_the_table_exactly() -> None:
 def test_neighbours_along_x_are_neighbours_in_memory() -> None:
     spec = GridSpec(3, (500,), 10)
     vertex = torch.randint(0, 400, (100, 3))
-    step = vertex_entry(vertex + torch.tensor([1, 0, 0]), spec, 0) - vertex_entry(vertex, spec, 0)
+    step = spec.vertex_entries(0, vertex + torch.tensor([1, 0, 0])) - spec.vertex_entries(0, vertex)
     assert set(step.tolist()) <= {1, 1 - 1024}
 
 

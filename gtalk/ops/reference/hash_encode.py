@@ -9,8 +9,6 @@ import torch
 from gtalk.ops.grid import GridSpec
 from gtalk.shapes import Float
 
-PRIME_Y, PRIME_Z = 2654435761, 805459861
-
 
 def hash_encode(
     points: Float[torch.Tensor, "N D"],
@@ -37,16 +35,6 @@ def _level(unit: torch.Tensor, table: torch.Tensor, spec: GridSpec, level: int) 
     for corner in product((0, 1), repeat=spec.dim):
         step = torch.tensor(corner, device=unit.device)
         weight = torch.where(step.bool(), frac, 1.0 - frac).prod(1)
-        entry = spec.offsets[level] + vertex_entry(corner0 + step, spec, level)
+        entry = spec.offsets[level] + spec.vertex_entries(level, corner0 + step)
         out = out + weight[:, None] * table[entry]
     return out
-
-
-def vertex_entry(vertex: torch.Tensor, spec: GridSpec, level: int) -> torch.Tensor:
-    """Entry of integer vertices [N, dim] within their level."""
-    x, y = vertex[:, 0], vertex[:, 1]
-    z = vertex[:, 2] if spec.dim == 3 else torch.zeros_like(x)
-    if spec.is_dense(level):
-        side = spec.resolutions[level] + 1
-        return x + side * (y + side * z)
-    return (x + ((y * PRIME_Y) ^ (z * PRIME_Z))) & ((1 << spec.log2_table_size) - 1)
