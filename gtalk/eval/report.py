@@ -20,7 +20,7 @@ from gtalk.shapes import UInt8
 _WORDS = {"pictures", "lips from sound", "clip", "speed", "meaning"}  # headings of columns that hold words
 _COLOURS = ("#2563eb", "#dc2626", "#059669")
 _WIDTH, _HEIGHT = 1100, 170  # of a curve's box, SVG units
-_LEFT, _BOTTOM = 50, 22  # of it, for numbers
+_LEFT, _BOTTOM, _TOP = 50, 22, 8  # of it, for numbers
 
 _MEANING = {
     "lmd_px": "lip landmarks, mean distance under the true pose, px",
@@ -128,6 +128,9 @@ def _clip_rows(result: Mapping[str, Any]) -> list[list[str]]:
     rows = [["clip", *names]]
     for source, values in result["clips"].items():
         rows.append([source, *(_text(values.get(name), 0 if name == "frames" else 2) for name in names)])
+    if len(result["clips"]) > 1:
+        known = [[c[name] for c in result["clips"].values() if c.get(name) is not None] for name in names[1:]]
+        rows.append(["lowest..highest", "", *(f"{min(v):.2f}..{max(v):.2f}" if v else "-" for v in known)])
     return rows
 
 
@@ -168,23 +171,41 @@ def _film(result: Evaluation) -> str:
 
 
 def _curve(curve: Curve) -> str:
-    """Lines over seconds as inline SVG, with the ranges at the left and below."""
+    """Lines over seconds as inline SVG, on a grid of round numbers."""
     values = np.concatenate([np.asarray(line, dtype=np.float64) for line in curve.lines.values()])
     low, high = float(values.min()), float(values.max())
     start, stop = curve.times_s[0], max(curve.times_s[-1], curve.times_s[0] + 1e-3)
-    drawn, legend = [], []
+    right, bottom = _WIDTH - 5, _HEIGHT - _BOTTOM
+
+    def across(times_s: Any) -> Any:
+        return _LEFT + (np.asarray(times_s) - start) / (stop - start) * (right - _LEFT)
+
+    def up(line: Any) -> Any:
+        return bottom - (np.asarray(line) - low) / max(high - low, 1e-9) * (bottom - _TOP)
+
+    drawn = [_rule(f"M{_LEFT} {up(v):.1f}H{right}", _LEFT - 6.0, up(v) + 4.0, f"{v:g}") for v in _ticks(low, high, 3)]
+    for t in _ticks(start, stop, 8):
+        drawn.append(_rule(f"M{across(t):.1f} {_TOP}V{bottom}", across(t) + 12.0, _HEIGHT - 6.0, f"{t:g} s"))
+    legend = []
     for (name, line), colour in zip(curve.lines.items(), _COLOURS, strict=False):
-        x = _LEFT + (np.asarray(curve.times_s) - start) / (stop - start) * (_WIDTH - _LEFT - 5)
-        y = _HEIGHT - _BOTTOM - (np.asarray(line) - low) / max(high - low, 1e-9) * (_HEIGHT - _BOTTOM - 8)
-        points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
+        points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(across(curve.times_s), up(line), strict=True))
         drawn.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="1.5"/>')
         legend.append(f'<span style="color:{colour}">{html.escape(name)}</span>')
-    bottom = _HEIGHT - _BOTTOM
-    scale = f'<text x="2" y="14">{high:.1f}</text><text x="2" y="{bottom}">{low:.1f}</text>'
-    scale += f'<text x="{_LEFT}" y="{_HEIGHT - 6}">{start:.1f} s</text>'
-    scale += f'<text x="{_WIDTH - 5}" y="{_HEIGHT - 6}" text-anchor="end">{stop:.1f} s</text>'
-    box = f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}">{scale}{"".join(drawn)}</svg>'
+    box = f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}">{"".join(drawn)}</svg>'
     return f"<h3>{html.escape(curve.title)} {' '.join(legend)}</h3>{box}"
+
+
+def _rule(path: str, x: float, y: float, text: str) -> str:
+    """A line of the grid, and its number, which ends at x."""
+    return f'<path d="{path}"/><text x="{x:.1f}" y="{y:.1f}" text-anchor="end">{text}</text>'
+
+
+def _ticks(low: float, high: float, count: int) -> list[float]:
+    """About `count` round numbers within a range: multiples of 1, 2 or 5 times a power of ten."""
+    rough = max(high - low, 1e-9) / count
+    power = 10.0 ** np.floor(np.log10(rough))
+    step = next(float(power * factor) for factor in (1, 2, 5, 10) if power * factor >= rough)
+    return [round(n * step, 9) for n in range(int(np.ceil(low / step)), int(np.floor(high / step)) + 1)]
 
 
 def _example(example: Example) -> str:
@@ -204,7 +225,7 @@ body { font: 15px/1.5 system-ui, sans-serif; max-width: 1200px; margin: 2em auto
 table { border-collapse: collapse; margin: 1em 0; width: 100%; }
 td, th { text-align: right; padding: .2em .6em; border-bottom: 1px solid #ddd; font-variant-numeric: tabular-nums; }
 td.left, th.left { text-align: left; }
-svg { width: 100%; border: 1px solid #ddd; } svg text { font-size: 11px; fill: #666; }
+svg { width: 100%; border: 1px solid #ddd; } svg text { font-size: 11px; fill: #666; } svg path { stroke: #eee; }
 h3 span { font-weight: normal; font-size: 85%; margin-left: 1em; }
 video { width: 100%; } .panels { display: flex; } .panels span { flex: 1; text-align: center; color: #666; }
 figure { margin: 1em 0; } figure img { width: 33%; } pre { overflow: auto; font-size: 12px; }

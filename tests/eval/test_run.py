@@ -12,7 +12,7 @@ from gtalk.basis import MotionBasis
 from gtalk.errors import UserError
 from gtalk.eval.config import EvalConfig
 from gtalk.eval.lips import held_out, predict, with_true_head
-from gtalk.eval.report import table, write_html
+from gtalk.eval.report import _ticks, table, write_html
 from gtalk.eval.run import evaluate_performer
 from gtalk.talk import Identity, Performer
 from gtalk.types import RenderOutput
@@ -185,6 +185,24 @@ def test_the_text_table_says_the_numbers(result):
     assert f"{result['self_driven']['mouth']['psnr']:.2f}" in text
     assert "peer protocol (truth pasted in)" in text and "mumbling" in text
     assert max(len(line) for line in text.splitlines()) < 130
+
+
+def test_several_clips_stand_in_rows_above_their_spread(result):
+    clips = {
+        "a.mp4": {"frames": 20.0, "psnr_full": 30.0, "lmd_ratio": None},
+        "b.mp4": {"frames": 9.0, "psnr_full": 28.5},
+    }
+    lines = table({**result, "clips": clips}).splitlines()
+    row = next(line for line in lines if line.startswith("lowest..highest"))
+    assert row.split() == ["lowest..highest", "28.50..30.00", "-", "-", "-", "-"]
+    assert "lowest" not in table(result)
+
+
+def test_curves_stand_on_round_numbers():
+    assert _ticks(25.5, 33.4, 3) == [30.0]
+    assert _ticks(64.7, 71.1, 8) == [65.0, 66.0, 67.0, 68.0, 69.0, 70.0, 71.0]
+    assert _ticks(-0.9, 9.2, 3) == [0.0, 5.0]
+    assert _ticks(0.2, 0.2, 3) in ([], [0.2])
 
 
 def test_a_clip_without_a_held_out_face_is_refused(tmp_path):
