@@ -24,6 +24,8 @@ class ViewConfig:
     mono 16-bit little-endian, of any length, played as it comes. off: files, texts and /push only."""
     mic_device: str | None = None
     """Which sound card for `--mic local`, a part of its name; the system's default otherwise."""
+    barge_in: bool = True
+    """A voice in the microphone cuts off what the avatar says; its own voice coming back does not."""
     stdin_rate: int = 16000
     """Samples a second of the sound on stdin."""
     play: Path | None = None

@@ -42,6 +42,7 @@ class Room:
     ) -> None:
         talker, controls = cast()
         self.session = LiveSession(talker, jpeg_quality=config.jpeg_quality, report=report)
+        self.session.barge_in = config.barge_in
         self.recorder = Recorder(self.session)
         mic = config.mic == "browser"
         self.media = MediaSocket(self.session, self.recorder, speaker, mic=mic, secret=secret, report=report)

@@ -2,8 +2,9 @@
 
     speech or microphone ─▶ TalkSession.advance ─▶ moments ─▶ (late? dropped) ─▶ Talker.draw ─▶ JPEG ─▶ every listener
 
-The clock is the sound's: tick n covers samples [n, n + 1) * AUDIO_RATE / fps, played or silent. A tick
-that comes late still takes its samples; only its picture is dropped. While a microphone drives the face,
+The clock is the sound's: picture n shows samples [n, n + 1) * AUDIO_RATE / fps, played or silent. Ticks take as
+many, but begin so much sooner that the motion model's look-ahead ends with a tick: no picture waits for the
+rest of one. A tick that comes late still takes its samples; only its picture is dropped. While a microphone drives the face,
 ticks follow *its* clock by fractions of a millisecond, so that its sound neither piles up nor runs dry.
 Every queue is bounded, and a slow listener loses its own oldest pictures, nobody else's.
 """
@@ -24,6 +25,7 @@ from gtalk.shapes import Float, UInt8
 from gtalk.speech.pitch import WINDOW, yin
 from gtalk.talk import Moment, Talker, TalkSession
 from gtalk.types import AUDIO_RATE, Frame
+from gtalk.viewer.guard import EchoGuard
 from gtalk.viewer.sources import AudioSource, PushSource
 from gtalk.viewer.stats import LiveStats, Timings
 
@@ -97,7 +99,11 @@ class LiveSession:
         report: Callable[[str], None] = lambda _line: None,
     ) -> None:
         self.talker, self.jpeg_quality, self._clock, self._report = talker, jpeg_quality, clock, report
+        self.barge_in = True
+        """Whether a voice in the microphone cuts off what the avatar says."""
         self._talk: TalkSession = talker.session()
+        self._sooner = _sooner_samples(talker)
+        self._guard = EchoGuard(echo_cancelled=False)
         self._speech: AudioSource | None = None
         self._microphone: PushSource | None = None
         self._deaf_until = 0  # tick
@@ -142,6 +148,8 @@ class LiveSession:
                 self._talk.interrupt()
             self._microphone = microphone
             self._left_over_s.clear()
+            if microphone is not None:
+                self._guard = EchoGuard(echo_cancelled=microphone.echo_cancelled)
 
     def interrupt(self) -> None:
         """Barge-in: drop what is being said and everything that waits, and ease the mouth shut."""
@@ -212,8 +220,8 @@ class LiveSession:
         return self._start_s + tick / self.talker.fps
 
     def _tick_samples(self) -> int:
-        begin = round(self._n_ticks * AUDIO_RATE / self.talker.fps)
-        return round((self._n_ticks + 1) * AUDIO_RATE / self.talker.fps) - begin
+        first = max(0, round(self._n_ticks * AUDIO_RATE / self.talker.fps) - self._sooner)
+        return round((self._n_ticks + 1) * AUDIO_RATE / self.talker.fps) - self._sooner - first
 
     def _follow_microphone(self) -> None:
         """Moves the clock so that a tick begins when the microphone's sound for it is there."""
@@ -237,8 +245,9 @@ class LiveSession:
             if samples is None:
                 self._speech = None
                 self._deaf_until = self._n_ticks + round(_ECHO_S * self.talker.fps)
-            elif self._microphone is not None:
-                self._microphone.clear()  # the avatar must not hear itself
+            elif self._microphone is not None and self._hears_a_voice(self._microphone):
+                self.interrupt()
+                samples = None
         if samples is None and (source := self._microphone) is not None:
             samples = self._read(source, count)
             if samples is None:
@@ -246,11 +255,17 @@ class LiveSession:
             elif self._n_ticks < self._deaf_until:
                 samples = np.zeros(count, np.float32)
             else:
-                heard_ms = source.heard_ms if len(samples) else math.nan
+                later_ms = self._sooner * 1e3 / AUDIO_RATE if self._n_ticks else 0.0  # the picture's first sample
+                heard_ms = source.heard_ms + later_ms if len(samples) else math.nan
         if samples is None:
             source, samples = None, np.zeros(0, np.float32)
         samples = np.pad(samples, (0, count - len(samples)))
         return _Heard(samples, source, self._pitch_hz(samples), heard_ms)
+
+    def _hears_a_voice(self, microphone: PushSource) -> bool:
+        """Takes what the microphone heard while the avatar spoke: it must not hear itself."""
+        heard = microphone.read(round(microphone.buffered_s * AUDIO_RATE))
+        return self.barge_in and heard is not None and self._guard.hear(heard)
 
     def _read(self, source: AudioSource, count: int) -> np.ndarray | None:
         try:
@@ -285,7 +300,9 @@ class LiveSession:
         with self._lock:
             # Cut off while it was drawn: its sound must not come after the word to forget what came before.
             samples = np.zeros_like(moment.samples) if self._n_cuts != n_cuts else moment.samples
-            audible = bool(heard.source and heard.source.audible)
+            speaker = heard.source or (self._taken[0].source if self._taken else None)  # it may begin within this tick
+            audible = bool(speaker and speaker.audible)
+            self._guard.play(samples if audible else np.zeros_like(samples))
             live = LiveFrame(
                 moment.time_s, jpeg, samples, audible, aperture_of(moment), heard.pitch_hz, heard.heard_ms, heard.source
             )
@@ -302,8 +319,17 @@ class LiveSession:
             return None, None
         jpeg = encode_jpeg(frame.rgb, self.jpeg_quality)
         now = self._clock()
-        self._timings.drawn(begin, now, now - self._start_of(self._n_shown))
+        self._timings.drawn(begin, now, now - self._start_of(self._n_shown) - self._sooner / AUDIO_RATE)
         return frame, jpeg
+
+
+def _sooner_samples(talker: Talker) -> int:
+    """How much sooner than pictures ticks begin."""
+    model = talker.motion_model
+    if model is None or talker.fps != model.fps:
+        return 0  # frames are made between frames: their look-ahead varies
+    tick = round(AUDIO_RATE / talker.fps)
+    return -math.ceil(model.lookahead_s * AUDIO_RATE - 1e-6) % tick
 
 
 def aperture_of(moment: Moment) -> float:

@@ -209,7 +209,7 @@ class MediaSocket:
             if other is not page and other.microphones:
                 self._mute(other)
                 await other.tell(notice="Another page speaks now.", muted=True)
-        page.microphones.append(PushSource("browser microphone", audible=False))
+        page.microphones.append(PushSource("browser microphone", audible=False, echo_cancelled=True))
         del page.microphones[:-2]  # what the last one said may still be on its way
         self._session.hear(page.microphones[-1])
 

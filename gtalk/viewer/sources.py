@@ -41,8 +41,18 @@ class PushSource:
     that pushes a whole sentence): that waits in the buffer, up to `limit_s`.
     """
 
-    def __init__(self, name: str, *, audible: bool, bounded: bool = True, limit_s: float = 120.0) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        audible: bool,
+        bounded: bool = True,
+        limit_s: float = 120.0,
+        echo_cancelled: bool = False,
+    ) -> None:
         self.name, self.audible, self.live = name, audible, bounded
+        self.echo_cancelled = echo_cancelled
+        """Whether the avatar's own voice was removed from it beforehand, as browsers do."""
         self._limit = round((_LIVE_LIMIT_S if bounded else limit_s) * AUDIO_RATE)
         self._pieces: deque[np.ndarray] = deque()
         self._ready = 0

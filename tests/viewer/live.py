@@ -16,9 +16,10 @@ from gtalk.viewer.session import LiveSession
 from tests.toys import ToyAvatar, ToyMotionModel
 
 
-def toy_cast(size: int = 64):
+def toy_cast(size: int = 64, lookahead_s: float = 0.08):
     avatar = ToyAvatar(size)
     model = ToyMotionModel(avatar.basis)
+    model.lookahead_s = lookahead_s
     return lambda: (Talker(avatar, model), Controls())
 
 
@@ -43,10 +44,10 @@ class Clock:
         return self.now_s
 
 
-def still_session(size: int = 32) -> tuple[LiveSession, Clock]:
+def still_session(size: int = 32, lookahead_s: float = 0.08) -> tuple[LiveSession, Clock]:
     """A session that lives only when `run` says so."""
     clock = Clock()
-    return LiveSession(toy_cast(size)()[0], clock=clock), clock
+    return LiveSession(toy_cast(size, lookahead_s)()[0], clock=clock), clock
 
 
 def run(session: LiveSession, clock: Clock, ticks: int) -> None:

@@ -6,7 +6,7 @@ import pytest
 from gtalk.types import AUDIO_RATE
 from gtalk.viewer.session import LiveSession
 from gtalk.viewer.sources import PushSource
-from tests.viewer.live import Clock, run, still_session, voice
+from tests.viewer.live import Clock, bursts, run, still_session, voice
 
 
 def test_ticks_keeps_sound_and_picture_together() -> None:
@@ -75,8 +75,9 @@ def test_a_microphone_waits_while_the_avatar_speaks_and_does_not_hear_it() -> No
     speech.close()
     session.play(speech)
     heard = []
-    for _ in range(75):
-        microphone.push(np.full(640, 0.9, np.float32))  # the echo of its own speech, and the visitor afterwards
+    for tick in range(75):
+        level = 0.0 if tick < 4 else 0.2 if tick < 33 else 0.9  # the echo of its own speech, then the visitor
+        microphone.push(np.full(640, level, np.float32))
         run(session, clock, 1)
         heard += [(frame.audible, float(np.abs(frame.samples).max())) for frame in listener.frames]
         listener.frames.clear()
@@ -85,6 +86,91 @@ def test_a_microphone_waits_while_the_avatar_speaks_and_does_not_hear_it() -> No
     assert all(level > 0.89 for _, level in heard[34:]), "then the visitor drives it again"
     assert session.source is microphone
     assert microphone.buffered_s <= 0.04
+
+
+@pytest.mark.parametrize(("gain", "echo_cancelled"), [(0.25, False), (0.02, True)])
+def test_a_voice_cuts_in_at_once_and_the_avatars_own_echo_never(gain: float, echo_cancelled: bool) -> None:
+    session, clock = still_session()
+    listener = session.listen(lambda: None)
+    microphone = PushSource("microphone", audible=False, echo_cancelled=echo_cancelled)
+    speech = PushSource("text", audible=True, bounded=False)
+    speech.push(np.tile(bursts(4.0, 0.7), 10))
+    session.hear(microphone)
+    session.play(speech)
+    rng = np.random.default_rng(0)
+    air = np.zeros(round(0.28 * AUDIO_RATE), np.float32)  # what was handed out and has not come back yet
+
+    def tick(voice_level: float) -> None:
+        nonlocal air
+        echo, air = air[:640], air[640:]
+        said = voice_level * rng.normal(size=640)
+        microphone.push((gain * echo + said + 0.001 * rng.normal(size=640)).astype(np.float32))
+        run(session, clock, 1)
+        new = [frame.samples if frame.audible else np.zeros(640, np.float32) for frame in listener.frames]
+        air = np.concatenate([air, *new, np.zeros(max(0, 640 - len(air)), np.float32)])
+        listener.frames.clear()
+
+    for _ in range(25 * 20):
+        tick(0.0)
+        assert session.source is speech, f"its own voice cut it off at {clock.now_s:.2f} s"
+    voice_level = 0.1 if echo_cancelled else 0.5
+    began = clock.now_s
+    while session.source is speech and clock.now_s - began < 1.0:
+        tick(voice_level)
+    assert session.source is microphone
+    assert clock.now_s - began < 0.125, "with the way of the sound, within 150 ms"
+    assert listener.flushed
+
+
+def test_a_voice_does_not_cut_in_where_that_is_switched_off() -> None:
+    session, clock = still_session(16)
+    microphone = PushSource("microphone", audible=False)
+    speech = PushSource("text", audible=True, bounded=False)
+    speech.push(0.05 * voice(5.0))
+    session.hear(microphone)
+    session.play(speech)
+    session.barge_in = False
+    for _ in range(50):
+        microphone.push(voice(0.04))
+        run(session, clock, 1)
+    assert session.source is speech
+    session.barge_in = True
+    microphone.push(voice(0.2))
+    run(session, clock, 1)
+    assert session.source is microphone
+
+
+def test_no_picture_waits_longer_than_the_look_ahead() -> None:
+    session, clock = still_session(16, lookahead_s=0.1)  # two and a half ticks
+    listener = session.listen(lambda: None)
+    source = PushSource("microphone", audible=False)
+    session.hear(source)
+    sound, lags = voice(2.0), []
+    for tick in range(25):
+        count = session._tick_samples()
+        source.push(sound[:count], captured_ms=clock.now_s * 1e3)
+        sound = sound[count:]
+        clock.now_s += count / AUDIO_RATE
+        session.tick()
+        for frame in listener.frames:
+            lags.append(clock.now_s - frame.heard_ms / 1e3)
+            assert frame.time_s == pytest.approx(len(lags) / 25 - 0.04)
+        listener.frames.clear()
+    np.testing.assert_allclose(lags[1:], 0.1, atol=1e-6)
+    assert len(lags) == 23, tick
+
+
+def test_speech_that_begins_within_a_picture_is_heard_from_its_first_sample() -> None:
+    session, clock = still_session(16, lookahead_s=0.1)
+    listener = session.listen(lambda: None)
+    run(session, clock, 8)
+    listener.frames.clear()
+    source = PushSource("text", audible=True, bounded=False)
+    source.push(np.full(6400, 0.5, np.float32))
+    session.play(source)
+    run(session, clock, 8)
+    played = np.concatenate([f.samples for f in listener.frames if f.audible])
+    assert np.count_nonzero(played) == sum(np.count_nonzero(f.samples) for f in listener.frames)
 
 
 def live_microphone(session: LiveSession, clock: Clock, seconds: float, rate_error: float):
