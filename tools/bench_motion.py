@@ -1,13 +1,14 @@
 """How well lips follow speech: held out, from another person's voice, from voices without a truth, in silence.
 
-    python tools/bench_motion.py DATASET [--test DATASET] [--seconds S] [--seeds 2]     the held-out table
+    python tools/bench_motion.py DATASET [--test DATASET] [--seconds S] [--seeds 0 1]    the held-out table
     python tools/bench_motion.py DATASET --ingredients [--only NAME ...]                what each ingredient adds
     python tools/bench_motion.py DATASET --cross DATASET ... --voices FOLDER            other people's voices
 
 Trains on the dataset's training part and scores its held-out part, or all of `--test`. `--cross` datasets are
 of other people, whose sound drives the model and whose true mouth is compared by correlation; `--voices` are
 sound files of yet other people, for which amplitude, manifold distance and silence can be checked. The lips
-open as early as the person does (as for a file); rows named "live" answer within 160 ms.
+open as early as the person does (as for a file); rows named "live" answer within 160 ms. "unshut" says how far
+the lips stay open, of the person's range, where the true ones shut amid speech.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import dataclasses
 import json
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +27,9 @@ import torch
 from gtalk.dataset.format import Dataset
 from gtalk.dataset.split import first_test_frame
 from gtalk.eval import motion as measures
+from gtalk.eval.motion_silence import silence_test
 from gtalk.media.audio import read_audio
+from gtalk.motion.base import MotionEdit
 from gtalk.motion.lle import LandmarkLLE
 from gtalk.motion.material import Material, gather
 from gtalk.motion.model import PersonMotionModel
@@ -37,8 +41,8 @@ from gtalk.speech.sound import read_samples
 from gtalk.types import AUDIO_RATE, Motion
 
 replace = dataclasses.replace
-LIPS = ("lmd_ratio", "aperture_corr", "amplitude", "jitter", "offset", "leakage", "cross_corr")
-COLUMNS = (*LIPS, "brow_corr", "nod_corr")
+LIPS = ("lmd_ratio", "aperture_corr", "amplitude", "jitter", "offset", "leakage", "unshut")
+COLUMNS = (*LIPS, "cross_corr", "cross_unshut", "brow_corr", "nod_corr")
 BLOCK_FRAMES = 25  # of the bootstrap: errors of neighbouring frames belong together
 
 
@@ -53,6 +57,9 @@ def ingredients(base: MotionConfig) -> dict[str, MotionConfig]:
         "no energy": replace(base, without=("energy",)),
         "no augmentation": replace(base, augment=replace(augment, copies=0)),
         "stronger augmentation": replace(base, augment=replace(augment, speed=0.25, noise_db=(-35.0, -8.0))),
+        "no sync expert": replace(base, loss=replace(loss, sync=0.0)),
+        "sync expert x 2": replace(base, loss=replace(loss, sync=2.0 * loss.sync)),
+        "closure in the loss": replace(base, loss=replace(loss, closure=0.1)),
         "no temporal losses": replace(base, loss=replace(loss, velocity=0.0, laplacian=0.0)),
         "no amplitude loss": replace(base, loss=replace(loss, amplitude=0.0)),
         "no stretch": replace(base, amplitude=0.01),
@@ -64,6 +71,14 @@ def ingredients(base: MotionConfig) -> dict[str, MotionConfig]:
     }
 
 
+def afterwards(model: PersonMotionModel) -> dict[str, tuple[PersonMotionModel, tuple[MotionEdit, ...]]]:
+    """What a trained model is changed by, without another training."""
+    return {
+        "no closure on p b m": (replace(model, closure=0.0), ()),
+        "landmark LLE": (model, (LandmarkLLE(model.basis, model.bank),)),
+    }
+
+
 def main() -> None:
     """See the module's docstring."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -72,7 +87,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float)
     parser.add_argument("--cross", type=Path, nargs="*", default=[])
     parser.add_argument("--voices", type=Path)
-    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--ingredients", action="store_true")
     parser.add_argument("--only", nargs="*")
     parser.add_argument("--json", type=Path)
@@ -88,26 +103,29 @@ def main() -> None:
     results: dict[str, list[dict[str, float]]] = {}
     model, prepared = None, {}
     for name in options.only or list(table):
-        for seed in range(options.seeds):
+        for seed in options.seeds:
             config = replace(table[name], seed=seed)
             started = time.process_time()
             fitted = fit_material(material(dataset, config, prepared), config)
             row = {"cpu_s": time.process_time() - started}
             results.setdefault(name, []).append(row | score(fitted, held, cross))
-            results.setdefault(f"{name}, live", []).append(row | score(fitted.for_live(), held, cross))
+            if not options.ingredients:
+                results.setdefault(f"{name}, live", []).append(row | score(fitted.for_live(), held, cross))
+            elif name == "default":
+                for change, (changed, edits) in afterwards(fitted).items():
+                    results.setdefault(change, []).append(row | score(changed, held, cross, edits))
             model = model or fitted
-        print_row(name, results[name])
-        if not options.ingredients:
-            print_row(f"{name}, live", results[f"{name}, live"])
+        for shown in [n for n in results if n == name or (name == "default" and n not in table)]:
+            print_row(shown, results[shown])
+        if options.json:
+            options.json.write_text(json.dumps(results, indent=1))
     assert model is not None
     if not options.ingredients:
         held.print_intervals(model)
-        held.print_edited(model)
+        print_silence(model, dataset)
         print_speed(model, dataset)
     if options.voices:
         print_voices(model, dataset, options.voices)
-    if options.json:
-        options.json.write_text(json.dumps(results, indent=1))
 
 
 def material(dataset: Dataset, config: MotionConfig, prepared: dict[str, Material]) -> Material:
@@ -130,13 +148,14 @@ class HeldOut:
         self.samples = read_samples(source.audio_path)
         self.whole = source.motion
         self.truth = source.motion[self.first :]
-        trained = dataset.motion[: first_test_frame(dataset.n_frames)]
-        self.mean = trained.landmarks[trained.valid].mean(0)
+        self.trained = dataset.motion[: first_test_frame(dataset.n_frames)]
+        self.still_m = measures.silent_speed_m(self.trained, read_samples(dataset.audio_path))
+        self.mean = self.trained.landmarks[self.trained.valid].mean(0)
         self.count = len(self.truth)
 
-    def predicted(self, model: PersonMotionModel) -> Motion:
+    def predicted(self, model: PersonMotionModel, edits: Sequence[MotionEdit] = ()) -> Motion:
         """For the held-out frames, from the sound from the beginning."""
-        motion = drive_whole(model, self.samples)[self.first : self.first + self.count]
+        motion = drive_whole(model, self.samples, edits=edits)[self.first : self.first + self.count]
         self.count = len(motion)  # a sound may be a frame shorter than its pictures
         self.truth = self.truth[: self.count]
         return motion
@@ -171,23 +190,22 @@ class HeldOut:
         named = zip(("lmd_ratio", "aperture_corr", "amplitude"), low, high, strict=True)
         print("90 % intervals: " + ", ".join(f"{name} {a:.3f} to {b:.3f}" for name, a, b in named))
 
-    def print_edited(self, model: PersonMotionModel) -> None:
-        """The landmark LLE after the model."""
-        predicted = self.predicted(model)
-        edited = LandmarkLLE(model.basis, model.bank)(predicted)
-        for name, motion in (("without", predicted), ("with", edited)):
-            ratio = measures.lmd_ratio(motion, self.truth, self.mean)
-            print(f"{name} LLE: ratio {ratio:.4f}, r {measures.aperture_correlation(motion, self.truth):.4f}")
 
-
-def score(model: PersonMotionModel, held: HeldOut, cross: list[Dataset]) -> dict[str, float]:
+def score(
+    model: PersonMotionModel, held: HeldOut, cross: list[Dataset], edits: Sequence[MotionEdit] = ()
+) -> dict[str, float]:
     """Measures on the held-out part and on other people."""
-    predicted = held.predicted(model)
+    predicted = held.predicted(model, edits)
     truth, sound = held.truth, held.samples[round(held.first * AUDIO_RATE / held.truth.fps) :]
+    speaker = measures.MouthRange.of(held.trained)
     others = []
     for other in cross:
-        guess = drive_whole(model, read_samples(other.audio_path))[: other.n_frames]
-        others.append(measures.aperture_correlation(guess, other.motion[: len(guess)]))
+        true = other.motion
+        guess = drive_whole(model, read_samples(other.audio_path), edits=edits)[: len(true)]
+        true = true[: len(guess)]
+        others.append(
+            (measures.aperture_correlation(guess, true), _mean(measures.closure_openness(guess, true, speaker)))
+        )
     asked = held.predicted(without_chance(model))
     nods, true_nods = (pose_vectors(m.head_pose, model.mean_pose)[:, 0] for m in (asked, truth))
     return {
@@ -195,11 +213,13 @@ def score(model: PersonMotionModel, held: HeldOut, cross: list[Dataset]) -> dict
         "aperture_corr": measures.aperture_correlation(predicted, truth),
         "amplitude": measures.amplitude_ratio(predicted, truth),
         "jitter": measures.jitter_ratio(predicted, truth),
-        "offset": float(measures.av_offset_frames(predicted, truth)),
-        "leakage": measures.silence_leakage(predicted, sound, truth),
+        "offset": measures.av_offset_frames(predicted, truth),
+        "leakage": measures.silence_leakage(predicted, sound, held.still_m),
+        "unshut": _mean(measures.closure_openness(predicted, truth, speaker)),
         "brow_corr": measures.correlation(asked.brows.mean(1), truth.brows.mean(1)),
         "nod_corr": measures.correlation(nods, true_nods),
-        "cross_corr": float(np.mean(others)) if others else float("nan"),
+        "cross_corr": _mean(np.array([r for r, _ in others])),
+        "cross_unshut": _mean(np.array([unshut for _, unshut in others])),
     }
 
 
@@ -211,15 +231,24 @@ def without_chance(model: PersonMotionModel) -> PersonMotionModel:
 def print_voices(model: PersonMotionModel, dataset: Dataset, folder: Path) -> None:
     """Amplitude and manifold of other people's voices."""
     lle = LandmarkLLE(model.basis, model.bank)
-    own = measures.aperture(dataset.motion[: first_test_frame(dataset.n_frames)]).std()
+    trained = dataset.motion[: first_test_frame(dataset.n_frames)]
+    own, still_m = measures.aperture(trained).std(), measures.silent_speed_m(trained, read_samples(dataset.audio_path))
     print(f"{'voice':32}{'amplitude':>12}{'off manifold':>14}{'after LLE':>12}{'leakage':>10}")
     for path in sorted(p for p in folder.iterdir() if p.suffix in {".wav", ".ogg", ".flac", ".mp3"}):
         samples = read_audio(path).samples
         motion = drive_whole(model, samples)
         off = [float((lle.distance_m(m) > lle.usual_distance_m).mean()) for m in (motion, lle(motion))]
-        leak = measures.silence_leakage(motion, samples)
+        leak = measures.silence_leakage(motion, samples, still_m)
         amplitude = measures.aperture(motion).std() / own
         print(f"{path.name:32}{amplitude:12.2f}{off[0]:14.3f}{off[1]:12.3f}{leak:10.3f}", flush=True)
+
+
+def print_silence(model: PersonMotionModel, dataset: Dataset) -> None:
+    """The person's speech, then kinds of silence."""
+    usual_m = float(measures.aperture(dataset.motion[: first_test_frame(dataset.n_frames)]).std())
+    print(f"{'after speech':24}{'closed after':>14}{'leakage':>10}")
+    for name, pause in silence_test(model, read_samples(dataset.audio_path), usual_m).items():
+        print(f"{name:24}{pause.closed_after_s:12.2f} s{pause.leakage:10.3f}", flush=True)
 
 
 def print_speed(model: PersonMotionModel, dataset: Dataset) -> None:
@@ -242,9 +271,14 @@ def print_row(name: str, rows: list[dict[str, float]]) -> None:
     print(f"{name:22}" + "".join(f"{_spread([r[c] for r in rows]):>15}" for c in (*COLUMNS, "cpu_s")), flush=True)
 
 
+def _mean(values: np.ndarray) -> float:
+    return float(values.mean()) if len(values) else float("nan")
+
+
 def _spread(values: list[float]) -> str:
-    error = np.std(values, ddof=1) / np.sqrt(len(values)) if len(values) > 1 else float("nan")
-    return f"{np.mean(values):.3f} +-{error:.3f}"
+    if len(values) < 2:
+        return f"{np.mean(values):.3f}"
+    return f"{np.mean(values):.3f} +-{np.std(values, ddof=1) / np.sqrt(len(values)):.3f}"
 
 
 if __name__ == "__main__":

@@ -1,9 +1,8 @@
-"""What a motion model does when nobody speaks, and over half an hour.
+"""What the head and the eyes do over half an hour.
 
     python tools/bench_motion_life.py AVATAR DATASET [--minutes 30]
 
-Silence: the person's own speech ends and noises of several kinds go on; how soon do the lips close, and do they
-stay so? Half an hour: blinks, gaze and head against the clip's own statistics, loops, and the seen pose range.
+Blinks, gaze and head against the clip's own statistics, loops, and the seen pose range.
 """
 
 from __future__ import annotations
@@ -12,24 +11,18 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from scipy.signal import butter, sosfilt
 
 from gtalk.dataset.format import Dataset
 from gtalk.dataset.split import first_test_frame
-from gtalk.eval import motion as measures
 from gtalk.motion.eyes import EyeStream, blink_frames
 from gtalk.motion.model import PersonMotionModel, load_motion_model
 from gtalk.motion.net import ROWS_PER_FRAME
 from gtalk.motion.pose import pose_vectors
-from gtalk.motion.produce import drive_whole
 from gtalk.motion.sway import SwayStream, voice_columns
 from gtalk.speech.base import encode
 from gtalk.speech.sound import read_samples
-from gtalk.types import AUDIO_RATE, VIDEO_FPS
+from gtalk.types import VIDEO_FPS
 
-SPEECH_S, PAUSE_S = 8.0, 20.0
-MOVING_M = 0.0004  # per frame: more than tracking noise
-CLOSED_SHARE = 0.15  # of the person's usual opening: less is closed
 BANDS_HZ = ((0.1, 0.5), (0.5, 1.0), (1.0, 2.0), (2.0, 4.0))
 
 
@@ -41,44 +34,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=30.0)
     options = parser.parse_args()
     model, dataset = load_motion_model(options.avatar), Dataset(options.dataset)
-    print_silence(model, dataset)
     print_life(model, dataset, round(options.minutes * 60 * VIDEO_FPS))
-
-
-def noises(count: int, speech_rms: float) -> dict[str, np.ndarray]:
-    """Sounds of a room in which nobody speaks, with their level under the speech."""
-    rng = np.random.default_rng(0)
-    white = rng.normal(size=count)
-    brown = sosfilt(butter(2, 300, "low", fs=AUDIO_RATE, output="sos"), white)
-    breath = sosfilt(butter(2, (400, 3000), "band", fs=AUDIO_RATE, output="sos"), white)
-    time = np.arange(count) / AUDIO_RATE
-    breath = breath * np.maximum(np.sin(2 * np.pi * 0.3 * time), 0.0)
-    hum = sum(np.sin(2 * np.pi * k * 50.0 * time + k) / k for k in range(1, 7)) + 0.05 * white
-    kinds = {"white noise": (white, (-50, -35, -25)), "room tone": (brown, (-40, -25)), "mains hum": (hum, (-40, -30))}
-    out = {"digital silence": np.zeros(count)}
-    for name, (wave, levels) in (kinds | {"breathing": (breath, (-35, -25))}).items():
-        out |= {f"{name} {db} dB": wave / wave.std() * speech_rms * 10 ** (db / 20) for db in levels}
-    return out
-
-
-def print_silence(model: PersonMotionModel, dataset: Dataset) -> None:
-    """One row for each kind of silence."""
-    speech = read_samples(dataset.audio_path)[: round(SPEECH_S * AUDIO_RATE)].astype(np.float64)
-    usual = float(measures.aperture(dataset.motion[: first_test_frame(dataset.n_frames)]).std())
-    rest = measures.aperture(drive_whole(model, np.zeros(AUDIO_RATE, np.float32)))[-1]
-    count = round((SPEECH_S + PAUSE_S) * AUDIO_RATE)
-    print(f"{'after speech':24}{'closed after':>14}{'moving':>10}{'open':>10}")
-    for name, noise in noises(count, float(speech.std())).items():
-        sound = noise.copy()
-        sound[: len(speech)] += speech
-        motion = drive_whole(model, sound.astype(np.float32))
-        end = round(SPEECH_S * VIDEO_FPS)
-        opened = np.abs(measures.aperture(motion)[end:] - rest) > CLOSED_SHARE * usual
-        closed_s = (np.flatnonzero(opened)[-1] + 1) / VIDEO_FPS if opened.any() else 0.0
-        settled = end + round(0.2 * VIDEO_FPS)
-        moving = (measures.lip_speed(motion)[settled:] > MOVING_M).mean()
-        late = opened[settled - end :].mean()
-        print(f"{name:24}{closed_s:12.2f} s{moving:10.3f}{late:10.3f}", flush=True)
 
 
 def print_life(model: PersonMotionModel, dataset: Dataset, count: int) -> None:

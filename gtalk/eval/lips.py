@@ -88,7 +88,7 @@ def audio_driven_row(predicted: Motion, part: HeldOut, truth: Truth) -> dict[str
             "lmd_ratio": measures.lmd_ratio(predicted, part.truth, part.mean_mouth),
             "aperture_corr": measures.aperture_correlation(predicted, part.truth),
             "av_offset_frames": measures.av_offset_frames(predicted, part.truth),
-            "silence_leakage": measures.silence_leakage(predicted, part.samples, part.truth),
+            "silence_leakage": measures.silence_leakage(predicted, part.samples, _still_m(part)),
             "jitter_ratio": measures.jitter_ratio(predicted, part.truth),
             "amplitude_ratio": measures.amplitude_ratio(predicted, part.truth),
             "sound_offset_frames": _sound_offset(predicted, part.samples),
@@ -126,12 +126,16 @@ def real_row(dataset: Dataset, part: HeldOut) -> dict[str, float | None]:
             "lmd_ratio": 0.0,
             "aperture_corr": 1.0,
             "av_offset_frames": 0.0,
-            "silence_leakage": measures.silence_leakage(part.truth, part.samples, part.truth),
+            "silence_leakage": measures.silence_leakage(part.truth, part.samples, _still_m(part)),
             "jitter_ratio": 1.0,
             "amplitude_ratio": 1.0,
             "sound_offset_frames": _sound_offset(dataset.motion, read_wav(dataset.audio_path).samples),
         }
     )
+
+
+def _still_m(part: HeldOut) -> float:
+    return measures.silent_speed_m(part.truth, part.samples)
 
 
 def _sound_offset(motion: Motion, samples: np.ndarray) -> float:

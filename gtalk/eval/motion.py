@@ -167,16 +167,19 @@ def lip_speed(motion: Motion) -> Float[np.ndarray, " T"]:
     return np.concatenate([speed[:1] * 0.0, speed])
 
 
-def silence_leakage(motion: Motion, samples: Float[np.ndarray, " N"], truth: Motion | None = None) -> float:
-    """Share of silent frames whose lips move more than the speaker's own silent frames do (99th percentile).
+def silent_speed_m(truth: Motion, samples: Float[np.ndarray, " N"]) -> float:
+    """What counts as moving lips: more than this, metres a frame, the speaker's own silent frames hardly do.
 
-    NaN where the sound has no silent frame. Without the truth, or where it has none, tracking noise decides.
+    Their 99th percentile, or tracking noise where that is more or where the sound has no silent frame.
     """
+    silent = silent_frames(samples, len(truth), truth.fps)
+    return max(_LEAST_SPEED_M, float(np.percentile(lip_speed(truth)[silent], 99)) if silent.any() else 0.0)
+
+
+def silence_leakage(motion: Motion, samples: Float[np.ndarray, " N"], limit_m: float = _LEAST_SPEED_M) -> float:
+    """Share of silent frames whose lips move more than `limit_m` a frame; NaN where the sound has no silent frame."""
     silent = silent_frames(samples, len(motion), motion.fps)
-    limit = _LEAST_SPEED_M
-    if truth is not None and silent[: len(truth)].any():
-        limit = max(limit, float(np.percentile(lip_speed(truth)[silent[: len(truth)]], 99)))
-    return float((lip_speed(motion)[silent] > limit).mean()) if silent.any() else float("nan")
+    return float((lip_speed(motion)[silent] > limit_m).mean()) if silent.any() else float("nan")
 
 
 def jitter_ratio(predicted: Motion, truth: Motion) -> float:

@@ -21,7 +21,6 @@ SPEECH_S, PAUSE_S = 8.0, 20.0
 SETTLE_S = 0.2  # lips may take so long to close
 MOVING_M = 0.0004  # per frame: more than tracking noise
 CLOSED_SHARE = 0.15  # of the person's usual opening: less is closed
-_QUIET_S, _QUIET_DB = 0.12, -25.0  # a sentence ends where so long is so far under its loud parts
 
 
 @dataclass(frozen=True)
@@ -39,10 +38,10 @@ def silence_test(model: MotionModel, speech: Float[np.ndarray, " N"], usual_m: f
 
     Args:
         model: of the person.
-        speech: at AUDIO_RATE; up to SPEECH_S of it, to the end of a word, are used.
+        speech: at AUDIO_RATE; SPEECH_S of it are used, whatever is being said there: an end amid a word is the hardest.
         usual_m: standard deviation of the person's mouth opening, metres.
     """
-    speech = until_a_pause(speech[: round(SPEECH_S * AUDIO_RATE)]).astype(np.float64)
+    speech = speech[: round(SPEECH_S * AUDIO_RATE)].astype(np.float64)
     still = drive_whole(model, np.zeros(AUDIO_RATE, np.float32))
     rest_m = float(measures.aperture(still)[-1])
     end, settle = round(len(speech) / AUDIO_RATE * still.fps), round(SETTLE_S * still.fps)
@@ -79,22 +78,3 @@ def noises(count: int, speech_rms: float) -> dict[str, Float[np.ndarray, " N"]]:
     for name, (wave, levels) in kinds.items():
         out |= {f"{name} {db} dB": wave / wave.std() * speech_rms * 10 ** (db / 20) for db in levels}
     return out
-
-
-def until_a_pause(speech: Float[np.ndarray, " N"]) -> Float[np.ndarray, " M"]:
-    """The speech up to the beginning of its last pause; all of it where there is none in its second half.
-
-    Cut inside a word, nobody would know how soon the lips ought to close.
-    """
-    piece = AUDIO_RATE // 100
-    power = np.square(speech[: len(speech) // piece * piece].astype(np.float64)).reshape(-1, piece).mean(1)
-    quiet = 10.0 * np.log10(power + 1e-12) < 10.0 * np.log10(np.percentile(power, 95) + 1e-12) + _QUIET_DB
-    length = round(_QUIET_S * 100)
-    begins = np.flatnonzero(np.convolve(quiet, np.ones(length), mode="valid") >= length)
-    begins = begins[begins > len(quiet) // 2]
-    if not len(begins):
-        return speech
-    last = int(begins[-1])
-    while last > 0 and quiet[last - 1]:
-        last -= 1
-    return speech[: last * piece] if last > len(quiet) // 2 else speech

@@ -32,7 +32,7 @@ class LossConfig:
     """Of the brows, in their own standard deviations."""
     robust: float = 0.3
     """Distance beyond which an error counts linearly rather than squared, in the person's own lip movement."""
-    sync: float = 0.0
+    sync: float = 1.0
     """Of a judge, learned from the clip, that looks for the instant at which these lips belong to the sound."""
     expert: ExpertConfig = field(default_factory=ExpertConfig)
     """The judge."""

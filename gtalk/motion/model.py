@@ -16,6 +16,7 @@ from gtalk.basis import UPPER_GROUP, MotionBasis
 from gtalk.config import from_mapping
 from gtalk.errors import UserError
 from gtalk.files import atomic_path, write_json
+from gtalk.motion.closure import LipClosure
 from gtalk.motion.eyes import EyeLife, EyeStream
 from gtalk.motion.face import FaceMap
 from gtalk.motion.gate import AHEAD_ROWS, HANG_ROWS, LEADS_ROWS, SilenceGate, activity_windows
@@ -54,6 +55,8 @@ class PersonMotionModel:
     """Where the model comes from."""
     lead_rows: int = AHEAD_ROWS
     """How long before the sound this person opens the lips, in rows."""
+    closure: float = 1.0
+    """How far p, b and m that are heard shut the lips, 0 to 1, whatever the network says."""
     live: bool = False
     """Answer soon: lips open no earlier than `AHEAD_ROWS` before the sound."""
 
@@ -81,6 +84,11 @@ class PersonMotionModel:
     def stream(self, seed: int = 0) -> PersonMotionStream:
         """A fresh stream. The seed chooses the head motion, gaze and blinks."""
         return PersonMotionStream(self, seed)
+
+    @cached_property
+    def lip_closure(self) -> LipClosure | None:
+        """What shuts the lips on p, b and m."""
+        return LipClosure.of(self.features, self.basis, self.face.rest, self.closure)
 
     @cached_property
     def prosody_columns(self) -> list[int]:
@@ -146,6 +154,8 @@ class PersonMotionStream:
         gate = self._gate(activity_windows(activity, now, count, model.ahead_rows))[:, None]
         limit = model.basis.groups["mouth"]
         mouth = np.clip(mouth, model.basis.low[limit], model.basis.high[limit])
+        if model.lip_closure is not None:
+            mouth = model.lip_closure(mouth, self._rows, now)
         return model.face.rest + gate * (mouth - model.face.rest), gate * brows
 
 
@@ -185,6 +195,7 @@ def save_motion_model(model: PersonMotionModel, folder: Path) -> None:
         "net": dataclasses.asdict(model.net_config),
         "phones": model.features.phones,
         "lead_rows": model.lead_rows,
+        "closure": model.closure,
         "facts": model.facts,
     }
     write_json(folder / JSON_NAME, settings)
@@ -248,9 +259,11 @@ def _from_arrays(settings: dict[str, Any], arrays: dict[str, np.ndarray]) -> Per
     lead = int(settings.get("lead_rows", AHEAD_ROWS))
     if not AHEAD_ROWS <= lead <= LEADS_ROWS[-1]:
         raise ValueError(f"lead_rows {lead}")
-    return PersonMotionModel(
-        basis, features, net_config, net.eval(), face, sway, eyes, **rest, facts=settings["facts"], lead_rows=lead
-    )
+    closure = float(settings.get("closure", 1.0))
+    if not 0.0 <= closure <= 1.0:
+        raise ValueError(f"closure {closure}")
+    rest |= {"facts": settings["facts"], "lead_rows": lead, "closure": closure}
+    return PersonMotionModel(basis, features, net_config, net.eval(), face, sway, eyes, **rest)
 
 
 def _try(model: PersonMotionModel) -> None:

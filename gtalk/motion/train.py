@@ -15,6 +15,7 @@ from gtalk.dataset.format import Dataset
 from gtalk.errors import UserError
 from gtalk.files import sha256_of_file, sha256_of_json
 from gtalk.motion.augment import AugmentConfig
+from gtalk.motion.closure import LipClosure
 from gtalk.motion.eyes import EyeLife
 from gtalk.motion.face import FaceMap
 from gtalk.motion.fit_net import FitConfig, FitResult, fit_net, predict
@@ -56,6 +57,8 @@ class MotionConfig:
     Then the network is trained once more on everything; 0 spares the first training."""
     amplitude: float = 0.8
     """Spread of the mouth's opening that is aimed at, relative to the person's own: regression mumbles."""
+    closure: float = 1.0
+    """How far p, b and m that are heard shut the lips, 0 to 1; it needs the phone scores."""
     seconds: float | None = None
     """Use only the first seconds of each clip, to see what a shorter one would give."""
     seed: int = 0
@@ -155,6 +158,7 @@ def fit_material(
         mouth[np.linspace(0, len(mouth) - 1, min(len(mouth), _BANK)).round().astype(int)],
         facts,
         lead,
+        config.closure,
     )
 
 
@@ -181,8 +185,13 @@ def _fit(
         fit = dataclasses.replace(config.fit, steps=steps)
         return fit_net(takes, more, held, loss, config.net, fit, config.seed, blind, start, report)
 
+    closure = LipClosure.of(material.features, material.basis, rest, config.closure)
+
     def spoken(net: MotionNet) -> list[np.ndarray]:
-        return [predict(net, take.rows, len(take.codes))[:, :n_mouth] for take in material.takes]
+        mouths = [predict(net, take.rows, len(take.codes))[:, :n_mouth] for take in material.takes]
+        if closure is None:
+            return mouths
+        return [closure(mouth, take.rows, 0) for mouth, take in zip(mouths, material.takes, strict=True)]
 
     if config.validation_share <= 0:
         result = train(material.takes, material.copies, [], steps, 0)

@@ -77,6 +77,11 @@ class SpeechFeatures:
         return {name: slice(end - size, end) for (name, size), end in zip(sizes.items(), ends, strict=True)}
 
     @property
+    def phone_names(self) -> tuple[str, ...]:
+        """Of the columns of the group "phones"; none without it."""
+        return self._scores.phones if self.phones else ()
+
+    @property
     def size(self) -> int:
         """Numbers in a row."""
         return max(group.stop for group in self.groups.values())

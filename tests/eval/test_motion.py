@@ -111,7 +111,8 @@ def test_leakage_counts_moving_lips_in_silence_only() -> None:
     assert measures.silence_leakage(motion_of(calm), sound) == 0.0
     assert measures.silence_leakage(motion_of(opening), sound) > 0.7
     # Who moves as much in silence as the person does, leaks nothing.
-    assert measures.silence_leakage(motion_of(opening), sound, motion_of(opening)) < 0.03
+    own = measures.silent_speed_m(motion_of(opening), sound)
+    assert measures.silence_leakage(motion_of(opening), sound, own) < 0.03
     assert np.isnan(measures.silence_leakage(motion_of(opening[:50]), sound[:32_000]))
 
 
