@@ -1,4 +1,5 @@
 # Two commands: `make demo` and `make test`. Each sets up all it needs in .venv/ and is quick the second time.
+# For developers: `make lint`, `make types`, `make coverage`.
 
 PYTHON ?= python3
 VENV := .venv
@@ -9,7 +10,7 @@ CSRC := $(wildcard csrc/*.cpp csrc/*.h csrc/*.cu csrc/*/*.h)
 DEMO := out/demo
 CONSENT := The demo person is synthetic; nobody's likeness is used.
 
-.PHONY: demo test browser lint types install clean
+.PHONY: demo test coverage browser lint types install clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/gtalk train data/demo/clip.mp4 -o $(DEMO) --person "gtalk demo person" --consent "$(CONSENT)"
@@ -22,6 +23,12 @@ demo: $(VENV)/.runtime
 
 test: $(VENV)/.develop browser
 	$(BIN)/python -m pytest
+
+coverage: $(VENV)/.develop browser
+	rm -f .coverage .coverage.*
+	$(BIN)/python -m coverage run -m pytest --timeout=1200
+	$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python -m coverage report
 
 lint: $(VENV)/.develop
 	$(BIN)/ruff check .
