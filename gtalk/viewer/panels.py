@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import hmac
 import io
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import viser
@@ -15,6 +18,7 @@ from gtalk.errors import UserError
 from gtalk.motion.control import Controls
 from gtalk.talk import PLATE
 from gtalk.viewer.config import QUALITIES
+from gtalk.viewer.front import INNER_HEADER
 from gtalk.viewer.session import LiveSession
 from gtalk.viewer.sources import FileSource
 
@@ -29,13 +33,22 @@ class Panels:
         session: what is controlled.
         controls: what its edits obey; None when it has none.
         notify: tells visitors what did not work.
+        secret: what the front sends along: viser answers nobody without it; None asks for nothing.
     """
 
-    def __init__(self, session: LiveSession, controls: Controls | None, notify: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        session: LiveSession,
+        controls: Controls | None,
+        notify: Callable[[str], None],
+        secret: str | None = None,
+    ) -> None:
         self._session, self._notify = session, notify
         with contextlib.redirect_stdout(io.StringIO()):  # its banner would name an address that is not for visitors
             self._server = viser.ViserServer(host="127.0.0.1", port=0, label="gtalk", verbose=False)
         self.port = self._server.get_port()
+        if secret is not None:
+            _ask_for(secret, self._server)
         self._files = tempfile.TemporaryDirectory(prefix="gtalk-")
         self._server.gui.configure_theme(dark_mode=True, show_logo=False, show_share_button=False)
         self._server.gui.main_panel.dock_right()
@@ -98,6 +111,13 @@ class Panels:
         gui, talker, session = self._server.gui, self._session.talker, self._session
         camera = talker.avatar.camera
         height_now = (talker.size or (camera.width, camera.height))[1]
+        with gui.add_folder("Conversation"):
+            barge_in = gui.add_checkbox("A voice interrupts", session.barge_in)
+
+        @barge_in.on_update
+        def _(_event: viser.GuiEvent) -> None:
+            session.barge_in = bool(barge_in.value)
+
         with gui.add_folder("Picture"):
             heights = tuple(str(h) for h in sorted({*_HEIGHTS, height_now}))
             height = gui.add_dropdown("Height (px)", heights, initial_value=str(height_now))
@@ -125,3 +145,23 @@ class Panels:
             action()
         except UserError as error:
             self._notify(str(error))
+
+
+def _ask_for(secret: str, server: viser.ViserServer) -> None:
+    """Lets in only whom the front brings: viser itself would answer any program on this machine.
+
+    It has no place for a check before a connection, so this stands where connections are told of, which is before
+    the first message goes either way. The page's files it does give to anybody: they are viser's own.
+    """
+    sockets: Any = server._websock_server
+
+    async def check(client: Any) -> None:
+        connection = sockets._live_connections[client.client_id]
+        given = connection.request.headers.get(INNER_HEADER, "")
+        if hmac.compare_digest(given.encode(), secret.encode()):
+            return
+        del sockets._live_connections[client.client_id], sockets._client_state_from_id[client.client_id]
+        await connection.close(1008, "come through the page's own port")
+        raise asyncio.CancelledError  # what it sent in the meantime is not to be read
+
+    sockets.on_client_connect(check)

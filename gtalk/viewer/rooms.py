@@ -46,7 +46,7 @@ class Room:
         self.recorder = Recorder(self.session)
         mic = config.mic == "browser"
         self.media = MediaSocket(self.session, self.recorder, speaker, mic=mic, secret=secret, report=report)
-        self.panels = Panels(self.session, controls, self.media.notify)
+        self.panels = Panels(self.session, controls, self.media.notify, secret)
         self.routes: dict[str, Route] = {}
         self.seen_s = time.monotonic()
         self._secret = secret
@@ -54,7 +54,7 @@ class Room:
     async def open(self) -> None:
         """Begin to live and to listen."""
         port = await self.media.start()
-        viser = Upstream("127.0.0.1", self.panels.port)
+        viser = Upstream("127.0.0.1", self.panels.port, secret=self._secret)
         self.routes = {
             **_pages(),
             "/media": Upstream("127.0.0.1", port, "/media", self._secret),

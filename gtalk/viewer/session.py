@@ -4,9 +4,9 @@
 
 The clock is the sound's: picture n shows samples [n, n + 1) * AUDIO_RATE / fps, played or silent. Ticks take as
 many, but begin so much sooner that the motion model's look-ahead ends with a tick: no picture waits for the
-rest of one. A tick that comes late still takes its samples; only its picture is dropped. While a microphone drives the face,
-ticks follow *its* clock by fractions of a millisecond, so that its sound neither piles up nor runs dry.
-Every queue is bounded, and a slow listener loses its own oldest pictures, nobody else's.
+rest of one. A tick that comes late still takes its samples; only its picture is dropped. While a microphone
+drives the face, ticks follow *its* clock by fractions of a millisecond, so that its sound neither piles up nor
+runs dry. Every queue is bounded, and a slow listener loses its own oldest pictures, nobody else's.
 """
 
 from __future__ import annotations

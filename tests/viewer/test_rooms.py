@@ -9,9 +9,13 @@ import urllib.request
 
 import numpy as np
 import pytest
+import viser
 from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
+from websockets.typing import Subprotocol
 
 from gtalk.viewer import rooms
+from gtalk.viewer.front import INNER_HEADER
 from gtalk.viewer.sources import PushSource
 from tests.viewer.live import live_server, voice
 
@@ -121,6 +125,27 @@ def test_the_sockets_behind_the_front_refuse_whoever_comes_around_it() -> None:
         async def run() -> None:
             with pytest.raises(Exception, match="403"):
                 await connect(f"ws://127.0.0.1:{port}/media")
+
+        asyncio.run(run())
+
+
+def test_viser_behind_the_front_tells_nothing_to_whoever_comes_around_it() -> None:
+    with live_server(32) as (server, _):
+        panels = server.main.panels
+        protocol = Subprotocol(f"viser-v{viser.__version__}")
+
+        async def run() -> None:
+            for forged in ({}, {INNER_HEADER: "guess"}):
+                async with connect(
+                    f"ws://127.0.0.1:{panels.port}/", subprotocols=[protocol], additional_headers=forged
+                ) as client:
+                    with pytest.raises(ConnectionClosed, match="1008"):
+                        await client.send(b"\0" * 64)
+                        await asyncio.wait_for(client.recv(), 5)
+            async with connect(server.url.replace("http", "ws") + "viser/", subprotocols=[protocol]) as client:
+                assert isinstance(await asyncio.wait_for(client.recv(), 10), bytes), "the page gets its controls"
+            await asyncio.sleep(0.5)
+            assert panels._server._websock_server._live_connections == {}, "nothing is left of them"
 
         asyncio.run(run())
 

@@ -146,7 +146,7 @@ def test_no_picture_waits_longer_than_the_look_ahead() -> None:
     source = PushSource("microphone", audible=False)
     session.hear(source)
     sound, lags = voice(2.0), []
-    for tick in range(25):
+    for _ in range(25):
         count = session._tick_samples()
         source.push(sound[:count], captured_ms=clock.now_s * 1e3)
         sound = sound[count:]
@@ -157,7 +157,7 @@ def test_no_picture_waits_longer_than_the_look_ahead() -> None:
             assert frame.time_s == pytest.approx(len(lags) / 25 - 0.04)
         listener.frames.clear()
     np.testing.assert_allclose(lags[1:], 0.1, atol=1e-6)
-    assert len(lags) == 23, tick
+    assert len(lags) == 23
 
 
 def test_speech_that_begins_within_a_picture_is_heard_from_its_first_sample() -> None:
