@@ -1,10 +1,14 @@
-"""What is said at the end of a run: which tests were skipped, by reason."""
+"""What is said at the end of a run: which tests were skipped, by reason. No test fails for a busy machine's sake."""
 
 from __future__ import annotations
 
 from collections import Counter
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("gtalk", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("gtalk")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

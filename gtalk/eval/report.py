@@ -183,7 +183,7 @@ def _curve(curve: Curve) -> str:
     def up(line: Any) -> Any:
         return bottom - (np.asarray(line) - low) / max(high - low, 1e-9) * (bottom - _TOP)
 
-    drawn = [_rule(f"M{_LEFT} {up(v):.1f}H{right}", _LEFT - 6.0, up(v) + 4.0, f"{v:g}") for v in _ticks(low, high, 3)]
+    drawn = [_rule(f"M{_LEFT} {up(v):.1f}H{right}", _LEFT - 6.0, up(v) + 4.0, f"{v:g}") for v in _ticks(low, high, 4)]
     for t in _ticks(start, stop, 8):
         drawn.append(_rule(f"M{across(t):.1f} {_TOP}V{bottom}", across(t) + 12.0, _HEIGHT - 6.0, f"{t:g} s"))
     legend = []
