@@ -13,7 +13,6 @@ import torch
 from safetensors.numpy import load_file, save_file
 
 from gtalk.basis import UPPER_GROUP, MotionBasis
-from gtalk.config import from_mapping
 from gtalk.errors import UserError
 from gtalk.files import atomic_path, write_json
 from gtalk.motion.closure import LipClosure
@@ -22,17 +21,17 @@ from gtalk.motion.face import FaceMap
 from gtalk.motion.gate import AHEAD_ROWS, HANG_ROWS, LEADS_ROWS, SilenceGate, activity_windows
 from gtalk.motion.net import ROWS_PER_FRAME, MotionNet, NetConfig
 from gtalk.motion.pose import pose_matrices
+from gtalk.motion.stored_net import check_finite, hollow_net, net_config_of
 from gtalk.motion.sway import VOICE_ROWS, Sway, SwayStream, voice_columns
 from gtalk.shapes import Float
 from gtalk.speech.features import SpeechFeatures
 from gtalk.speech.normalise import VoicePrior
 from gtalk.types import AUDIO_RATE, VIDEO_FPS, Motion
-from gtalk.untrusted import check_numbers, read_json
+from gtalk.untrusted import read_json
 
 MOTION_MODEL_VERSION = 1
 JSON_NAME, TENSORS_NAME = "motion.json", "motion.safetensors"
 N_BROWS = 2
-_LARGEST_OPTION = 4096.0  # no number of a network's config is larger
 
 
 @dataclass(frozen=True)
@@ -98,10 +97,12 @@ class PersonMotionModel:
 
 
 class PersonMotionStream:
-    """One running utterance; a MotionStream."""
+    """One running utterance; a StyledStream."""
 
     def __init__(self, model: PersonMotionModel, seed: int) -> None:
         self._model = model
+        self.style = np.zeros(model.net_config.style, np.float32)
+        """How it is said, where the network has styles; 0 is the usual way."""
         self._features = model.features.stream()
         self._gate = SilenceGate()
         self._sway, self._eyes = SwayStream(model.sway, seed), EyeStream(model.eyes, model.fps, seed)
@@ -147,8 +148,10 @@ class PersonMotionStream:
         model, now = self._model, self._past
         first = now - model.net.past_rows
         window = self._rows[first : first + (count - 1) * ROWS_PER_FRAME + model.net.rows]
+        style = torch.from_numpy(self.style)[None] if self.style.any() else None
         with torch.inference_mode():
-            out = model.net(torch.from_numpy(np.ascontiguousarray(window.T))[None])[0].T.numpy().astype(np.float64)
+            heard = torch.from_numpy(np.ascontiguousarray(window.T))[None]
+            out = model.net(heard, style)[0].T.numpy().astype(np.float64)
         mouth, brows = out[:, :-N_BROWS], out[:, -N_BROWS:] * model.brow_scale
         activity = self._rows[:, model.prosody_columns[2]]
         gate = self._gate(activity_windows(activity, now, count, model.ahead_rows))[:, None]
@@ -235,22 +238,16 @@ def load_motion_model(folder: Path) -> PersonMotionModel:
 
 
 def _from_arrays(settings: dict[str, Any], arrays: dict[str, np.ndarray]) -> PersonMotionModel:
-    for name, value in arrays.items():
-        if value.dtype.kind == "f" and not np.isfinite(value).all():
-            raise ValueError(f"{name} is not finite")
+    check_finite(arrays)
 
     def group(prefix: str) -> dict[str, np.ndarray]:
         return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
 
-    check_numbers(settings["net"], _LARGEST_OPTION, "net")
-    net_config = from_mapping(NetConfig, settings["net"], "net")
-    if not 0 <= net_config.future_rows <= 64 or len(net_config.dilations) > 32 or sum(net_config.dilations) > 256:
-        raise ValueError(f"future_rows {net_config.future_rows}, dilations {net_config.dilations}")
+    net_config = net_config_of(settings["net"])
     basis = MotionBasis.from_arrays(group("basis."))
     prior = VoicePrior(_double(arrays["voice.mean"]), arrays["voice.log_f0"].item())
     features = SpeechFeatures(bool(settings["phones"]), prior)
-    with torch.device("meta"):  # nothing is allocated for sizes that the tensors do not have
-        net = MotionNet(features.size, len(basis.mouth) + N_BROWS, net_config)
+    net = hollow_net(features.size, len(basis.mouth) + N_BROWS, net_config)
     net.load_state_dict({k: torch.from_numpy(v) for k, v in group("net.").items()}, assign=True)
     face, sway, eyes = (
         _dataclass(kind, group(p)) for kind, p in ((FaceMap, "face."), (Sway, "sway."), (EyeLife, "eyes."))

@@ -5,6 +5,7 @@ import time
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,6 +14,7 @@ from gtalk.motion import model as module
 from gtalk.motion.base import MotionModel, MotionStream
 from gtalk.motion.face import signed_aperture
 from gtalk.motion.model import has_motion_model, load_motion_model, save_motion_model
+from gtalk.motion.net import MotionNet
 from gtalk.types import Motion
 from tests.motion.talking import OPEN_M
 from tests.speech.voices import babble, room_noise, vowel
@@ -139,3 +141,22 @@ def test_streaming_is_much_faster_than_real_time(model) -> None:
     for i in range(16_000, 48_000, 640):
         stream.push(SPEECH[i : i + 640])
     assert time.process_time() - start < 1.0  # two seconds of sound; five times slower than measured
+
+
+def test_a_style_bends_what_is_said_and_none_is_the_usual_one(model) -> None:
+    config = dataclasses.replace(model.net_config, style=2)
+    state = model.net.state_dict()
+    torch.manual_seed(0)
+    net = MotionNet(model.features.size, len(state["out.bias"]), config).eval()
+    assert not net.load_state_dict(state, strict=False).unexpected_keys
+    styled = dataclasses.replace(model, net_config=config, net=net)
+
+    def said(stream, style: list[float] | None) -> np.ndarray:
+        if style is not None:
+            stream.style = np.array(style, np.float32)
+        return stream.push(SPEECH).landmarks
+
+    usual = said(model.stream(), None)
+    np.testing.assert_array_equal(said(styled.stream(), [0.0, 0.0]), usual)
+    assert np.abs(said(styled.stream(), [1.5, 0.0]) - usual).max() > 1e-5
+    assert len(model.stream().style) == 0

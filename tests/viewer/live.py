@@ -16,9 +16,9 @@ from gtalk.viewer.session import LiveSession
 from tests.toys import ToyAvatar, ToyMotionModel
 
 
-def toy_cast(size: int = 64, lookahead_s: float = 0.08):
+def toy_cast(size: int = 64, lookahead_s: float = 0.08, kind: type[ToyMotionModel] = ToyMotionModel):
     avatar = ToyAvatar(size)
-    model = ToyMotionModel(avatar.basis)
+    model = kind(avatar.basis)
     model.lookahead_s = lookahead_s
     return lambda: (Talker(avatar, model), Controls())
 

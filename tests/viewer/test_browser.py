@@ -14,6 +14,7 @@ from gtalk.types import AUDIO_RATE, AudioTrack
 from gtalk.viewer.config import ViewConfig
 from gtalk.viewer.server import LiveServer
 from gtalk.viewer.sources import FileSource, PushSource
+from tests.toys import StyledToyModel
 from tests.viewer.browser import Browser, needs_chromium
 from tests.viewer.live import bursts, live_server, toy_cast
 
@@ -142,6 +143,47 @@ def test_speech_is_heard_in_step_and_a_barge_in_ends_it() -> None:
         loud = heard[heard[:, 2] > 0.005, 0].max() - cut
         assert moving < 200, "150 ms on a machine of its own"
         assert loud < 150
+
+
+@needs_chromium
+def test_the_visitors_voice_cuts_in_on_what_the_avatar_says(microphone) -> None:
+    with live_server(128) as (server, _), page_on(server, microphone) as browser:
+        click(browser, "mic")
+        browser.wait("document.getElementById('mic').classList.contains('on')")
+        browser.run(WATCH_SOUND)
+        long = PushSource("text", audible=True, bounded=False)
+        long.push((0.2 * np.sin(2 * np.pi * 300 * np.arange(20 * AUDIO_RATE) / AUDIO_RATE)).astype(np.float32))
+        browser.wait("heard.length > 100 && heard.slice(-15).every(([_, mic]) => mic < 0.01)")  # in a pause
+        server.main.session.play(long)
+        browser.wait("gtalk.stats.speaking === 'browser microphone'")
+        browser.run("new Promise((done) => setTimeout(done, 700))")
+        heard = np.array(browser.run("heard"))
+        loud = heard[:, 2] > 0.05
+        assert loud.any(), "it had begun to speak"
+        assert server.main.session.source is server.main.session.microphone
+        silent_ms = heard[np.flatnonzero(loud)[-1], 0]
+        voiced = heard[:, 1] > 0.05
+        onsets_ms = heard[1:, 0][voiced[1:] & ~voiced[:-1]]
+        spoke_ms = onsets_ms[onsets_ms < silent_ms][-1]
+        assert silent_ms - spoke_ms < 250, "150 ms on a machine of its own"
+
+
+@needs_chromium
+def test_the_panel_has_what_the_model_exposes(tmp_path) -> None:
+    cast = toy_cast(64, kind=StyledToyModel)
+    server = LiveServer(cast, ViewConfig(port=0, size=64), lambda _: None)
+    server.start()
+    try:
+        with page_on(server) as browser:
+            wanted = ["Mouth", "Expression", "Head", "Blinks", "Smoothing", "LLE", "Gaze", "Turn", "Style 2",
+                      "A voice interrupts", "Height", "Background", "JPEG quality", "Play a file"]  # fmt: skip
+            text = "document.querySelector('iframe').contentDocument?.body?.innerText"
+            browser.wait(f"{text}?.includes('Play a file')")
+            shown = browser.run(text)
+            assert [name for name in wanted if name not in shown] == []
+            assert server.main.session.n_styles == 2
+    finally:
+        server.stop()
 
 
 @needs_chromium
