@@ -58,7 +58,7 @@ def table(call: Callable[[], object], count: int) -> tuple[dict[str, float], flo
             call()
         profiled_ms = (time.perf_counter() - started) * 1e3 / count
     own = {e.key: e.self_cpu_time_total / 1e3 / count for e in profiler.key_averages()}
-    rows = {group: sum(own.get(name, 0.0) for name in names) for group, names in GROUPS.items()}
+    rows: dict[str, float] = {group: sum(own.get(name, 0.0) for name in names) for group, names in GROUPS.items()}
     rows["rest"] = max(profiled_ms - sum(rows.values()), 0.0)
     return {group: ms for group, ms in rows.items() if ms > 0.005}, wall_ms
 

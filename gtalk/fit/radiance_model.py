@@ -28,6 +28,7 @@ from gtalk.fit.schedule import LearningRate, ramp
 from gtalk.fit.torso_area import torso_area
 from gtalk.fit.trainer import TrainerConfig
 from gtalk.fit.warp_start import mesh_motion, mesh_warp
+from gtalk.ops import tcnn
 from gtalk.render.field import Traced
 from gtalk.render.picture import over
 from gtalk.render.rays import pixel_centres
@@ -109,6 +110,8 @@ class RadianceModel:
         self.config = config
         wanted = config.device
         self.device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if wanted == "auto" else wanted)
+        if config.avatar.head.backend == "tinycudann":
+            tcnn.require(self.device)
 
     def prepare(self, context: FitContext) -> None:
         """Fresh tensors, the head's volume, the torso's area, poses. The same for the same context."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -17,13 +19,17 @@ from gtalk.avatar.base import Consent
 from gtalk.avatar.bundle import load_avatar
 from gtalk.config import load_preset
 from gtalk.dataset.format import Dataset
+from gtalk.errors import UserError
 from gtalk.fit.events import DoneEvent, StepEvent
 from gtalk.fit.model import Model
 from gtalk.fit.radiance_model import FitConfig, RadianceModel, make_model
 from gtalk.fit.run import fit, load_config
 from gtalk.fit.trainer import CHECKPOINT_NAME, train
 from tests.fit.small_fit import small_config
+from tests.ops.tcnn_stand_in import stand_in
 from tests.synthetic_dataset import make_synthetic_dataset
+
+__all__ = ["stand_in"]  # the fixture
 
 CONSENT = Consent("nobody", "a drawing")
 
@@ -117,6 +123,26 @@ def test_it_is_the_trainers_model_and_prunes(dataset: Dataset, tmp_path: Path) -
         if isinstance(event, StepEvent):
             occupied.append(int((model.tensors["head.occupied"] > 0).sum()))
     assert occupied[-1] <= occupied[0] and occupied[-1] > 50
+
+
+def test_tiny_cuda_nn_is_fitted_and_rendered_through_the_same_path(
+    dataset: Dataset, tmp_path: Path, stand_in: ModuleType
+) -> None:
+    small = small_config(steps=3)
+    head = dataclasses.replace(small.avatar.head, backend="tinycudann")
+    config = dataclasses.replace(small, avatar=dataclasses.replace(small.avatar, head=head))
+    folder = tmp_path / "me"
+    steps = [e for e in fit(dataset.root, folder, "radiance", config, CONSENT) if isinstance(e, StepEvent)]
+    assert steps and np.isfinite(steps[-1].loss)
+    out = load_avatar(folder).render(dataset.motion[3])
+    assert out.rgb.shape == (1, 40, 40, 3) and bool(torch.isfinite(out.rgb).all())
+
+
+def test_tiny_cuda_nn_without_a_gpu_is_refused_before_anything_is_read() -> None:
+    small = small_config(steps=3)
+    head = dataclasses.replace(small.avatar.head, backend="tinycudann")
+    with pytest.raises(UserError, match=r"set avatar\.head\.backend to gtalk"):
+        make_model(dataclasses.replace(small, avatar=dataclasses.replace(small.avatar, head=head)))
 
 
 @pytest.mark.parametrize("preset", ["cpu", "gpu", "quality"])
