@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 
 from gtalk.clip.pictures import in_order
+from gtalk.clip.rasterise import Backend, rasterise
 from gtalk.clip.track_geometry import project
 from gtalk.clip.track_model import Model, States, place
 from gtalk.dataset.format import Segment
@@ -41,6 +42,8 @@ class FlowConfig:
     """A point must come back from the other picture to within this distance."""
     likeness: float = 0.95
     """Least correlation of the patches around a point in both pictures: below it, skin has folded or is lit anew."""
+    rasteriser: Backend = "auto"
+    """Who tells which part of the mesh a pixel shows: own, pytorch3d, or auto (pytorch3d where it is installed)."""
 
 
 @dataclass(frozen=True)
@@ -164,9 +167,8 @@ class _Tracker:
         pixels = project(points, self._model.focal_px, self._model.centre_px)
         crop_from_picture, side = _crop(pixels, self._config.eye_distance_px)
         grey = _grey_crop(frame, crop_from_picture, side)
-        labels = _label_triangles(
-            pixels @ crop_from_picture[:, :2].T + crop_from_picture[:, 2], points, self._rows, side
-        )
+        in_crop = pixels @ crop_from_picture[:, :2].T + crop_from_picture[:, 2]
+        labels = _label_triangles(in_crop, points, self._rows, side, self._config.rasteriser)
         corners = cv2.goodFeaturesToTrack(
             grey, self._config.points, 0.002, 6, mask=(labels >= 0).astype(np.uint8), blockSize=7
         )
@@ -273,16 +275,16 @@ def _patches(grey: np.ndarray, points: np.ndarray, side: int) -> np.ndarray:
     return patches / (np.linalg.norm(patches, axis=1, keepdims=True) + 1e-6)
 
 
-def _label_triangles(pixels: np.ndarray, points: np.ndarray, rows: np.ndarray, side: int) -> np.ndarray:
-    """[side,side] row of SKIN_TRIANGLES at every pixel, of those that face the camera squarely enough; else -1."""
+def _label_triangles(
+    pixels: np.ndarray, points: np.ndarray, rows: np.ndarray, side: int, backend: Backend = "auto"
+) -> np.ndarray:
+    """[side,side] row of SKIN_TRIANGLES at every pixel where one of `rows` faces the camera squarely; else -1."""
     corners = points[SKIN_TRIANGLES[rows]]
     normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     centre = corners.mean(1)
     facing = -(normal * centre).sum(1) / np.linalg.norm(normal, axis=1) / np.linalg.norm(centre, axis=1)
-    labels = np.full((side, side), -1, np.int32)
-    for row in rows[facing > 0.35]:
-        cv2.fillConvexPoly(labels, np.rint(pixels[SKIN_TRIANGLES[row]]).astype(np.int32), [int(row)])
-    return labels
+    seen = rasterise(pixels, points[:, 2], SKIN_TRIANGLES, (side, side), backend).triangle
+    return np.where(np.isin(seen, rows[facing > 0.35]), seen, -1)
 
 
 def _there_and_back(

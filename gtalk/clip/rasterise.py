@@ -74,19 +74,19 @@ def _own(points_px: np.ndarray, depth: np.ndarray, triangles: np.ndarray, size: 
     row = np.repeat(np.arange(len(triangles)), across * down)
     within = np.arange(len(row)) - np.repeat(np.cumsum(across * down) - across * down, across * down)
     x, y = low[row, 0] + within % across[row], low[row, 1] + within // across[row]
-    a, b, c = (corners[row, i] - np.column_stack([x, y]) - 0.5 for i in range(3))
-    weights = np.stack([_cross(b, c), _cross(c, a), _cross(a, b)], axis=1)
-    area = weights.sum(1)
-    inside = (weights * np.sign(area)[:, None] > 0).all(1)
-    row, pixel = row[inside], (y * width + x)[inside]
-    share = weights[inside] / area[inside, None] / depth[triangles[row]]
+    centre = np.column_stack([x + 0.5, y + 0.5])
+    a, b, c = (corners[row, i] - centre for i in range(3))
+    weights = np.stack([_cross(b, c), _cross(c, a), _cross(a, b)])
+    inside = (weights > 0).all(0) | (weights < 0).all(0)
+    row, pixel, weights = row[inside], (y * width + x)[inside], weights[:, inside].T
+    share = weights / weights.sum(1, keepdims=True) / depth[triangles[row]]
     near = 1 / share.sum(1)
-    nearest = np.full(width * height, np.inf)
-    np.minimum.at(nearest, pixel, near)
-    front = near == nearest[pixel]
-    triangle, mixed = np.full(width * height, -1, np.int64), np.zeros((width * height, 3))
-    triangle[pixel[front]] = row[front]
-    mixed[pixel[front]] = (share * near[:, None])[front]
+    nearest, triangle = np.full(width * height, np.inf), np.full(width * height, -1, np.int64)
+    mixed = np.zeros((width * height, 3))
+    order = np.argsort(-near)  # the nearest is written last
+    nearest[pixel[order]] = near[order]
+    triangle[pixel[order]] = row[order]
+    mixed[pixel[order]] = (share * near[:, None])[order]
     return Seen(triangle.reshape(height, width), nearest.reshape(height, width), mixed.reshape(height, width, 3))
 
 
