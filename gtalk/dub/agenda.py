@@ -110,5 +110,6 @@ class Agenda:
         split = self._split.get(event.task.job.line)
         if split is None or event.kind == FAILED:
             return event
-        whole = {"wall_s": round(time.perf_counter() - split.started_s, 3), "encode_s": round(split.encode_s, 3)}
+        encode_s = split.encode_s + event.facts.get("encode_s", 0.0)
+        whole = {"wall_s": round(time.perf_counter() - split.started_s, 3), "encode_s": round(encode_s, 3)}
         return Event(event.task, event.kind, {**event.facts, **whole})

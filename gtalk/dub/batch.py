@@ -177,7 +177,7 @@ class _Monitor:
             tasks[task.step, task.part] = event.facts["done"]
             total = n_frames or event.facts["total"]
             drawn = sum(count for (step, _), count in tasks.items() if step == task.step)
-            what = " listening" if task.step == "listen" else ""
+            what = {"listen": " listening", "join": " joining"}.get(task.step, "")
             if total:
                 self._notes[line] = f"line {line}:{what} {100 * min(drawn, total) // total} %"
         elif event.kind == "started":

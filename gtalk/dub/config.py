@@ -13,8 +13,9 @@ CONTROLS = ("mouth", "expression", "pose", "blink_rate")
 class DubConfig:
     """How a dubbed video looks and how it is written."""
 
-    codec: Literal["auto", "h264", "h265", "prores4444", "vp9", "png"] = "auto"
-    """auto: by the output's name. .mp4 H.264, .mov ProRes 4444, .webm VP9, a folder PNG pictures and a wav."""
+    codec: Literal["auto", "h264", "h265", "prores4444", "vp9", "lossless", "png"] = "auto"
+    """auto: by the output's name. .mp4 H.264, .mov ProRes 4444, .webm VP9, a folder PNG pictures and a wav.
+    lossless: H.264 that keeps every value, .mkv, for further work."""
     crf: int = 17
     """Quality of H.264, H.265 and VP9, 0 to 51: lower is better and larger. 17 looks lossless."""
     fps: float | None = None

@@ -65,7 +65,7 @@ class Bench:
             return {} if result is None else _facts(result)
         sweep(job.output)
         if task.step == "join":
-            return join_parts(performer.identity, job.source, job.output, job.config, folder, task.part)
+            return join_parts(performer.identity, job.source, job.output, job.config, folder, task.part, on_progress)
         return _facts(render_dub(performer, job.source, job.output, job.config, on_progress))
 
     def _performer(self, avatar: Path, device: str) -> Performer:

@@ -2,6 +2,9 @@
 
 Motion is found for the whole file, because head and eyes go on from what they did before; it is a small share
 of the work. A frame's picture depends on its motion alone, so parts hold the pictures of the unsplit render.
+H.264 remembers more than a picture: its parts are kept without loss, and one encoder writes them in the end, so that
+the file is the unsplit one's, bit for bit. H.265 and VP9 are all but slower than the drawing, which would be no help:
+their parts are encoded where they are drawn, and begin anew at each silence.
 """
 
 from __future__ import annotations
@@ -10,29 +13,34 @@ import dataclasses
 import glob
 import json
 import shutil
+import time
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from gtalk.dub.background import moves
+from gtalk.dub.background import TRANSPARENT, moves
 from gtalk.dub.config import CONTROLS, DubConfig
 from gtalk.dub.export import DubPlan, DubResult, is_motion, plan_dub, render_dub
 from gtalk.dub.outputs import putting_in_place
 from gtalk.dub.provenance import provenance_tags
 from gtalk.errors import UserError
 from gtalk.files import write_json
-from gtalk.media.join import join_video
+from gtalk.media.join import Joined, encode_video, join_video
+from gtalk.media.sinks import StreamPlan
 from gtalk.media.soundtrack import Soundtrack
-from gtalk.media.writer import WriteConfig, check_output_format
-from gtalk.progress import OnProgress, Progress
+from gtalk.media.source import probe
+from gtalk.media.writer import COMMENT, WriteConfig, check_output_format
+from gtalk.progress import OnProgress, Progress, silent
 from gtalk.shapes import Float
 from gtalk.talk import Identity, Moment, Performer
 from gtalk.talk.interpolate import exact_rate
 from gtalk.types import Motion
 
 PARTS_JSON = "parts.json"
+_LOSSLESS = ".mkv"
 _LONG = 1.5  # times the length of a part: shorter jobs stay whole
 _REACH = 0.25  # of a part's length: how far from its end a silence is looked for
 _OF_THE_WHOLE = (*CONTROLS, "audio", "save_motion", "subtitles", "sign_cert", "sign_key")  # what parts do without
@@ -118,9 +126,11 @@ def draw_part(
     performer: Performer, folder: Path, part: int, output: Path, config: DubConfig, on_progress: OnProgress
 ) -> DubResult | None:
     """Draw one part, without sound; None when that was done before."""
-    path = part_path(folder, part, output)
+    path = part_path(folder, part, output, config)
     if path.exists():
         return None
+    if path.suffix == _LOSSLESS:
+        config = dataclasses.replace(config, codec="lossless")
     # The controls are in the motion already.
     config = dataclasses.replace(config, **{name: getattr(DubConfig(), name) for name in _OF_THE_WHOLE})
     return render_dub(performer, motion_path(folder, part), path, config, on_progress)
@@ -131,23 +141,59 @@ def motion_path(folder: Path, part: int) -> Path:
     return folder / f"{part:04d}.motion.npz"
 
 
-def part_path(folder: Path, part: int, output: Path) -> Path:
+def part_path(folder: Path, part: int, output: Path, config: DubConfig) -> Path:
     """Where a part's pictures are."""
-    return folder / f"{part:04d}{output.suffix}"
+    codec = check_output_format(output, WriteConfig(codec=config.codec, alpha=config.background == TRANSPARENT))
+    return folder / f"{part:04d}{_LOSSLESS if codec == 'h264' else output.suffix}"
 
 
 def join_parts(
-    identity: Identity, source: Path, output: Path, config: DubConfig, folder: Path, n_parts: int
+    identity: Identity,
+    source: Path,
+    output: Path,
+    config: DubConfig,
+    folder: Path,
+    n_parts: int,
+    on_progress: OnProgress = silent,
 ) -> dict[str, Any]:
     """Put the parts and the sound together under the output's name; what was made, as facts."""
-    parts = [part_path(folder, part, output) for part in range(n_parts)]
+    start_s = time.perf_counter()
+    parts = [part_path(folder, part, output, config) for part in range(n_parts)]
     fps = exact_rate(Motion.load(motion_path(folder, 0)).fps).limit_denominator(1001)
+    sound, tags = Soundtrack.of(source), provenance_tags(identity)
     with putting_in_place(output, config, identity) as temporary:
         codec = check_output_format(output, WriteConfig(codec=config.codec))
-        made = join_video(parts, temporary, codec, fps, Soundtrack.of(source), provenance_tags(identity))
+        if codec == "h264":
+            made = _encoded(parts, temporary, config, fps, sound, tags, on_progress)
+        else:
+            made = join_video(parts, temporary, codec, fps, sound, tags)
         if config.save_motion is not None:
             Motion.concatenate([Motion.load(motion_path(folder, part)) for part in range(n_parts)]).save(
                 config.save_motion
             )
     shutil.rmtree(folder, ignore_errors=True)
-    return {"n_frames": made.n_frames, "n_samples": made.n_samples, "duration_s": round(made.n_frames / made.fps, 3)}
+    return {
+        "n_frames": made.n_frames, "n_samples": made.n_samples, "duration_s": round(made.n_frames / made.fps, 3),
+        "encode_s": round(time.perf_counter() - start_s, 3),
+    }  # fmt: skip
+
+
+def _encoded(
+    parts: list[Path],
+    output: Path,
+    config: DubConfig,
+    fps: Fraction,
+    sound: Soundtrack,
+    tags: dict[str, str],
+    on_progress: OnProgress,
+) -> Joined:
+    """The parts as the writer of the unsplit render would have written them."""
+    write, info = WriteConfig(crf=config.crf), probe(parts[0])
+    plan = StreamPlan("h264", (info.width, info.height), fps, write.crf, False, sound.rate, sound.channels,
+                      write.audio_bit_rate, {"comment": COMMENT, **tags})  # fmt: skip
+
+    def tell(done: int) -> None:
+        if done % _REPORT_EVERY == 0:
+            on_progress(Progress("join", done, None))
+
+    return encode_video(parts, output, plan, sound, tell)

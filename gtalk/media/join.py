@@ -1,10 +1,10 @@
-"""Joining videos that one encoder setting wrote: pictures are copied as they are, the sound is written anew."""
+"""Joining videos that one encoder setting wrote: pictures are copied as they are, or encoded in one go."""
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -12,11 +12,20 @@ from typing import Any
 
 import numpy as np
 
-from gtalk.media.sinks import FORMATS, LAYOUTS, Pictures, StreamPlan, add_sound, audio_frame, container_options
+from gtalk.media.sinks import (
+    FORMATS,
+    LAYOUTS,
+    Container,
+    Pictures,
+    StreamPlan,
+    add_sound,
+    audio_frame,
+    container_options,
+)
 from gtalk.media.soundtrack import Soundtrack
 
 _AHEAD_S = 0.5  # sound is written this much before its pictures, as players like to read it
-_BIT_RATE = 160_000  # of each channel
+BIT_RATE = 160_000  # of each channel
 
 
 @dataclass(frozen=True)
@@ -59,14 +68,55 @@ def _join_files(
         video.time_base = template.time_base
         if output.suffix.lower() in (".mp4", ".mov"):  # the name that players choose their decoder by
             video.codec_context.codec_tag = template.codec_context.codec_tag
-        heard = _Sound(file, FORMATS[codec].sound, sound)
+        heard = _Sound(file, add_sound(file, FORMATS[codec].sound, sound.rate, sound.channels, BIT_RATE), sound)
         for packet, index in _packets(parts, fps):
             packet.stream = video
             file.mux(packet)
             n_frames = max(n_frames, index + 1)
             heard.write_until(index / fps + Fraction(_AHEAD_S))
         heard.write_until(None)
+        heard.end()
     return Joined(n_frames, heard.n_samples, float(fps))
+
+
+def encode_video(
+    parts: Sequence[Path], output: Path, plan: StreamPlan, sound: Soundtrack, on_frame: Callable[[int], None]
+) -> Joined:
+    """Write `parts`, videos that `VideoWriter` wrote without loss, as one encoder writes them: there is no seam.
+
+    Args:
+        plan: of the output; of the same pixels as the parts.
+        on_frame: told how many pictures are written.
+    """
+    file = Container(output, plan)
+    try:
+        heard = _Sound(file.file, file.audio, sound)
+        n_frames = 0
+        for frame in _frames(parts):
+            file.encode(frame, n_frames)
+            n_frames += 1
+            heard.write_until(n_frames / plan.fps + Fraction(_AHEAD_S))
+            on_frame(n_frames)
+        heard.write_until(None)
+        file.close()
+    except BaseException:
+        file.abort()
+        raise
+    return Joined(n_frames, heard.n_samples, float(plan.fps))
+
+
+def _frames(parts: Sequence[Path]) -> Iterator[Any]:
+    """Decoded pictures of all parts, without what their encoder had decided."""
+    import av
+    from av.video.frame import PictureType
+
+    for path in parts:
+        with av.open(str(path)) as file:
+            stream = file.streams.video[0]
+            stream.thread_type = "AUTO"
+            for frame in file.decode(stream):
+                frame.pict_type = PictureType.NONE
+                yield frame
 
 
 def _packets(parts: Sequence[Path], fps: Fraction) -> Iterator[tuple[Any, int]]:
@@ -92,9 +142,9 @@ def _packets(parts: Sequence[Path], fps: Fraction) -> Iterator[tuple[Any, int]]:
 class _Sound:
     """Encodes a soundtrack into an open file, as far as it is wanted."""
 
-    def __init__(self, file: Any, codec: str, sound: Soundtrack) -> None:
+    def __init__(self, file: Any, stream: Any, sound: Soundtrack) -> None:
         self._file, self._rate, self._layout = file, sound.rate, LAYOUTS[sound.channels]
-        self._stream = add_sound(file, codec, sound.rate, sound.channels, _BIT_RATE)
+        self._stream = stream
         self._pieces = sound.pieces()
         self.n_samples = 0
 
@@ -108,8 +158,10 @@ class _Sound:
             frame = audio_frame(samples, self._stream, self._layout, self._rate, self.n_samples)
             self._file.mux(self._stream.encode(frame))
             self.n_samples += len(piece)
-        if time_s is None:
-            self._file.mux(self._stream.encode(None))
+
+    def end(self) -> None:
+        """Let the encoder out with what it holds."""
+        self._file.mux(self._stream.encode(None))
 
 
 def _join_folders(

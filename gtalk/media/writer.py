@@ -18,7 +18,7 @@ from gtalk.media.sinks import FORMATS, LAYOUTS, Behind, Container, Pictures, Str
 from gtalk.shapes import Float, UInt8
 from gtalk.types import AudioTrack
 
-Codec = Literal["auto", "h264", "h265", "prores4444", "vp9", "png"]
+Codec = Literal["auto", "h264", "h265", "prores4444", "vp9", "lossless", "png"]
 COMMENT = "made with gtalk"
 _AUTO = {".mp4": "h264", ".mov": "prores4444", ".webm": "vp9"}
 
