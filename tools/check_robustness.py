@@ -1,6 +1,6 @@
 """Does what it can to break a run, and prints a table: each fault, how often tried, what happened.
 
-    python tools/check_robustness.py [--kills 20] [--fuzz 200] [--json OUT.json]
+    python tools/check_robustness.py [--kills 20] [--fuzz 200] [--only dub,batch] [--json OUT.json]
 
 Everything runs as a user would run it, in processes of their own: `gtalk prepare` on four seconds of the demo
 clip, and on a synthetic person of 40 pixels `gtalk fit`, motion training, `gtalk dub`, `gtalk batch`. After each
@@ -20,6 +20,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,7 @@ from robustness_bench import (
     TOO_LONG_S,
     Bench,
     Row,
+    Whole,
     differs,
     fresh,
     gtalk,
@@ -41,6 +43,7 @@ from robustness_bench import (
 from tests.toys import speech_like
 
 SHARES = {"prepare": 0.2, "fit": 0.25, "motion": 0.1, "dub": 0.2, "batch": 0.25}  # of the kills
+PARTS = (*SHARES, "interrupts", "two", "disk", "surroundings", "gradients", "damage")
 JUMPING = """
 import random, sys, time
 true = time.time
@@ -48,33 +51,6 @@ time.time = lambda: true() + random.choice([-1e5, 0.0, 1e5])
 from gtalk.cli import main
 sys.exit(main(sys.argv[1:]))
 """
-
-
-def kills(bench: Bench, count: int) -> list[Row]:
-    """Kill -9 at random points of every stage, each followed by the same command again."""
-    whole = bench.folder / "whole"
-    dataset = bench.folder / "whole.dataset"
-    spans = {"prepare": bench.must(bench.prepare(dataset))}
-    spans |= {"fit": bench.must(bench.fit(whole)), "motion": bench.must(bench.motion(whole))}
-    wanted = {
-        "prepare": prepared(dataset),
-        "fit": tensors(whole / "avatar.safetensors"),
-        "motion": tensors(whole / "motion.safetensors"),
-    }
-    spans["dub"] = bench.must(bench.dub(whole, bench.folder / "whole.mp4"))
-    wanted["dub"] = pictures(bench.folder / "whole.mp4")
-    jobs = bench.folder / "jobs" / "jobs.jsonl"
-    spans["batch"] = bench.must(batch(bench, jobs, whole))
-    return [
-        killed(bench, "gtalk prepare", n_of(count, "prepare"), spans["prepare"],
-               lambda: prepare_again(bench, wanted["prepare"])),
-        killed(bench, "gtalk fit", n_of(count, "fit"), spans["fit"], lambda: fit_again(bench, wanted["fit"])),
-        killed(bench, "motion training", n_of(count, "motion"), spans["motion"],
-               lambda: motion_again(bench, whole, wanted["motion"])),
-        killed(bench, "gtalk dub", n_of(count, "dub"), spans["dub"], lambda: dub_again(bench, whole, wanted["dub"])),
-        killed(bench, "gtalk batch", n_of(count, "batch"), spans["batch"],
-               lambda: batch_again(bench, jobs, whole, wanted["dub"])),
-    ]  # fmt: skip
 
 
 Again = tuple[list[str], Callable[[], str]]
@@ -93,30 +69,59 @@ def killed(bench: Bench, name: str, count: int, span_s: float, make: Callable[[]
     return Row(f"kill -9, {name}", count, count - len(wrong), what + (f" ({ended} had ended before)" if ended else ""))
 
 
-def n_of(count: int, stage: str) -> int:
-    return max(1, round(count * SHARES[stage]))
+def prepare_kills(bench: Bench, whole: Whole, count: int) -> Row:
+    span_s, wanted = whole.dataset
+
+    def make() -> Again:
+        dataset = fresh(bench.folder / "again.dataset")
+        return bench.prepare(dataset), lambda: left(dataset) or differs(prepared(dataset), wanted)
+
+    return killed(bench, "gtalk prepare", count, span_s, make)
 
 
-def prepare_again(bench: Bench, wanted: str) -> Again:
-    dataset = fresh(bench.folder / "again.dataset")
-    return bench.prepare(dataset), lambda: left(dataset) or differs(prepared(dataset), wanted)
+def fit_kills(bench: Bench, whole: Whole, count: int) -> Row:
+    span_s, wanted = whole.looks
+
+    def make() -> Again:
+        avatar = fresh(bench.folder / "again")
+        return bench.fit(avatar), lambda: left(avatar) or differs(tensors(avatar / "avatar.safetensors"), wanted)
+
+    return killed(bench, "gtalk fit", count, span_s, make)
 
 
-def fit_again(bench: Bench, wanted: str) -> Again:
-    avatar = fresh(bench.folder / "again")
-    return bench.fit(avatar), lambda: left(avatar) or differs(tensors(avatar / "avatar.safetensors"), wanted)
+def motion_kills(bench: Bench, whole: Whole, count: int) -> Row:
+    span_s, wanted = whole.speech
+
+    def make() -> Again:
+        avatar = fresh(bench.folder / "again")
+        shutil.copytree(whole.avatar_folder, avatar, ignore=shutil.ignore_patterns("motion.*"))
+        return bench.motion(avatar), lambda: left(avatar) or differs(tensors(avatar / "motion.safetensors"), wanted)
+
+    return killed(bench, "motion training", count, span_s, make)
 
 
-def motion_again(bench: Bench, whole: Path, wanted: str) -> Again:
-    avatar = fresh(bench.folder / "again")
-    shutil.copytree(whole, avatar, ignore=shutil.ignore_patterns("motion.*"))
-    return bench.motion(avatar), lambda: left(avatar) or differs(tensors(avatar / "motion.safetensors"), wanted)
+def dub_kills(bench: Bench, whole: Whole, count: int) -> Row:
+    span_s, wanted = whole.film
+
+    def make() -> Again:
+        output = fresh(bench.folder / "out") / "a.mp4"
+        output.parent.mkdir()
+        return bench.dub(whole.avatar_folder, output), lambda: differs(pictures(output), wanted)
+
+    return killed(bench, "gtalk dub", count, span_s, make)
 
 
-def dub_again(bench: Bench, whole: Path, wanted: str) -> Again:
-    output = fresh(bench.folder / "out") / "a.mp4"
-    output.parent.mkdir()
-    return bench.dub(whole, output), lambda: differs(pictures(output), wanted)
+def batch_kills(bench: Bench, whole: Whole, count: int) -> Row:
+    jobs, (_, wanted) = bench.folder / "jobs" / "jobs.jsonl", whole.film
+
+    def make() -> Again:
+        return batch(bench, jobs, whole.avatar_folder), check
+
+    def check() -> str:
+        outputs = [jobs.parent / f"{i}.mp4" for i in range(3)]
+        return left(jobs.parent) or next(filter(None, (differs(pictures(path), wanted) for path in outputs)), "")
+
+    return killed(bench, "gtalk batch", count, bench.must(make()[0]), make)
 
 
 def batch(bench: Bench, jobs: Path, avatar: Path) -> list[str]:
@@ -126,23 +131,12 @@ def batch(bench: Bench, jobs: Path, avatar: Path) -> list[str]:
     return gtalk("batch", jobs, "--workers", 2)
 
 
-def batch_again(bench: Bench, jobs: Path, whole: Path, wanted: str) -> Again:
-    command = batch(bench, jobs, whole)
-
-    def check() -> str:
-        outputs = [jobs.parent / f"{i}.mp4" for i in range(3)]
-        return left(jobs.parent) or next(filter(None, (differs(pictures(path), wanted) for path in outputs)), "")
-
-    return command, check
-
-
-def interrupts(bench: Bench) -> Row:
+def interrupts(bench: Bench, whole: Whole) -> Row:
     """Ctrl-C: status 130 and no traceback; the same command goes on."""
-    whole, held = bench.folder / "whole", 0
-    wanted = tensors(whole / "avatar.safetensors")
+    (span_s, wanted), held = whole.looks, 0
     for share in (0.5, 0.8):
         avatar = fresh(bench.folder / "again")
-        status = bench.kill(bench.fit(avatar), share * 12.0, signal.SIGINT)
+        status = bench.kill(bench.fit(avatar), share * span_s, signal.SIGINT)
         again = bench.run(bench.fit(avatar))
         held += (
             status in {130, -signal.SIGINT, None}
@@ -157,27 +151,29 @@ def interrupts(bench: Bench) -> Row:
     )
 
 
-def two_at_once(bench: Bench) -> list[Row]:
+def two_at_once(bench: Bench, whole: Whole) -> list[Row]:
+    (_, wanted), (_, film) = whole.looks, whole.film
     avatar = fresh(bench.folder / "both")
     pair = [subprocess.Popen(bench.fit(avatar), env=bench.environment, stdout=subprocess.DEVNULL,
                              stderr=subprocess.PIPE, text=True) for _ in range(2)]  # fmt: skip
     said = [process.communicate(timeout=TOO_LONG_S)[1] for process in pair]
     status = sorted(process.returncode for process in pair)
-    same = tensors(avatar / "avatar.safetensors") == tensors(bench.folder / "whole" / "avatar.safetensors")
+    same = tensors(avatar / "avatar.safetensors") == wanted
     fits = status == [0, 2] and any("one that is running" in text for text in said) and same
     output = fresh(bench.folder / "twice") / "a.mp4"
     output.parent.mkdir()
-    pair = [subprocess.Popen(bench.dub(bench.folder / "whole", output), env=bench.environment,
+    pair = [subprocess.Popen(bench.dub(whole.avatar_folder, output), env=bench.environment,
                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for _ in range(2)]  # fmt: skip
     status = [process.wait(timeout=TOO_LONG_S) for process in pair]
-    dubs = pictures(output) == pictures(bench.folder / "whole.mp4") and not left(output.parent)
+    dubs = pictures(output) == film and not left(output.parent)
     return [
         Row("two `gtalk fit` on one output", 1, int(fits), "one works, the other ends with status 2 and says why"),
         Row("two `gtalk dub` on one output", 1, int(dubs), f"statuses {status}; one whole file, nothing left behind"),
     ]
 
 
-def full_disk(bench: Bench) -> list[Row]:
+def full_disk(bench: Bench, whole: Whole) -> list[Row]:
+    _ = whole.film
     disk = fresh(bench.folder / "disk")
     disk.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(disk)]
@@ -187,7 +183,7 @@ def full_disk(bench: Bench) -> list[Row]:
     try:
         for name, command in (
             ("fit", bench.fit(disk / "me")),
-            ("dub", bench.dub(bench.folder / "whole", disk / "a.mov")),
+            ("dub", bench.dub(whole.avatar_folder, disk / "a.mov")),
         ):
             subprocess.run(["mount", "-o", "remount,size=300k", str(disk)], check=True)
             first = bench.run(command)
@@ -206,10 +202,9 @@ def full_disk(bench: Bench) -> list[Row]:
     return rows
 
 
-def surroundings(bench: Bench) -> list[Row]:
+def surroundings(bench: Bench, whole: Whole) -> list[Row]:
     """Homes, clocks, threads, broken samples: the same pictures come out."""
-    whole, rows = bench.folder / "whole", []
-    wanted = pictures(bench.folder / "whole.mp4")
+    (_, wanted), avatar, rows = whole.film, whole.avatar_folder, []
 
     def row(
         fault: str, command: list[str], output: Path, same: bool = True, environment: dict[str, str] | None = None
@@ -222,15 +217,15 @@ def surroundings(bench: Bench) -> list[Row]:
     nowhere = {name: "/proc/nowhere" for name in ("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME")}
     row(
         "home that cannot be written",
-        bench.dub(whole, bench.folder / "h.mp4"),
+        bench.dub(avatar, bench.folder / "h.mp4"),
         bench.folder / "h.mp4",
         environment=nowhere,
     )
     for threads in ("1", "16"):
         output = bench.folder / f"t{threads}.mp4"
-        row(f"{threads} threads", bench.dub(whole, output), output, environment={"OMP_NUM_THREADS": threads})
+        row(f"{threads} threads", bench.dub(avatar, output), output, environment={"OMP_NUM_THREADS": threads})
     output = bench.folder / "c.mp4"
-    jumping = [sys.executable, "-c", JUMPING, *bench.dub(whole, output)[3:]]
+    jumping = [sys.executable, "-c", JUMPING, *bench.dub(avatar, output)[3:]]
     row("wall clock jumps by a day at every look", jumping, output)
     import soundfile
 
@@ -239,7 +234,10 @@ def surroundings(bench: Bench) -> list[Row]:
     soundfile.write(bench.folder / "nan.wav", samples, 16_000, subtype="FLOAT")
     output = bench.folder / "n.mp4"
     row(
-        "NaN and infinity in the sound", gtalk("dub", whole, bench.folder / "nan.wav", "-o", output), output, same=False
+        "NaN and infinity in the sound",
+        gtalk("dub", avatar, bench.folder / "nan.wav", "-o", output),
+        output,
+        same=False,
     )
     return rows
 
@@ -265,10 +263,32 @@ def fuzz(bench: Bench, examples: int) -> Row:
                f"loads or says what is wrong; no other exception, no code run ({summary})")  # fmt: skip
 
 
+def parts(bench: Bench, whole: Whole, n_kills: int, n_fuzz: int) -> dict[str, Callable[[], Row | list[Row]]]:
+    """What fills the table, by name."""
+    stages = {
+        "prepare": prepare_kills,
+        "fit": fit_kills,
+        "motion": motion_kills,
+        "dub": dub_kills,
+        "batch": batch_kills,
+    }
+    counts = {name: max(1, round(n_kills * SHARES[name])) for name in stages}
+    found: dict[str, Callable[[], Row | list[Row]]] = {}
+    if n_kills:
+        found |= {name: partial(kill, bench, whole, counts[name]) for name, kill in stages.items()}
+    around = {"interrupts": interrupts, "two": two_at_once, "disk": full_disk, "surroundings": surroundings}
+    found |= {name: partial(check, bench, whole) for name, check in around.items()}
+    found["gradients"] = partial(gradients, bench)
+    if n_fuzz:
+        found["damage"] = partial(fuzz, bench, n_fuzz)
+    return found
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=20, help="kill -9 so often, over all stages; 0 for none")
     parser.add_argument("--fuzz", type=int, default=0, help="examples of each fuzzing test; 0 for none")
+    parser.add_argument("--only", help=f"parts of the table, with commas between: {', '.join(PARTS)}")
     parser.add_argument("--seed", type=int, default=0, help="chooses the moments of the kills")
     parser.add_argument("--json", type=Path, help="write the rows there")
     options = parser.parse_args()
@@ -276,11 +296,11 @@ def main() -> int:
     rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="gtalk-robustness-") as folder:
         bench = Bench(Path(folder), options.seed)
-        rows += kills(bench, options.kills)
-        rows += [interrupts(bench), *two_at_once(bench), *full_disk(bench), *surroundings(bench)]
-        rows.append(gradients(bench))
-        if options.fuzz:
-            rows.append(fuzz(bench, options.fuzz))
+        for part, make in parts(bench, Whole(bench), options.kills, options.fuzz).items():
+            if options.only is None or part in options.only.split(","):
+                made = make()
+                rows += (made := made if isinstance(made, list) else [made])
+                print(f"{part}: {'held' if all(r.held == r.tries for r in made) else 'broken'}", file=sys.stderr)
     print(table(rows))
     if options.json:
         options.json.write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n")

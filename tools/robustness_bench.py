@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -118,6 +119,39 @@ class Bench:
             else:
                 process.send_signal(how)
             return process.wait(timeout=60)
+
+
+class Whole:
+    """What runs give that are never interrupted, each made when first asked for: (seconds it took, hash of it)."""
+
+    def __init__(self, bench: Bench) -> None:
+        self._bench, self.avatar_folder = bench, bench.folder / "whole"
+        self.film_path = bench.folder / "whole.mp4"
+
+    @cached_property
+    def dataset(self) -> tuple[float, str]:
+        """Of `gtalk prepare`."""
+        folder = self._bench.folder / "whole.dataset"
+        return self._bench.must(self._bench.prepare(folder)), prepared(folder)
+
+    @cached_property
+    def looks(self) -> tuple[float, str]:
+        """Of `gtalk fit`."""
+        seconds = self._bench.must(self._bench.fit(self.avatar_folder))
+        return seconds, tensors(self.avatar_folder / "avatar.safetensors")
+
+    @cached_property
+    def speech(self) -> tuple[float, str]:
+        """Of motion training."""
+        _ = self.looks
+        seconds = self._bench.must(self._bench.motion(self.avatar_folder))
+        return seconds, tensors(self.avatar_folder / "motion.safetensors")
+
+    @cached_property
+    def film(self) -> tuple[float, str]:
+        """Of `gtalk dub`."""
+        _ = self.speech
+        return self._bench.must(self._bench.dub(self.avatar_folder, self.film_path)), pictures(self.film_path)
 
 
 def write_clip(path: Path) -> None:
