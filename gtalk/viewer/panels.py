@@ -129,7 +129,8 @@ class Panels:
         camera = talker.avatar.camera
         height_now = (talker.size or (camera.width, camera.height))[1]
         with gui.add_folder("Conversation"):
-            barge_in = gui.add_checkbox("A voice interrupts", session.barge_in)
+            hint = "A voice in the microphone cuts off what the avatar says"
+            barge_in = gui.add_checkbox("Barge-in", session.barge_in, hint=hint)
 
         @barge_in.on_update
         def _(_event: viser.GuiEvent) -> None:

@@ -32,7 +32,7 @@ from gtalk.viewer.stats import LiveStats, Timings
 _LATE_S = 0.06  # a picture later than this is not worth drawing: the next is due
 _ECHO_S = 0.3  # how long after its own speech the avatar stays deaf: what is in loudspeaker and room dies away
 _PATIENCE_S = 0.012  # how long a tick waits for a microphone's next piece
-_SPARE_S = 0.005  # sound that may be left after a tick before ticks come earlier
+_SPARE_S = 0.002  # sound that may be left after a tick before ticks come earlier
 _EARLIER_S = 0.001  # by at most so much each
 _STALE_S = 0.06  # sound left over that is skipped instead: the microphone stalled and came back
 _LEFT_OVER_TICKS = 25  # that the least left-over sound is taken of

@@ -27,7 +27,7 @@ from gtalk.viewer.wire import MAX_MESSAGE_BYTES, BadMessage, MicPiece, number, p
 
 _STATS_EVERY_S = 1.0
 _CLOSE_S = 1.0
-_MESSAGES_PER_S = 250  # 10 ms microphone pieces, and commands
+_MESSAGES_PER_S = 300  # 5 ms microphone pieces, what a stalled line brings at once, and commands
 
 
 @dataclass(eq=False)

@@ -25,7 +25,7 @@ from gtalk.viewer.session import LiveFrame
 from gtalk.viewer.sources import RATES_HZ
 
 MAX_MESSAGE_BYTES = 256 * 1024
-MAX_MIC_BYTES = 64 * 1024  # a third of a second at 96 kHz; the page sends 10 ms
+MAX_MIC_BYTES = 64 * 1024  # a third of a second at 96 kHz; the page sends 5 ms
 _FRAME = struct.Struct("<cddffBI")
 _MIC = struct.Struct("<cId")
 

@@ -67,6 +67,7 @@ def decoded(path: Path, codec: str | None = None) -> tuple[list[np.ndarray], np.
         ("b.mp4", {"codec": "h265", "crf": 24}, "hevc", "aac"),
         ("c.mov", {}, "prores", "pcm_s16le"),
         ("d.webm", {}, "vp9", "opus"),
+        ("e.mkv", {"codec": "lossless"}, "h264", "pcm_s16le"),
     ],
 )
 def test_formats_hold_the_frames_that_were_drawn_and_the_sound_to_the_sample(
@@ -80,7 +81,9 @@ def test_formats_hold_the_frames_that_were_drawn_and_the_sound_to_the_sample(
     assert result.n_samples == round(1.23 * 22_050)
     if audio != "opus":  # Opus knows only 48 kHz
         track = read_audio(tmp_path / name, 22_050)
-        assert facts["audio_rate"] == 22_050 and len(track.samples) == facts["n_samples"] == result.n_samples
+        assert facts["audio_rate"] == 22_050 and len(track.samples) == result.n_samples
+        if not name.endswith(".mkv"):  # Matroska keeps no length for each stream
+            assert facts["n_samples"] == result.n_samples
     sent = speech_like(1.23, rate=22_050)
     if audio == "pcm_s16le":
         np.testing.assert_allclose(samples, sent, atol=1 / 32768)

@@ -31,7 +31,8 @@ def chirp(count: int, rate: int) -> np.ndarray:
 
 @pytest.mark.parametrize("rate", [16_000, 44_100, 48_000])
 @pytest.mark.parametrize(
-    ("name", "codec"), [("a.mp4", "auto"), ("a.mp4", "h265"), ("a.mov", "auto"), ("a.webm", "auto")]
+    ("name", "codec"),
+    [("a.mp4", "auto"), ("a.mp4", "h265"), ("a.mov", "auto"), ("a.webm", "auto"), ("a.mkv", "lossless")],
 )
 def test_as_many_samples_come_out_as_went_in(name: str, codec: str, rate: int, tmp_path: Path) -> None:
     count = rate * 2 + 317

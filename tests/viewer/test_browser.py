@@ -176,7 +176,7 @@ def test_the_panel_has_what_the_model_exposes(tmp_path) -> None:
     try:
         with page_on(server) as browser:
             wanted = ["Mouth", "Expression", "Head", "Blinks", "Smoothing", "LLE", "Gaze", "Turn", "Style 2",
-                      "A voice interrupts", "Height", "Background", "JPEG quality", "Play a file"]  # fmt: skip
+                      "Barge-in", "Height", "Background", "JPEG quality", "Play a file"]  # fmt: skip
             text = "document.querySelector('iframe').contentDocument?.body?.innerText"
             browser.wait(f"{text}?.includes('Play a file')")
             shown = browser.run(text)

@@ -2,11 +2,11 @@
 
 const quanta = (seconds) => 128 * Math.max(1, Math.round((sampleRate * seconds) / 128));
 
-// Posts 8 ms pieces with the instant of their first sample, to the port that it is given.
+// Posts 5 ms pieces with the instant of their first sample, to the port that it is given.
 class Microphone extends AudioWorkletProcessor {
   constructor() {
     super();
-    this.block = new Float32Array(quanta(0.008));
+    this.block = new Float32Array(quanta(0.005));
     this.filled = 0;
     this.port.onmessage = ({ data }) => { this.out = data; };
   }
