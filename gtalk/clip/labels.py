@@ -1,8 +1,9 @@
 """Which part of the person a pixel shows: head with hair and ears, neck, torso, lips, mouth, eyes.
 
-Lips, mouth and eyes are the tracked contours. Head, neck and torso are told apart by where a pixel lies
-relative to the head (a prior in units of the head) and by its colour (skin, hair and clothes of this
-clip, learnt once from pixels whose part is beyond doubt, so that labels do not flicker).
+Lips and eyes are the tracked contours; where lips end and the mouth begins is told by `clip.lips`. Head, neck and
+torso are told apart by where a pixel lies relative to the head (a prior in units of the head) and by its colour
+(skin, hair and clothes of this clip, learnt once from pixels whose part is beyond doubt, so that labels do not
+flicker).
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from gtalk.clip.colour_cells import cells_of, smoothed
+from gtalk.clip.lips import BINS as LIP_BINS
+from gtalk.clip.lips import LipColours, lip_counts
 from gtalk.clip.parsing_model import NO_ANSWER, ParsingModel
 from gtalk.dataset.format import MaskClass
 from gtalk.shapes import Float, UInt8
@@ -21,6 +25,9 @@ from gtalk.topology import FACE_OVAL, INNER_LIPS_RING, LEFT_EYE_RING, OUTER_LIPS
 WORK_HEIGHT = 224  # colours and priors are weighed at this height
 BINS = 24  # per colour channel
 ANY_COLOUR = -8.8  # log-likelihood of a colour that clothes were not seen to have: a tie may show now and then
+NARROW = 0.45  # head units: where less than this is seen of a neck, between collars, a tie may begin
+KNOT = 1.4  # times the narrowest row
+BESIDE_CHIN = 0.2  # head units below the chin
 JAW_SOFT = 0.1  # head units above the jaw above which all is head for sure
 BEARD = 0.3  # head units between the chin and the neck that a beard may cover
 CHIN = 152
@@ -68,6 +75,7 @@ class ColourModel:
     """Log-likelihood of each colour cell for skin, hair and clothes of this clip."""
 
     log_likelihood: Float[np.ndarray, "3 cells"]
+    lips: LipColours
     hangs: float
     """Share of the area beside the jaw that hair covers: 0 with short hair, near 1 with long hair."""
     beard: float = 0.0
@@ -76,24 +84,18 @@ class ColourModel:
     @staticmethod
     def learn(samples: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> ColourModel:
         """From (frame, matte, landmarks [478,2]) of some tens of frames."""
-        counts = np.zeros((3, BINS**3), np.float64)
+        counts, lips = np.zeros((3, BINS**3), np.float64), np.zeros((2, LIP_BINS**3), np.float64)
         beside_jaw: list[np.ndarray] = []
         on_chin: list[np.ndarray] = []
         for frame, matte, points in samples:
             small, person, scale = _shrink(frame, matte)
-            cells = _cells(small)
+            cells = cells_of(small, BINS)
             beside_jaw.append(np.where(person > 0.5, cells, -1)[_beside_jaw(points, person.shape, scale)])
             on_chin.append(cells[_on_chin(points, person.shape, scale)])
             for part, seed in enumerate(_seeds(points, scale, person > 0.9)):
                 counts[part] += np.bincount(cells[seed], minlength=BINS**3)
-        grid = counts.reshape(3, BINS, BINS, BINS).astype(np.float32)
-        for axis in (1, 2, 3):  # neighbouring colours count too
-            edge = [(0, 0)] + [(1, 1) if a == axis else (0, 0) for a in (1, 2, 3)]
-            left, middle, right = (
-                np.take(np.pad(grid, edge, mode="edge"), range(k, k + BINS), axis=axis) for k in range(3)
-            )
-            grid = 0.25 * left + 0.5 * middle + 0.25 * right
-        flat = grid.reshape(3, -1)
+            lips += lip_counts(frame, points)
+        flat = smoothed(counts, BINS)
         known = flat.sum(1, keepdims=True)
         # A part that was never seen surely (no hair, no clothes) explains every colour equally badly.
         likelihood = (flat + 1e-5 * np.maximum(known, 1.0)) / np.maximum(known, 1.0)
@@ -103,7 +105,8 @@ class ColourModel:
         hair = table[HAIR, person] > np.maximum(table[SKIN, person], table[CLOTHES, person])
         chin = np.concatenate(on_chin) if on_chin else np.zeros(0, int)
         bearded = table[HAIR, chin] > table[SKIN, chin]
-        return ColourModel(table, float(hair.sum() / max(1, len(seen))), float(bearded.sum() / max(1, len(chin))))
+        hangs, beard = float(hair.sum() / max(1, len(seen))), float(bearded.sum() / max(1, len(chin)))
+        return ColourModel(table, LipColours.learn(lips), hangs, beard)
 
 
 class Labeller:
@@ -120,7 +123,7 @@ class Labeller:
     ) -> UInt8[np.ndarray, "H W"]:
         """MaskClass of every pixel."""
         small, person, scale = _shrink(frame, matte)
-        likelihood = self.colours.log_likelihood[:, _cells(small)]
+        likelihood = self.colours.log_likelihood[:, cells_of(small, BINS)]
         below, *scores = self._scores(likelihood, points_px, scale)
         collar = _collar(likelihood, below, person)
         scores = [cv2.blur(score, (5, 5)) for score in scores]
@@ -132,6 +135,9 @@ class Labeller:
         labels[head >= np.maximum(neck, torso)] = MaskClass.HEAD
         _fill(labels, points_px[FACE_OVAL], MaskClass.HEAD)
         draw_features(labels, points_px)
+        part, mouth = self.colours.lips.mouth(frame, points_px)
+        lips = np.isin(labels[part], (MaskClass.LIPS, MaskClass.MOUTH))
+        labels[part][lips] = np.where(mouth, np.uint8(MaskClass.MOUTH), np.uint8(MaskClass.LIPS))[lips]
         if self.model is not None:
             labels = _preferring(self.model.label(frame, points_px), labels, self.model.parts)
         labels[matte < 128] = MaskClass.BACKGROUND
@@ -146,11 +152,13 @@ class Labeller:
         _fill(face, points[FACE_OVAL], 1)
         whole_head = _piece((is_head | (face > 0)) & (person > 0.5), face > 0)
         head[is_head & ~whole_head & (face == 0) & (below > 0)] -= 30.0
-        reach = 2 * round(BEARD * HeadFrame.of(points).unit_px) + 5
+        unit, chin_row = HeadFrame.of(points).unit_px, float(points[CHIN, 1])
+        reach = 2 * round(BEARD * unit) + 5
         below_chin = cv2.dilate(face, np.ones((reach, reach), np.uint8)) > 0
         is_neck = ~is_head & (neck > torso) & (person > 0.5)
         # A thin line along the shoulder is no neck.
         solid = cv2.morphologyEx(is_neck.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)) > 0
+        solid[_knot(solid, round(chin_row + BESIDE_CHIN * unit), NARROW * unit) :] = False
         neck[(neck > torso) & ~_piece(solid, below_chin | whole_head)] -= 30.0
 
     def _scores(self, likelihood: np.ndarray, points_px: np.ndarray, scale: float) -> list[np.ndarray]:
@@ -194,6 +202,14 @@ def _collar(likelihood: np.ndarray, below: np.ndarray, person: np.ndarray) -> np
     return np.maximum.accumulate(thick, axis=0) > 0
 
 
+def _knot(neck: np.ndarray, first: int, narrow: float) -> int:
+    """The row where a tie begins: what is seen of a neck between collars gets narrower downwards, a tie wider again."""
+    width = neck[max(0, first) :].sum(1)
+    least = np.minimum.accumulate(width)
+    wider = (least < narrow) & (width > KNOT * least + 1)
+    return max(0, first) + (int(least[: wider.argmax()].argmin()) if wider.any() else len(width))
+
+
 def _preferring(answer: np.ndarray, labels: np.ndarray, known: np.ndarray) -> np.ndarray:
     """A network's answer where it has one, else `labels`; `known` are the parts that it tells apart."""
     # The matte knows the outline better than a network that looks at the whole picture.
@@ -222,12 +238,6 @@ def _shrink(frame: np.ndarray, matte: np.ndarray) -> tuple[np.ndarray, np.ndarra
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     small = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
     return small, cv2.resize(matte, size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255, scale
-
-
-def _cells(rgb: np.ndarray) -> np.ndarray:
-    """Colour cell of every pixel, in Lab, where distances are what people see."""
-    lab = cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB).astype(np.int32) * BINS >> 8
-    return (lab[..., 0] * BINS + lab[..., 1]) * BINS + lab[..., 2]
 
 
 def _seeds(points_px: np.ndarray, scale: float, person: np.ndarray) -> list[np.ndarray]:

@@ -107,3 +107,18 @@ def test_head_frame_is_fixed_to_the_head() -> None:
     )
     assert np.allclose(a, b, atol=1e-6)
     assert 1.1 < a[1] < 2.0
+
+
+def test_a_tie_of_the_colour_of_skin_is_no_neck() -> None:
+    frame, matte, points, truth = person(False)
+    chin, middle = points[FACE_OVAL, 1].max(), int(points[FACE_OVAL, 0].mean())
+    end = int(np.flatnonzero((truth == MaskClass.NECK).any(1)).max())
+    collar = np.array([[middle - 60, end - 22], [middle - 4, end], [middle + 4, end], [middle + 60, end - 22]])
+    below = np.array([[middle + 60, end + 8], [middle - 60, end + 8]])
+    cv2.fillPoly(frame, [np.concatenate([collar, below]).astype(np.int32)], SHIRT)
+    tie = np.array([[middle - 4, end - 1], [middle + 4, end - 1], [middle + 13, end + 26], [middle - 13, end + 26]])
+    cv2.fillPoly(frame, [tie.astype(np.int32)], SKIN)
+    labels = Labeller(ColourModel.learn([(frame, matte, points)])).label(frame, matte, points)
+    knot = labels[end + 6 : end + 24, middle - 5 : middle + 5]
+    assert (knot == MaskClass.TORSO).mean() > 0.9
+    assert (labels[int(chin) + 4 : end - 22, middle - 10 : middle + 10] == MaskClass.NECK).mean() > 0.9
