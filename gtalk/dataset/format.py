@@ -27,7 +27,8 @@ in pixels with y down, so a positive theta turns clockwise on the screen. The re
 `stages.background.facts.torso_rest_frame` of the manifest, the one nearest to the median.
 
 `framing` = [dx, dy, s] is the same with theta = 0 and takes a point of the plate to the frame: how the camera
-frames the room there, relative to the plate (the framing of the longest segment). It changes only at cuts.
+frames the room there, relative to the plate (the framing in the middle of the longest segment). It changes at cuts, and
+slowly where the camera drifts.
 
 A clip with larger pictures than the dataset's is cropped and scaled: with `crop` = {x, y, width, height} of its
 entry in `sources`, dataset pixel (u, v) is source pixel (x + u * crop.width / width, y + v * crop.height / height).
