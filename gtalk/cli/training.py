@@ -145,7 +145,7 @@ class Train:
             bars.say(f"report: {dataset / 'report.html'}")
             check_dataset(dataset)  # too short a clip is told now, not after the fit
             watch = _open_training_view(bars) if self.view else None
-            fit_avatar(bars, dataset, self.output, self.renderer, self.preset, None, consent, watch=watch)
+            fit_avatar(bars, dataset, self.output, self.renderer, self.preset, None, consent, watch=watch, keep=True)
             train_motion_of(bars, [dataset], self.output)
             bars.say(
                 f"avatar: {self.output} ({time.monotonic() - started:.0f} s)\n"
@@ -175,13 +175,17 @@ def fit_avatar(
     consent: Consent,
     restart: bool = False,
     watch: Callable[[FitEvent], None] | None = None,
+    keep: bool = False,
 ) -> None:
-    """Run a fit, drawing its events."""
+    """Run a fit, drawing its events; with `keep`, not where the folder holds what it would make."""
     from gtalk.fit import run
 
     kind, named, why = choose(renderer, preset)
     bars.say(f"renderer: {kind}, preset {config or named} ({why})")
     chosen = run.load_config(kind, str(config or named))
+    if keep and run.is_fitted(dataset, output, kind, chosen, consent):
+        bars.say("fit: done before, kept")
+        return
     draw_fit(bars, run.fit(dataset, output, kind, chosen, consent, resume=not restart), watch)
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from gtalk.avatar.base import Consent
-from gtalk.avatar.bundle import save_avatar
+from gtalk.avatar.bundle import load_avatar, read_avatar_json, save_avatar
 from gtalk.config import load_preset, load_yaml, to_mapping
 from gtalk.dataset.format import Dataset
 from gtalk.errors import UserError
@@ -59,6 +61,22 @@ def fit(
             )
             (folder / CHECKPOINT_NAME).unlink(missing_ok=True)
         yield event
+
+
+def is_fitted(dataset_path: Path, avatar_path: Path, renderer: str, config: Any, consent: Consent) -> bool:
+    """Whether the folder holds what `fit` would make of these arguments, whole.
+
+    Raises UserError when the dataset is unusable.
+    """
+    dataset, folder = Dataset(Path(dataset_path)), Path(avatar_path)
+    try:
+        facts = read_avatar_json(folder)
+        load_avatar(folder)
+    except UserError:
+        return False
+    made_of = (facts["kind"], facts["consent"], *(facts["provenance"].get(n) for n in ("dataset_sha256", "config")))
+    plain = json.loads(json.dumps([renderer, asdict(consent), sha256_of_json(dataset.manifest), to_mapping(config)]))
+    return list(made_of) == plain and not (folder / CHECKPOINT_NAME).exists()
 
 
 def _renderer(name: str) -> Any:

@@ -37,6 +37,7 @@ def calls(monkeypatch) -> list[tuple]:
 
     monkeypatch.setattr("gtalk.clip.prepare.prepare", prepare)
     monkeypatch.setattr("gtalk.fit.run.fit", fit)
+    monkeypatch.setattr("gtalk.fit.run.is_fitted", lambda *arguments: False)
     monkeypatch.setattr("gtalk.motion.train.train_motion", train_motion)
     monkeypatch.setattr("gtalk.motion.train.check_dataset", lambda folder: None)
     return seen
@@ -58,6 +59,15 @@ def test_train_prepares_fits_and_learns_to_speak(calls, clip, tmp_path: Path, ca
     said = capsys.readouterr().err
     assert "media: 3 done" in said and "loss is nan at step 2, went back to step 1" in said and "gtalk view" in said
     assert not list(tmp_path.rglob("*.lock"))
+
+
+def test_train_keeps_a_fit_that_is_done(calls, clip, tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr("gtalk.fit.run.is_fitted", lambda dataset, output, kind, *others: kind == "radiance")
+    command = ["train", str(clip), "-o", str(tmp_path / "me"), *CONSENT, "--dataset"]
+    assert cli.main([*command, str(tmp_path / "a"), "--renderer", "radiance"]) == 0
+    assert [call[0] for call in calls] == ["prepare", "motion"] and "done before" in capsys.readouterr().err
+    assert cli.main([*command, str(tmp_path / "b"), "--renderer", "gaussian"]) == 0
+    assert [call[0] for call in calls[2:]] == ["prepare", "fit", "motion"]
 
 
 def test_too_short_a_clip_is_told_before_the_fit(calls, clip, tmp_path: Path, monkeypatch, capsys) -> None:
