@@ -21,7 +21,7 @@ JAW_OPEN = 25
 def test_points_and_blendshapes_of_the_demo_person(tmp_path: Path) -> None:
     model = find_asset("face_landmarker.task")
     if model is None:
-        pytest.skip("no face_landmarker.task at hand")
+        pytest.skip("needs the optional file face_landmarker.task")
     truth = load_truth(DEMO)
     pictures = [p for i, p in enumerate(read_video(DEMO / "clip.mp4").read(0, FRAMES.stop)) if i in FRAMES]
     found = detect_landmarks(pictures, (512, 512), model=model, twice=False)

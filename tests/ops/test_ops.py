@@ -32,7 +32,7 @@ def cuda() -> torch.device:
     if not torch.cuda.is_available():
         if os.environ.get("GTALK_REQUIRE_CUDA") == "1":
             pytest.fail("GTALK_REQUIRE_CUDA=1, and torch sees no GPU")
-        pytest.skip("no GPU")
+        pytest.skip("needs a GPU")
     return torch.device("cuda")
 
 

@@ -344,7 +344,7 @@ def test_strided_input_is_as_good():
 
 
 @pytest.mark.cuda
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_gsplat_draws_and_differentiates_the_same():
     pytest.importorskip("gsplat")
     gaussians, transforms = scene(800, spread_m=0.05)
