@@ -77,7 +77,7 @@ def test_without_the_library_or_a_gpu_the_user_is_told() -> None:
 @pytest.mark.cuda
 def test_the_library_itself_agrees_with_our_network() -> None:
     if not torch.cuda.is_available():
-        pytest.skip("no CUDA device")
+        pytest.skip("needs a GPU")
     pytest.importorskip("tinycudann", reason="tiny-cuda-nn is not installed")
     rng = torch.Generator().manual_seed(0)
     x, w0, w1, b0, b1 = (
