@@ -6,7 +6,6 @@ import base64
 import html
 import json
 from dataclasses import asdict
-from itertools import pairwise
 from typing import Any
 
 import cv2
@@ -15,19 +14,17 @@ import numpy as np
 from gtalk.clip.coverage import coverage_maps
 from gtalk.clip.pictures import read_frame, read_grey
 from gtalk.clip.quality import (
-    HOP_S,
     Movement,
     Picture,
     Sound,
     Verdict,
-    head_angles,
     judge,
     judge_movement,
     judge_pictures,
     judge_sound,
-    lip_aperture,
 )
 from gtalk.clip.records import load_landmarks
+from gtalk.clip.report_curves import ANGLE_LEGEND, SOUND_LEGEND, angle_curves, lips_over_sound
 from gtalk.clip.stages import Job
 from gtalk.files import atomic_path
 from gtalk.media.audio import read_wav
@@ -36,9 +33,8 @@ from gtalk.topology import RIGID
 from gtalk.types import Motion
 
 SAMPLED = 60
-STRIP = 10
-STRIP_HEIGHT = 176
-WIDTH = 1200
+STRIP, STRIP_ROW = 10, 5
+STRIP_HEIGHT = 240
 COLOURS = np.array(
     [[0, 0, 0], [225, 80, 70], [80, 190, 90], [70, 110, 225], [235, 60, 220], [245, 220, 60], [60, 220, 230]], np.uint8
 )
@@ -48,6 +44,7 @@ PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>gtalk repo
 h1{{font-size:1.5em}}h2{{font-size:1.1em;margin:1.6em 0 .4em}}img,svg{{width:100%;border-radius:4px;background:#f6f6f6}}
 table{{border-collapse:collapse}}td,th{{padding:.15em 1.2em .15em 0;text-align:left;vertical-align:top}}
 .good{{background:#2a8a4a}}.usable{{background:#b87a00}}.poor{{background:#b3362b}}
+.chip{{display:inline-block;width:.8em;height:.8em;border-radius:2px}}
 .badge{{color:#fff;border-radius:4px;padding:.1em .6em}}small{{color:#666}}</style>
 <h1>{title} <span class="badge {word}">{word}</span></h1>{body}</html>
 """
@@ -73,11 +70,8 @@ def write_report(job: Job) -> dict[str, Any]:
             _section("Film strip with landmarks", _strip(job, landmarks.points_px, landmarks.valid, _with_points)),
             _section(f"Masks: {_legend()}", _strip(job, landmarks.points_px, landmarks.valid, _with_labels)),
             _section("Cut out on green", _strip(job, landmarks.points_px, landmarks.valid, _on_green)),
-            _section(
-                "Lips over the sound (orange: gap between the lips; green: pitch of the voice; grey bands: speech)",
-                _lips_over_sound(motion, samples, speech, _pitch(job)),
-            ),
-            _section("Head angles in degrees (blue yaw, orange pitch, green roll; lines: cuts)", _angles(motion, cuts)),
+            _section(f"Lips over the sound: {SOUND_LEGEND}", lips_over_sound(motion, samples, speech, _pitch(job))),
+            _section(f"Head angles: {ANGLE_LEGEND}", angle_curves(motion, cuts)),
             _section("What the clip covers (darker: seen more often)", coverage_maps(motion)),
             _section("Background plate", _plate(job)),
             _timings(job),
@@ -106,10 +100,19 @@ def _jitter(points_px: np.ndarray, valid: np.ndarray, cuts: list[int]) -> float:
 
 def _words(verdict: Verdict) -> str:
     problems = (
-        "".join(f"<li>{html.escape(text)}</li>" for text in verdict.problems) or "<li>nothing to complain of</li>"
+        "".join(f"<li>{html.escape(_sentence(text))}</li>" for text in verdict.problems)
+        or "<li>Nothing to complain of.</li>"
     )
     advice = "".join(f"<li>{html.escape(text)}</li>" for text in dict.fromkeys(verdict.advice))
     return f"<ul>{problems}</ul>" + (f"<h2>Advice</h2><ul>{advice}</ul>" if advice else "")
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+
+
+def _range(values: tuple[float, float]) -> str:
+    return f"{values[0]:.1f} to {values[1]:.1f}"
 
 
 def _numbers(job: Job, sound: Sound, picture: Picture, movement: Movement) -> str:
@@ -130,8 +133,15 @@ def _numbers(job: Job, sound: Sound, picture: Picture, movement: Movement) -> st
             else f"{sound.level_dbfs:.0f} dBFS over {sound.noise_dbfs:.0f} dBFS of noise; "
             f"{sound.silence_share:.0%} silence; clipped {sound.clipped_share:.3%}",
         ),
-        ("yaw, pitch, roll", f"{movement.yaw_deg}, {movement.pitch_deg}, {movement.roll_deg} degrees (5 % to 95 %)"),
-        ("lips", f"gap {movement.aperture_mm} mm (5 % to 95 %), closed in {movement.closed_share:.0%} of frames"),
+        (
+            "head, 90% of the time",
+            f"yaw {_range(movement.yaw_deg)}, pitch {_range(movement.pitch_deg)}, "
+            f"roll {_range(movement.roll_deg)} degrees",
+        ),
+        (
+            "lips, 90% of the time",
+            f"gap {_range(movement.aperture_mm)} mm; closed in {movement.closed_share:.0%} of frames",
+        ),
         ("blinks", f"{movement.blinks_per_min} a minute"),
         ("tracking", f"residual {job.facts['track']['residual_px']:.2f} px, landmark jitter {movement.jitter_px} px"),
         ("background", f"{background['plate_seen_share']:.0%} seen, {background['moving_share']:.1%} moving"),
@@ -164,7 +174,7 @@ def _section(title: str, content: str) -> str:
 
 def _legend() -> str:
     return ", ".join(
-        f'<span style="color:rgb{tuple(int(c) for c in colour)}">{name}</span>'
+        f'<span class="chip" style="background:rgb{tuple(int(c) for c in colour)}"></span> {name}'
         for name, colour in zip(NAMES[1:], COLOURS[1:], strict=True)
     )
 
@@ -177,7 +187,11 @@ def _strip(job: Job, points_px: np.ndarray, valid: np.ndarray, draw: Any) -> str
         tile = draw(job, int(index), frame, points_px[index] if valid[index] else None)
         scale = STRIP_HEIGHT / tile.shape[0]
         tiles.append(cv2.resize(tile, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))
-    return _image(np.hstack(tiles))
+    rows = [np.hstack(tiles[start : start + STRIP_ROW]) for start in range(0, len(tiles), STRIP_ROW)]
+    rows[-1] = cv2.copyMakeBorder(
+        rows[-1], 0, 0, 0, rows[0].shape[1] - rows[-1].shape[1], cv2.BORDER_CONSTANT, value=(246, 246, 246)
+    )
+    return _image(np.vstack(rows))
 
 
 def _with_points(job: Job, index: int, frame: np.ndarray, points: np.ndarray | None) -> np.ndarray:
@@ -210,56 +224,10 @@ def _image(rgb: np.ndarray, style: str = "") -> str:
     return f'<img style="{style}" src="data:image/jpeg;base64,{base64.b64encode(data.tobytes()).decode()}">'
 
 
-def _angles(motion: Motion, cuts: list[int]) -> str:
-    angles = np.degrees(head_angles(motion.head_pose))
-    reach = max(10.0, float(np.abs(angles).max()))
-    lines = "".join(
-        _line(angles[:, i], -reach, reach, 160, colour) for i, colour in enumerate(("#2a6fd6", "#e07b00", "#2a9d4a"))
-    )
-    marks = "".join(
-        f'<line x1="{c / len(motion) * WIDTH:.1f}" x2="{c / len(motion) * WIDTH:.1f}" y1="0" y2="160" stroke="#999"/>'
-        for c in cuts
-    )
-    axis = f'<line x1="0" x2="{WIDTH}" y1="80" y2="80" stroke="#ccc"/><text x="4" y="14">±{reach:.0f}°</text>'
-    return f'<svg viewBox="0 0 {WIDTH} 160">{axis}{marks}{lines}</svg>'
-
-
 def _pitch(job: Job) -> np.ndarray:
     """[M,2] pitch in octaves over the voice's usual one, and how much voice there is, every HOP_S."""
     with np.load(job.root / "audio_features.npz", allow_pickle=False) as features:
         return features["pitch"]
-
-
-def _lips_over_sound(motion: Motion, samples: np.ndarray, speech: np.ndarray, pitch: np.ndarray) -> str:
-    columns = min(WIDTH, max(1, len(samples)))
-    edges = np.linspace(0, len(samples), columns + 1).astype(int)
-    peak = max(float(np.abs(samples).max()) if len(samples) else 0.0, 1e-4)
-    heights = [float(np.abs(samples[a:b]).max()) / peak if b > a else 0.0 for a, b in pairwise(edges)]
-    wave = "".join(f"M{x * WIDTH / columns:.1f} {80 - 70 * h:.1f}V{80 + 70 * h:.1f}" for x, h in enumerate(heights))
-    duration = max(motion.duration_s, 1e-6)
-    bands = []
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], speech.astype(np.int8), [0]])))
-    for a, b in zip(edges[::2], edges[1::2], strict=True):
-        left, width = a * HOP_S / duration * WIDTH, (b - a) * HOP_S / duration * WIDTH
-        bands.append(f'<rect x="{left:.1f}" width="{width:.1f}" y="0" height="160" fill="#e9e9e9"/>')
-    gap = lip_aperture(motion)
-    line = _line(gap, float(gap.min()), float(max(gap.max(), gap.min() + 1e-3)), 160, "#e07b00")
-    wave = f'<path d="{wave}" stroke="#7a96b8" stroke-width="1"/>'
-    voiced = np.flatnonzero(pitch[:, 1] > 0.5)
-    dots = "".join(
-        f"M{i * HOP_S / duration * WIDTH:.1f} {80 - 60 * float(np.clip(pitch[i, 0], -1.2, 1.2)):.1f}h1.5"
-        for i in voiced[:: max(1, len(voiced) // (2 * WIDTH))]
-    )
-    dots = f'<path d="{dots}" stroke="#2a9d4a" stroke-width="1.5"/>'
-    return f'<svg viewBox="0 0 {WIDTH} 160">{"".join(bands)}{wave}{dots}{line}</svg>'
-
-
-def _line(values: np.ndarray, low: float, high: float, height: int, colour: str) -> str:
-    step = max(1, len(values) // (2 * WIDTH))
-    x = np.arange(0, len(values), step) / max(len(values) - 1, 1) * WIDTH
-    y = height - (values[::step] - low) / (high - low) * height
-    points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
-    return f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="1.3"/>'
 
 
 def _timings(job: Job) -> str:
