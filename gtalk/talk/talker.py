@@ -185,6 +185,7 @@ class TalkSession:
         self._ease = _MouthEase(talker, model.fps)
         self._sound = np.zeros(0, np.float32)  # pushed, and belonging to frames that are still to come
         self._sound_start = 0
+        self._waiting: Motion | None = None  # decided, but part of its sound is still to come
         self._n_samples = 0
         self._n_frames = 0
         self._n_motion = 0
@@ -232,19 +233,30 @@ class TalkSession:
         """`finish` without drawing."""
         certain = self._resampler.push(self._speak(self._stream.finish()))
         held = self._resampler.finish(frame_count(self._n_samples, self._talker.fps))
-        return self._decide(_joined([certain, held]))
+        return self._decide(_joined([certain, held]), last=True)
 
     def _speak(self, motion: Motion) -> Motion:
         eased = self._ease(motion, self._n_motion)
         self._n_motion += len(motion)
         return self._talker._edited(eased)
 
-    def _decide(self, motion: Motion | None) -> list[Moment]:
+    def _decide(self, motion: Motion | None, *, last: bool = False) -> list[Moment]:
+        """Moments of motion that is certain. A frame longer than the look-ahead waits for the rest of its sound."""
+        motion = _joined([self._waiting, motion])
+        if motion is not None and not last:
+            whole = 0
+            while whole < len(motion) and self._ends(whole) <= self._n_samples:
+                whole += 1
+            motion, self._waiting = motion[:whole], motion[whole:]
         moments = self._talker._moments(motion, self._n_frames, self._sound, self._sound_start)
         self._n_frames += len(moments)
         spent = first_sample(self._n_frames, self._talker.fps) - self._sound_start
         self._sound, self._sound_start = self._sound[spent:], self._sound_start + min(spent, len(self._sound))
         return moments
+
+    def _ends(self, ahead: int) -> int:
+        """The first sample after the frame that is so many after the next."""
+        return first_sample(self._n_frames + ahead + 1, self._talker.fps)
 
     def _draw(self, moments: list[Moment]) -> list[Frame]:
         size = self._talker.batch

@@ -46,6 +46,15 @@ def test_chunking_and_batching_change_nothing(n_samples, cuts, fps, batch):
         np.testing.assert_array_equal(np.concatenate([f.samples for f in whole]), sound)
 
 
+def test_a_frame_longer_than_the_look_ahead_waits_for_its_own_sound():
+    sound = speech_like(1.0)
+    session = toy_talker(16, fps=8.0).session()
+    frames = [f for start in range(0, 16_000, 100) for f in session.push(sound[start : start + 100])]
+    frames += session.finish()
+    assert [len(f.samples) for f in frames] == [2000] * 8
+    np.testing.assert_array_equal(np.concatenate([f.samples for f in frames]), sound)
+
+
 def test_session_pushes_equal_stream():
     sound = speech_like(2.0)
     session = toy_talker(16).session()
