@@ -258,7 +258,7 @@ def fuzz(bench: Bench, examples: int) -> Row:
     done = subprocess.run(command, env={**bench.environment, "GTALK_FUZZ_EXAMPLES": str(examples)}, cwd=ROOT,
                           capture_output=True, text=True, check=False)  # fmt: skip
     summary = done.stdout.strip().splitlines()[-1]
-    n_files = examples * (3 * 2 + 6)  # three tests of two kinds of avatars, six others; media twice as often
+    n_files = examples * (3 * 2 + 8)  # three tests of two kinds of avatars, eight others; media twice as often
     return Row("damaged files of every kind", n_files, n_files if not done.returncode else 0,
                f"loads or says what is wrong; no other exception, no code run ({summary})")  # fmt: skip
 

@@ -14,6 +14,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from gtalk.avatar.base import Consent
@@ -29,9 +30,13 @@ from gtalk.files import sha256_of_file
 from gtalk.media.audio import read_audio, read_wav
 from gtalk.media.source import probe
 from gtalk.media.video import read_video
+from gtalk.motion.arkit import read_arkit_csv, write_arkit_csv
 from gtalk.motion.fit_net import FitConfig
 from gtalk.motion.model import load_motion_model
+from gtalk.motion.pretrain import HEAD, BaseModel, load_base, save_base
+from gtalk.motion.stored_net import hollow_net
 from gtalk.motion.train import train_motion
+from gtalk.speech.features import SpeechFeatures
 from gtalk.talk import Talker
 from gtalk.types import Motion
 from tests.avatar.small_gaussian import small_gaussian
@@ -176,6 +181,40 @@ def test_motion_files(motion_arrays: dict[str, np.ndarray], tmp_path: Path, data
     packed = npz(data.draw(damaged_arrays(motion_arrays)))
     path.write_bytes(packed if data.draw(st.booleans()) else data.draw(damaged_bytes(npz(motion_arrays))))
     survive(lambda: play(path))
+
+
+@pytest.fixture(scope="module")
+def base_bytes(tmp_path_factory) -> bytes:
+    """A base model that knows nothing, as a file."""
+    layout = hollow_net(SpeechFeatures(False).size, 1, SMALL.net).state_dict()
+    tensors = {name: torch.zeros(value.shape) for name, value in layout.items() if not name.startswith(HEAD)}
+    path = tmp_path_factory.mktemp("base") / "base.safetensors"
+    save_base(BaseModel(SMALL.net, False, tensors), path)
+    return path.read_bytes()
+
+
+@fuzz
+@given(data=st.data())
+def test_base_models(base_bytes: bytes, tmp_path: Path, data: st.DataObject) -> None:
+    path = tmp_path / "base.safetensors"
+    path.write_bytes(base_bytes)
+    if data.draw(st.booleans()):
+        path.write_bytes(data.draw(damaged_bytes(base_bytes)))
+    else:
+        settings = json.loads(safe_open(str(path), framework="np").metadata()["gtalk"])
+        header = json_text(data.draw(damaged_json(settings)))
+        save_file(data.draw(damaged_arrays(load_file(path))), path, metadata={"gtalk": header})
+    survive(lambda: load_base(path))
+
+
+@fuzz
+@given(data=st.data())
+def test_tables_of_blendshapes(motion_arrays: dict[str, np.ndarray], tmp_path: Path, data: st.DataObject) -> None:
+    whole, path = tmp_path / "whole.motion.npz", tmp_path / "a.csv"
+    whole.write_bytes(npz(motion_arrays))
+    write_arkit_csv(Motion.load(whole), path)
+    path.write_bytes(data.draw(damaged_bytes(path.read_bytes())))
+    survive(lambda: read_arkit_csv(path))
 
 
 class Evil:
