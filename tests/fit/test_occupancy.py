@@ -10,7 +10,7 @@ from gtalk.basis import MotionBasis
 from gtalk.dataset.format import HEAD_CLASSES, MaskClass
 from gtalk.fit.frames import FrameCache
 from gtalk.fit.model import FitContext
-from gtalk.fit.occupancy import UNKNOWN, ShellConfig, _view, head_volume, prune, spread_frames
+from gtalk.fit.occupancy import UNKNOWN, ShellConfig, _in_shell, _surface, _view, head_volume, prune, spread_frames
 from gtalk.fit.patches import PatchConfig, draw_patches
 from tests.synthetic_dataset import CENTRE, RADII, make_synthetic_dataset
 
@@ -91,3 +91,23 @@ def test_a_patch_is_never_larger_than_the_picture(context: FitContext) -> None:
         context.frames[0], context.camera, PatchConfig(side=500, count=2), torch.Generator().manual_seed(0)
     )
     assert flat.shape == (2, 64, 64)
+
+
+def test_the_shell_is_deeper_beside_the_face_below_the_brows(context: FitContext) -> None:
+    shape = context.dataset.person.shape
+    edge = shape[shape[:, 0].argmax()]
+    brows_m = context.basis.mean[17:27, 1].max()
+    beside = edge + np.array([0.012, 0.0, 0.0])
+    depths = np.linspace(-0.12, 0.0, 61)[:, None] * [0.0, 0.0, 1.0]
+    surface = _surface(context)
+
+    def deepest_m(place: np.ndarray, ears_m: float) -> float:
+        inside = _in_shell(place + depths, surface, ShellConfig(ears_m=ears_m))
+        return float(-depths[inside, 2].min())
+
+    assert edge[1] < brows_m
+    assert deepest_m(beside, 0.03) == pytest.approx(deepest_m(beside, 0.0) + 0.03, abs=0.003)
+    above = np.array([beside[0], brows_m + 0.01, edge[2]])
+    assert deepest_m(above, 0.03) == deepest_m(above, 0.0)
+    behind_the_face = np.array([*shape.mean(0)[:2], shape[:, 2].max()])
+    assert deepest_m(behind_the_face, 0.03) == deepest_m(behind_the_face, 0.0)
