@@ -127,8 +127,8 @@ def _dots(pitch: np.ndarray, window: tuple[float, float]) -> str:
     times_s = np.arange(len(pitch)) * HOP_S
     shown = np.flatnonzero((pitch[:, 1] > 0.5) & (times_s >= window[0]) & (times_s < window[1]))
     path = "".join(
-        f"M{_x(times_s[i], window):.1f} {HEIGHT / 2 - 55 * float(np.clip(pitch[i, 0], -1.2, 1.2)):.1f}h1.5"
-        for i in shown
+        f"M{_x(i * HOP_S, window):.1f} {HEIGHT / 2 - 55 * float(np.clip(pitch[i, 0], -1.2, 1.2)):.1f}h1.5"
+        for i in shown.tolist()
     )
     return f'<path d="{path}" stroke="{INK["pitch"]}" stroke-width="2.5"/>'
 
