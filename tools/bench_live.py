@@ -193,6 +193,27 @@ def cuts(page, url: str, speech: Path, count: int) -> list[tuple[float, float]]:
     return found
 
 
+def voice_cuts(page, url: str, speech: Path, count: int) -> np.ndarray:
+    """From the first sound of the visitor's voice to silence of the avatar that was speaking, ms, `count` times."""
+    found = []
+    for _ in range(count):
+        page.run("gtalk.sound.microphone.track.enabled = false")
+        time.sleep(1.0)  # what was said before is no answer
+        page.run("levels.length = 0")
+        task = threading.Thread(target=push, args=(url, speech, 8.0))
+        task.start()
+        page.wait("levels.at(-1)?.[2] > 0.03")
+        time.sleep(1.0)
+        page.run("gtalk.sound.microphone.track.enabled = true")
+        task.join()  # it was told that somebody cut in
+        time.sleep(0.5)
+        levels = np.array(page.run("levels"), np.float64)
+        loud, voiced = levels[levels[:, 2] > 0.003, 0], levels[levels[:, 1] > 0.02, 0]
+        if len(voiced):
+            found.append(max(0.0, loud[-1] - voiced[0]))
+    return np.array(found)
+
+
 def evenness(log: np.ndarray) -> dict[str, float]:
     """Pictures a second, and the share that never came or came more than a frame after its turn."""
     times_s, first = np.unique(log[:, TIME], return_index=True)
@@ -270,7 +291,9 @@ def measure(args: argparse.Namespace) -> tuple[dict, dict[str, np.ndarray]]:
         ]
         stats = browser.run("gtalk.stats")
         pixels, levels = np.array(browser.run("pixels")), np.array(browser.run("levels"))
-        browser.run("(window.done = true, document.getElementById('mic').click())")  # the microphone rests now
+        browser.run("window.done = true")
+        found_voice_cuts = voice_cuts(browser, url, args.speech, args.cuts)
+        browser.run("document.getElementById('mic').click()")  # the microphone rests now
         found_cuts = np.array(cuts(browser, url, args.speech, args.cuts)).reshape(-1, 2)
         last_spoken = spoken(browser, url, args.speech, args.skew_seconds)
         lost = browser.run("[gtalk.underruns, gtalk.skips]")
@@ -284,7 +307,7 @@ def measure(args: argparse.Namespace) -> tuple[dict, dict[str, np.ndarray]]:
         folder.cleanup()
     data = {
         "heard": heard, "rss": np.array(memory.rows), "first": first_spoken, "last": last_spoken, "cuts": found_cuts,
-        "pixels": pixels, "levels": levels,
+        "voice_cuts": found_voice_cuts, "pixels": pixels, "levels": levels,
     }  # fmt: skip
     facts = {
         "minutes": args.minutes,
@@ -320,6 +343,8 @@ def summary(data: dict[str, np.ndarray], stats: dict) -> dict:
         "cut_mouth_ms": percentiles(found_cuts[:, 0]),
         "cut_sound_ms": percentiles(found_cuts[:, 1]),
         "cuts": len(found_cuts),
+        "voice_cut_ms": percentiles(data["voice_cuts"]),
+        "voice_cuts": len(data["voice_cuts"]),
         "rss_mb": float(np.median(settled[:, 1])),
         "rss_change_percent": float(100 * (ends[1] / ends[0] - 1)),
         "rss_range_percent": float(100 * np.ptp(settled[:, 1]) / settled[0, 1]),
@@ -354,6 +379,7 @@ def table(r: dict) -> str:
         ("A/V skew at the end", skew(r["skew_end_ms"]), "+-20 ms"),
         ("barge-in: mouth shut, p50 / max", f"{pair('cut_mouth_ms')} of {r['cuts']}", "<= 150 ms"),
         ("barge-in: silent, p50 / max", pair("cut_sound_ms"), "<= 150 ms"),
+        ("a voice cuts in: silent, p50 / max", f"{pair('voice_cut_ms')} of {r['voice_cuts']}", "<= 150 ms"),
         ("gaps and skips of the player", f"{r['underruns']}, {r['skips']}", "0"),
         (
             "server memory after the first minute",

@@ -19,8 +19,8 @@ _ECHO_BLOCKS = 80  # 0.8 s: the page's buffer, the loudspeaker's and the microph
 _MARGIN = 3.0  # times the echo or the noise, in amplitude
 _LEAST = 0.01  # rms of a voice worth hearing
 _VOICED, _OF_LAST = 5, 8  # blocks
-_FIRST_SHARE = {True: 0.3, False: 2.0}  # of what is played; by whether an echo canceller works before us
-_SHARE_RISES, _SHARE_FALLS = 0.03, 0.006  # a block
+_FIRST_SHARE = {True: 0.08, False: 2.0}  # of what is played; by whether an echo canceller works before us
+_SHARE_RISES, _SHARE_FALLS = 0.02, 0.005  # a block
 _NOISE_FALLS, _NOISE_RISES = 0.1, 0.005
 
 
