@@ -13,11 +13,11 @@ from gtalk.avatar import head as head_field
 from gtalk.avatar import torso as torso_field
 from gtalk.avatar.base import PLATE
 from gtalk.avatar.head import HeadConfig
+from gtalk.avatar.parts import require_size, split_pose, view, with_pose
 from gtalk.avatar.pose_code import PoseCode
 from gtalk.avatar.torso import TorsoConfig
 from gtalk.basis import MotionBasis
 from gtalk.config import from_mapping
-from gtalk.errors import UserError
 from gtalk.render.bounds import DepthBounds, depth_bounds, voxel_centres
 from gtalk.render.field import Traced, Volume, look, trace
 from gtalk.render.picture import framed_plate, over
@@ -96,18 +96,17 @@ class RadianceAvatar:
     ) -> RadianceAvatar:
         """Build from what was saved. Raises KeyError or ValueError when a tensor is missing or misshapen."""
         sizes = from_mapping(RadianceConfig, config, "avatar.json: config")
-        arrays = {n.removeprefix("pose."): v.numpy() for n, v in tensors.items() if n.startswith("pose.")}
-        fields = {n: v for n, v in tensors.items() if not n.startswith(("pose.", "head."))}
-        head = head_field.upgraded(_named(tensors, "head."), basis.size)
+        own, pose_code = split_pose(tensors)
+        head = head_field.upgraded(_named(own, "head."), basis.size)
+        fields = {n: v for n, v in own.items() if not n.startswith("head.")}
         fields |= {f"head.{n}": v for n, v in head.items()}
         _check_shapes(sizes, basis.size, fields)
         _check_ranges(sizes, fields)
-        return cls(sizes, basis, camera, fps, plate, PoseCode.from_arrays(arrays), fields)
+        return cls(sizes, basis, camera, fps, plate, pose_code, fields)
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """Everything learned, by name."""
-        pose = {f"pose.{n}": torch.from_numpy(v) for n, v in self.pose_code.to_arrays().items()}
-        return {**self._tensors, **pose}
+        return with_pose(self._tensors, self.pose_code)
 
     def to(self, device: torch.device | str) -> RadianceAvatar:
         """A copy on another device."""
@@ -147,9 +146,7 @@ class RadianceAvatar:
         background: UInt8[np.ndarray, "H W 3"] | str | None = PLATE,
     ) -> RenderOutput:
         """See `gtalk.avatar.base.Avatar.render`. Raises UserError when a background has another size."""
-        camera = camera or self.camera
-        if size is not None:
-            camera = camera.resized(*size)
+        camera = view(self.camera, camera, size)
         frames = [self._render_one(instant, camera, background) for instant in self.instants(motion)]
         rgb, alpha, depth = (torch.stack(parts) for parts in zip(*frames, strict=True))
         return RenderOutput(rgb, alpha, depth)
@@ -224,13 +221,7 @@ class RadianceAvatar:
     ) -> torch.Tensor:
         if isinstance(background, str):
             return self.behind(framing, camera, points_px)
-        if background.shape != (camera.height, camera.width, 3):
-            raise UserError(
-                "background",
-                expected=f"a picture of {camera.width}x{camera.height}",
-                got=f"{background.shape[1]}x{background.shape[0]}",
-                remedy="Resize it to the output's size.",
-            )
+        require_size(background, camera)
         return torch.from_numpy(background).to(framing.device).float().reshape(-1, 3) / 255.0
 
 

@@ -11,9 +11,7 @@ import torch
 from gtalk.avatar import head as head_field
 from gtalk.avatar import radiance
 from gtalk.avatar import torso as torso_field
-from gtalk.avatar.pose_code import PoseCode
 from gtalk.avatar.radiance import Instant, RadianceAvatar, RadianceConfig
-from gtalk.config import to_mapping
 from gtalk.dataset.format import HEAD_CLASSES, MaskClass
 from gtalk.dataset.split import first_test_frame
 from gtalk.fit.frames import TrainingFrame
@@ -22,9 +20,9 @@ from gtalk.fit.model import FitContext, StepResult
 from gtalk.fit.occupancy import ShellConfig, head_volume, prune
 from gtalk.fit.optimiser import Adam
 from gtalk.fit.patches import PatchConfig, draw_patches
-from gtalk.fit.plate import widened_plate
 from gtalk.fit.reach import face_reach
 from gtalk.fit.schedule import LearningRate, ramp
+from gtalk.fit.start import LEAST_SPREAD, clip_plate, clip_pose_code, device_of, model_mapping
 from gtalk.fit.torso_area import torso_area
 from gtalk.fit.trainer import TrainerConfig
 from gtalk.fit.warp_start import mesh_motion, mesh_warp
@@ -36,7 +34,6 @@ from gtalk.render.rays import pixel_centres
 FIELDS = ("head", "torso")
 FIXED = ("occupied", "area", "reach", "origin_m", "extent_m", "place_mean", "place_spread")  # not learned by gradients
 TABLES = ("coarse", "basis", "fine")
-LEAST_SPREAD = 0.05  # what hardly varies in the clip is not blown up to unit variance
 DECAY_EVERY = 16  # steps: it touches whole tables
 
 
@@ -108,8 +105,7 @@ class RadianceModel:
 
     def __init__(self, config: FitConfig) -> None:
         self.config = config
-        wanted = config.device
-        self.device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if wanted == "auto" else wanted)
+        self.device = device_of(config.device)
         if config.avatar.head.backend == "tinycudann":
             tcnn.require(self.device)
 
@@ -119,17 +115,13 @@ class RadianceModel:
         self.context = context
         rng = torch.Generator().manual_seed(context.seed)
         stop = first_test_frame(dataset.n_frames)
-        segment_of = np.zeros(stop, np.int64)
-        for number, segment in enumerate(dataset.segments):
-            segment_of[segment.start : segment.stop] = number
-        rows = context.indices
-        self.pose_code = pose_code = PoseCode.fit(dataset.motion[rows], segment_of[rows])
+        self.pose_code = pose_code = clip_pose_code(context)
         head = config.avatar.head
         volume = head_volume(context, head.occupancy_resolution, config.shell)
         mesh, spec = mesh_motion(context), head_field.head_spec(head)
         reach = face_reach(context.basis, mesh, volume, spec, head.blended_levels, head.warp_cells, config.reach_m)
         tensors = radiance.initial_tensors(config.avatar, context.basis.size, rng, len(reach.entries))
-        places = torch.from_numpy(pose_code.places(dataset.motion[rows]).astype(np.float32))
+        places = torch.from_numpy(pose_code.places(dataset.motion[context.indices]).astype(np.float32))
         tensors["torso.place_mean"] = places.mean(0)
         tensors["torso.place_spread"] = places.std(0).clamp_min(LEAST_SPREAD)
         tensors["head.occupied"] = torch.from_numpy(volume.occupied.astype(np.uint8))
@@ -144,8 +136,7 @@ class RadianceModel:
         area = torso_area(context, pose_code, config.avatar.torso.area_resolution)
         tensors["torso.area"] = torch.from_numpy(area.astype(np.uint8))
         self.tensors = {n: t.to(self.device) for n, t in tensors.items()}
-        framing = dataset.motion.channels.get("framing", np.zeros((dataset.n_frames, 3)))
-        self.plate = widened_plate(context, framing, config.avatar.plate_margin)
+        self.plate = clip_plate(context, config.avatar.plate_margin)
         self.learner = self._avatar(self.tensors)
         self.learned = [n for n in self.tensors if n.rsplit(".")[-1] not in FIXED]
         self.networks = [n for n in self.learned if n.rsplit(".")[-1] not in TABLES]
@@ -330,9 +321,7 @@ class RadianceModel:
 
     def config_mapping(self) -> dict[str, Any]:
         """See `Model.config_mapping`."""
-        values = to_mapping(self.config)
-        values.pop("trainer")
-        return values
+        return model_mapping(self.config)
 
     def _avatar(self, tensors: dict[str, torch.Tensor]) -> RadianceAvatar:
         context = self.context
