@@ -59,7 +59,7 @@ def ingredients(base: MotionConfig) -> dict[str, MotionConfig]:
         "stronger augmentation": replace(base, augment=replace(augment, speed=0.25, noise_db=(-35.0, -8.0))),
         "no sync expert": replace(base, loss=replace(loss, sync=0.0)),
         "sync expert x 2": replace(base, loss=replace(loss, sync=2.0 * loss.sync)),
-        "closure in the loss": replace(base, loss=replace(loss, closure=0.1)),
+        "no closure in the loss": replace(base, loss=replace(loss, closure=0.0)),
         "no temporal losses": replace(base, loss=replace(loss, velocity=0.0, laplacian=0.0)),
         "no amplitude loss": replace(base, loss=replace(loss, amplitude=0.0)),
         "no stretch": replace(base, amplitude=0.01),

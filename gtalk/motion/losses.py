@@ -36,7 +36,7 @@ class LossConfig:
     """Of a judge, learned from the clip, that looks for the instant at which these lips belong to the sound."""
     expert: ExpertConfig = field(default_factory=ExpertConfig)
     """The judge."""
-    closure: float = 0.0
+    closure: float = 0.1
     """Of the opening at instants at which the lips are briefly shut amid speech."""
     style: float = 0.01
     """Of the divergence of the style's posterior from its prior, where the network has styles."""
@@ -85,7 +85,7 @@ class MotionLoss:
 
     def _closure(self, predicted: torch.Tensor, truth: torch.Tensor, usable: torch.Tensor) -> torch.Tensor:
         """Error of the opening, in its own spread, where the lips are briefly shut amid speech."""
-        opened, wanted = ((codes[..., : self.n_mouth] @ self._per_code) for codes in (predicted, truth))
+        opened, wanted = (codes[..., : self.n_mouth] @ self._per_code.to(codes) for codes in (predicted, truth))
         level = wanted + self._at_rest
         widest = F.max_pool1d(level[:, None], 2 * NEAR_FRAMES + 1, 1, NEAR_FRAMES)[:, 0]
         shut = (level < SHUT_SHARE * widest) & (widest > 1.0) & usable
