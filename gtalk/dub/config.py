@@ -25,7 +25,8 @@ class DubConfig:
     background: str = "plate"
     """plate: the room of the clip. transparent. A colour as #rrggbb or by name. A picture or video file."""
     onto: Path | None = None
-    """Footage of the same person: only the mouth and jaw are replaced, all else of the shot stays as it is."""
+    """Footage of the same person: only the mouth and jaw are replaced, with the shot's light and grain; all else
+    of the shot stays as it is."""
     onto_length: Literal["loop", "retime"] = "loop"
     """When shot and sound differ in length. loop: the shot runs to and fro, or is cut. retime: it is stretched."""
     seed: int = 0
