@@ -248,7 +248,7 @@ SOURCES = [
     Recipe("50.mp4", faces(0, 80), fps=50.0),
     Recipe("60.mkv", faces(0, 90), fps=60.0, sounds=(Sound("flac", 44_100),)),
     Recipe("25_as_30.mp4", DOUBLED, fps=30.0, says="doubling"),
-    Recipe("25_as_30_lossy.mp4", DOUBLED, fps=30.0, options=(("crf", "30"), ("preset", "veryfast")), says="doubling"),
+    Recipe("25_as_30_lossy.mp4", DOUBLED, fps=30.0, options=(("crf", "24"), ("preset", "veryfast")), says="doubling"),
     Recipe("rotated.mp4", faces(), rotation_deg=90),
     Recipe("portrait.mp4", faces(0, 30, T_clip_demo=placed(1080 / SIDE, 0.0, 500.0)), size=(1080, 1920)),
     Recipe("4k.mp4", faces(40, 30, T_clip_demo=placed(2160 / SIDE, 800.0, 0.0)), size=(3840, 2160), sound_from_s=1.6),

@@ -55,10 +55,11 @@ def run_media(job: Job) -> dict[str, Any]:
             got=f"{sum(len(reader) for reader in readers)} at {VIDEO_FPS:g} fps",
             remedy="Record at least ten seconds, better two minutes.",
         )
-    regions = [
+    chosen = [
         choose_region(reader, job.config.size, job.config.framing, _sound_of(clip, reader))
         for clip, reader in zip(job.clips, readers, strict=True)
     ]
+    regions = [region for region, _ in chosen]
     size = even_size(regions[0], job.config.size)
     windows = [window_of(region, reader.size, size) for region, reader in zip(regions, readers, strict=True)]
     readers = [reader.scaled(window.scale) for reader, window in zip(readers, windows, strict=True)]
@@ -67,7 +68,7 @@ def run_media(job: Job) -> dict[str, Any]:
     sound: list[np.ndarray] = []
     total, start = sum(len(reader) for reader in readers), 0
     with fresh_folder(job.root / "frames") as folder:
-        for clip, reader, window in zip(job.clips, readers, windows, strict=True):
+        for clip, reader, window, (_, notes) in zip(job.clips, readers, windows, chosen, strict=True):
             finder = CutFinder()
             pictures = track(reader, f"media {clip.name}", total, job.on_progress)
             cropped = (_cut_out(picture, window, size) for picture in pictures)
@@ -81,7 +82,7 @@ def run_media(job: Job) -> dict[str, Any]:
             bounds = [0, *finder.cuts().tolist(), len(reader)]
             segments += [{"start": start + a, "stop": start + b, "source": clip.name} for a, b in pairwise(bounds)]
             crop = window.source_crop(reader, size)
-            sources.append(_source_facts(clip, reader, crop, start, facts["audio"]))
+            sources.append(_source_facts(clip, reader, crop, start, facts["audio"], notes))
             start += len(reader)
         samples = _audio_of_frames(np.concatenate(sound), start)
         write_wav(job.root / "sound.wav", AudioTrack(samples))
@@ -90,8 +91,8 @@ def run_media(job: Job) -> dict[str, Any]:
 
 def choose_region(
     reader: VideoReader, size: int, framing: str, sound: Sound | None = None
-) -> tuple[float, float, float, float]:
-    """What to keep of a clip's picture: x, y, width, height in its pixels.
+) -> tuple[tuple[float, float, float, float], tuple[str, ...]]:
+    """What to keep of a clip's picture: x, y, width, height in its pixels; and what there is to say about the choice.
 
     Pictures that fit into `size` are kept whole. Of larger ones, "auto" keeps a square around the
     person (AROUND_FACE face heights, so that head, hair and shoulders are inside), and never less than
@@ -101,21 +102,21 @@ def choose_region(
     width, height = reader.size
     whole = (0.0, 0.0, float(width), float(height))
     if framing == "full" or max(width, height) <= size:
-        return whole
+        return whole, ()
     glance = reader.scaled(min(1.0, GLANCE_SIZE / max(width, height)))
     found = _boxes_in(glance.glimpses(GLIMPSES), glance.size)
     several = np.mean([len(boxes) > 1 for boxes in found]) > SEVERAL_SHARE
-    speaker = _speaker_box(glance, sound) if several else None
+    speaker, notes = _speaker_box(glance, sound) if several else (None, ())
     boxes = np.array([_nearest(boxes, speaker) for boxes in found if len(boxes)]) * (width / glance.size[0])
     if not len(boxes):
-        return whole
+        return whole, ()
     usual = np.median(boxes, axis=0)
     face_height = float(np.median(boxes[:, 3] - boxes[:, 1]))
     drift = float(np.abs(boxes - usual).max())
     side = float(min(max(AROUND_FACE * face_height + drift, size), width, height))
     centre = (usual[:2] + usual[2:]) / 2 + [0.0, 0.12 * face_height]
     x, y = np.clip(centre - side / 2, 0, [width - side, height - side])
-    return float(x), float(y), side, side
+    return (float(x), float(y), side, side), notes
 
 
 def even_size(region: tuple[float, float, float, float], size: int) -> tuple[int, int]:
@@ -198,15 +199,15 @@ def _boxes_in(pictures: list[np.ndarray], size: tuple[int, int]) -> list[list[np
     return boxes
 
 
-def _speaker_box(glance: VideoReader, sound: Sound | None) -> np.ndarray | None:
-    """Where the face usually is whose lips move with the sound of the clip's first LISTEN_S."""
+def _speaker_box(glance: VideoReader, sound: Sound | None) -> tuple[np.ndarray | None, tuple[str, ...]]:
+    """Where the face usually is whose lips move with the sound of the clip's first LISTEN_S, and who else is there."""
     stop = min(len(glance), round(LISTEN_S * VIDEO_FPS))
     pictures = glance.read(0, stop)
     found = detect_landmarks(pictures, glance.size, stop, model="facemesh", twice=False, sound=sound)
     if not found.valid.any():
-        return None
+        return None, ()
     points = found.points_px[found.valid]
-    return np.median(np.concatenate([points.min(1), points.max(1)], axis=1), axis=0)
+    return np.median(np.concatenate([points.min(1), points.max(1)], axis=1), axis=0), found.notes
 
 
 def _nearest(boxes: list[np.ndarray], wanted: np.ndarray | None) -> np.ndarray:
@@ -215,10 +216,15 @@ def _nearest(boxes: list[np.ndarray], wanted: np.ndarray | None) -> np.ndarray:
 
 
 def _source_facts(
-    clip: Path, reader: VideoReader, crop: dict[str, float], start: int, audio: dict[str, Any] | None
+    clip: Path,
+    reader: VideoReader,
+    crop: dict[str, float],
+    start: int,
+    audio: dict[str, Any] | None,
+    framing_notes: tuple[str, ...],
 ) -> dict[str, Any]:
     info, timeline = reader.info, reader.timeline
-    notes = list(timeline.notes)
+    notes = [*timeline.notes, *framing_notes]
     if audio is not None and audio["used_instead"] is not None:
         notes.append(f"the sound track that players choose is silent: track {audio['used_instead'] + 1} is used")
     return {

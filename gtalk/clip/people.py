@@ -151,13 +151,19 @@ def shape_difference(a: Float[np.ndarray, "S 3"], b: Float[np.ndarray, "S 3"]) -
 
 def describe_cast(cast: Cast, faces: Sequence[Sequence[Face]], size: tuple[int, int]) -> list[str]:
     """What people should know about who is followed, in sentences."""
-    rivals = [i for i, p in enumerate(cast.people) if p.prominence > RIVAL_SHARE * cast.people[0].prominence]
-    if len(rivals) < 2:
+    if not cast.people:
+        return []
+    main = cast.people[0]
+    others = [
+        f"at the {_place(other, faces, size)} for {_seconds(other)}"
+        for other in cast.people[1:]
+        if other.prominence > RIVAL_SHARE * main.prominence and not main.which.keys().isdisjoint(other.which)
+    ]
+    if not others:
         return []
     why = "whose lips move with the sound" if cast.by_sound else "who is the largest and most central"
-    others = [f"at the {_place(cast.people[i], faces, size)} for {_seconds(cast.people[i])}" for i in rivals[1:]]
     return [
-        f"{len(rivals)} people are in the picture: the one at the {_place(cast.people[0], faces, size)} is followed, "
+        f"{1 + len(others)} people are in the picture: the one at the {_place(main, faces, size)} is followed, "
         f"{why}; others are {', '.join(others)}"
     ]
 

@@ -34,7 +34,7 @@ FAINT_CADENCES = ((6, 5), (5, 4), (25, 24), (12, 5))
 """(stored, distinct) pictures of a cycle that are looked for where compression has blurred what is a copy."""
 FAINT_CYCLES = 20  # on either side, over which a cycle is averaged
 FEWEST_CYCLES = 24
-FAINT_CHANGE, FAINT_PHASE, FAINT_SIGMA = 0.75, 0.8, 6.0
+FAINT_CHANGE, FAINT_PHASE, FAINT_SIGMA = 0.75, 0.8, 5.0
 """Copies change less than this share of what others do; so do all of their places in the cycle; and by so many
 standard errors. Clips without copies: 0.81 or more, 0.82 or more, or far fewer standard errors."""
 WINDOW = 50  # unique pictures on either side in the local straight line of a cadence

@@ -87,6 +87,7 @@ def test_shots_of_one_person_are_brought_together_and_another_person_is_not() ->
     faces = side_by_side(talking()[:100]) + side_by_side(closer) + side_by_side(other)
     cast = find_cast(faces, SIZE, starts=(0, 100, 150))
     assert [len(person.which) for person in cast.people] == [150, 60]
+    assert describe_cast(cast, faces, SIZE) == []  # never together
     sources = [{"name": "a.mp4", "start": 0, "n_frames": 150}, {"name": "b.mp4", "start": 150, "n_frames": 60}]
     (words,) = find_strangers(cast, sources)
     assert words.startswith("b.mp4 shows another person")

@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from gtalk.dataset.validate import find_problems
-from tools.bad_clips import SOURCES
-from tools.zoo import best_shift, landmark_error, run, true_points
+from gtalk.media.timeline import scan
+from tools.bad_clips import SOURCES, write
+from tools.zoo import best_shift, landmark_error, run, sound_lag_s, true_points
 
 CHOSEN = (
     "vfr.mkv",
@@ -35,3 +37,13 @@ def test_the_dataset_is_right_and_the_verdict_says_what_is_wrong(name: str, tmp_
     true, whole = true_points(recipe, outcome.dataset)
     assert landmark_error(outcome.dataset, true, whole) < 0.02  # of the face's height
     assert abs(best_shift(outcome.dataset, true, whole)) <= 1
+    assert abs(sound_lag_s(recipe, outcome.dataset) or 0.0) < 0.02
+
+
+@pytest.mark.parametrize("name", ["25_as_30.mp4", "25_as_30_lossy.mp4"])
+def test_every_sixth_picture_doubled_is_found_in_a_real_encoding(name: str, tmp_path: Path) -> None:
+    timeline = scan(write(tmp_path, RECIPES[name]))
+    assert abs(timeline.true_fps - 25) < 0.01
+    shown = [RECIPES[name].pictures[i].demo_frame for i in timeline.index[timeline.frames_at(25.0)]]
+    assert np.mean(np.diff(shown) == 1) > 0.97  # one after the other
+    assert np.abs(np.array(shown) - np.arange(len(shown))).max() <= 1
