@@ -36,6 +36,25 @@ def test_camera_round_trips_through_json() -> None:
     assert again.to_json() == camera.to_json()
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"width": 0},
+        {"height": 10**9},
+        {"focal_px": 0.0},
+        {"cx_px": 1e9},
+        {"T_camera_world": [[2.0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]},
+        {"T_camera_world": [[1.0, 0, 0, 0]]},
+        {"focal_px": "far"},
+        {"width": None},
+    ],
+    ids=str,
+)
+def test_what_is_no_camera_is_refused(change: dict) -> None:
+    with pytest.raises((TypeError, ValueError)):
+        Camera.from_json({**Camera(100.0, 8.0, 8.0, 16, 16).to_json(), **change})
+
+
 def test_motion_slices_are_motions() -> None:
     motion = some_motion()
     assert len(motion[1:3]) == 2
