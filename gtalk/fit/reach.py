@@ -20,6 +20,7 @@ from gtalk.shapes import Bool, Float, Int
 
 MOVING_SHARE = 0.45  # of what the group's liveliest points (95th percentile) move: what moves less is noise
 DEPTH_SCALE = 0.5  # distances along the face's axis count half: teeth and eyes lie behind the mesh
+NEAREST = 0.9  # of a warp's cell: wherever a point lies, a control point is nearer (half the diagonal is 0.87)
 PART = 20_000  # points at a time
 
 
@@ -57,7 +58,7 @@ def face_reach(
     mouth = basis.groups["mouth"]
     groups = [(group, _moving(mesh, group)) for group in (mouth, slice(mouth.stop, size))]
     for group, moving_m in groups:
-        warp[group] = within(control, moving_m, reach_m)
+        warp[group] = within(control, moving_m, max(reach_m, NEAREST * volume.extent_m / (cells - 1)))
     for level in range(levels):
         unit, entry = _vertices(spec, level, volume)
         for group, moving_m in groups:

@@ -10,10 +10,13 @@ import torch
 
 from gtalk.basis import MotionBasis
 from gtalk.fit.occupancy import HeadVolume
+from gtalk.fit.radiance_model import make_model
 from gtalk.fit.reach import face_reach, within
+from gtalk.fit.trainer import train
 from gtalk.fit.warp_start import MeshMotion
 from gtalk.ops import GridSpec, hash_encode
 from gtalk.ops.tcnn import TcnnGridSpec
+from tests.fit.small_fit import small_config
 from tests.synthetic_dataset import make_synthetic_dataset
 
 SPEC = GridSpec.geometric(3, 5, 8, 40, 14)
@@ -78,3 +81,23 @@ def test_near_is_measured_with_half_the_depth() -> None:
     points = np.array([[0.0, 0, 0.019], [0.0, 0, 0.021], [0.009, 0, 0], [0.011, 0, 0]])
     assert within(points, np.zeros((1, 3)), 0.01).tolist() == [True, False, True, False]
     assert not within(points, np.zeros((0, 3)), 0.01).any()
+
+
+def test_steps_of_a_fit_leave_alone_what_a_code_does_not_reach(tmp_path: Path) -> None:
+    dataset = make_synthetic_dataset(tmp_path, n_frames=24, size=40)
+    opening = dataset.motion.landmarks[:, 57, 1] - dataset.motion.landmarks[:, 57, 1].mean()
+    near = np.exp(-((dataset.person.shape[:, :2] - [0, -0.045]) ** 2).sum(1) / 0.02**2)
+    dense = dataset.person.shape + np.einsum("t,p->tp", opening, near)[..., None] * [0.0, 1.0, 0.0]
+    channels = {**dataset.motion.channels, "landmarks478": dense}
+    dataset.__dict__["motion"] = dataset.motion.replace(channels=channels)
+    config = small_config(steps=6)
+    model = make_model(config)
+    for _ in train(model, dataset, tmp_path, config.trainer):
+        pass
+    size = len(model.movable)
+    warp, basis = model.tensors["head.warp"].detach(), model.tensors["head.basis"]
+    still = ~model.movable.expand(size, *warp.shape[1:])
+    assert 0.1 < float(still.float().mean()) < 1.0 and float(warp[:size][still].abs().max()) == 0.0
+    assert float((basis * ~model.changeable).abs().max()) == 0.0
+    assert all(float(t.abs().max()) > 0.0 for t in (warp[:size], warp[size:], basis))
+    assert len(model.tensors["head.reach"]) < 0.8 * len(model.tensors["head.coarse"])
