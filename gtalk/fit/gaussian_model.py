@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,12 +21,12 @@ from gtalk.avatar.gaussian import (
     split_code,
 )
 from gtalk.fit.frames import TrainingFrame
-from gtalk.fit.gaussian_refine import RefineConfig, Refinement
+from gtalk.fit.gaussian_refine import RefineConfig, Refinement, correction_gradient
 from gtalk.fit.gaussian_relocate import relocate
 from gtalk.fit.gaussian_seed import THIN, Seeds, make_seeds
 from gtalk.fit.losses import RegionWeights
 from gtalk.fit.model import FitContext, StepResult
-from gtalk.fit.schedule import LearningRate, ramp
+from gtalk.fit.schedule import LearningRate
 from gtalk.fit.start import LEAST_SPREAD, clip_plate, clip_pose_code, device_of, model_mapping
 from gtalk.fit.trainer import TrainerConfig
 from gtalk.ops import splat
@@ -159,10 +160,11 @@ class GaussianModel:
         now = self.refinement.apply(frame.index, now)
         code = now.code + config.code_noise * torch.randn(now.code.shape, generator=rng).to(self.device)
         schedule = LearningRate(self.factor, config.rates.final_factor).at(progress)
+        if self.refinement.wants_probe(self.steps, progress):
+            self.refinement.probe(now, partial(self._slope, frame))
         d_transforms, d_code, parts_of_loss = self._descend(frame, now, code, schedule)
-        freedom = ramp(progress, config.refine.begin, config.refine.begin + 0.05)
-        if freedom > 0:
-            self.refinement.step(frame.index, now, d_transforms, d_code, freedom * max(schedule, 0.15 * self.factor))
+        if progress >= config.refine.begin and config.refine.gain > 0.0:
+            self.refinement.step(frame.index, correction_gradient(now, d_transforms, d_code))
         l1, dssim, coverage, error = parts_of_loss.tolist()
         share = config.loss.dssim
         terms = {"l1": (1.0 - share) * l1, "dssim": share * dssim, "coverage": config.loss.coverage * coverage}
@@ -172,11 +174,22 @@ class GaussianModel:
         self, frame: TrainingFrame, now: Instant, code: torch.Tensor, schedule: float
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Step the Gaussians. Returns the gradients of transforms and code, and the loss's parts, on the device."""
-        loss, tensors, camera = self.config.loss, self.tensors, self.context.camera
-        split = len(tensors["face"])
-        parts = {"face": slice(0, split), "rest": slice(split, None)}
-        codes = split_code(code)
-        base = tensors["base"]
+        gaussians, d_gaussians, d_transforms, parts_of_loss = self._backward(frame, now, code)
+        self.steps += 1
+        self.need += d_gaussians[:, splat.POSITION].norm(dim=1) + 0.05 * d_gaussians[:, splat.COLOUR].abs().sum(1)
+        return d_transforms, self._update(gaussians, d_gaussians, code, schedule), parts_of_loss
+
+    def _slope(self, frame: TrainingFrame, now: Instant) -> torch.Tensor:
+        """Gradient of the loss by a correction of the instant; nothing is learned."""
+        gaussians, d_gaussians, d_transforms, _ = self._backward(frame, now, now.code)
+        return correction_gradient(now, d_transforms, self._code_gradients(gaussians, d_gaussians)[1])
+
+    def _backward(
+        self, frame: TrainingFrame, now: Instant, code: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """The frame's Gaussians, the gradients of them and of the transforms, and the loss's parts."""
+        loss, tensors, camera, codes = self.config.loss, self.tensors, self.context.camera, split_code(code)
+        base, parts = tensors["base"], self._rows()
         gaussians = torch.cat([splat.deform(base[parts[g]], tensors[g], codes[g], self.limits) for g in GROUPS])
         transforms, view = now.transforms().to(self.device), intrinsics(camera)
         planes, saved = splat.rasterise_planes(gaussians, transforms, view, camera.width, camera.height)
@@ -188,32 +201,36 @@ class GaussianModel:
         d_gaussians, d_transforms = splat.rasterise_backward(
             gaussians, transforms, view, camera.width, planes, saved, d_planes
         )
-        self.steps += 1
-        self.need += d_gaussians[:, splat.POSITION].norm(dim=1) + 0.05 * d_gaussians[:, splat.COLOUR].abs().sum(1)
-        return d_transforms, self._update(gaussians, d_gaussians, codes, parts, schedule), parts_of_loss
+        return gaussians, d_gaussians, d_transforms, parts_of_loss
+
+    def _rows(self) -> dict[str, slice]:
+        split = len(self.tensors["face"])
+        return {"face": slice(0, split), "rest": slice(split, None)}
+
+    def _code_gradients(
+        self, gaussians: torch.Tensor, d_gaussians: torch.Tensor
+    ) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+        """What passes the limits of the bases, by group, and the gradient of the code."""
+        tensors, inner = self.tensors, {}
+        d_code = torch.zeros(len(tensors["code_mean"]), device=self.device)
+        for group, rows in self._rows().items():
+            inner[group], d = splat.deform_backward(
+                tensors["base"][rows], tensors[group], self.limits, gaussians[rows], d_gaussians[rows]
+            )
+            d_code[slice(-REST_CODES, None) if group == "rest" else slice(0, -PLACES)] += d
+        return inner, d_code
 
     def _update(
-        self,
-        gaussians: torch.Tensor,
-        d_gaussians: torch.Tensor,
-        codes: dict[str, torch.Tensor],
-        parts: dict[str, slice],
-        schedule: float,
+        self, gaussians: torch.Tensor, d_gaussians: torch.Tensor, code: torch.Tensor, schedule: float
     ) -> torch.Tensor:
         """Adam on base and basis. Returns the gradient of the code."""
-        tensors, moments, rates = self.tensors, self.moments, self.config.rates
+        tensors, moments, rates, codes = self.tensors, self.moments, self.config.rates, split_code(code)
         base, tables = tensors["base"], {g: (rates.table(g) * schedule).to(self.device) for g in GROUPS}
         kept = torch.full((splat.CHANNELS,), 1.0 - rates.basis_decay * schedule, device=self.device)
         kept[splat.POSITION] = 1.0
-        inner, d_code = {}, torch.zeros(len(codes["face"]) + PLACES, device=self.device)
-        for group in GROUPS:
-            rows = parts[group]
-            inner[group], d = splat.deform_backward(
-                base[rows], tensors[group], self.limits, gaussians[rows], d_gaussians[rows]
-            )
-            d_code[slice(-REST_CODES, None) if group == "rest" else slice(0, -PLACES)] += d
-        for group in GROUPS:
-            rows, table = parts[group], tables[group]
+        inner, d_code = self._code_gradients(gaussians, d_gaussians)
+        for group, rows in self._rows().items():
+            table = tables[group]
             first, second = moments["base.first"][rows], moments["base.second"][rows]
             splat.adam_(base[rows], d_gaussians[rows], first, second, table, BETAS, EPSILON, self.steps)
             splat.adam_basis_(
