@@ -150,7 +150,7 @@ def plot(curves: dict[str, Curve], path: Path) -> None:
         lines = [(label, numbers) for label, numbers in values.items() if label != "x"]
         for number, (label, numbers) in enumerate(lines):
             axis.plot(values["x"], numbers, "o-" if number == 0 else "o:", label=label, color=f"C{number}")
-        axis.set(title=title, xlabel=below, ylabel=lines[0][0], xlim=(0, None), ylim=(0, None))
+        axis.set(title=title, xlabel=below, ylabel=lines[0][0].rpartition(", ")[2], xlim=(0, None), ylim=(0, None))
         axis.grid(alpha=0.3)
         if len(lines) > 1:
             axis.legend()
