@@ -14,7 +14,8 @@ a 512-pixel picture; of the times only ratios travel between machines.
     wobble        second difference of what lies between: what an eye sees as swimming on the skin
 
 The row "best rigid motion" has poses fitted frame by frame to the judging points themselves: what is left
-there is skin that is not rigid and the error of the judges, and no pose can do better.
+there is skin that is not rigid and the error of the judges, and no pose can do better. Six numbers a frame are
+fitted to them, so that with few points it is a loose bound. What was measured stands in gtalk/clip/README.md.
 """
 
 from __future__ import annotations
