@@ -61,8 +61,10 @@ def draw_hair(
         cv2.polylines(layer, [fixed[i, half - 1 :]], False, inks[i][1], 1, cv2.LINE_AA, _BITS)
     touched = np.flatnonzero((layer != before).any(axis=2))
     frame.reshape(-1, 3)[touched] = (layer.reshape(-1, 3)[touched] / np.float32(255)) ** 2
-    cv2.polylines(mask, [fixed[i, :half] for i in order], False, (1,), 1, cv2.LINE_8, _BITS)
-    label = np.where((mask > 0) & ((label == MaskClass.BACKGROUND) | (label == MaskClass.NECK)), MaskClass.HEAD, label)
+    cv2.polylines(mask, [fixed[i, :half] for i in order], False, (255,), 2, cv2.LINE_AA, _BITS)
+    cv2.polylines(mask, [fixed[i, half - 1 :] for i in order], False, (255,), 1, cv2.LINE_AA, _BITS)
+    behind = (label == MaskClass.BACKGROUND) | (label == MaskClass.NECK)
+    label = np.where((mask > 127) & behind, MaskClass.HEAD, label)
     return frame, label
 
 
