@@ -73,7 +73,7 @@ def pretrain(
     Args:
         people: one entry for each person, all with the same groups of features.
         net_config: the network; styles are not shared, so it must have none.
-        loss_config: the loss, in every person's own basis.
+        loss_config: the loss, in every person's own basis; without the judge, which belongs to one person.
         config: the optimiser; `steps` are for a minute of speech and grow with the root of its length, up to six times.
         seed: of weights, people and crops.
         on_progress: told at every look.
