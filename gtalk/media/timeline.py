@@ -37,6 +37,8 @@ FEWEST_CYCLES = 24
 FAINT_CHANGE, FAINT_PHASE, FAINT_SIGMA = 0.75, 0.8, 5.0
 """Copies change less than this share of what others do; so do all of their places in the cycle; and by so many
 standard errors. Clips without copies: 0.81 or more, 0.82 or more, or far fewer standard errors."""
+FEWEST_ASTRAY, SHARE_ASTRAY = 1.5, 0.25
+"""Copies may be more or fewer than the rate makes by so many, or by this share of them."""
 WINDOW = 50  # unique pictures on either side in the local straight line of a cadence
 COMMON_RATES = (10.0, 12.0, 12.5, 14.985, 15.0, 20.0, 23.976, 24.0, 25.0, 29.97, 30.0, 50.0)
 
@@ -134,6 +136,9 @@ def _retimed(
         period = 1.0 / nearest
     if period * (len(times_s) - 1) < LEAST_STRETCH * times_s[-1]:
         return None  # a still moment or two, not a cadence
+    copies = len(times_s) - 1 - times_s[-1] / period
+    if abs(float(duplicate.sum()) - copies) > max(FEWEST_ASTRAY, SHARE_ASTRAY * copies):
+        return None  # so many copies do not make this rate: pictures that compression has left as they were
     # The cadence may slip at an edit, so the line is local: the mean phase of the neighbours.
     phase = shown - np.arange(len(shown)) * period
     local = _running_quantile(phase, WINDOW)
