@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gtalk.ops import march
@@ -15,17 +15,31 @@ from tests.ops.cases import ray_inputs, uniform
 from tests.ops.test_ops import cuda
 
 
-def taken(result: tuple, step: float) -> set[tuple[int, int]]:
+def taken(result: tuple, step: float) -> torch.Tensor:
+    """Places of the samples in steps, each ray a long way from the next; ascending."""
     t, ray, offsets = (x.cpu() for x in result)
     assert offsets[0] == 0 and offsets[-1] == len(t) and (offsets.diff() >= 0).all()
     assert torch.equal(ray.long(), torch.arange(len(offsets) - 1).repeat_interleave(offsets.diff()))
     inner = torch.ones(len(t), dtype=torch.bool)
     inner[offsets[offsets < len(t)]] = False
     assert (t.diff()[inner[1:]] > 0).all()
-    return {(int(r), round(float(x) / step * 64)) for r, x in zip(ray, t, strict=True)}
+    return ray.double() * 1e6 + t.double() / step
+
+
+def disagreements(got: torch.Tensor, wanted: torch.Tensor) -> int:
+    """How many samples of either are not within a hundredth of a step of one of the other."""
+
+    def lonely(these: torch.Tensor, those: torch.Tensor) -> int:
+        fence = torch.tensor([-math.inf], dtype=torch.float64)
+        those = torch.cat([fence, those, -fence])
+        after = torch.searchsorted(those, these)
+        return int((torch.minimum(those[after] - these, these - those[after - 1]) > 0.01).sum())
+
+    return lonely(got, wanted) + lonely(wanted, got)
 
 
 @settings(deadline=None, max_examples=25)
+@example(cells=1, share=1.0, step=0.145, most=6, seed=8, jittered=False)  # samples at odd multiples of a 128th step
 @given(
     cells=st.integers(1, 24), share=st.floats(0.0, 1.0), step=st.floats(0.004, 0.2), most=st.integers(1, 200),
     seed=st.integers(0, 1000), jittered=st.booleans(),
@@ -36,7 +50,7 @@ def test_takes_what_the_reference_takes(cells, share, step, most, seed, jittered
     got = taken(march(*inputs, step, most, jitter), step)
     wanted = taken(reference(*inputs, step, most, jitter), step)
     # a point on a cell's border may fall on either side, and may shift what max_samples cuts off
-    assert len(got ^ wanted) <= 2 + 0.002 * len(wanted)
+    assert disagreements(got, wanted) <= 2 + 0.002 * len(wanted)
 
 
 def test_cuda_takes_what_the_cpu_takes() -> None:
@@ -44,7 +58,7 @@ def test_cuda_takes_what_the_cpu_takes() -> None:
     inputs = ray_inputs(500, 16, 0.3)
     got = taken(march(*[x.to(device) for x in inputs], 1 / 64, 40), 1 / 64)
     wanted = taken(march(*inputs, 1 / 64, 40), 1 / 64)
-    assert len(got ^ wanted) <= 2 + 0.002 * len(wanted)
+    assert disagreements(got, wanted) <= 2 + 0.002 * len(wanted)
 
 
 def test_known_samples() -> None:
