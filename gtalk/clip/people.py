@@ -27,6 +27,8 @@ STILL = np.setdiff1d(np.arange(N_FACE), np.concatenate([LIPS, LEFT_EYE_RING, RIG
 SHAPE_FRAMES = 60  # of a run, that its shape is made from
 OTHER_SHAPE = 0.035  # of a face's size: shapes that differ more are two people's,
 FEW_FRAMES = 0.15  # and by this over the number of frames more, as a short look errs more
+BRIEF = 50  # frames at most, between two looks at one person and in that person's very place: the same, seen badly
+SAME_PLACE = 0.15  # of a face's size: how much place and size may differ in all for that
 RIVAL_SHARE = 0.2  # of the main face's prominence: who has less is somebody in the background
 LISTEN_S = 60.0  # of each rival, to find out who speaks
 
@@ -131,7 +133,12 @@ def gather(runs: Sequence[Run], faces: Sequence[Sequence[Face]], size: tuple[int
             found[best][0].update(own)
         else:
             found.append((own, shape))
-    people = [Person(which, shape, _prominence(which, faces, size)) for which, shape in found]
+    for brief, _ in sorted(found, key=lambda look: len(look[0])):
+        around = next((which for which, _ in found if _between_looks(brief, which, faces)), None)
+        if around is not None:
+            around.update(brief)
+            brief.clear()
+    people = [Person(which, shape, _prominence(which, faces, size)) for which, shape in found if which]
     return sorted(people, key=lambda person: person.prominence, reverse=True)
 
 
@@ -182,6 +189,24 @@ def find_strangers(cast: Cast, sources: Sequence[Mapping[str, Any]]) -> list[str
             f"one person by less than {OTHER_SHAPE:.1%}. Its frames are marked and not used"
         )
     return sentences
+
+
+def _between_looks(brief: Mapping[int, int], which: Mapping[int, int], faces: Sequence[Sequence[Face]]) -> bool:
+    """Whether a brief look, past a hand before the mouth for instance, fills a gap between two at somebody."""
+    if len(brief) > BRIEF or len(which) <= len(brief) or not which.keys().isdisjoint(brief):
+        return False
+    first, last = min(brief), max(brief)
+    for end, beside in (
+        (first, range(first - 1, first - 1 - FORGET_AFTER, -1)),
+        (last, range(last + 1, last + 1 + FORGET_AFTER)),
+    ):
+        look = next((index for index in beside if index in which), None)
+        if look is None:
+            return False
+        theirs, own = faces[look][which[look]].points, faces[end][brief[end]].points
+        if _apart(theirs, own)[0] > SAME_PLACE * _extent(theirs):
+            return False
+    return True
 
 
 def _listen(

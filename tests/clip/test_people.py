@@ -94,6 +94,20 @@ def test_shots_of_one_person_are_brought_together_and_another_person_is_not() ->
     assert find_strangers(cast, sources[:1]) == []
 
 
+def test_a_brief_look_in_the_very_place_is_the_same_person_seen_badly() -> None:
+    def shots(badly: np.ndarray) -> list[int]:
+        points = talking()[:120].copy()
+        points[40:54] = badly
+        faces, starts = [[Face(frame)] for frame in points], (40, 54)
+        return [len(person.which) for person in gather(link(faces, starts), faces, SIZE)]
+
+    face = talking()[40:54]
+    middle = face.mean(1, keepdims=True)
+    garbled, aside = middle + (face - middle) * [1.0, 0.8, 1.6], np.array([60.0, 0.0, 0.0])
+    assert shots(garbled) == [120]
+    assert shots(garbled + aside) == [106, 14]  # elsewhere: somebody else
+
+
 def test_shapes_do_not_depend_on_pose_but_on_the_person() -> None:
     shapes = [face_shape(talking()[a : a + 50]) for a in (0, 60, 120, 180)]
     same = max(shape_difference(a, b) for a in shapes for b in shapes)
