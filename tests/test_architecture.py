@@ -8,7 +8,9 @@ import pytest
 
 ROOT = Path(__file__).parent.parent / "gtalk"
 
-FOUNDATION = {"shapes", "errors", "progress", "files", "types", "basis", "topology", "config", "assets", "untrusted"}
+FOUNDATION = {
+    "shapes", "errors", "progress", "files", "types", "basis", "topology", "config", "assets", "untrusted", "weights",
+}  # fmt: skip
 ARROWS = {
     "ops": set(),
     "media": set(),
@@ -22,7 +24,7 @@ ARROWS = {
     "talk": {"avatar", "motion", "media", "speech"},
     "dub": {"talk", "media", "dataset", "clip"},
     "viewer": {"talk", "motion", "media", "speech"},
-    "eval": {"talk", "dataset", "media", "speech", "motion", "avatar", "clip"},
+    "eval": {"talk", "dataset", "media", "speech", "motion", "avatar", "clip", "ops"},
 }
 ONLY_IN = {
     "av": {"media"},

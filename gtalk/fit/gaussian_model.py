@@ -26,6 +26,8 @@ from gtalk.fit.gaussian_relocate import relocate
 from gtalk.fit.gaussian_seed import THIN, Seeds, make_seeds
 from gtalk.fit.losses import RegionWeights
 from gtalk.fit.model import FitContext, StepResult
+from gtalk.fit.patches import PatchConfig, draw_patches
+from gtalk.fit.perceptual import LpipsConfig, open_perceptual
 from gtalk.fit.schedule import LearningRate
 from gtalk.fit.start import LEAST_SPREAD, clip_plate, clip_pose_code, device_of, model_mapping
 from gtalk.fit.trainer import TrainerConfig
@@ -33,6 +35,7 @@ from gtalk.ops import splat
 
 BETAS, EPSILON = (0.9, 0.99), 1e-15
 GROUPS = ("face", "rest")
+LPIPS_PATCHES = PatchConfig(side=128, count=2)  # whole pictures of 512 pixels would cost seven times as much
 TEETH_FREEDOM_M = 0.002  # how far they may come forward of where they were seeded
 
 
@@ -44,6 +47,8 @@ class LossConfig:
     """Share of structural dissimilarity; the rest is L1."""
     coverage: float = 0.2
     """Rendered coverage against the matte."""
+    lpips: LpipsConfig = field(default_factory=LpipsConfig)
+    """Optional: needs weights that the user brings."""
     regions: RegionWeights = field(default_factory=RegionWeights)
 
 
@@ -110,6 +115,7 @@ class GaussianModel:
     def __init__(self, config: FitConfig) -> None:
         self.config = config
         self.device = device_of(config.device)
+        self.perceptual = open_perceptual(config.loss.lpips, self.device)
 
     def prepare(self, context: FitContext) -> None:
         """Seeds, codes, poses. The same for the same context."""
@@ -159,35 +165,48 @@ class GaussianModel:
             now = self.instants[frame.index] = self.learner.instants(frame.motion, self.context.camera)[0]
         now = self.refinement.apply(frame.index, now)
         code = now.code + config.code_noise * torch.randn(now.code.shape, generator=rng).to(self.device)
+        patches = None
+        if self.perceptual is not None:
+            patches = draw_patches(frame, self.context.camera, LPIPS_PATCHES, rng).to(self.device)
         schedule = LearningRate(self.factor, config.rates.final_factor).at(progress)
         if self.refinement.wants_probe(self.steps, progress):
-            self.refinement.probe(now, partial(self._slope, frame))
-        d_transforms, d_code, parts_of_loss = self._descend(frame, now, code, schedule)
+            self.refinement.probe(now, partial(self._slope, frame, patches))
+        d_transforms, d_code, parts_of_loss = self._descend(frame, now, code, schedule, patches)
         if progress >= config.refine.begin and config.refine.gain > 0.0:
             self.refinement.step(frame.index, correction_gradient(now, d_transforms, d_code))
-        l1, dssim, coverage, error = parts_of_loss.tolist()
+        l1, dssim, coverage, error, *lpips = parts_of_loss.tolist()
         share = config.loss.dssim
         terms = {"l1": (1.0 - share) * l1, "dssim": share * dssim, "coverage": config.loss.coverage * coverage}
+        if lpips:
+            terms["lpips"] = lpips[0]
         return sum(terms.values()), error, terms
 
     def _descend(
-        self, frame: TrainingFrame, now: Instant, code: torch.Tensor, schedule: float
+        self,
+        frame: TrainingFrame,
+        now: Instant,
+        code: torch.Tensor,
+        schedule: float,
+        patches: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Step the Gaussians. Returns the gradients of transforms and code, and the loss's parts, on the device."""
-        gaussians, d_gaussians, d_transforms, parts_of_loss = self._backward(frame, now, code)
+        gaussians, d_gaussians, d_transforms, parts_of_loss = self._backward(frame, now, code, patches)
         self.steps += 1
         self.need += d_gaussians[:, splat.POSITION].norm(dim=1) + 0.05 * d_gaussians[:, splat.COLOUR].abs().sum(1)
         return d_transforms, self._update(gaussians, d_gaussians, code, schedule), parts_of_loss
 
-    def _slope(self, frame: TrainingFrame, now: Instant) -> torch.Tensor:
+    def _slope(self, frame: TrainingFrame, patches: torch.Tensor | None, now: Instant) -> torch.Tensor:
         """Gradient of the loss by a correction of the instant; nothing is learned."""
-        gaussians, d_gaussians, d_transforms, _ = self._backward(frame, now, now.code)
+        gaussians, d_gaussians, d_transforms, _ = self._backward(frame, now, now.code, patches)
         return correction_gradient(now, d_transforms, self._code_gradients(gaussians, d_gaussians)[1])
 
     def _backward(
-        self, frame: TrainingFrame, now: Instant, code: torch.Tensor
+        self, frame: TrainingFrame, now: Instant, code: torch.Tensor, patches: torch.Tensor | None
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-        """The frame's Gaussians, the gradients of them and of the transforms, and the loss's parts."""
+        """The frame's Gaussians, the gradients of them and of the transforms, and the loss's parts.
+
+        These are as `photo_loss` says; where LPIPS looks at `patches`, its weighted value is a fifth.
+        """
         loss, tensors, camera, codes = self.config.loss, self.tensors, self.context.camera, split_code(code)
         base, parts = tensors["base"], self._rows()
         gaussians = torch.cat([splat.deform(base[parts[g]], tensors[g], codes[g], self.limits) for g in GROUPS])
@@ -198,6 +217,9 @@ class GaussianModel:
         d_planes, parts_of_loss = splat.photo_loss(
             planes, plate, rgb, matte, labels, self.weights, loss.dssim, loss.coverage
         )
+        if self.perceptual is not None and patches is not None:
+            value = self.perceptual.on_planes(planes, plate, rgb, patches, d_planes)
+            parts_of_loss = torch.cat([parts_of_loss, value.to(parts_of_loss)[None]])
         d_gaussians, d_transforms = splat.rasterise_backward(
             gaussians, transforms, view, camera.width, planes, saved, d_planes
         )
@@ -271,7 +293,7 @@ class GaussianModel:
 
     def config_mapping(self) -> dict[str, Any]:
         """See `Model.config_mapping`."""
-        return model_mapping(self.config)
+        return model_mapping(self.config, self.perceptual)
 
     def _avatar(self, tensors: dict[str, torch.Tensor]) -> GaussianAvatar:
         context = self.context

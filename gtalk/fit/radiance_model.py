@@ -20,6 +20,7 @@ from gtalk.fit.model import FitContext, StepResult
 from gtalk.fit.occupancy import ShellConfig, head_volume, prune
 from gtalk.fit.optimiser import Adam
 from gtalk.fit.patches import PatchConfig, draw_patches
+from gtalk.fit.perceptual import LpipsConfig, open_perceptual
 from gtalk.fit.reach import face_reach
 from gtalk.fit.schedule import LearningRate, ramp
 from gtalk.fit.start import LEAST_SPREAD, clip_plate, clip_pose_code, device_of, model_mapping
@@ -52,6 +53,8 @@ class LossConfig:
     faster and costs about one dB."""
     sharpen_from: float = 0.5
     """Progress at which rays begin to be drawn together."""
+    lpips: LpipsConfig = field(default_factory=LpipsConfig)
+    """Optional: needs weights that the user brings."""
     regions: RegionWeights = field(default_factory=RegionWeights)
 
 
@@ -108,6 +111,7 @@ class RadianceModel:
         self.device = device_of(config.device)
         if config.avatar.head.backend == "tinycudann":
             tcnn.require(self.device)
+        self.perceptual = open_perceptual(config.loss.lpips, self.device)
 
     def prepare(self, context: FitContext) -> None:
         """Fresh tensors, the head's volume, the torso's area, poses. The same for the same context."""
@@ -220,13 +224,16 @@ class RadianceModel:
         is_torso = (labels == MaskClass.TORSO).float()
         layers = (is_head * (coverage - head_alpha) ** 2 + is_torso * head_alpha**2).mean()
         layers = layers + (is_torso * (coverage - torso_alpha) ** 2).mean()
-        return {
+        terms = {
             "l1": (1.0 - weight.dssim) * l1_loss(render, truth, weights),
             "dssim": weight.dssim * dssim_loss(render.reshape(patches), truth.reshape(patches)),
             "coverage": weight.coverage * alpha_loss(alpha, coverage),
             "layers": weight.layers * layers,
             "error": ((render.detach() - truth) ** 2).mean(),
         }
+        if self.perceptual is not None:
+            terms["lpips"] = self.perceptual(render.reshape(patches), truth.reshape(patches))
+        return terms
 
     def _update(
         self, progress: float, gradients: dict[str, list[tuple[torch.Tensor, torch.Tensor]]], n_frames: int
@@ -321,7 +328,7 @@ class RadianceModel:
 
     def config_mapping(self) -> dict[str, Any]:
         """See `Model.config_mapping`."""
-        return model_mapping(self.config)
+        return model_mapping(self.config, self.perceptual)
 
     def _avatar(self, tensors: dict[str, torch.Tensor]) -> RadianceAvatar:
         context = self.context

@@ -11,11 +11,12 @@ from typing import Any
 
 from gtalk.avatar.base import Consent
 from gtalk.avatar.bundle import load_avatar, read_avatar_json, save_avatar
-from gtalk.config import load_preset, load_yaml, to_mapping
+from gtalk.config import load_preset, load_yaml
 from gtalk.dataset.format import Dataset
 from gtalk.errors import UserError
 from gtalk.files import require_writable_folder, sha256_of_json
 from gtalk.fit.events import DoneEvent, FitEvent
+from gtalk.fit.start import config_values
 from gtalk.fit.trainer import CHECKPOINT_NAME, train
 
 # Each module offers FitConfig (a frozen dataclass with a `trainer: TrainerConfig`) and make_model(config).
@@ -42,7 +43,8 @@ def fit(
     """Fit an avatar to a dataset and save it. Yields events; the avatar is on disk before DoneEvent.
 
     `config` is what `load_config` returns. A killed fit goes on where its last checkpoint was.
-    Raises UserError when the renderer is unknown, the dataset unusable or the output not writable.
+    Raises UserError when the renderer is unknown, the dataset or weights of LPIPS
+    unusable or the output not writable.
     """
     module = _renderer(renderer)
     dataset, folder = Dataset(Path(dataset_path)), Path(avatar_path)
@@ -53,7 +55,7 @@ def fit(
             provenance = {
                 "dataset_sha256": sha256_of_json(dataset.manifest),
                 "sources": dataset.manifest.get("sources", []),
-                "config": to_mapping(config),
+                "config": config_values(config),
                 "metrics": event.metrics,
             }
             save_avatar(
@@ -75,7 +77,7 @@ def is_fitted(dataset_path: Path, avatar_path: Path, renderer: str, config: Any,
     except UserError:
         return False
     made_of = (facts["kind"], facts["consent"], *(facts["provenance"].get(n) for n in ("dataset_sha256", "config")))
-    plain = json.loads(json.dumps([renderer, asdict(consent), sha256_of_json(dataset.manifest), to_mapping(config)]))
+    plain = json.loads(json.dumps([renderer, asdict(consent), sha256_of_json(dataset.manifest), config_values(config)]))
     return list(made_of) == plain and not (folder / CHECKPOINT_NAME).exists()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from gtalk.avatar.pose_code import PoseCode
 from gtalk.config import to_mapping
 from gtalk.dataset.split import first_test_frame
 from gtalk.fit.model import FitContext
+from gtalk.fit.perceptual import PerceptualLoss
 from gtalk.fit.plate import widened_plate
 from gtalk.shapes import UInt8
 
@@ -38,8 +40,22 @@ def clip_plate(context: FitContext, margin: float) -> UInt8[np.ndarray, "H W 3"]
     return widened_plate(context, framing, margin)
 
 
-def model_mapping(config: Any) -> dict[str, Any]:
-    """A fit's config as plain values, but for the trainer's part. See `Model.config_mapping`."""
+def config_values(config: Any) -> dict[str, Any]:
+    """A fit's config as an avatar tells it to others: LPIPS where it was used, by its file's name alone."""
     values = to_mapping(config)
+    lpips = values["loss"].pop("lpips")
+    if lpips["path"]:
+        values["loss"]["lpips"] = {**lpips, "path": Path(lpips["path"]).name}
+    return values
+
+
+def model_mapping(config: Any, perceptual: PerceptualLoss | None) -> dict[str, Any]:
+    """A fit's config as plain values, but for the trainer's part. See `Model.config_mapping`.
+
+    Weights of LPIPS count by what they are: a fit goes on when their file was moved, not when it was changed.
+    """
+    values = config_values(config)
     values.pop("trainer")
+    if perceptual is not None:
+        values["loss"]["lpips"]["path"] = perceptual.sha256
     return values

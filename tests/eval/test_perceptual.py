@@ -7,21 +7,7 @@ from safetensors.torch import save_file
 
 from gtalk.errors import UserError
 from gtalk.eval.perceptual import load_lpips
-
-WIDTHS = (4, 5, 6, 5, 4)
-KERNELS = (11, 5, 3, 3, 3)
-NAMES = ("slice1.0", "slice2.3", "slice3.6", "slice4.8", "slice5.10")
-
-
-def narrow_weights(seed: int = 0) -> dict[str, torch.Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    tensors, depth = {}, 3
-    for i, (name, width, kernel) in enumerate(zip(NAMES, WIDTHS, KERNELS, strict=True)):
-        tensors[f"net.{name}.weight"] = torch.randn(width, depth, kernel, kernel, generator=generator) * 0.2
-        tensors[f"net.{name}.bias"] = torch.randn(width, generator=generator) * 0.1
-        tensors[f"lin{i}.model.1.weight"] = torch.rand(1, width, 1, 1, generator=generator)
-        depth = width
-    return tensors
+from tests.lpips_stand_in import KERNELS, NAMES, WIDTHS, narrow_weights
 
 
 def pictures() -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""Weights of networks that judge and that gtalk does not ship: opened by path, safetensors or TorchScript."""
+"""Weights of networks that judge pictures and that gtalk does not ship: opened by path, safetensors or TorchScript."""
 
 from __future__ import annotations
 
@@ -41,5 +41,5 @@ def unusable(path: Path, what: str, got: str) -> UserError:
         f"{what} weights {path}",
         expected=f"{what} as .safetensors, or as a TorchScript file",
         got=got,
-        remedy="Convert the published weights: tools and layouts are named in gtalk/eval/sync.py and perceptual.py.",
+        remedy="Convert the published weights: layouts are named in gtalk/eval/sync.py and gtalk/ops/lpips.py.",
     )
