@@ -322,7 +322,10 @@ def measure(args: argparse.Namespace) -> tuple[dict, dict[str, np.ndarray]]:
 def summary(data: dict[str, np.ndarray], stats: dict) -> dict:
     """The numbers of a run."""
     heard, rss, found_cuts = data["heard"], data["rss"], data["cuts"]
-    settled = rss[rss[:, 0] > 60.0] if rss[-1, 0] > 90.0 else rss[len(rss) // 2 :]
+    spoken = rss[
+        rss[:, 0] < (heard[-1, AT] - heard[0, AT]) / 1e3
+    ]  # a file that is played afterwards, to be cut off, takes its own
+    settled = spoken[spoken[:, 0] > 60.0] if spoken[-1, 0] > 90.0 else spoken[len(spoken) // 2 :]
     ends = settled[:5, 1].mean(), settled[-5:, 1].mean()
     opened, (score, lag) = onsets(heard), pixel_lag(data["pixels"], data["levels"])
     skews = [log[np.isfinite(log[:, SKEW]), SKEW] for log in (data["first"], data["last"])]
@@ -420,7 +423,7 @@ def plot(result: dict, data: dict[str, np.ndarray], path: Path) -> None:
     axes[1, 0].legend()
     axes[1, 0].set(title="sound against picture", xlabel="ms")
     axes[1, 1].plot(rss[:, 0] / 60, rss[:, 1])
-    axes[1, 1].set(title="memory of the server", xlabel="minutes", ylabel="MB", ylim=(0, None))
+    axes[1, 1].set(title="memory of the server", xlabel="minutes", ylabel="MB", ylim=(0, 1.15 * rss[:, 1].max()))
     figure.suptitle(f"gtalk view, {result['size']} px, server and Chromium on one machine")
     figure.savefig(path, dpi=110)
 

@@ -9,7 +9,7 @@ from itertools import pairwise
 import cv2
 import numpy as np
 
-from gtalk.clip.pictures import in_order
+from gtalk.clip.pictures import in_order, in_turns
 from gtalk.clip.similarity import matrices, opencv_matrix
 from gtalk.dataset.format import Segment
 from gtalk.progress import OnProgress, Progress, silent
@@ -124,11 +124,15 @@ def masked_median(
     """(median over the pictures in which a pixel was seen, where it was seen often enough)."""
     count = seen.sum(0)
     plate = np.zeros(stack.shape[1:], np.uint8)
-    for row in range(stack.shape[1]):  # by rows: sorting copies what it sorts
+
+    def fill(row: int) -> None:  # by rows: sorting copies what it sorts
         values = np.where(seen[:, row, :, None], stack[:, row], 255)
         ordered = np.sort(values, axis=0)
         middle = np.maximum(count[row] - 1, 0) // 2
         plate[row] = np.take_along_axis(ordered, middle[None, :, None], axis=0)[0]
+
+    for _ in in_turns(fill, range(stack.shape[1])):
+        pass
     return plate, count >= max(1, round(LEAST_SEEN * len(stack)))
 
 

@@ -77,9 +77,10 @@ def _first_look(
     segments: Sequence[Segment],
     size: tuple[int, int],
 ) -> tuple[Background, ColourModel]:
-    """A plate and a colour model from coarse mattes of some frames."""
+    """A plate of half the pictures' size and a colour model, from coarse mattes of some frames."""
     frames = root / "frames"
-    needed = frames_needed(size, segments)
+    half = (max(1, size[0] // 2), max(1, size[1] // 2))  # all that a matte needs of a plate
+    needed = frames_needed(half, segments)
     seen = needed[valid[needed]] if valid[needed].any() else needed
     samples = set(seen[np.linspace(0, len(seen) - 1, min(COLOUR_FRAMES, len(seen))).astype(int)].tolist())
     with TemporaryDirectory(prefix=".coarse.part", dir=root) as folder:
@@ -93,14 +94,16 @@ def _first_look(
                     yield frame, matte, points_px[index]
 
         colours = ColourModel.learn(keep())
-        background = make_background(lambda i: (read_frame(frames, i), read_grey(Path(folder), i)), size, segments)
+
+        def read(index: int) -> tuple[np.ndarray, np.ndarray]:
+            pair = read_frame(frames, index), read_grey(Path(folder), index)
+            return cv2.resize(pair[0], half, interpolation=cv2.INTER_AREA), cv2.resize(pair[1], half)
+
+        background = make_background(read, half, segments)
     return background, colours
 
 
 def _plate_of(background: Background, index: int) -> Plate:
-    """The plate as frame `index` frames it, at half size: that is what the matte needs."""
-    half = (max(1, background.plate.shape[1] // 2), max(1, background.plate.shape[0] // 2))
-    rgb = cv2.resize(background.plate, half, interpolation=cv2.INTER_AREA)
-    known = cv2.resize(background.known.astype(np.float32), half, interpolation=cv2.INTER_AREA)
+    """The plate as frame `index` frames it."""
     framing = background.framing[index]
-    return Plate(framed_like(rgb, framing), framed_like(known, framing))
+    return Plate(framed_like(background.plate, framing), framed_like(background.known.astype(np.float32), framing))

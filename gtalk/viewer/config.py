@@ -34,6 +34,9 @@ class ViewConfig:
     """Height of the picture in pixels."""
     seed: int = 0
     """Chooses head motion, gaze and blinks."""
+    threads: int = 0
+    """Processor threads that draw. 0: one for Gaussians, which are drawn in time by it and then leave the other cores
+    in peace; as many as there are cores for the radiance field."""
     jpeg_quality: int = 85
     """Quality of the pictures sent to the page, 10 to 100."""
     max_sessions: int = 4
@@ -52,6 +55,7 @@ class ViewConfig:
             ("--jpeg-quality", self.jpeg_quality, QUALITIES),
             ("--size", self.size, _SIZES),
             ("--max-sessions", self.max_sessions, (1, 64)),
+            ("--threads", self.threads, (0, 256)),
         ):
             if not low <= value <= high:
                 raise UserError(name, expected=f"{low} to {high}", got=str(value), remedy="Choose one of these.")

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
+import torch
+
 from gtalk.errors import UserError
 from gtalk.motion.control import ControlEdit, Controls
 from gtalk.motion.model import PersonMotionModel
@@ -97,7 +99,9 @@ def serve(avatar_folder: Path, config: ViewConfig) -> None:
     """Open an avatar in the browser until interrupted."""
     check_rate(config.stdin_rate)
     first = None if config.play is None else FileSource(config.play)
-    server = LiveServer(cast_of(avatar_folder, config), config)
+    cast = cast_of(avatar_folder, config)
+    torch.set_num_threads(drawing_threads(cast()[0].avatar.kind, config.threads))  # before the threads that draw
+    server = LiveServer(cast, config)
     server.start()
     address, _, query = server.url.partition("?")
     query = "?" + query if query else ""
@@ -109,6 +113,14 @@ def serve(avatar_folder: Path, config: ViewConfig) -> None:
         if first is not None:
             server.main.session.play(first)
         threading.Event().wait()
+
+
+def drawing_threads(kind: str, wanted: int) -> int:
+    """How many threads draw: `wanted`, or where that is 0 what an avatar of this `kind` needs.
+
+    Threads of OpenMP wait for the next picture by spinning: two for Gaussians cost a core that one leaves free.
+    """
+    return wanted or (1 if kind == "gaussian" else torch.get_num_threads())
 
 
 def cast_of(avatar_folder: Path, config: ViewConfig) -> Cast:

@@ -6,10 +6,11 @@ import subprocess
 import urllib.request
 
 import pytest
+import torch
 
 from gtalk.errors import UserError
 from gtalk.viewer.config import ViewConfig
-from gtalk.viewer.server import LiveServer
+from gtalk.viewer.server import LiveServer, drawing_threads
 from tests.viewer.live import live_server, toy_cast
 
 
@@ -33,10 +34,16 @@ def test_others_than_loopback_ask_for_a_token(config: ViewConfig, start: str, as
         assert server.token != other.token
 
 
-@pytest.mark.parametrize("option", [{"jpeg_quality": 0}, {"size": 5}, {"max_sessions": 0}])
+@pytest.mark.parametrize("option", [{"jpeg_quality": 0}, {"size": 5}, {"max_sessions": 0}, {"threads": -1}])
 def test_options_out_of_range_are_the_users_fault(option: dict[str, int]) -> None:
     with pytest.raises(UserError, match=next(iter(option)).replace("_", "-")):
         ViewConfig(**option)
+
+
+def test_gaussians_are_drawn_by_one_thread_unless_told_otherwise() -> None:
+    assert drawing_threads("gaussian", 0) == 1
+    assert drawing_threads("radiance", 0) == torch.get_num_threads()
+    assert drawing_threads("gaussian", 3) == drawing_threads("radiance", 3) == 3
 
 
 def test_a_certificate_makes_it_https(tmp_path) -> None:
