@@ -33,9 +33,9 @@ def read_json(path: Path, most_bytes: int = MOST_JSON_BYTES) -> Any:
 
 
 def parse_json(text: str) -> Any:
-    """`json.loads` that answers too deep a nesting with ValueError too, and refuses NaN and infinity."""
+    """`json.loads` that answers too deep a nesting with ValueError too, and refuses NaN and what no float holds."""
     try:
-        return json.loads(text, parse_constant=_no_constant, parse_float=_finite)
+        return json.loads(text, parse_constant=_no_constant, parse_float=_finite, parse_int=_whole)
     except RecursionError:
         raise ValueError("nested too deeply") from None
 
@@ -47,8 +47,13 @@ def _no_constant(name: str) -> float:
 def _finite(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
-        raise ValueError(f"{text} is too large a number")
+        raise ValueError(f"{text[:40]} is too large a number")
     return value
+
+
+def _whole(text: str) -> int:
+    _finite(text)
+    return int(text)
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:

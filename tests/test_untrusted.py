@@ -19,6 +19,7 @@ def test_json_is_bounded_in_size_depth_and_numbers(tmp_path: Path) -> None:
         ("[NaN]", "NaN"),
         ("-Infinity", "no number"),
         ("1e999", "too large"),
+        ("1" + "0" * 400, "too large"),
     ):
         with pytest.raises(ValueError, match=words):
             parse_json(text)
