@@ -14,6 +14,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import torch
+from threadpoolctl import threadpool_limits  # scikit-learn's, which librosa needs
 
 from gtalk.errors import UserError
 from gtalk.motion.control import ControlEdit, Controls
@@ -109,6 +110,7 @@ def serve(avatar_folder: Path, config: ViewConfig) -> None:
     _report(f"OBS and players: {address}live.mjpg{query}   speech from a program: ws{address[4:]}push{query}")
     with ExitStack() as cleanup:
         cleanup.callback(server.stop)
+        cleanup.enter_context(threadpool_limits(1, "blas"))  # its matrices are small, and its threads spin too
         _open_source(config, server, cleanup)
         if first is not None:
             server.main.session.play(first)
