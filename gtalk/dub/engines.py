@@ -20,6 +20,7 @@ from typing import Any
 
 import cv2
 import torch
+from threadpoolctl import threadpool_limits  # scikit-learn's, which librosa needs
 
 from gtalk.dub.agenda import Agenda, Event, Task
 from gtalk.dub.export import DubResult, render_dub
@@ -189,6 +190,7 @@ def _work(pipe: Connection, load: Load, threads: int, gpu: str | None) -> None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu  # read when CUDA is first used, which is later
     torch.set_num_threads(threads)
     cv2.setNumThreads(threads)
+    threadpool_limits(1, "blas")  # small matrices: threads for them spin in the way of the other workers
     bench = Bench(load)
 
     def tell(progress: Progress) -> None:
