@@ -34,9 +34,12 @@ class Dub:
 
     def run(self) -> None:
         """Do it."""
+        from threadpoolctl import threadpool_limits  # scikit-learn's, which librosa needs
+
         from gtalk.dub import dub
 
-        with Bars() as bars:
+        # Small matrices: threads of BLAS would spin in the way of drawing and encoding.
+        with Bars() as bars, threadpool_limits(1, "blas"):
             result = dub(self.avatar, self.source, self.output, self.config, bars)
             for warning in result.warnings:
                 bars.say(f"warning: {warning}")
