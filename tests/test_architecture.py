@@ -9,7 +9,8 @@ import pytest
 ROOT = Path(__file__).parent.parent / "gtalk"
 
 FOUNDATION = {
-    "shapes", "errors", "progress", "files", "types", "basis", "topology", "config", "assets", "untrusted", "weights",
+    "shapes", "errors", "progress", "files", "types", "basis", "topology", "config", "assets", "untrusted",
+    "threads", "weights",
 }  # fmt: skip
 ARROWS = {
     "ops": set(),

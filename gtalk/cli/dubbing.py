@@ -34,12 +34,11 @@ class Dub:
 
     def run(self) -> None:
         """Do it."""
-        from threadpoolctl import threadpool_limits  # scikit-learn's, which librosa needs
-
         from gtalk.dub import dub
+        from gtalk.threads import compute_on
 
-        # Small matrices: threads of BLAS would spin in the way of drawing and encoding.
-        with Bars() as bars, threadpool_limits(1, "blas"):
+        compute_on()
+        with Bars() as bars:
             result = dub(self.avatar, self.source, self.output, self.config, bars)
             for warning in result.warnings:
                 bars.say(f"warning: {warning}")

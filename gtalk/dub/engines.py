@@ -18,9 +18,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-import cv2
 import torch
-from threadpoolctl import threadpool_limits  # scikit-learn's, which librosa needs
 
 from gtalk.dub.agenda import Agenda, Event, Task
 from gtalk.dub.export import DubResult, render_dub
@@ -29,6 +27,7 @@ from gtalk.dub.split import draw_part, join_parts, listen, parts_folder
 from gtalk.errors import UserError
 from gtalk.progress import OnProgress, Progress
 from gtalk.talk import Performer
+from gtalk.threads import compute_on
 
 Load = Callable[[Path], Performer]
 ATTEMPTS = 3  # of a task whose worker died, the first included
@@ -188,9 +187,7 @@ class _Process:
 def _work(pipe: Connection, load: Load, threads: int, gpu: str | None) -> None:
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu  # read when CUDA is first used, which is later
-    torch.set_num_threads(threads)
-    cv2.setNumThreads(threads)
-    threadpool_limits(1, "blas")  # small matrices: threads for them spin in the way of the other workers
+    compute_on(threads)
     bench = Bench(load)
 
     def tell(progress: Progress) -> None:
@@ -286,7 +283,7 @@ _benches: dict[Load, Bench] = {}  # Ray reuses its processes: what one task load
 
 
 def _remote(task: Task, load: Load, board: Any) -> tuple[str, dict[str, Any]]:
-    torch.set_num_threads(1)
+    compute_on(1)
 
     def tell(progress: Progress) -> None:
         board.put.remote(task, {"done": progress.done, "total": progress.total})

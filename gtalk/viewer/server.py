@@ -14,13 +14,13 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import torch
-from threadpoolctl import threadpool_limits  # scikit-learn's, which librosa needs
 
 from gtalk.errors import UserError
 from gtalk.motion.control import ControlEdit, Controls
 from gtalk.motion.model import PersonMotionModel
 from gtalk.talk import Talker
 from gtalk.talk.load import load_performer
+from gtalk.threads import compute_on
 from gtalk.viewer.config import ViewConfig
 from gtalk.viewer.front import Front, is_loopback
 from gtalk.viewer.rooms import Cast, Room, Rooms
@@ -101,7 +101,7 @@ def serve(avatar_folder: Path, config: ViewConfig) -> None:
     check_rate(config.stdin_rate)
     first = None if config.play is None else FileSource(config.play)
     cast = cast_of(avatar_folder, config)
-    torch.set_num_threads(drawing_threads(cast()[0].avatar.kind, config.threads))  # before the threads that draw
+    compute_on(drawing_threads(cast()[0].avatar.kind, config.threads))
     server = LiveServer(cast, config)
     server.start()
     address, _, query = server.url.partition("?")
@@ -110,7 +110,6 @@ def serve(avatar_folder: Path, config: ViewConfig) -> None:
     _report(f"OBS and players: {address}live.mjpg{query}   speech from a program: ws{address[4:]}push{query}")
     with ExitStack() as cleanup:
         cleanup.callback(server.stop)
-        cleanup.enter_context(threadpool_limits(1, "blas"))  # its matrices are small, and its threads spin too
         _open_source(config, server, cleanup)
         if first is not None:
             server.main.session.play(first)
