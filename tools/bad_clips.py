@@ -1,7 +1,7 @@
 """Clips as people really send them: the demo person through real codecs, containers, rates and mishaps.
 
 Every `Recipe` says how a clip is made and what is right to say about it; `write` makes the file, `Shown` says
-what each of its instants shows. `tools/zoo.py` prepares them all and prints a table; tests/clip/test_zoo.py
+what each of its instants shows. `tools/zoo.py` prepares them all and prints a table; tests/prepare/test_hard_clips.py
 checks them.
 """
 

@@ -27,11 +27,11 @@ import cv2
 import machine
 import numpy as np
 
-from gtalk.clip.prepare import prepare
 from gtalk.dataset.format import Dataset
 from gtalk.media.audio import read_audio
 from gtalk.media.video import read_video
 from gtalk.media.writer import VideoWriter
+from gtalk.prepare.pipeline import prepare
 from gtalk.progress import Progress
 
 SAMPLE_S = 0.25

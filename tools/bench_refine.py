@@ -34,7 +34,6 @@ import torch
 
 from gtalk.avatar.base import PLATE
 from gtalk.avatar.gaussian import PLACES, REST_CODES, GaussianAvatar, Instant, intrinsics, split_code
-from gtalk.clip.track_geometry import exp_so3, project
 from gtalk.dataset.format import Dataset
 from gtalk.dataset.split import train_test_split
 from gtalk.eval.image import in_box, psnr
@@ -44,6 +43,7 @@ from gtalk.fit.frames import FrameCache, TrainingFrame
 from gtalk.fit.gaussian_model import FitConfig, GaussianModel, LossConfig, make_model
 from gtalk.fit.gaussian_refine import PLACED, Curvature, RefineConfig, correction_gradient, moved
 from gtalk.fit.trainer import TrainerConfig, train
+from gtalk.geometry.rotation import exp_so3, project
 from gtalk.ops import splat
 
 VISITS, PROBES = 6, 12  # Newton steps on a held-out frame; frames that the curvature is measured on for them

@@ -32,16 +32,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from gtalk.clip.cuts import CutFinder
-from gtalk.clip.flow import TextureTracks, track_texture
-from gtalk.clip.landmarks import Landmarks, detect_landmarks
-from gtalk.clip.track import Track, solver_state, track_face
-from gtalk.clip.track_expression import rigid_vertices
-from gtalk.clip.track_model import Model, States, residuals_px
-from gtalk.clip.track_pose import Observations, solve_states
-from gtalk.clip.track_refine import RefineConfig, fit_points, refine_poses, texture_residuals
 from gtalk.dataset.format import Dataset, Segment
 from gtalk.media.video import read_video
+from gtalk.prepare.ingest.cuts import CutFinder
+from gtalk.prepare.landmarks.detect import Landmarks, detect_landmarks
+from gtalk.prepare.tracking.expression import rigid_vertices
+from gtalk.prepare.tracking.flow import TextureTracks, track_texture
+from gtalk.prepare.tracking.model import Model, States, residuals_px
+from gtalk.prepare.tracking.pose import Observations, solve_states
+from gtalk.prepare.tracking.refine import RefineConfig, fit_points, refine_poses, texture_residuals
+from gtalk.prepare.tracking.track import Track, solver_state, track_face
 from gtalk.topology import SKIN_TRIANGLES
 from gtalk.types import VIDEO_FPS
 

@@ -29,12 +29,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gtalk.clip.landmarks import Landmarks, detect_landmarks
-from gtalk.clip.track import Track, model_points, track_face
-from gtalk.clip.track_expression import rigid_vertices
-from gtalk.clip.track_geometry import FLIP, log_so3, mean_rotation, projection_jacobian
 from gtalk.dataset.format import Dataset, Segment
+from gtalk.geometry.rotation import FLIP, log_so3, mean_rotation, projection_jacobian
 from gtalk.media.video import read_video
+from gtalk.prepare.landmarks.detect import Landmarks, detect_landmarks
+from gtalk.prepare.tracking.expression import rigid_vertices
+from gtalk.prepare.tracking.track import Track, model_points, track_face
 from gtalk.topology import (
     EYELID_PAIRS,
     FACE_OVAL,

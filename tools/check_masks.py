@@ -19,12 +19,12 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from gtalk.clip.labels import ColourModel, Labeller
-from gtalk.clip.masks import COLOUR_FRAMES
-from gtalk.clip.records import load_track
-from gtalk.clip.report import COLOURS
-from gtalk.clip.track import model_points
 from gtalk.dataset.format import HEAD_CLASSES, Dataset, MaskClass
+from gtalk.prepare.records import load_track
+from gtalk.prepare.report.html import COLOURS
+from gtalk.prepare.segmentation.labels import ColourModel, Labeller
+from gtalk.prepare.segmentation.masks import COLOUR_FRAMES
+from gtalk.prepare.tracking.track import model_points
 from tools.demo_person.truth import load_truth
 
 PARTS = {

@@ -16,10 +16,10 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from gtalk.clip.prepare import prepare
 from gtalk.dataset.format import Dataset
 from gtalk.errors import UserError
 from gtalk.media.audio import read_wav
+from gtalk.prepare.pipeline import prepare
 from gtalk.topology import LANDMARKS68, LIPS
 from gtalk.types import AUDIO_RATE
 from tools.bad_clips import SOURCES, Picture, Recipe, demo_sound, landmarks_px, write

@@ -87,7 +87,7 @@ class MotionTrack:
 
     def run(self) -> None:
         """Do it."""
-        from gtalk.clip.prepare import track_motion
+        from gtalk.prepare.pipeline import track_motion
 
         with Bars() as bars:
             track_motion(self.video, bars).save(self.output)

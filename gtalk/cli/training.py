@@ -14,10 +14,10 @@ import tyro
 from gtalk.avatar.base import Consent
 from gtalk.cli.bars import Bars
 from gtalk.cli.options import OutputPath
-from gtalk.clip.prepare import PrepareConfig
-from gtalk.clip.track import TrackConfig
 from gtalk.errors import UserError
 from gtalk.files import exclusive
+from gtalk.prepare.pipeline import PrepareConfig
+from gtalk.prepare.tracking.track import TrackConfig
 from gtalk.progress import Progress
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Prepare:
         """Do it."""
         _require_clips(self.clips)
         with exclusive(self.output), Bars() as bars:
-            from gtalk.clip.prepare import prepare
+            from gtalk.prepare.pipeline import prepare
 
             prepare(list(self.clips), self.output, self.config, bars, stage=self.stage)
             bars.say(f"dataset: {self.output}\nreport:  {self.output / 'report.html'}")
@@ -138,8 +138,8 @@ class Train:
         dataset = self.dataset or self.output / "dataset"
         started = time.monotonic()
         with exclusive(self.output), exclusive(dataset), Bars() as bars:
-            from gtalk.clip.prepare import prepare
             from gtalk.motion.train import check_dataset
+            from gtalk.prepare.pipeline import prepare
 
             prepare(list(self.clips), dataset, self.prepare, bars)
             bars.say(f"report: {dataset / 'report.html'}")

@@ -50,8 +50,8 @@ class Shot:
 
 def track_shot(path: Path, fps: float | None, on_progress: OnProgress) -> Shot:
     """Track every picture of a video at `fps` (its own by default). Raises UserError without a face."""
-    from gtalk.clip.shot import track_reader
     from gtalk.media.source import probe
+    from gtalk.prepare.footage import track_reader
 
     reader = read_video(path, fps=fps or probe(path).fps, retime=False)
     camera, motion = track_reader(reader, Path(path).name, on_progress)

@@ -13,8 +13,8 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from gtalk.assets import find_asset
-from gtalk.clip.faces import FaceLandmarkerFinder
 from gtalk.dataset.format import Dataset
+from gtalk.prepare.landmarks.detectors import FaceLandmarkerFinder
 from gtalk.shapes import Float, UInt8
 
 N_SCORES = 52

@@ -50,8 +50,8 @@ def test_every_page_can_be_read_in_one_go(command: str, capsys, monkeypatch) -> 
 
 def test_options_of_prepare_are_its_config_without_the_solvers_numbers() -> None:
     from gtalk.cli.training import PrepareOptions
-    from gtalk.clip.prepare import PrepareConfig
     from gtalk.config import to_mapping
+    from gtalk.prepare.pipeline import PrepareConfig
 
     assert to_mapping(PrepareOptions()) == to_mapping(PrepareConfig())
     assert PrepareOptions(size=256).size == 256

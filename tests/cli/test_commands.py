@@ -35,7 +35,7 @@ def calls(monkeypatch) -> list[tuple]:
     def train_motion(datasets, output, on_progress=None, init=None):
         seen.append(("motion", datasets, output, init))
 
-    monkeypatch.setattr("gtalk.clip.prepare.prepare", prepare)
+    monkeypatch.setattr("gtalk.prepare.pipeline.prepare", prepare)
     monkeypatch.setattr("gtalk.fit.run.fit", fit)
     monkeypatch.setattr("gtalk.fit.run.is_fitted", lambda *arguments: False)
     monkeypatch.setattr("gtalk.motion.train.train_motion", train_motion)

@@ -50,7 +50,7 @@ def test_without_the_model_file_there_is_no_reader(monkeypatch, tmp_path):
 
 
 def test_the_largest_face_is_read_and_none_is_none(monkeypatch):
-    from gtalk.clip.faces import Face
+    from gtalk.prepare.landmarks.detectors import Face
 
     small, large = np.zeros((478, 3), np.float32), np.zeros((478, 3), np.float32)
     small[0, 1], large[0, 1] = 10.0, 90.0

@@ -82,7 +82,7 @@ def test_another_face_is_brought_to_the_avatars(driven: Path, talking, model, tm
 
 def test_tracking_and_pretraining_hand_on_what_they_were_told(driven: Path, tmp_path: Path, monkeypatch) -> None:
     motion, seen = Motion.load(driven), []
-    monkeypatch.setattr("gtalk.clip.prepare.track_motion", lambda video, bars: seen.append(video) or motion)
+    monkeypatch.setattr("gtalk.prepare.pipeline.track_motion", lambda video, bars: seen.append(video) or motion)
     assert cli.main(["motion", "track", "v.mp4", "-o", str(tmp_path / "v.motion.npz")]) == 0
     assert seen == [Path("v.mp4")] and len(Motion.load(tmp_path / "v.motion.npz")) == len(motion)
 

@@ -1,0 +1,36 @@
+"""Tracking of a video that is not to become a dataset: the camera, and the face's motion in every picture."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from gtalk.dataset.format import Segment
+from gtalk.media.video import VideoReader
+from gtalk.prepare.frame_io import one_thread_each
+from gtalk.prepare.ingest.cuts import CutFinder
+from gtalk.prepare.landmarks.detect import detect_landmarks
+from gtalk.prepare.tracking.to_motion import motion_from_track
+from gtalk.prepare.tracking.track import track_face
+from gtalk.progress import OnProgress, silent
+from gtalk.types import Camera, Motion
+
+
+def track_reader(reader: VideoReader, name: str, on_progress: OnProgress = silent) -> tuple[Camera, Motion]:
+    """(camera, motion with one frame a picture). Raises UserError when hardly a face is seen.
+
+    Poses are refined by texture tracks, as those of a dataset are: what is pasted into a shot must not
+    swim on it.
+    """
+    finder = CutFinder()
+
+    def watched():
+        for picture in reader:
+            finder.see(picture)
+            yield picture
+
+    with one_thread_each():
+        landmarks = detect_landmarks(watched(), reader.size, len(reader), on_progress)
+        bounds = [0, *finder.cuts().tolist(), len(reader)]
+        segments = [Segment(a, b, name) for a, b in pairwise(bounds)]
+        track = track_face(landmarks, reader.size, segments, on_progress=on_progress, frames=lambda: reader)
+    return track.camera, motion_from_track(track, landmarks, reader.fps, segments=segments)

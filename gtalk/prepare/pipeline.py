@@ -1,0 +1,313 @@
+"""`prepare`: clips of one person -> a dataset folder, in stages that resume.
+
+media → landmarks → sync (sound to lips) → track (camera and pose) → masks → background → audio features → motion
+→ report
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from gtalk.config import to_mapping
+from gtalk.dataset.format import DATASET_VERSION, Dataset, Segment
+from gtalk.errors import UserError
+from gtalk.files import atomic_path, require_writable_folder, sha256_of_file, write_json
+from gtalk.media.audio import read_wav
+from gtalk.media.source import probe, require_video
+from gtalk.media.video import read_video
+from gtalk.prepare.footage import track_reader
+from gtalk.prepare.frame_io import one_thread_each, read_frame, read_frames, read_grey, read_luma
+from gtalk.prepare.ingest.ingest import run_media
+from gtalk.prepare.ingest.sync import check_av_offset, run_sync
+from gtalk.prepare.landmarks.detect import detect_landmarks
+from gtalk.prepare.landmarks.identities import find_strangers
+from gtalk.prepare.records import load_landmarks, load_track, save_arrays, save_landmarks, save_track
+from gtalk.prepare.report.html import write_report
+from gtalk.prepare.segmentation.clean_plate import make_background
+from gtalk.prepare.segmentation.masks import make_masks
+from gtalk.prepare.segmentation.parsing_model import load_parsing_model
+from gtalk.prepare.stages import Job, Pipeline, Stage
+from gtalk.prepare.torso.track import WORK_HEIGHT as TORSO_HEIGHT
+from gtalk.prepare.torso.track import track_torso
+from gtalk.prepare.tracking.to_motion import motion_from_track
+from gtalk.prepare.tracking.track import TrackConfig, model_points, track_face
+from gtalk.progress import OnProgress, silent
+from gtalk.types import VIDEO_FPS, Motion
+
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class PrepareConfig:
+    """How clips become a dataset."""
+
+    size: int = 512
+    """Longest side of the dataset's pictures in pixels; smaller clips keep their size."""
+    framing: Literal["auto", "full"] = "auto"
+    """auto crops clips larger than `size` to a square around the person; full keeps the whole picture."""
+    landmark_model: str = "auto"
+    """auto, facemesh, or the path of a face_landmarker.task file."""
+    av_offset: Literal["auto"] | float = "auto"
+    """How many seconds later than the lips the sound comes; auto finds out, and leaves it where that is unsure."""
+    parsing_model: str = ""
+    """A face-parsing network (.onnx, or TorchScript .pt) in place of the built-in masks; see prepare/segmentation/parsing_model.py."""
+    jpeg_quality: int = 97
+    """Of the stored pictures."""
+    track: TrackConfig = field(default_factory=TrackConfig)
+    """Settings of the bundle adjustment."""
+
+
+def prepare(
+    clips: Sequence[Path],
+    output: Path,
+    config: PrepareConfig | None = None,
+    on_progress: OnProgress = silent,
+    stage: str | None = None,
+) -> Dataset:
+    """Make a dataset of clips of one person in one setting.
+
+    Args:
+        clips: video files; several become segments of one dataset.
+        output: the dataset folder: a new one, or one that this function made from the same clips.
+        config: settings; what earlier runs made with other settings is made again.
+        on_progress: told after every frame of every stage.
+        stage: make this stage and all after it again, whatever is there.
+
+    A run that was killed continues with the stage that it was in, and the result is the same.
+
+    Raises:
+        UserError: a clip or the output is not usable. A folder that this call created is removed again.
+    """
+    config = config or PrepareConfig()
+    clips = [Path(clip) for clip in clips]
+    _check_settings(config)
+    inputs = _check_clips(clips)
+    created = _check_output(Path(output), inputs)
+    job = Job(Path(output), clips, config, on_progress)
+    pipeline = Pipeline(STAGES, job, inputs)
+    try:
+        (job.root / MANIFEST).unlink(missing_ok=True)
+        records = pipeline.run(stage)
+    except UserError:
+        if created:
+            shutil.rmtree(output, ignore_errors=True)
+        raise
+    write_json(job.root / MANIFEST, _manifest(job, inputs, records))
+    return Dataset(job.root)
+
+
+def track_motion(video: Path, on_progress: OnProgress = silent) -> Motion:
+    """Track the face in a video into a Motion, without making a dataset.
+
+    Raises UserError when it is not a video or shows hardly a face.
+    """
+    return track_reader(read_video(video, VIDEO_FPS, max_size=1024), Path(video).name, on_progress)[1]
+
+
+def _segments(job: Job) -> list[Segment]:
+    return [Segment(**segment) for segment in job.facts["media"]["segments"]]
+
+
+def _size(job: Job) -> tuple[int, int]:
+    return job.facts["media"]["width"], job.facts["media"]["height"]
+
+
+def _run_landmarks(job: Job) -> dict[str, Any]:
+    total = job.facts["media"]["n_frames"]
+    frames = read_frames(job.root / "frames", range(total))
+    starts = [segment.start for segment in _segments(job)]
+    found = detect_landmarks(
+        frames,
+        _size(job),
+        total,
+        job.on_progress,
+        job.config.landmark_model,
+        starts,
+        sound=lambda: read_wav(job.root / "sound.wav").samples,
+    )
+    if not found.valid.any():
+        raise UserError(
+            f"clip {job.clips[0]}",
+            expected="a face that looks towards the camera",
+            got=f"no face in any of {total} frames",
+            remedy="Use a clip in which one face is well lit and at least 100 pixels high.",
+        )
+    save_landmarks(job.root / "landmarks.npz", found)
+    return {
+        "faceless_frames": int((~found.valid).sum()),
+        "frames_with_other_faces": int((found.face_count > found.valid).sum()),
+        "notes": list(found.notes),
+        "strangers": find_strangers(found.cast, job.facts["media"]["sources"]) if found.cast is not None else [],
+        "source": found.source,
+    }
+
+
+def _run_track(job: Job) -> dict[str, Any]:
+    landmarks = load_landmarks(job.root / "landmarks.npz")
+    pictures = partial(read_frames, job.root / "frames", range(job.facts["media"]["n_frames"]))
+    track = track_face(landmarks, _size(job), _segments(job), job.config.track, job.on_progress, pictures)
+    save_track(job.root, track)
+    return {
+        "focal_px": round(track.camera.focal_px, 2),
+        "residual_px": round(float(np.sqrt(np.mean(track.residual_px[track.valid] ** 2))), 4),
+        "notes": list(track.notes),
+    }
+
+
+def _run_masks(job: Job) -> dict[str, Any]:
+    track = load_track(job.root)
+    points = model_points(track)
+    model = load_parsing_model(Path(job.config.parsing_model)) if job.config.parsing_model else None
+    return make_masks(job.root, points, track.valid, _segments(job), _size(job), job.on_progress, model)
+
+
+def _run_background(job: Job) -> dict[str, Any]:
+    import cv2
+
+    segments, size = _segments(job), _size(job)
+    frames, mattes = job.root / "frames", job.root / "mattes"
+    background = make_background(
+        lambda i: (read_frame(frames, i), read_grey(mattes, i)), size, segments, job.on_progress
+    )
+    with atomic_path(job.root / "background.png") as temporary:
+        cv2.imwrite(str(temporary), cv2.cvtColor(background.plate, cv2.COLOR_RGB2BGR))
+
+    def read(index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        luma = read_luma(frames, index, TORSO_HEIGHT, size[1])
+        return luma, read_grey(job.root / "masks", index), read_grey(mattes, index)
+
+    with one_thread_each():
+        torso = track_torso(read, size, segments, job.on_progress)
+    save_arrays(
+        job.root / "poses.npz",
+        T_world_head=load_track(job.root).T_world_head,
+        torso=torso.torso,
+        torso_bend=torso.bend,
+        framing=background.framing,
+    )
+    return {
+        "plate_seen_share": round(float(background.known.mean()), 4),
+        "moving_share": round(background.moving_share, 4),
+        "drift_px": round(background.drift * size[1], 2),
+        "torso_tracked_share": round(float(torso.tracked.mean()), 4),
+        "torso_rest_frame": torso.rest_frame,
+    }
+
+
+def _run_audio(job: Job) -> dict[str, Any]:
+    from gtalk.speech.features import extract
+
+    samples = read_wav(job.root / "audio.wav").samples
+    features = extract(samples)
+    save_arrays(job.root / "audio_features.npz", **features)
+    return {"features": sorted(features)}
+
+
+def _run_motion(job: Job) -> dict[str, Any]:
+    landmarks, track = load_landmarks(job.root / "landmarks.npz"), load_track(job.root)
+    with np.load(job.root / "poses.npz", allow_pickle=False) as poses:
+        placed = {name: poses[name] for name in ("torso", "torso_bend", "framing")}
+    motion = motion_from_track(track, landmarks, VIDEO_FPS, placed, _segments(job))
+    motion.save(job.root / "motion.npz")
+    return {}
+
+
+def _run_report(job: Job) -> dict[str, Any]:
+    return write_report(job)
+
+
+def _part(*names: str):
+    return lambda config: {name: to_mapping(config)[name] for name in names}
+
+
+def _parsing_settings(config: PrepareConfig) -> list[str]:
+    return [sha256_of_file(Path(config.parsing_model))] if config.parsing_model else []
+
+
+STAGES = [
+    Stage("media", 4, (), ("frames", "sound.wav"), _part("size", "framing", "jpeg_quality"), run_media),
+    Stage("landmarks", 2, ("media",), ("landmarks.npz",), _part("landmark_model"), _run_landmarks),
+    Stage("sync", 1, ("media", "landmarks"), ("audio.wav",), _part("av_offset"), run_sync),
+    Stage("track", 4, ("media", "landmarks"), ("camera.json", "person.npz", "track.npz"), _part("track"), _run_track),
+    Stage("masks", 10, ("media", "track"), ("mattes", "masks"), _parsing_settings, _run_masks),
+    Stage("background", 7, ("media", "track", "masks"), ("background.png", "poses.npz"), _part(), _run_background),
+    Stage("audio", 1, ("sync",), ("audio_features.npz",), _part(), _run_audio),
+    Stage("motion", 2, ("landmarks", "track", "background"), ("motion.npz",), _part(), _run_motion),
+    Stage("report", 3, ("masks", "background", "audio", "motion"), ("report.html",), _part(), _run_report),
+]
+
+
+def _check_settings(config: PrepareConfig) -> None:
+    """Raise UserError now for what a later stage would stumble on."""
+    check_av_offset(config.av_offset)
+    if config.parsing_model:
+        load_parsing_model(Path(config.parsing_model))
+
+
+def _check_clips(clips: list[Path]) -> dict[str, str]:
+    """Name and hash of every clip. Raises UserError for the first that is no video."""
+    if not clips:
+        raise UserError("clips", expected="at least one video", got="none", remedy="Name a video file.")
+    for clip in clips:
+        require_video(probe(clip))
+    return {f"{i}:{clip.name}": sha256_of_file(clip) for i, clip in enumerate(clips)}
+
+
+def _check_output(output: Path, inputs: dict[str, str]) -> bool:
+    """Whether the folder is new. Raises UserError when it holds something else."""
+    if output.exists() and not output.is_dir():
+        raise UserError(
+            f"output {output}", expected="a folder", got="a file", remedy="Choose another name for the dataset."
+        )
+    created = not output.exists() or not any(output.iterdir())
+    require_writable_folder(output)
+    owner = output / "clips.json"
+    if created:
+        write_json(owner, inputs)
+        return True
+    try:
+        before = json.loads(owner.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise UserError(
+            f"output {output}",
+            expected="a new folder, or a dataset of the same clips",
+            got="a folder with other files in it",
+            remedy="Choose another output folder.",
+        ) from None
+    if before != inputs:
+        raise UserError(
+            f"output {output}",
+            expected="a new folder, or a dataset of the same clips",
+            got=f"a dataset of {', '.join(key.partition(':')[2] for key in before)}",
+            remedy="Choose another output folder, or delete this one.",
+        )
+    return False
+
+
+def _manifest(job: Job, inputs: dict[str, str], records: dict[str, Any]) -> dict[str, Any]:
+    media = job.facts["media"]
+    offsets = [clip["corrected_s"] for clip in job.facts["sync"]["clips"]]
+    sources = [
+        source | {"sha256": digest, "sound_advanced_s": offset}
+        for source, digest, offset in zip(media["sources"], inputs.values(), offsets, strict=True)
+    ]
+    return {
+        "schema_version": DATASET_VERSION,
+        "fps": VIDEO_FPS,
+        "n_frames": media["n_frames"],
+        "width": media["width"],
+        "height": media["height"],
+        "segments": media["segments"],
+        "sources": sources,
+        "config": to_mapping(job.config),
+        "stages": records,
+        "verdict": job.facts["report"].get("verdict"),
+    }

@@ -1,0 +1,117 @@
+"""The masks stage: mattes/ (soft coverage by the person) and masks/ (what part a pixel shows)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import cv2
+import numpy as np
+
+from gtalk.dataset.format import MaskClass, Segment
+from gtalk.prepare.frame_io import (
+    fresh_folder,
+    in_order,
+    one_thread_each,
+    read_frame,
+    read_frames,
+    read_grey,
+    write_grey,
+)
+from gtalk.prepare.report.metrics import spans
+from gtalk.prepare.segmentation.clean_plate import Background, framed_like, frames_needed, make_background
+from gtalk.prepare.segmentation.labels import ColourModel, Labeller
+from gtalk.prepare.segmentation.matte import Plate, coarse_mattes, refine
+from gtalk.prepare.segmentation.mouth_occlusion import covered_frames, lower_face
+from gtalk.prepare.segmentation.parsing_model import ParsingModel
+from gtalk.progress import OnProgress, silent, track
+from gtalk.shapes import Bool, Float
+
+COLOUR_FRAMES = 40
+
+
+def make_masks(
+    root: Path,
+    points_px: Float[np.ndarray, "T 478 2"],
+    valid: Bool[np.ndarray, " T"],
+    segments: Sequence[Segment],
+    size: tuple[int, int],
+    on_progress: OnProgress = silent,
+    model: ParsingModel | None = None,
+) -> dict[str, Any]:
+    """Write mattes/ and masks/ for the pictures in frames/.
+
+    Args:
+        root: the dataset folder.
+        points_px: landmarks of every frame; those of faceless frames are interpolated.
+        valid: where a face was seen.
+        segments: parts without a cut.
+        size: (width, height) of the pictures.
+        on_progress: told after every frame.
+        model: a face-parsing network whose answers go before the built-in labels.
+
+    Returns:
+        Mean share of the picture of each class, and [start, stop) of spans in which something hides the mouth.
+    """
+    frames, total = root / "frames", len(points_px)
+    plate, colours = _first_look(root, points_px, valid, segments, size)
+    labeller = Labeller(colours, model)
+    areas, patches = np.zeros(len(MaskClass)), list[np.ndarray]()
+    with fresh_folder(root / "mattes") as mattes, fresh_folder(root / "masks") as masks, one_thread_each():
+
+        def finish(item: tuple[int, tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+            index, (frame, coarse) = item
+            matte = refine(frame, coarse, _plate_of(plate, index))
+            labels = labeller.label(frame, matte, points_px[index])
+            write_grey(mattes, index, matte)
+            write_grey(masks, index, labels)
+            shares = cv2.calcHist([labels], [0], None, [len(MaskClass)], [0, len(MaskClass)])[:, 0] / labels.size
+            return shares, lower_face(frame, points_px[index])
+
+        coarse = coarse_mattes(read_frames(frames, range(total)), [segment.start for segment in segments])
+        for shares, patch in track(in_order(finish, enumerate(coarse)), "masks", total, on_progress):
+            areas += shares / total
+            patches.append(patch)
+    hidden = spans(covered_frames(np.stack(patches), valid))
+    return {part.name.lower(): round(float(areas[part]), 4) for part in MaskClass} | {"mouth_hidden_spans": hidden}
+
+
+def _first_look(
+    root: Path,
+    points_px: np.ndarray,
+    valid: np.ndarray,
+    segments: Sequence[Segment],
+    size: tuple[int, int],
+) -> tuple[Background, ColourModel]:
+    """A plate of half the pictures' size and a colour model, from coarse mattes of some frames."""
+    frames = root / "frames"
+    half = (max(1, size[0] // 2), max(1, size[1] // 2))  # all that a matte needs of a plate
+    needed = frames_needed(half, segments)
+    seen = needed[valid[needed]] if valid[needed].any() else needed
+    samples = set(seen[np.linspace(0, len(seen) - 1, min(COLOUR_FRAMES, len(seen))).astype(int)].tolist())
+    with TemporaryDirectory(prefix=".coarse.part", dir=root) as folder:
+
+        def keep() -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+            pictures = coarse_mattes(read_frames(frames, needed), range(len(needed)))
+            for index, (frame, coarse) in zip(needed.tolist(), pictures, strict=True):
+                matte = (cv2.resize(coarse, size, interpolation=cv2.INTER_LINEAR) * 255).astype(np.uint8)
+                write_grey(Path(folder), index, matte)
+                if index in samples:
+                    yield frame, matte, points_px[index]
+
+        colours = ColourModel.learn(keep())
+
+        def read(index: int) -> tuple[np.ndarray, np.ndarray]:
+            pair = read_frame(frames, index), read_grey(Path(folder), index)
+            return cv2.resize(pair[0], half, interpolation=cv2.INTER_AREA), cv2.resize(pair[1], half)
+
+        background = make_background(read, half, segments)
+    return background, colours
+
+
+def _plate_of(background: Background, index: int) -> Plate:
+    """The plate as frame `index` frames it."""
+    framing = background.framing[index]
+    return Plate(framed_like(background.plate, framing), framed_like(background.known.astype(np.float32), framing))
