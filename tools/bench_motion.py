@@ -28,15 +28,15 @@ from gtalk.dataset.format import Dataset
 from gtalk.dataset.split import first_test_frame
 from gtalk.eval import motion as measures
 from gtalk.eval.motion_silence import silence_test
+from gtalk.geometry.pose import pose_vectors
 from gtalk.media.audio import read_audio
 from gtalk.motion.base import MotionEdit
-from gtalk.motion.lle import LandmarkLLE
-from gtalk.motion.material import Material, gather
-from gtalk.motion.model import PersonMotionModel
-from gtalk.motion.pose import pose_vectors
+from gtalk.motion.edits.lle import LandmarkLLE
+from gtalk.motion.model.model import PersonMotionModel
 from gtalk.motion.produce import drive_whole
-from gtalk.motion.takes import read_training_clip
-from gtalk.motion.train import MotionConfig, fit_material
+from gtalk.motion.training.sequences import read_training_clip
+from gtalk.motion.training.train import MotionConfig, fit_material
+from gtalk.motion.training.training_data import Material, gather
 from gtalk.speech.sound import read_samples
 from gtalk.types import AUDIO_RATE, Motion
 

@@ -14,11 +14,11 @@ import numpy as np
 
 from gtalk.dataset.format import Dataset
 from gtalk.dataset.split import first_test_frame
-from gtalk.motion.eyes import EyeStream, blink_frames
-from gtalk.motion.model import PersonMotionModel, load_motion_model
-from gtalk.motion.net import ROWS_PER_FRAME
-from gtalk.motion.pose import pose_vectors
-from gtalk.motion.sway import SwayStream, voice_columns
+from gtalk.geometry.pose import pose_vectors
+from gtalk.motion.idle.blinks_gaze import EyeStream, blink_frames
+from gtalk.motion.idle.head_motion import SwayStream, voice_columns
+from gtalk.motion.model.model import PersonMotionModel, load_motion_model
+from gtalk.motion.model.net import ROWS_PER_FRAME
 from gtalk.speech.base import encode
 from gtalk.speech.sound import read_samples
 from gtalk.types import VIDEO_FPS

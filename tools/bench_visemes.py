@@ -17,7 +17,7 @@ import numpy as np
 
 from gtalk.dataset.format import Dataset
 from gtalk.eval.motion import aperture, correlation
-from gtalk.motion.model import load_motion_model
+from gtalk.motion.model.model import load_motion_model
 from gtalk.motion.produce import drive_whole
 from gtalk.types import VIDEO_FPS, Motion
 from tools.demo_person.other_voices import DEMO, lips_of

@@ -15,10 +15,10 @@ import numpy as np
 import torch
 
 from gtalk.dataset.format import Segment
-from gtalk.motion.material import Material, gather
-from gtalk.motion.pretrain import pretrain, save_base
-from gtalk.motion.takes import TrainingClip
-from gtalk.motion.train import MotionConfig
+from gtalk.motion.training.pretrain import pretrain, save_base
+from gtalk.motion.training.sequences import TrainingClip
+from gtalk.motion.training.train import MotionConfig
+from gtalk.motion.training.training_data import Material, gather
 from gtalk.types import AUDIO_RATE, VIDEO_FPS
 from tools.demo_person.other_voices import lips_of
 from tools.demo_person.speech import SENTENCES, speak

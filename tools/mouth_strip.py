@@ -25,8 +25,8 @@ from gtalk.basis import LIPS
 from gtalk.eval.motion import aperture
 from gtalk.media.audio import read_audio
 from gtalk.media.writer import VideoWriter, WriteConfig
-from gtalk.motion.closure import LipClosure
-from gtalk.motion.model import PersonMotionModel
+from gtalk.motion.model.labial_closure import LipClosure
+from gtalk.motion.model.model import PersonMotionModel
 from gtalk.speech.base import encode
 from gtalk.talk.load import load_performer
 from gtalk.talk.talker import Talker

@@ -38,7 +38,7 @@ MOTION = """
 import dataclasses, sys
 from pathlib import Path
 import torch
-from gtalk.motion.train import train_motion
+from gtalk.motion.training.train import train_motion
 from tests.motion.talking import SMALL
 torch.set_num_threads(1)
 config = dataclasses.replace(SMALL, fit=dataclasses.replace(SMALL.fit, steps=40, check_every=20))

@@ -15,7 +15,7 @@ from gtalk.errors import UserError
 from gtalk.files import exclusive
 
 if TYPE_CHECKING:
-    from gtalk.motion.model import PersonMotionModel
+    from gtalk.motion.model.model import PersonMotionModel
 
 
 @dataclass(frozen=True)
@@ -58,10 +58,10 @@ class MotionPretrain:
     def run(self) -> None:
         """Do it."""
         from gtalk.dataset.format import Dataset
-        from gtalk.motion.material import gather
-        from gtalk.motion.pretrain import pretrain, save_base
-        from gtalk.motion.takes import read_training_clip
-        from gtalk.motion.train import MotionConfig
+        from gtalk.motion.training.pretrain import pretrain, save_base
+        from gtalk.motion.training.sequences import read_training_clip
+        from gtalk.motion.training.train import MotionConfig
+        from gtalk.motion.training.training_data import gather
 
         config = MotionConfig(seed=self.seed)
         with Bars() as bars:
@@ -113,7 +113,7 @@ class MotionDrive:
     def run(self) -> None:
         """Do it."""
         from gtalk.media.audio import stream_audio
-        from gtalk.motion.model import load_motion_model
+        from gtalk.motion.model.model import load_motion_model
         from gtalk.motion.produce import drive
         from gtalk.types import Motion as FaceMotion
 
@@ -158,9 +158,9 @@ class MotionEdit:
 
     def run(self) -> None:
         """Do it."""
-        from gtalk.motion.arkit import motion_of_arkit, read_arkit_csv, rest_landmarks, write_arkit_csv
-        from gtalk.motion.control import Controls
-        from gtalk.motion.model import load_motion_model
+        from gtalk.motion.edits.controls import Controls
+        from gtalk.motion.formats.arkit import motion_of_arkit, read_arkit_csv, rest_landmarks, write_arkit_csv
+        from gtalk.motion.model.model import load_motion_model
         from gtalk.motion.produce import edit_motion, reenact
         from gtalk.types import Motion as FaceMotion
 

@@ -138,7 +138,7 @@ class Train:
         dataset = self.dataset or self.output / "dataset"
         started = time.monotonic()
         with exclusive(self.output), exclusive(dataset), Bars() as bars:
-            from gtalk.motion.train import check_dataset
+            from gtalk.motion.training.train import check_dataset
             from gtalk.prepare.pipeline import prepare
 
             prepare(list(self.clips), dataset, self.prepare, bars)
@@ -216,7 +216,7 @@ def draw_fit(bars: Bars, events: Iterator[FitEvent], watch: Callable[[FitEvent],
 
 def train_motion_of(bars: Bars, datasets: list[Path], output: Path, init: Path | None = None) -> None:
     """Train the motion model of an avatar, from a base model where there is one."""
-    from gtalk.motion.train import train_motion
+    from gtalk.motion.training.train import train_motion
 
     train_motion(datasets, output, on_progress=bars, init=init)
 

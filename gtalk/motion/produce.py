@@ -8,10 +8,10 @@ import numpy as np
 
 from gtalk.basis import BROWS, LIPS, MOUTH_GROUP, UPPER_GROUP
 from gtalk.errors import UserError
+from gtalk.geometry.pose import mean_pose, pose_matrices, pose_vectors
 from gtalk.motion.base import MotionEdit, MotionModel
-from gtalk.motion.control import ControlEdit, Controls
-from gtalk.motion.model import PersonMotionModel
-from gtalk.motion.pose import mean_pose, pose_matrices, pose_vectors
+from gtalk.motion.edits.controls import ControlEdit, Controls
+from gtalk.motion.model.model import PersonMotionModel
 from gtalk.shapes import Float
 from gtalk.types import Motion
 

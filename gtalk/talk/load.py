@@ -54,12 +54,12 @@ class Performer:
         return dataclasses.replace(self, avatar=self.avatar.to(device))  # type: ignore[attr-defined]
 
     def edits(self, seed: int = 0, **controls: Any) -> list[MotionEdit]:
-        """The edits that controls ask for (names of `gtalk.motion.control.Controls`): none at their defaults.
+        """The edits that controls ask for (names of `gtalk.motion.edits.controls.Controls`): none at their defaults.
 
         Raises UserError when there is no motion model, which knows the person's rest and range.
         """
-        from gtalk.motion.control import ControlEdit, Controls
-        from gtalk.motion.model import PersonMotionModel
+        from gtalk.motion.edits.controls import ControlEdit, Controls
+        from gtalk.motion.model.model import PersonMotionModel
 
         asked = Controls(**controls)
         if asked == Controls():
@@ -73,7 +73,7 @@ class Performer:
 def load_performer(folder: Path) -> Performer:
     """Open an avatar folder. Without a motion model in it, only motion files can be rendered."""
     from gtalk.avatar.bundle import load_avatar, read_avatar_json
-    from gtalk.motion.model import has_motion_model, load_motion_model
+    from gtalk.motion.model.model import has_motion_model, load_motion_model
 
     folder = Path(folder)
     facts = read_avatar_json(folder)

@@ -15,7 +15,7 @@ import numpy as np
 import viser
 
 from gtalk.errors import UserError
-from gtalk.motion.control import Controls
+from gtalk.motion.edits.controls import Controls
 from gtalk.talk import PLATE
 from gtalk.viewer.config import QUALITIES
 from gtalk.viewer.front import INNER_HEADER

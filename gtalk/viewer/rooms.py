@@ -14,7 +14,7 @@ from http import HTTPStatus
 from importlib import resources
 from pathlib import Path
 
-from gtalk.motion.control import Controls
+from gtalk.motion.edits.controls import Controls
 from gtalk.talk import Talker
 from gtalk.viewer.config import ViewConfig
 from gtalk.viewer.front import Download, Page, Refused, Route, Stream, Upstream, find_route

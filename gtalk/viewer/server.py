@@ -16,8 +16,8 @@ from pathlib import Path
 import torch
 
 from gtalk.errors import UserError
-from gtalk.motion.control import ControlEdit, Controls
-from gtalk.motion.model import PersonMotionModel
+from gtalk.motion.edits.controls import ControlEdit, Controls
+from gtalk.motion.model.model import PersonMotionModel
 from gtalk.talk import Talker
 from gtalk.talk.load import load_performer
 from gtalk.threads import compute_on

@@ -9,7 +9,7 @@ import pytest
 from gtalk import cli
 from gtalk.errors import UserError
 from gtalk.fit.events import PreviewEvent, RollbackEvent, StepEvent
-from gtalk.motion.takes import read_training_clip
+from gtalk.motion.training.sequences import read_training_clip
 from gtalk.progress import Progress
 from tests.synthetic_dataset import make_synthetic_dataset
 
@@ -38,8 +38,8 @@ def calls(monkeypatch) -> list[tuple]:
     monkeypatch.setattr("gtalk.prepare.pipeline.prepare", prepare)
     monkeypatch.setattr("gtalk.fit.run.fit", fit)
     monkeypatch.setattr("gtalk.fit.run.is_fitted", lambda *arguments: False)
-    monkeypatch.setattr("gtalk.motion.train.train_motion", train_motion)
-    monkeypatch.setattr("gtalk.motion.train.check_dataset", lambda folder: None)
+    monkeypatch.setattr("gtalk.motion.training.train.train_motion", train_motion)
+    monkeypatch.setattr("gtalk.motion.training.train.check_dataset", lambda folder: None)
     return seen
 
 
@@ -72,7 +72,7 @@ def test_train_keeps_a_fit_that_is_done(calls, clip, tmp_path: Path, monkeypatch
 
 def test_too_short_a_clip_is_told_before_the_fit(calls, clip, tmp_path: Path, monkeypatch, capsys) -> None:
     dataset = make_synthetic_dataset(tmp_path / "ds", n_frames=20, size=32)
-    monkeypatch.setattr("gtalk.motion.train.check_dataset", lambda folder: read_training_clip(dataset))
+    monkeypatch.setattr("gtalk.motion.training.train.check_dataset", lambda folder: read_training_clip(dataset))
     assert cli.main(["train", str(clip), "-o", str(tmp_path / "me"), *CONSENT]) == 2
     assert [call[0] for call in calls] == ["prepare"]
     assert "Use a longer clip" in capsys.readouterr().err

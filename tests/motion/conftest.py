@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from gtalk.motion.model import PersonMotionModel
-from gtalk.motion.train import train_motion
+from gtalk.motion.model.model import PersonMotionModel
+from gtalk.motion.training.train import train_motion
 from tests.motion.talking import SMALL, write_dataset
 
 
@@ -18,6 +18,6 @@ def talking(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def model(talking) -> PersonMotionModel:
-    from gtalk.motion.model import load_motion_model
+    from gtalk.motion.model.model import load_motion_model
 
     return load_motion_model(talking[1])

@@ -11,11 +11,11 @@ import numpy as np
 
 from gtalk.basis import LIPS
 from gtalk.dataset.format import DATASET_VERSION, Dataset
-from gtalk.motion.augment import AugmentConfig
-from gtalk.motion.fit_net import FitConfig
-from gtalk.motion.net import NetConfig
-from gtalk.motion.pose import pose_matrices
-from gtalk.motion.train import MotionConfig
+from gtalk.geometry.pose import pose_matrices
+from gtalk.motion.model.net import NetConfig
+from gtalk.motion.training.augment import AugmentConfig
+from gtalk.motion.training.fit_net import FitConfig
+from gtalk.motion.training.train import MotionConfig
 from gtalk.types import Motion
 from tests.speech.voices import babble
 from tests.toys import landmarks_68

@@ -7,7 +7,7 @@ import pytest
 
 from gtalk.eval.motion import aperture, correlation
 from gtalk.media.audio import stream_audio
-from gtalk.motion.face import signed_aperture
+from gtalk.motion.model.face import signed_aperture
 from gtalk.motion.produce import drive, drive_whole
 from gtalk.types import Motion
 from tests.motion.talking import OPEN_M

@@ -86,10 +86,10 @@ def test_tracking_and_pretraining_hand_on_what_they_were_told(driven: Path, tmp_
     assert cli.main(["motion", "track", "v.mp4", "-o", str(tmp_path / "v.motion.npz")]) == 0
     assert seen == [Path("v.mp4")] and len(Motion.load(tmp_path / "v.motion.npz")) == len(motion)
 
-    monkeypatch.setattr("gtalk.motion.takes.read_training_clip", lambda dataset: dataset.root.name)
-    monkeypatch.setattr("gtalk.motion.material.gather", lambda clips, *others: clips)
-    monkeypatch.setattr("gtalk.motion.pretrain.pretrain", lambda people, *others: (people, others[3]))
-    monkeypatch.setattr("gtalk.motion.pretrain.save_base", lambda base, path: seen.append((base, path)))
+    monkeypatch.setattr("gtalk.motion.training.sequences.read_training_clip", lambda dataset: dataset.root.name)
+    monkeypatch.setattr("gtalk.motion.training.training_data.gather", lambda clips, *others: clips)
+    monkeypatch.setattr("gtalk.motion.training.pretrain.pretrain", lambda people, *others: (people, others[3]))
+    monkeypatch.setattr("gtalk.motion.training.pretrain.save_base", lambda base, path: seen.append((base, path)))
     monkeypatch.setattr("gtalk.dataset.format.Dataset.__init__", lambda self, root: setattr(self, "root", Path(root)))
     assert cli.main(["motion", "pretrain", "ada", "bob", "-o", "base.safetensors", "--seed", "7"]) == 0
     assert seen[1] == (([["ada"], ["bob"]], 7), Path("base.safetensors"))

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from gtalk.errors import UserError
-from gtalk.motion.control import ControlEdit, Controls
-from gtalk.motion.face import signed_aperture
-from gtalk.motion.pose import pose_matrices, pose_vectors
+from gtalk.geometry.pose import pose_matrices, pose_vectors
+from gtalk.motion.edits.controls import ControlEdit, Controls
+from gtalk.motion.model.face import signed_aperture
 from gtalk.motion.produce import drive, drive_whole, edit_motion, reenact
 from gtalk.types import Motion
 from tests.motion.talking import motion_of_openness

@@ -30,12 +30,12 @@ from gtalk.files import sha256_of_file
 from gtalk.media.audio import read_audio, read_wav
 from gtalk.media.source import probe
 from gtalk.media.video import read_video
-from gtalk.motion.arkit import read_arkit_csv, write_arkit_csv
-from gtalk.motion.fit_net import FitConfig
-from gtalk.motion.model import load_motion_model
-from gtalk.motion.pretrain import HEAD, BaseModel, load_base, save_base
-from gtalk.motion.stored_net import hollow_net
-from gtalk.motion.train import train_motion
+from gtalk.motion.formats.arkit import read_arkit_csv, write_arkit_csv
+from gtalk.motion.model.model import load_motion_model
+from gtalk.motion.model.storage import hollow_net
+from gtalk.motion.training.fit_net import FitConfig
+from gtalk.motion.training.pretrain import HEAD, BaseModel, load_base, save_base
+from gtalk.motion.training.train import train_motion
 from gtalk.speech.features import SpeechFeatures
 from gtalk.talk import Talker
 from gtalk.types import Motion

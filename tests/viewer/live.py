@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from gtalk.motion.control import Controls
+from gtalk.motion.edits.controls import Controls
 from gtalk.talk import Talker
 from gtalk.types import AUDIO_RATE
 from gtalk.viewer.config import ViewConfig

@@ -1,0 +1,284 @@
+"""The trained motion model of one person: files, and the stream from samples to Motion."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.numpy import load_file, save_file
+
+from gtalk.basis import UPPER_GROUP, MotionBasis
+from gtalk.errors import UserError
+from gtalk.files import atomic_path, write_json
+from gtalk.geometry.pose import pose_matrices
+from gtalk.motion.idle.blinks_gaze import EyeLife, EyeStream
+from gtalk.motion.idle.head_motion import VOICE_ROWS, Sway, SwayStream, voice_columns
+from gtalk.motion.model.face import FaceMap
+from gtalk.motion.model.labial_closure import LipClosure
+from gtalk.motion.model.net import ROWS_PER_FRAME, MotionNet, NetConfig
+from gtalk.motion.model.storage import check_finite, hollow_net, net_config_of
+from gtalk.motion.model.vad_gate import AHEAD_ROWS, HANG_ROWS, LEADS_ROWS, SilenceGate, activity_windows
+from gtalk.shapes import Float
+from gtalk.speech.features import SpeechFeatures
+from gtalk.speech.normalise import VoicePrior
+from gtalk.types import AUDIO_RATE, VIDEO_FPS, Motion
+from gtalk.untrusted import read_json
+
+MOTION_MODEL_VERSION = 1
+JSON_NAME, TENSORS_NAME = "motion.json", "motion.safetensors"
+N_BROWS = 2
+
+
+@dataclass(frozen=True)
+class PersonMotionModel:
+    """Speech -> motion of one person; a MotionModel."""
+
+    basis: MotionBasis
+    features: SpeechFeatures
+    net_config: NetConfig
+    net: MotionNet
+    face: FaceMap
+    sway: Sway
+    eyes: EyeLife
+    mean_pose: Float[np.ndarray, "4 4"]
+    brow_scale: Float[np.ndarray, " 2"]
+    """Metres per unit of the network's brow outputs."""
+    bank: Float[np.ndarray, "N Km"]
+    """Mouth codes of training frames, for edits that stay on the person's manifold."""
+    facts: dict[str, Any]
+    """Where the model comes from."""
+    lead_rows: int = AHEAD_ROWS
+    """How long before the sound this person opens the lips, in rows."""
+    closure: float = 1.0
+    """How far p, b and m that are heard shut the lips, 0 to 1, whatever the network says."""
+    live: bool = False
+    """Answer soon: lips open no earlier than `AHEAD_ROWS` before the sound."""
+
+    fps = VIDEO_FPS
+
+    def for_live(self) -> PersonMotionModel:
+        """The same person in a hurry: the look-ahead is at most 160 ms."""
+        return dataclasses.replace(self, live=True)
+
+    @property
+    def ahead_rows(self) -> int:
+        """How far ahead the silence gate looks."""
+        return min(self.lead_rows, AHEAD_ROWS) if self.live else self.lead_rows
+
+    @property
+    def future_rows(self) -> int:
+        """Rows after a frame's instant that it depends on."""
+        return max(self.net_config.future_rows, self.ahead_rows, VOICE_ROWS[-1])
+
+    @property
+    def lookahead_s(self) -> float:
+        """How much sound after an instant is needed before its frame is certain."""
+        return self.features.lookahead_s + self.future_rows / self.features.rate_hz
+
+    def stream(self, seed: int = 0) -> PersonMotionStream:
+        """A fresh stream. The seed chooses the head motion, gaze and blinks."""
+        return PersonMotionStream(self, seed)
+
+    @cached_property
+    def lip_closure(self) -> LipClosure | None:
+        """What shuts the lips on p, b and m."""
+        return LipClosure.of(self.features, self.basis, self.face.rest, self.closure)
+
+    @cached_property
+    def prosody_columns(self) -> list[int]:
+        """Where [loudness, pitch, activity] lie in a feature row; pitch is weighted by the voicing beside it."""
+        pitch, energy = self.features.groups["pitch"].start, self.features.groups["energy"].start
+        return [energy, pitch, energy + 1]
+
+
+class PersonMotionStream:
+    """One running utterance; a StyledStream."""
+
+    def __init__(self, model: PersonMotionModel, seed: int) -> None:
+        self._model = model
+        self.style = np.zeros(model.net_config.style, np.float32)
+        """How it is said, where the network has styles; 0 is the usual way."""
+        self._features = model.features.stream()
+        self._gate = SilenceGate()
+        self._sway, self._eyes = SwayStream(model.sway, seed), EyeStream(model.eyes, model.fps, seed)
+        self._past = max(model.net.past_rows, HANG_ROWS, -VOICE_ROWS[0])
+        self._future = model.future_rows
+        self._rows = np.zeros((0, model.features.size), np.float32)  # the first is `_past` ahead of the next frame
+        self._started = False
+
+    def push(self, samples: Float[np.ndarray, " N"]) -> Motion:
+        """Take samples and return the frames that are now certain."""
+        return self._predict(self._append(self._features.push(samples)))
+
+    def finish(self) -> Motion:
+        """No more samples: the remaining frames."""
+        self._append(self._features.finish())
+        left = len(self._rows) - self._past if self._started else 0
+        count = -(-left // ROWS_PER_FRAME)
+        missing = max(0, (count - 1) * ROWS_PER_FRAME + self._past + self._future + 1 - len(self._rows))
+        self._rows = np.concatenate([self._rows, np.repeat(self._rows[-1:], missing, axis=0)])
+        return self._predict(max(0, count))
+
+    def _append(self, rows: np.ndarray) -> int:
+        """Keep rows; how many frames are now certain."""
+        if len(rows) and not self._started:
+            self._started = True
+            self._rows = np.repeat(rows[:1], self._past, axis=0)
+        self._rows = np.concatenate([self._rows, rows])
+        return max(0, (len(self._rows) - self._past - self._future - 1) // ROWS_PER_FRAME + 1)
+
+    def _predict(self, count: int) -> Motion:
+        model, rows, now = self._model, self._rows, self._past
+        code, brows = self._speak(count) if count else (np.zeros((0, len(model.basis.mouth))), np.zeros((0, N_BROWS)))
+        prosody = rows[:, model.prosody_columns].astype(np.float64)
+        prosody[:, 1] *= rows[:, model.features.groups["pitch"].start + 1]
+        activity = prosody[now : now + count * ROWS_PER_FRAME : ROWS_PER_FRAME, 2][:count]
+        sway = self._sway(voice_columns(prosody, now, count), activity)
+        eyes, gaze = self._eyes(sway[:, :6])
+        self._rows = rows[count * ROWS_PER_FRAME :]
+        return _assembled(model, code, sway, eyes, gaze, brows + sway[:, 6:])
+
+    def _speak(self, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """(gated mouth codes, brow raise that the voice asks for) of the next frames."""
+        model, now = self._model, self._past
+        first = now - model.net.past_rows
+        window = self._rows[first : first + (count - 1) * ROWS_PER_FRAME + model.net.rows]
+        style = torch.from_numpy(self.style)[None] if self.style.any() else None
+        with torch.inference_mode():
+            heard = torch.from_numpy(np.ascontiguousarray(window.T))[None]
+            out = model.net(heard, style)[0].T.numpy().astype(np.float64)
+        mouth, brows = out[:, :-N_BROWS], out[:, -N_BROWS:] * model.brow_scale
+        activity = self._rows[:, model.prosody_columns[2]]
+        gate = self._gate(activity_windows(activity, now, count, model.ahead_rows))[:, None]
+        limit = model.basis.groups["mouth"]
+        mouth = np.clip(mouth, model.basis.low[limit], model.basis.high[limit])
+        if model.lip_closure is not None:
+            mouth = model.lip_closure(mouth, self._rows, now)
+        return model.face.rest + gate * (mouth - model.face.rest), gate * brows
+
+
+def _assembled(
+    model: PersonMotionModel,
+    mouth: np.ndarray,
+    sway: np.ndarray,
+    eyes: np.ndarray,
+    gaze: np.ndarray,
+    brows: np.ndarray,
+) -> Motion:
+    count = len(mouth)
+    code = np.zeros((count, model.basis.size))
+    code[:, model.basis.groups["mouth"]] = mouth
+    landmarks = model.basis.decode(code)
+    landmarks[:, UPPER_GROUP] = model.face.upper_landmarks(eyes, brows)
+    channels = {"torso": model.face.torso_of(sway[:, :6])} if model.face.has_torso else {}
+    poses = pose_matrices(sway[:, :6], model.mean_pose)
+    return Motion(model.fps, landmarks, eyes, gaze, brows, poses, np.ones(count, bool), dict(channels))
+
+
+def save_motion_model(model: PersonMotionModel, folder: Path) -> None:
+    """Write motion.safetensors, then motion.json: with the latter the model is whole."""
+    folder = Path(folder)
+    arrays = {f"basis.{name}": value for name, value in model.basis.to_arrays().items()}
+    arrays |= {f"net.{name}": value.detach().numpy() for name, value in model.net.state_dict().items()}
+    for name in ("face", "sway", "eyes"):
+        arrays |= {f"{name}.{k}": np.asarray(v) for k, v in vars(getattr(model, name)).items()}
+    arrays |= {name: getattr(model, name) for name in ("mean_pose", "brow_scale", "bank")}
+    assert model.features.prior is not None
+    arrays |= {"voice.mean": model.features.prior.mean, "voice.log_f0": np.asarray(model.features.prior.log_f0)}
+    with atomic_path(folder / TENSORS_NAME) as temporary:
+        save_file({name: np.ascontiguousarray(_stored(value)) for name, value in arrays.items()}, temporary)
+    settings = {
+        "schema_version": MOTION_MODEL_VERSION,
+        "kind": "person",
+        "net": dataclasses.asdict(model.net_config),
+        "phones": model.features.phones,
+        "lead_rows": model.lead_rows,
+        "closure": model.closure,
+        "facts": model.facts,
+    }
+    write_json(folder / JSON_NAME, settings)
+
+
+def has_motion_model(folder: Path) -> bool:
+    """Whether an avatar folder holds a motion model."""
+    return (Path(folder) / JSON_NAME).is_file()
+
+
+def load_motion_model(folder: Path) -> PersonMotionModel:
+    """Read a motion model from an avatar folder. Raises UserError when there is none or it is damaged."""
+    folder = Path(folder)
+    if not has_motion_model(folder):
+        raise UserError(
+            f"avatar {folder}",
+            expected=f"a motion model ({JSON_NAME})",
+            got="none",
+            remedy="Run `gtalk motion train DATASET -o AVATAR`.",
+        )
+    try:
+        settings = read_json(folder / JSON_NAME)
+        version = settings["schema_version"]
+        if version != MOTION_MODEL_VERSION or settings["kind"] != "person":
+            raise ValueError(f"kind {settings['kind']!r}, schema_version {version!r}")
+        arrays = load_file(folder / TENSORS_NAME)
+        model = _from_arrays(settings, arrays)
+        _try(model)
+        return model
+    except Exception as error:  # whatever a stranger's file does to us, it is the file that is at fault
+        raise UserError(
+            f"motion model in {folder}",
+            expected=f"whole files {JSON_NAME} and {TENSORS_NAME}, schema_version {MOTION_MODEL_VERSION}",
+            got=f"{type(error).__name__}: {error}",
+            remedy="Train it again with `gtalk motion train DATASET -o AVATAR`.",
+        ) from error
+
+
+def _from_arrays(settings: dict[str, Any], arrays: dict[str, np.ndarray]) -> PersonMotionModel:
+    check_finite(arrays)
+
+    def group(prefix: str) -> dict[str, np.ndarray]:
+        return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
+
+    net_config = net_config_of(settings["net"])
+    basis = MotionBasis.from_arrays(group("basis."))
+    prior = VoicePrior(_double(arrays["voice.mean"]), arrays["voice.log_f0"].item())
+    features = SpeechFeatures(bool(settings["phones"]), prior)
+    net = hollow_net(features.size, len(basis.mouth) + N_BROWS, net_config)
+    net.load_state_dict({k: torch.from_numpy(v) for k, v in group("net.").items()}, assign=True)
+    face, sway, eyes = (
+        _dataclass(kind, group(p)) for kind, p in ((FaceMap, "face."), (Sway, "sway."), (EyeLife, "eyes."))
+    )
+    rest: dict[str, Any] = {name: _double(arrays[name]) for name in ("mean_pose", "brow_scale", "bank")}
+    lead = int(settings.get("lead_rows", AHEAD_ROWS))
+    if not AHEAD_ROWS <= lead <= LEADS_ROWS[-1]:
+        raise ValueError(f"lead_rows {lead}")
+    closure = float(settings.get("closure", 1.0))
+    if not 0.0 <= closure <= 1.0:
+        raise ValueError(f"closure {closure}")
+    rest |= {"facts": settings["facts"], "lead_rows": lead, "closure": closure}
+    return PersonMotionModel(basis, features, net_config, net.eval(), face, sway, eyes, **rest)
+
+
+def _try(model: PersonMotionModel) -> None:
+    """A quarter of a second of silence goes through, which finds every shape and number that does not fit."""
+    stream = model.stream()
+    motion = Motion.concatenate([stream.push(np.zeros(AUDIO_RATE // 4, np.float32)), stream.finish()])
+    if not all(np.isfinite(value).all() for value in (motion.landmarks, motion.head_pose, motion.eyes, motion.gaze)):
+        raise ValueError("its motion is not finite")
+
+
+def _dataclass(kind: Any, arrays: dict[str, np.ndarray]) -> Any:
+    convert: dict[str, Any] = {"float": lambda v: float(v.item()), "bool": lambda v: bool(v.item())}
+    return kind(**{f.name: convert.get(str(f.type), _double)(arrays[f.name]) for f in dataclasses.fields(kind)})
+
+
+def _double(value: np.ndarray) -> np.ndarray:
+    return np.asarray(value, np.float64)
+
+
+def _stored(value: np.ndarray) -> np.ndarray:
+    return value.astype(np.uint8) if value.dtype == bool else value

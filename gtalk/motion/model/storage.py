@@ -1,0 +1,42 @@
+"""Networks in files that strangers send: bounded settings, finite numbers, shapes checked before memory is taken."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from gtalk.config import from_mapping
+from gtalk.motion.model.net import MotionNet, NetConfig
+from gtalk.untrusted import check_numbers
+
+_LARGEST_OPTION = 4096.0  # no number of a network's config is larger
+_MOST_FUTURE_ROWS, _MOST_BLOCKS, _LONGEST_DILATIONS = 64, 32, 256
+
+
+def net_config_of(settings: Any) -> NetConfig:
+    """The config that a file names. Raises ValueError or UserError when it is none or out of bounds."""
+    check_numbers(settings, _LARGEST_OPTION, "net")
+    config = from_mapping(NetConfig, settings, "net")
+    if (
+        not 0 <= config.future_rows <= _MOST_FUTURE_ROWS
+        or len(config.dilations) > _MOST_BLOCKS
+        or sum(config.dilations) > _LONGEST_DILATIONS
+    ):
+        raise ValueError(f"future_rows {config.future_rows}, dilations {config.dilations}")
+    return config
+
+
+def hollow_net(n_in: int, n_out: int, config: NetConfig) -> MotionNet:
+    """A network without memory: shapes only, to be compared with tensors or filled with them."""
+    with torch.device("meta"):
+        return MotionNet(n_in, n_out, config)
+
+
+def check_finite(arrays: Mapping[str, np.ndarray]) -> None:
+    """Raise ValueError when a number is none."""
+    for name, value in arrays.items():
+        if value.dtype.kind == "f" and not np.isfinite(value).all():
+            raise ValueError(f"{name} is not finite")

@@ -1,0 +1,242 @@
+"""`train_motion`: from datasets of one person to a motion model in the avatar's folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from gtalk.dataset.format import Dataset
+from gtalk.errors import UserError
+from gtalk.files import sha256_of_file, sha256_of_json
+from gtalk.geometry.pose import mean_pose, pose_vectors
+from gtalk.motion.idle.blinks_gaze import EyeLife
+from gtalk.motion.idle.head_motion import Sway, voice_columns
+from gtalk.motion.model.amplitude import opening_gain, stretch
+from gtalk.motion.model.face import FaceMap
+from gtalk.motion.model.labial_closure import LipClosure
+from gtalk.motion.model.model import N_BROWS, PersonMotionModel, has_motion_model, load_motion_model, save_motion_model
+from gtalk.motion.model.net import ROWS_PER_FRAME, MotionNet, NetConfig
+from gtalk.motion.model.vad_gate import gated, learned_lead
+from gtalk.motion.training.augment import AugmentConfig
+from gtalk.motion.training.fit_net import FitConfig, FitResult, fit_net, predict
+from gtalk.motion.training.losses import LossConfig, MotionLoss
+from gtalk.motion.training.pretrain import BaseModel, load_base
+from gtalk.motion.training.sequences import Take, TrainingClip, read_training_clip
+from gtalk.motion.training.training_data import Material, gather, split_takes
+from gtalk.progress import OnProgress, Progress, silent
+from gtalk.shapes import Float
+from gtalk.types import VIDEO_FPS
+
+_BANK = 3000
+
+
+@dataclass(frozen=True)
+class MotionConfig:
+    """Settings of the training of a motion model."""
+
+    net: NetConfig = field(default_factory=NetConfig)
+    """The network."""
+    loss: LossConfig = field(default_factory=LossConfig)
+    """Weights of the loss."""
+    fit: FitConfig = field(default_factory=FitConfig)
+    """The optimiser."""
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    """Changed copies of the sound."""
+    phones: bool = True
+    """Use the phone scores of PocketSphinx's acoustic model."""
+    without: tuple[str, ...] = ()
+    """Groups of features that the network must not see, to measure what each adds."""
+    validation_share: float = 0.12
+    """Share of the training frames, in one block, that decides when to stop and how wide to open the mouth.
+    Then the network is trained once more on everything; 0 spares the first training."""
+    amplitude: float = 0.8
+    """Spread of the mouth's opening that is aimed at, relative to the person's own: regression mumbles."""
+    closure: float = 1.0
+    """How far p, b and m that are heard shut the lips, 0 to 1; it needs the phone scores."""
+    seconds: float | None = None
+    """Use only the first seconds of each clip, to see what a shorter one would give."""
+    seed: int = 0
+    """Of everything random."""
+
+
+def check_dataset(folder: Path) -> None:
+    """Raise UserError when a dataset is too short to learn from."""
+    read_training_clip(Dataset(folder))
+
+
+def train_motion(
+    datasets: Dataset | Path | Sequence[Dataset | Path],
+    output_folder: Path,
+    config: MotionConfig = MotionConfig(),
+    on_progress: OnProgress = silent,
+    resume: bool = True,
+    init: Path | None = None,
+) -> PersonMotionModel:
+    """Train on the training part of datasets of one person, and write motion.json and motion.safetensors.
+
+    Args:
+        datasets: one or more dataset folders; frames from `first_test_frame` on are never read.
+        output_folder: the avatar's folder; made if it is not there.
+        config: settings.
+        on_progress: told after every step.
+        resume: return the model that is there if it was made from the same inputs with the same settings.
+        init: a base model to start from, made by `gtalk motion pretrain`.
+
+    Raises:
+        UserError: the clips are too short, or the folder cannot be written.
+    """
+    several = [datasets] if isinstance(datasets, (Dataset, Path, str)) else list(datasets)
+    opened = [d if isinstance(d, Dataset) else Dataset(Path(d)) for d in several]
+    if not opened:
+        raise UserError("datasets", expected="at least one", got="none", remedy="Run `gtalk prepare` first.")
+    base = None if init is None else load_base(Path(init))
+    if base is not None:
+        base.check(config.net, config.phones)
+    key = _key(opened, config, base)
+    if resume and has_motion_model(output_folder):
+        model = load_motion_model(output_folder)
+        if model.facts.get("key") == key:
+            return model
+    clips = [read_training_clip(d, config.seconds) for d in opened]
+    model = fit_motion_model(clips, config, on_progress, {"key": key}, base)
+    save_motion_model(model, Path(output_folder))
+    return model
+
+
+def fit_motion_model(
+    clips: list[TrainingClip],
+    config: MotionConfig,
+    on_progress: OnProgress = silent,
+    facts: dict | None = None,
+    base: BaseModel | None = None,
+) -> PersonMotionModel:
+    """The training itself, on clips of one person in memory."""
+    started_s = time.perf_counter()
+    material = gather(clips, config.phones, config.augment, config.seed, on_progress)
+    model = fit_material(material, config, on_progress, facts, base)
+    model.facts["train_s"] = round(time.perf_counter() - started_s, 2)
+    return model
+
+
+def fit_material(
+    material: Material,
+    config: MotionConfig,
+    on_progress: OnProgress = silent,
+    facts: dict | None = None,
+    base: BaseModel | None = None,
+) -> PersonMotionModel:
+    """The training without what `gather` has done."""
+    centre = mean_pose(material.motion.head_pose[material.motion.valid])
+    pose = pose_vectors(material.motion.head_pose, centre)
+    face = FaceMap.fit(material.motion, material.basis, pose, material.silent_frames())
+    result, gain, lead = _fit(material, face.rest, config, on_progress, base)
+    sway, eyes = _idle_life(material, result.net, pose)
+    mouth = np.concatenate([t.codes[t.usable, :-N_BROWS] for t in material.takes])
+    facts = {
+        **(facts or {}),
+        "best_step": result.step,
+        "opening_gain": round(gain, 4),
+        "frames": len(material.motion),
+        "history": _plain(result.history),
+    }
+    return PersonMotionModel(
+        material.basis,
+        material.features,
+        config.net,
+        result.net.eval(),
+        face,
+        sway,
+        eyes,
+        centre,
+        material.brow_scale,
+        mouth[np.linspace(0, len(mouth) - 1, min(len(mouth), _BANK)).round().astype(int)],
+        facts,
+        lead,
+        config.closure,
+    )
+
+
+def _fit(
+    material: Material,
+    rest: Float[np.ndarray, " Km"],
+    config: MotionConfig,
+    on_progress: OnProgress,
+    base: BaseModel | None,
+) -> tuple[FitResult, float, int]:
+    """(network trained on everything for as long as a held-back block advises, how far it was stretched, lead)."""
+    loss, n_mouth = MotionLoss(material.basis, config.loss), len(material.basis.mouth)
+    minutes = len(material.motion) / (60.0 * VIDEO_FPS)
+    steps = max(1, round(config.fit.steps * float(np.clip(np.sqrt(minutes), 1.0, 4.0))))
+    blind = [i for name in config.without for i in material.columns(name)]
+    start = None if base is None else base.tensors
+    total = steps * (2 if config.validation_share > 0 else 1)
+
+    def train(takes: list[Take], more: list[Take], held: list[Take], steps: int, offset: int) -> FitResult:
+        def report(step: int, terms: dict[str, float]) -> None:
+            note = " ".join(f"{name} {value:.3f}" for name, value in terms.items() if not math.isnan(value))
+            on_progress(Progress("motion", min(offset + step, total), total, note))
+
+        fit = dataclasses.replace(config.fit, steps=steps)
+        return fit_net(takes, more, held, loss, config.net, fit, config.seed, blind, start, report)
+
+    closure = LipClosure.of(material.features, material.basis, rest, config.closure)
+
+    def spoken(net: MotionNet) -> list[np.ndarray]:
+        mouths = [predict(net, take.rows, len(take.codes))[:, :n_mouth] for take in material.takes]
+        if closure is None:
+            return mouths
+        return [closure(mouth, take.rows, 0) for mouth, take in zip(mouths, material.takes, strict=True)]
+
+    if config.validation_share <= 0:
+        result = train(material.takes, material.copies, [], steps, 0)
+        lead = learned_lead(material.takes, spoken(result.net), material.activity_column, rest, material.basis)
+        return result, 1.0, lead
+    originals, held = split_takes(material.takes, config.validation_share)
+    first = train(originals, split_takes(material.copies, config.validation_share)[0], held, steps, 0)
+    mouths = spoken(first.net)
+    lead = learned_lead(material.takes, mouths, material.activity_column, rest, material.basis)
+    shown = [gated(t, m, material.activity_column, rest, lead)[t.usable] for t, m in zip(held, mouths, strict=True)]
+    true = [take.codes[take.usable, :n_mouth] for take in held]
+    gain = opening_gain(np.concatenate(shown), np.concatenate(true), material.basis, config.amplitude)
+    result = train(material.takes, material.copies, [], first.step, steps)
+    stretch(result.net, n_mouth, gain)
+    result.history = first.history + result.history
+    return result, gain, lead
+
+
+def _idle_life(material: Material, net: MotionNet, pose: Float[np.ndarray, "T 6"]) -> tuple[Sway, EyeLife]:
+    """What the head, the eyes and the brows do besides speaking."""
+    motion = material.motion
+    pitch, energy = material.features.groups["pitch"].start, material.features.groups["energy"].start
+    voices, activities, guesses, runs, offset = [], [], [], [], 0
+    for clip, take in zip(material.clips, material.takes, strict=True):
+        count = len(clip.motion)
+        rows = take.rows[:, [energy, pitch, energy + 1]].astype(np.float64)
+        rows[:, 1] *= take.rows[:, pitch + 1]
+        voices.append(voice_columns(rows, 0, count))
+        activities.append(rows[np.minimum(np.arange(count) * ROWS_PER_FRAME, len(rows) - 1), 2])
+        guesses.append(predict(net, take.rows, count)[:, -N_BROWS:] * material.brow_scale)
+        runs += [(s.start + offset, s.stop + offset) for s in clip.segments]
+        offset += count
+    brows = motion.brows - np.concatenate(guesses)
+    values = np.concatenate([pose, brows], 1)
+    sway = Sway.fit(values, np.concatenate(voices), np.concatenate(activities), runs, motion.valid)
+    return sway, EyeLife.fit(motion.eyes, motion.gaze, pose, runs, motion.valid, motion.fps)
+
+
+def _key(datasets: list[Dataset], config: MotionConfig, base: BaseModel | None) -> str:
+    inputs = [
+        [sha256_of_file(d.root / name) for name in ("manifest.json", "motion.npz", "audio.wav")] for d in datasets
+    ]
+    start = {} if base is None else {"init": base.sha256}
+    return sha256_of_json({"inputs": inputs, "config": dataclasses.asdict(config), **start})
+
+
+def _plain(history: list[dict[str, float]]) -> list[dict[str, float]]:
+    return [{k: round(v, 5) for k, v in row.items() if not math.isnan(v)} for row in history]
