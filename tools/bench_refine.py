@@ -40,8 +40,8 @@ from gtalk.eval.image import in_box, psnr
 from gtalk.eval.pictures import Truth
 from gtalk.fit.events import DoneEvent
 from gtalk.fit.frames import FrameCache, TrainingFrame
-from gtalk.fit.gaussian_model import FitConfig, GaussianModel, LossConfig, make_model
-from gtalk.fit.gaussian_refine import PLACED, Curvature, RefineConfig, correction_gradient, moved
+from gtalk.fit.gaussian.model import FitConfig, GaussianModel, LossConfig, make_model
+from gtalk.fit.gaussian.pose_refinement import PLACED, Curvature, RefineConfig, correction_gradient, moved
 from gtalk.fit.trainer import TrainerConfig, train
 from gtalk.geometry.rotation import exp_so3, project
 from gtalk.ops import splat

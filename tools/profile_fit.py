@@ -23,7 +23,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from gtalk.dataset.format import Dataset
 from gtalk.fit.events import StepEvent
-from gtalk.fit.radiance_model import make_model
+from gtalk.fit.radiance.model import make_model
 from gtalk.fit.run import load_config
 from gtalk.fit.trainer import train
 

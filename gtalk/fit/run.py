@@ -16,11 +16,11 @@ from gtalk.dataset.format import Dataset
 from gtalk.errors import UserError
 from gtalk.files import require_writable_folder, sha256_of_json
 from gtalk.fit.events import DoneEvent, FitEvent
-from gtalk.fit.start import config_values
+from gtalk.fit.setup import config_values
 from gtalk.fit.trainer import CHECKPOINT_NAME, train
 
 # Each module offers FitConfig (a frozen dataclass with a `trainer: TrainerConfig`) and make_model(config).
-RENDERERS = {"radiance": "gtalk.fit.radiance_model", "gaussian": "gtalk.fit.gaussian_model"}
+RENDERERS = {"radiance": "gtalk.fit.radiance.model", "gaussian": "gtalk.fit.gaussian.model"}
 
 
 def load_config(renderer: str, preset_or_path: str) -> Any:

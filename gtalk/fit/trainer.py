@@ -24,7 +24,7 @@ from gtalk.files import sha256_of_json
 from gtalk.fit.checkpoint import TrainerState, load_checkpoint, save_checkpoint
 from gtalk.fit.events import CheckpointEvent, DoneEvent, FitEvent, PreviewEvent, RollbackEvent, StepEvent
 from gtalk.fit.frames import FrameCache, TrainingFrame
-from gtalk.fit.model import FitContext, Model
+from gtalk.fit.protocol import FitContext, Model
 from gtalk.fit.sampling import FrameSampler, SamplingConfig, frame_weights
 
 CHECKPOINT_NAME = "fit_checkpoint.safetensors"

@@ -6,7 +6,7 @@ from gtalk.avatar.head import HeadConfig
 from gtalk.avatar.radiance import RadianceConfig
 from gtalk.avatar.torso import TorsoConfig
 from gtalk.fit.patches import PatchConfig
-from gtalk.fit.radiance_model import FitConfig
+from gtalk.fit.radiance.model import FitConfig
 from gtalk.fit.trainer import TrainerConfig
 
 

@@ -15,11 +15,12 @@ from gtalk.avatar.base import Consent
 from gtalk.config import from_mapping
 from gtalk.dataset.format import Dataset
 from gtalk.errors import UserError
-from gtalk.fit import gaussian_model, radiance_model
 from gtalk.fit.events import StepEvent
+from gtalk.fit.gaussian import model
 from gtalk.fit.perceptual import LpipsConfig, PerceptualLoss, open_perceptual
+from gtalk.fit.radiance import model
 from gtalk.fit.run import fit
-from gtalk.fit.start import config_values
+from gtalk.fit.setup import config_values
 from gtalk.fit.trainer import train
 from gtalk.ops.lpips import alexnet_distance
 from tests.fit.small_fit import small_config
@@ -55,7 +56,7 @@ def config_of(renderer: str, path: Path | str, steps: int, checkpoint_every: int
         config = small_config(steps, checkpoint_every)
     else:
         trainer = {"size": 40, "steps": steps, "preview_every": 0, "checkpoint_every": checkpoint_every}
-        config = from_mapping(gaussian_model.FitConfig, {"avatar": {"count": 300}, "trainer": trainer, "device": "cpu"})
+        config = from_mapping(model.FitConfig, {"avatar": {"count": 300}, "trainer": trainer, "device": "cpu"})
     config = dataclasses.replace(config, trainer=dataclasses.replace(config.trainer, report_every=1))
     return dataclasses.replace(config, loss=dataclasses.replace(config.loss, lpips=LpipsConfig(str(path))))
 

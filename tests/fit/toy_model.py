@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from gtalk.avatar.base import PLATE
-from gtalk.fit.model import FitContext, StepResult
+from gtalk.fit.protocol import FitContext, StepResult
 from gtalk.types import RenderOutput
 
 

@@ -20,9 +20,10 @@ from gtalk.config import from_mapping, to_mapping
 from gtalk.dataset.format import Dataset
 from gtalk.errors import UserError
 from gtalk.files import exclusive, write_json
-from gtalk.fit import gaussian_model, radiance_model
 from gtalk.fit.checkpoint import TrainerState, save_checkpoint
 from gtalk.fit.events import DoneEvent, RollbackEvent
+from gtalk.fit.gaussian import model
+from gtalk.fit.radiance import model
 from gtalk.fit.trainer import DivergedError, train
 from gtalk.media.audio import write_wav
 from gtalk.media.writer import write_video
@@ -150,10 +151,10 @@ def small_fit(kind: str, steps: int):
     torch.set_num_threads(1)
     if kind == "radiance":
         config = small_config(steps, checkpoint_every=8)
-        return radiance_model.make_model(config), config.trainer
+        return model.make_model(config), config.trainer
     trainer = {"size": 40, "steps": steps, "report_every": 8, "preview_every": 0, "checkpoint_every": 8}
-    config = from_mapping(gaussian_model.FitConfig, {"avatar": {"count": 300}, "trainer": trainer})
-    return gaussian_model.make_model(config), config.trainer
+    config = from_mapping(model.FitConfig, {"avatar": {"count": 300}, "trainer": trainer})
+    return model.make_model(config), config.trainer
 
 
 def poisoned(model, at: set[int], value: float):

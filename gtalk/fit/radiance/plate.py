@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from gtalk.fit.model import FitContext
+from gtalk.fit.protocol import FitContext
 from gtalk.shapes import Float, UInt8
 
 FRAMES = 72

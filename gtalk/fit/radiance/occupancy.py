@@ -14,7 +14,7 @@ import torch
 
 from gtalk.basis import BROWS
 from gtalk.dataset.format import HEAD_CLASSES, MaskClass
-from gtalk.fit.model import FitContext
+from gtalk.fit.protocol import FitContext
 from gtalk.shapes import Bool, Float, Int, UInt8
 
 SEARCH_BOX = np.array([[-0.16, -0.17, -0.22], [0.16, 0.19, 0.10]])  # head space, around the mesh centre

@@ -15,11 +15,11 @@ from gtalk.avatar.torso import MARGIN
 from gtalk.basis import MotionBasis
 from gtalk.dataset.format import Dataset, MaskClass
 from gtalk.fit.frames import FrameCache
-from gtalk.fit.model import FitContext
-from gtalk.fit.occupancy import HeadVolume
-from gtalk.fit.plate import widened_plate
-from gtalk.fit.torso_area import torso_area
-from gtalk.fit.warp_start import mesh_motion, mesh_warp
+from gtalk.fit.protocol import FitContext
+from gtalk.fit.radiance.occupancy import HeadVolume
+from gtalk.fit.radiance.plate import widened_plate
+from gtalk.fit.radiance.torso_area import torso_area
+from gtalk.fit.radiance.warp_init import mesh_motion, mesh_warp
 from gtalk.render.field import displacement
 from tests.synthetic_dataset import make_synthetic_dataset
 

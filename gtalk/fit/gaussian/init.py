@@ -17,8 +17,8 @@ from gtalk.avatar.gaussian import torso_motion
 from gtalk.avatar.pose_code import PoseCode
 from gtalk.basis import EYES, LIPS
 from gtalk.dataset.format import MaskClass
-from gtalk.fit.model import FitContext
-from gtalk.fit.occupancy import spread_frames
+from gtalk.fit.protocol import FitContext
+from gtalk.fit.radiance.occupancy import spread_frames
 from gtalk.shapes import Float
 from gtalk.topology import MOUTH_TRIANGLES
 

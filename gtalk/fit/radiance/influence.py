@@ -13,8 +13,8 @@ import numpy as np
 import torch
 
 from gtalk.basis import MotionBasis
-from gtalk.fit.occupancy import HeadVolume
-from gtalk.fit.warp_start import MeshMotion, control_points
+from gtalk.fit.radiance.occupancy import HeadVolume
+from gtalk.fit.radiance.warp_init import MeshMotion, control_points
 from gtalk.ops import GridSpec
 from gtalk.shapes import Bool, Float, Int
 

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from gtalk.avatar.head import WARP_UNIT
-from gtalk.fit.model import FitContext
-from gtalk.fit.occupancy import HeadVolume
+from gtalk.fit.protocol import FitContext
+from gtalk.fit.radiance.occupancy import HeadVolume
 from gtalk.shapes import Float
 
 KERNEL_M = 0.012  # reach of a mesh point

@@ -11,9 +11,9 @@ import torch
 from gtalk.avatar.pose_code import PoseCode
 from gtalk.config import to_mapping
 from gtalk.dataset.split import first_test_frame
-from gtalk.fit.model import FitContext
 from gtalk.fit.perceptual import PerceptualLoss
-from gtalk.fit.plate import widened_plate
+from gtalk.fit.protocol import FitContext
+from gtalk.fit.radiance.plate import widened_plate
 from gtalk.shapes import UInt8
 
 LEAST_SPREAD = 0.05  # codes that hardly vary in the clip are not blown up to unit variance

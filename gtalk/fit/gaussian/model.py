@@ -21,15 +21,15 @@ from gtalk.avatar.gaussian import (
     split_code,
 )
 from gtalk.fit.frames import TrainingFrame
-from gtalk.fit.gaussian_refine import RefineConfig, Refinement, correction_gradient
-from gtalk.fit.gaussian_relocate import relocate
-from gtalk.fit.gaussian_seed import THIN, Seeds, make_seeds
+from gtalk.fit.gaussian.init import THIN, Seeds, make_seeds
+from gtalk.fit.gaussian.pose_refinement import RefineConfig, Refinement, correction_gradient
+from gtalk.fit.gaussian.relocation import relocate
 from gtalk.fit.losses import RegionWeights
-from gtalk.fit.model import FitContext, StepResult
 from gtalk.fit.patches import PatchConfig, draw_patches
 from gtalk.fit.perceptual import LpipsConfig, open_perceptual
+from gtalk.fit.protocol import FitContext, StepResult
 from gtalk.fit.schedule import LearningRate
-from gtalk.fit.start import LEAST_SPREAD, clip_plate, clip_pose_code, device_of, model_mapping
+from gtalk.fit.setup import LEAST_SPREAD, clip_plate, clip_pose_code, device_of, model_mapping
 from gtalk.fit.trainer import TrainerConfig
 from gtalk.ops import splat
 
@@ -108,7 +108,7 @@ def make_model(config: FitConfig) -> GaussianModel:
 
 
 class GaussianModel:
-    """See `gtalk.fit.model.Model`."""
+    """See `gtalk.fit.protocol.Model`."""
 
     kind = "gaussian"
 

@@ -16,17 +16,17 @@ from gtalk.dataset.format import HEAD_CLASSES, MaskClass
 from gtalk.dataset.split import first_test_frame
 from gtalk.fit.frames import TrainingFrame
 from gtalk.fit.losses import RegionWeights, alpha_loss, depth_variance, dssim_loss, l1_loss, pixel_weights
-from gtalk.fit.model import FitContext, StepResult
-from gtalk.fit.occupancy import ShellConfig, head_volume, prune
 from gtalk.fit.optimiser import Adam
 from gtalk.fit.patches import PatchConfig, draw_patches
 from gtalk.fit.perceptual import LpipsConfig, open_perceptual
-from gtalk.fit.reach import face_reach
+from gtalk.fit.protocol import FitContext, StepResult
+from gtalk.fit.radiance.influence import face_reach
+from gtalk.fit.radiance.occupancy import ShellConfig, head_volume, prune
+from gtalk.fit.radiance.torso_area import torso_area
+from gtalk.fit.radiance.warp_init import mesh_motion, mesh_warp
 from gtalk.fit.schedule import LearningRate, ramp
-from gtalk.fit.start import LEAST_SPREAD, clip_plate, clip_pose_code, device_of, model_mapping
-from gtalk.fit.torso_area import torso_area
+from gtalk.fit.setup import LEAST_SPREAD, clip_plate, clip_pose_code, device_of, model_mapping
 from gtalk.fit.trainer import TrainerConfig
-from gtalk.fit.warp_start import mesh_motion, mesh_warp
 from gtalk.ops import tcnn
 from gtalk.render.field import Traced
 from gtalk.render.picture import over
@@ -102,7 +102,7 @@ def make_model(config: FitConfig) -> RadianceModel:
 
 
 class RadianceModel:
-    """See `gtalk.fit.model.Model`."""
+    """See `gtalk.fit.protocol.Model`."""
 
     kind = "radiance"
 

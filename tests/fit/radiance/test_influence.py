@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from gtalk.basis import MotionBasis
-from gtalk.fit.occupancy import HeadVolume
-from gtalk.fit.radiance_model import make_model
-from gtalk.fit.reach import face_reach, within
+from gtalk.fit.radiance.influence import face_reach, within
+from gtalk.fit.radiance.model import make_model
+from gtalk.fit.radiance.occupancy import HeadVolume
+from gtalk.fit.radiance.warp_init import MeshMotion
 from gtalk.fit.trainer import train
-from gtalk.fit.warp_start import MeshMotion
 from gtalk.ops import GridSpec, hash_encode
 from gtalk.ops.tcnn import TcnnGridSpec
 from tests.fit.small_fit import small_config

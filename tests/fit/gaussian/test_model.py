@@ -12,8 +12,9 @@ from gtalk.config import from_mapping, load_preset, to_mapping
 from gtalk.dataset.split import train_test_split
 from gtalk.fit.checkpoint import load_checkpoint
 from gtalk.fit.events import DoneEvent, StepEvent
-from gtalk.fit.gaussian_model import FitConfig, _facing, make_model
-from gtalk.fit.gaussian_refine import (
+from gtalk.fit.gaussian.init import skull_height
+from gtalk.fit.gaussian.model import FitConfig, _facing, make_model
+from gtalk.fit.gaussian.pose_refinement import (
     LONGEST,
     Curvature,
     RefineConfig,
@@ -23,8 +24,7 @@ from gtalk.fit.gaussian_refine import (
     head_gradient,
     torso_gradient,
 )
-from gtalk.fit.gaussian_relocate import relocate
-from gtalk.fit.gaussian_seed import skull_height
+from gtalk.fit.gaussian.relocation import relocate
 from gtalk.fit.trainer import CHECKPOINT_NAME, train
 from gtalk.ops import splat_torch
 from gtalk.ops.reference.splat import rotation_matrices

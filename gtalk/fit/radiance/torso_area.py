@@ -10,8 +10,8 @@ from gtalk.avatar.torso import to_unit
 from gtalk.basis import LIPS
 from gtalk.dataset.format import HEAD_CLASSES, MaskClass
 from gtalk.fit.frames import TrainingFrame
-from gtalk.fit.model import FitContext
-from gtalk.fit.occupancy import spread_frames
+from gtalk.fit.protocol import FitContext
+from gtalk.fit.radiance.occupancy import spread_frames
 from gtalk.render.rays import pixel_centres, undo_similarity
 from gtalk.shapes import Bool
 from gtalk.types import Camera

@@ -9,9 +9,18 @@ import torch
 from gtalk.basis import MotionBasis
 from gtalk.dataset.format import HEAD_CLASSES, MaskClass
 from gtalk.fit.frames import FrameCache
-from gtalk.fit.model import FitContext
-from gtalk.fit.occupancy import UNKNOWN, ShellConfig, _in_shell, _surface, _view, head_volume, prune, spread_frames
 from gtalk.fit.patches import PatchConfig, draw_patches
+from gtalk.fit.protocol import FitContext
+from gtalk.fit.radiance.occupancy import (
+    UNKNOWN,
+    ShellConfig,
+    _in_shell,
+    _surface,
+    _view,
+    head_volume,
+    prune,
+    spread_frames,
+)
 from tests.synthetic_dataset import CENTRE, RADII, make_synthetic_dataset
 
 

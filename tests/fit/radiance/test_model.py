@@ -21,8 +21,8 @@ from gtalk.config import load_preset
 from gtalk.dataset.format import Dataset
 from gtalk.errors import UserError
 from gtalk.fit.events import DoneEvent, StepEvent
-from gtalk.fit.model import Model
-from gtalk.fit.radiance_model import FitConfig, RadianceModel, make_model
+from gtalk.fit.protocol import Model
+from gtalk.fit.radiance.model import FitConfig, RadianceModel, make_model
 from gtalk.fit.run import fit, load_config
 from gtalk.fit.trainer import CHECKPOINT_NAME, train
 from tests.fit.small_fit import small_config
