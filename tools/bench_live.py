@@ -87,7 +87,7 @@ class Memory(threading.Thread):
         self._pid, self.rows, self.ended = pid, [], threading.Event()
 
     def run(self) -> None:
-        from gtalk.viewer.stats import resident_mb
+        from gtalk.viewer.live.stats import resident_mb
 
         begin = time.monotonic()
         while not self.ended.wait(1.0):

@@ -5,7 +5,7 @@
     my_tts "hello" | python tools/push_speech.py - --rate 24000  # raw mono 16-bit little-endian, of any length
     python tools/push_speech.py speech.wav --url ws://10.0.0.5:8080/push?token=...
 
-The protocol is described in gtalk/viewer/push.py. Prints what the server tells; ends with the speech, with
+The protocol is described in gtalk/viewer/web/speech_api.py. Prints what the server tells; ends with the speech, with
 status 3 when somebody cut in.
 """
 

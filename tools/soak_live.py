@@ -107,7 +107,7 @@ def still_session() -> tuple[Any, Clock]:
     """A live session without picture or motion."""
     from gtalk.talk import Talker
     from gtalk.types import Motion
-    from gtalk.viewer.session import LiveSession
+    from gtalk.viewer.live.session import LiveSession
 
     zero = np.zeros((1, 2))
     face = np.random.default_rng(0).normal(size=(1, 68, 3))
@@ -119,8 +119,8 @@ def still_session() -> tuple[Any, Clock]:
 
 def soak_microphone(minutes: float, error: float) -> dict[str, Any]:
     """Capture to picture, minute by minute; the microphone is fast by `error`, from half time on as slow."""
-    from gtalk.viewer.sources import PushSource
-    from gtalk.viewer.stats import resident_mb
+    from gtalk.viewer.audio.sources import PushSource
+    from gtalk.viewer.live.stats import resident_mb
 
     session, clock = still_session()
     source = PushSource("microphone", audible=False)
@@ -150,7 +150,7 @@ def soak_microphone(minutes: float, error: float) -> dict[str, Any]:
 
 def soak_speech(minutes: float) -> dict[str, Any]:
     """Pushed speech of that length: whether it comes out whole and every picture has the time of its sound."""
-    from gtalk.viewer.sources import PushSource
+    from gtalk.viewer.audio.sources import PushSource
 
     session, clock = still_session()
     source = PushSource("speech", audible=True, bounded=False, limit_s=5.0)

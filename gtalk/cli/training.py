@@ -223,7 +223,7 @@ def train_motion_of(bars: Bars, datasets: list[Path], output: Path, init: Path |
 
 def _open_training_view(bars: Bars) -> Callable[[FitEvent], None]:
     from gtalk.fit.events import PreviewEvent, StepEvent
-    from gtalk.viewer.training import TrainingView
+    from gtalk.viewer.gui.training import TrainingView
 
     view = TrainingView()
     bars.say(f"watch the fit: {view.url}")

@@ -21,11 +21,11 @@ from gtalk.motion.model.model import PersonMotionModel
 from gtalk.talk import Talker
 from gtalk.talk.load import load_performer
 from gtalk.threads import compute_on
+from gtalk.viewer.audio.sources import FileSource, check_rate
 from gtalk.viewer.config import ViewConfig
-from gtalk.viewer.front import Front, is_loopback
-from gtalk.viewer.rooms import Cast, Room, Rooms
-from gtalk.viewer.sources import FileSource, check_rate
-from gtalk.viewer.speech import Speaker
+from gtalk.viewer.live.sessions import Cast, Room, Rooms
+from gtalk.viewer.web.http import Front, is_loopback
+from gtalk.voice.synthesis import Speaker
 
 
 class LiveServer:
@@ -148,11 +148,11 @@ def cast_of(avatar_folder: Path, config: ViewConfig) -> Cast:
 
 def _open_source(config: ViewConfig, server: LiveServer, cleanup: ExitStack) -> None:
     if config.mic == "local":
-        from gtalk.viewer.soundcard import SoundCard
+        from gtalk.viewer.audio.soundcard import SoundCard
 
         cleanup.callback(SoundCard(server.main.session, config.mic_device, _report).close)
     elif config.mic == "stdin":
-        from gtalk.viewer.pipe import speak_pipe
+        from gtalk.viewer.audio.stdin import speak_pipe
 
         speak_pipe(sys.stdin.buffer, config.stdin_rate, server.main.session, _report)
 

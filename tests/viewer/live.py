@@ -11,8 +11,8 @@ from gtalk.motion.edits.controls import Controls
 from gtalk.talk import Talker
 from gtalk.types import AUDIO_RATE
 from gtalk.viewer.config import ViewConfig
+from gtalk.viewer.live.session import LiveSession
 from gtalk.viewer.server import LiveServer
-from gtalk.viewer.session import LiveSession
 from tests.toys import ToyAvatar, ToyMotionModel
 
 

@@ -11,9 +11,9 @@ from gtalk.errors import UserError
 from gtalk.media.audio import read_audio, write_wav
 from gtalk.media.video import read_video
 from gtalk.types import AUDIO_RATE, AudioTrack
+from gtalk.viewer.audio.sources import FileSource, PushSource
 from gtalk.viewer.config import ViewConfig
 from gtalk.viewer.server import LiveServer
-from gtalk.viewer.sources import FileSource, PushSource
 from tests.toys import StyledToyModel
 from tests.viewer.browser import Browser, needs_chromium
 from tests.viewer.live import bursts, live_server, toy_cast

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from gtalk.types import AUDIO_RATE
-from gtalk.viewer.session import LiveSession
-from gtalk.viewer.sources import PushSource
+from gtalk.viewer.audio.sources import PushSource
+from gtalk.viewer.live.session import LiveSession
 from tests.viewer.live import Clock, bursts, run, still_session, voice
 
 

@@ -25,9 +25,9 @@ from gtalk.shapes import Float, UInt8
 from gtalk.speech.pitch import WINDOW, yin
 from gtalk.talk import Moment, Talker, TalkSession
 from gtalk.types import AUDIO_RATE, Frame
-from gtalk.viewer.guard import EchoGuard
-from gtalk.viewer.sources import AudioSource, PushSource
-from gtalk.viewer.stats import LiveStats, Timings
+from gtalk.viewer.audio.double_talk import EchoGuard
+from gtalk.viewer.audio.sources import AudioSource, PushSource
+from gtalk.viewer.live.stats import LiveStats, Timings
 
 _LATE_S = 0.06  # a picture later than this is not worth drawing: the next is due
 _ECHO_S = 0.3  # how long after its own speech the avatar stays deaf: what is in loudspeaker and room dies away

@@ -14,9 +14,9 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
-from gtalk.viewer import rooms
-from gtalk.viewer.front import INNER_HEADER
-from gtalk.viewer.sources import PushSource
+from gtalk.viewer.audio.sources import PushSource
+from gtalk.viewer.live import sessions
+from gtalk.viewer.web.http import INNER_HEADER
 from tests.viewer.live import live_server, voice
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from gtalk.errors import UserError
 from gtalk.shapes import Float
 from gtalk.types import AUDIO_RATE
-from gtalk.viewer.resample import LiveResampler
+from gtalk.viewer.audio.resample import LiveResampler
 
 _LIVE_LIMIT_S = 0.4  # a microphone's buffer: past this the oldest sound is skipped
 RATES_HZ = (4000, 192_000)

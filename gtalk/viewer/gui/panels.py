@@ -17,10 +17,10 @@ import viser
 from gtalk.errors import UserError
 from gtalk.motion.edits.controls import Controls
 from gtalk.talk import PLATE
+from gtalk.viewer.audio.sources import FileSource
 from gtalk.viewer.config import QUALITIES
-from gtalk.viewer.front import INNER_HEADER
-from gtalk.viewer.session import LiveSession
-from gtalk.viewer.sources import FileSource
+from gtalk.viewer.live.session import LiveSession
+from gtalk.viewer.web.http import INNER_HEADER
 
 _COLOURS = {"studio grey": (96, 98, 104), "green": (0, 177, 64), "white": (255, 255, 255)}
 _HEIGHTS = (256, 384, 512, 768, 1024)

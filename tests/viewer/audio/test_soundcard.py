@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from gtalk.errors import UserError
-from gtalk.viewer.soundcard import SoundCard
+from gtalk.viewer.audio.soundcard import SoundCard
 from tests.viewer.live import run, still_session
 
 

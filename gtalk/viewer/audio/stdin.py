@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable
 from typing import BinaryIO
 
-from gtalk.viewer.session import LiveSession
-from gtalk.viewer.sources import PushSource
-from gtalk.viewer.wire import from_pcm
+from gtalk.viewer.audio.sources import PushSource
+from gtalk.viewer.live.session import LiveSession
+from gtalk.viewer.web.protocol import from_pcm
 
 _PIECE_S = 0.02
 _AHEAD_S = 0.5  # read ahead; past that the pipe's own buffer holds the writer back

@@ -16,14 +16,14 @@ from websockets.asyncio.server import Request, Response, Server, ServerConnectio
 from websockets.exceptions import ConnectionClosed
 
 from gtalk.errors import UserError
-from gtalk.viewer.front import INNER_HEADER
-from gtalk.viewer.orbit import DISTANCES, MAX_PITCH_RAD, MAX_YAW_RAD, Orbit
-from gtalk.viewer.push import follow_client
-from gtalk.viewer.recorder import Recorder
-from gtalk.viewer.session import Listener, LiveFrame, LiveSession
-from gtalk.viewer.sources import PushSource
-from gtalk.viewer.speech import MAX_TEXT, Speaker
-from gtalk.viewer.wire import MAX_MESSAGE_BYTES, BadMessage, MicPiece, number, pack_frame, parse
+from gtalk.viewer.audio.sources import PushSource
+from gtalk.viewer.live.orbit import DISTANCES, MAX_PITCH_RAD, MAX_YAW_RAD, Orbit
+from gtalk.viewer.live.recorder import Recorder
+from gtalk.viewer.live.session import Listener, LiveFrame, LiveSession
+from gtalk.viewer.web.http import INNER_HEADER
+from gtalk.viewer.web.protocol import MAX_MESSAGE_BYTES, BadMessage, MicPiece, number, pack_frame, parse
+from gtalk.viewer.web.speech_api import follow_client
+from gtalk.voice.synthesis import MAX_TEXT, Speaker
 
 _STATS_EVERY_S = 1.0
 _CLOSE_S = 1.0

@@ -12,7 +12,7 @@ from websockets.exceptions import ConnectionClosed
 
 from gtalk.media.audio import write_wav
 from gtalk.types import AUDIO_RATE, AudioTrack
-from gtalk.viewer import push
+from gtalk.viewer.web import speech_api
 from tests.viewer.live import live_server, voice
 
 

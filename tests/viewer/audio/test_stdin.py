@@ -6,7 +6,7 @@ import time
 import numpy as np
 
 from gtalk.types import AUDIO_RATE
-from gtalk.viewer.pipe import speak_pipe
+from gtalk.viewer.audio.stdin import speak_pipe
 from tests.viewer.live import run, still_session
 
 
@@ -44,7 +44,7 @@ def test_odd_pieces_of_another_rate_are_spoken_whole_and_held_back() -> None:
 
 
 def test_after_a_barge_in_the_rest_is_ignored_until_a_pause(monkeypatch) -> None:
-    monkeypatch.setattr("gtalk.viewer.pipe._PAUSE_S", 0.1)
+    monkeypatch.setattr("gtalk.viewer.audio.stdin._PAUSE_S", 0.1)
     session, clock = still_session(16)
     reader, writer = os.pipe()
     speak_pipe(os.fdopen(reader, "rb"), AUDIO_RATE, session, lambda _: None)

@@ -17,12 +17,12 @@ from pathlib import Path
 from gtalk.motion.edits.controls import Controls
 from gtalk.talk import Talker
 from gtalk.viewer.config import ViewConfig
-from gtalk.viewer.front import Download, Page, Refused, Route, Stream, Upstream, find_route
-from gtalk.viewer.panels import Panels
-from gtalk.viewer.recorder import Recorder
-from gtalk.viewer.session import LiveSession
-from gtalk.viewer.socket import MediaSocket
-from gtalk.viewer.speech import Speaker
+from gtalk.viewer.gui.panels import Panels
+from gtalk.viewer.live.recorder import Recorder
+from gtalk.viewer.live.session import LiveSession
+from gtalk.viewer.web.http import Download, Page, Refused, Route, Stream, Upstream, find_route
+from gtalk.viewer.web.media_socket import MediaSocket
+from gtalk.voice.synthesis import Speaker
 
 MAIN = ""
 _IDLE_S = 30.0
@@ -112,7 +112,7 @@ class Rooms:
             await self._rooms.popitem()[1].close()
 
     async def route(self, path: str) -> tuple[Route, str] | None:
-        """A Router: see gtalk.viewer.front."""
+        """A Router: see gtalk.viewer.web.http."""
         match = _PATH.fullmatch(path)
         if match is None:
             return find_route(self.main.routes, path)

@@ -15,7 +15,7 @@ from gtalk.media.writer import VideoWriter
 from gtalk.shapes import Float, UInt8
 from gtalk.talk import Moment
 from gtalk.types import AUDIO_RATE, Frame
-from gtalk.viewer.session import LiveSession
+from gtalk.viewer.live.session import LiveSession
 
 _WAITING = 100  # ticks that may wait for the encoder; past that pictures are left out, sound never
 _Tick = tuple[UInt8[np.ndarray, "H W 3"] | None, Float[np.ndarray, " N"]]

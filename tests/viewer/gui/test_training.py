@@ -1,6 +1,6 @@
 import numpy as np
 
-from gtalk.viewer.training import TrainingView
+from gtalk.viewer.gui.training import TrainingView
 from tests.viewer.browser import Browser, needs_chromium
 
 

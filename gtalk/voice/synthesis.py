@@ -12,7 +12,7 @@ import numpy as np
 from gtalk.errors import UserError
 from gtalk.shapes import Float
 from gtalk.types import AUDIO_RATE
-from gtalk.viewer.sources import PushSource
+from gtalk.viewer.audio.sources import PushSource
 
 MAX_TEXT = 2000  # characters said at once
 ESPEAK_VOICES = ("en-us", "en-gb", "de", "fr-fr", "es", "it", "pt", "nl", "pl", "ru", "tr", "hi", "ja", "cmn")

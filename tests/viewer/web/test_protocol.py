@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gtalk.viewer.session import LiveFrame
-from gtalk.viewer.wire import MAX_MIC_BYTES, BadMessage, MicPiece, number, pack_frame, parse
+from gtalk.viewer.live.session import LiveFrame
+from gtalk.viewer.web.protocol import MAX_MIC_BYTES, BadMessage, MicPiece, number, pack_frame, parse
 
 
 def test_a_frame_is_laid_out_as_the_page_reads_it() -> None:

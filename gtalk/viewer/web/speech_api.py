@@ -25,9 +25,9 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode
 
 from gtalk.types import AUDIO_RATE
-from gtalk.viewer.session import LiveSession
-from gtalk.viewer.sources import RATES_HZ, PushSource
-from gtalk.viewer.wire import BadMessage, from_pcm, number, parse_command
+from gtalk.viewer.audio.sources import RATES_HZ, PushSource
+from gtalk.viewer.live.session import LiveSession
+from gtalk.viewer.web.protocol import BadMessage, from_pcm, number, parse_command
 
 LIMIT_S = 30.0
 _TELL_EVERY_S = 0.5

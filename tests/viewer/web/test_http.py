@@ -5,7 +5,7 @@ import contextlib
 
 import pytest
 
-from gtalk.viewer.front import INNER_HEADER, Download, Front, Page, Route, Stream, Upstream, fixed, is_loopback
+from gtalk.viewer.web.http import INNER_HEADER, Download, Front, Page, Route, Stream, Upstream, fixed, is_loopback
 
 PAGE: dict[str, Route] = {"/": Page("text/html", b"<p>hello")}
 

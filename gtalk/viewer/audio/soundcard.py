@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from gtalk.errors import UserError
-from gtalk.viewer.session import LiveSession
-from gtalk.viewer.sources import PushSource
+from gtalk.viewer.audio.sources import PushSource
+from gtalk.viewer.live.session import LiveSession
 
 _BLOCK_S = 0.01
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from gtalk.types import AUDIO_RATE
-from gtalk.viewer.resample import LiveResampler
+from gtalk.viewer.audio.resample import LiveResampler
 
 
 def resampled(rate: int, sound: np.ndarray, pieces: int) -> np.ndarray:

@@ -8,7 +8,7 @@ import pytest
 
 from gtalk.errors import UserError
 from gtalk.types import AUDIO_RATE
-from gtalk.viewer.speech import ESPEAK_VOICES, MAX_TEXT, Speaker
+from gtalk.voice.synthesis import ESPEAK_VOICES, MAX_TEXT, Speaker
 
 
 def spoken(source) -> np.ndarray:

@@ -4,7 +4,7 @@ import pytest
 from gtalk.errors import UserError
 from gtalk.media.audio import write_wav
 from gtalk.types import AUDIO_RATE, AudioTrack
-from gtalk.viewer.sources import FileSource, PushSource
+from gtalk.viewer.audio.sources import FileSource, PushSource
 
 
 def test_samples_come_out_in_order_whatever_the_pieces() -> None:
