@@ -52,7 +52,7 @@ def measure(args: argparse.Namespace, minutes: float) -> dict[str, Any]:
     import torch
 
     from gtalk.dub.config import DubConfig
-    from gtalk.dub.export import render_dub
+    from gtalk.dub.render import render_dub
     from gtalk.talk import load_performer
 
     if args.threads:

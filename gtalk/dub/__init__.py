@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from gtalk.dub.config import DubConfig
 
 if TYPE_CHECKING:
-    from gtalk.dub.batch import BatchResult, run_batch
-    from gtalk.dub.export import DubResult, dub
+    from gtalk.dub.batch.run import BatchResult, run_batch
+    from gtalk.dub.render import DubResult, dub
 
 __all__ = ["BatchResult", "DubConfig", "DubResult", "dub", "run_batch"]
 

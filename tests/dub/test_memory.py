@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gtalk.dub.config import DubConfig
-from gtalk.dub.export import render_dub
+from gtalk.dub.render import render_dub
 from gtalk.media.audio import write_wav
 from gtalk.types import AudioTrack
 from tests.toys import speech_like, toy_performer

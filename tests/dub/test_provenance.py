@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from gtalk.dub.config import DubConfig
-from gtalk.dub.export import check_dub, render_dub
 from gtalk.dub.provenance import read_manifest
+from gtalk.dub.render import check_dub, render_dub
 from gtalk.errors import UserError
 from gtalk.media.audio import write_wav
 from gtalk.types import AudioTrack

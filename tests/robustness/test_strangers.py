@@ -22,9 +22,9 @@ from gtalk.avatar.bundle import load_avatar, read_avatar_json, save_avatar
 from gtalk.config import load_yaml
 from gtalk.dataset.format import Dataset
 from gtalk.dataset.validate import STAGES, find_problems
+from gtalk.dub.batch.jobs import read_jobs
+from gtalk.dub.batch.journal import Journal
 from gtalk.dub.config import DubConfig
-from gtalk.dub.jobs import read_jobs
-from gtalk.dub.journal import Journal
 from gtalk.errors import UserError
 from gtalk.files import sha256_of_file
 from gtalk.media.audio import read_audio, read_wav

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from gtalk.dub.batch import run_batch
+from gtalk.dub.batch.run import run_batch
 from gtalk.media.audio import write_wav
 from gtalk.progress import Progress
 from gtalk.types import AudioTrack
-from tests.dub.test_batch import ROOT, make_jobs, pictures
+from tests.dub.batch.test_run import ROOT, make_jobs, pictures
 from tests.toys import load_toy_performer, speech_like
 
 ray = pytest.importorskip("ray", reason="needs the optional package ray")

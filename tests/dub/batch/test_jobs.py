@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gtalk.dub.batch.jobs import by_avatar, read_jobs
 from gtalk.dub.config import DubConfig
-from gtalk.dub.jobs import by_avatar, read_jobs
 from gtalk.errors import UserError
 from gtalk.media.audio import write_wav
 from gtalk.types import AudioTrack

@@ -20,10 +20,10 @@ from typing import Any
 
 import torch
 
-from gtalk.dub.agenda import Agenda, Event, Task
-from gtalk.dub.export import DubResult, render_dub
+from gtalk.dub.batch.chunks import draw_part, join_parts, listen, parts_folder
+from gtalk.dub.batch.scheduler import Agenda, Event, Task
 from gtalk.dub.outputs import sweep
-from gtalk.dub.split import draw_part, join_parts, listen, parts_folder
+from gtalk.dub.render import DubResult, render_dub
 from gtalk.errors import UserError
 from gtalk.progress import OnProgress, Progress
 from gtalk.talk import Performer

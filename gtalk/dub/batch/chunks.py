@@ -24,9 +24,9 @@ import numpy as np
 
 from gtalk.dub.background import TRANSPARENT, moves
 from gtalk.dub.config import CONTROLS, DubConfig
-from gtalk.dub.export import DubPlan, DubResult, is_motion, plan_dub, render_dub
 from gtalk.dub.outputs import putting_in_place
 from gtalk.dub.provenance import provenance_tags
+from gtalk.dub.render import DubPlan, DubResult, is_motion, plan_dub, render_dub
 from gtalk.errors import UserError
 from gtalk.files import write_json
 from gtalk.media.join import Joined, encode_video, join_video

@@ -16,9 +16,9 @@ from typing import Literal
 import numpy as np
 
 from gtalk.basis import JAW, MOUTH_GROUP, NOSE
-from gtalk.dub.grain import Grain, Pair
-from gtalk.dub.occlusion import Occlusion, hides_mouth, keep_mask, to_cells
-from gtalk.dub.paste import lower_face_mask, paste
+from gtalk.dub.footage.grain import Grain, Pair
+from gtalk.dub.footage.occlusion import Occlusion, hides_mouth, keep_mask, to_cells
+from gtalk.dub.footage.paste import lower_face_mask, paste
 from gtalk.media.video import VideoReader, read_video
 from gtalk.progress import OnProgress
 from gtalk.shapes import Bool, Float, Int, UInt8

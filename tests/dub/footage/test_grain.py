@@ -4,13 +4,13 @@ import cv2
 import numpy as np
 import pytest
 
-from gtalk.dub.grain import Grain, fine_level
-from gtalk.dub.onto import Onto, Shot
-from gtalk.dub.paste import paste
+from gtalk.dub.footage.compositor import Onto, Shot
+from gtalk.dub.footage.grain import Grain, fine_level
+from gtalk.dub.footage.paste import paste
 from gtalk.media.video import read_video
 from gtalk.media.writer import VideoWriter, WriteConfig
 from gtalk.types import AudioTrack
-from tests.dub.test_onto import SIZE
+from tests.dub.footage.test_compositor import SIZE
 from tests.toys import ToyAvatar, motion_of, speech_like, toy_performer
 
 EVERYWHERE = np.ones((200, 200), bool)

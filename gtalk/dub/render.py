@@ -18,7 +18,7 @@ import numpy as np
 
 from gtalk.dub.background import TRANSPARENT, Background, Still, make_background
 from gtalk.dub.config import DubConfig
-from gtalk.dub.onto import Onto, shot_order, track_shot
+from gtalk.dub.footage.compositor import Onto, shot_order, track_shot
 from gtalk.dub.outputs import check_output, putting_in_place
 from gtalk.dub.provenance import provenance_tags
 from gtalk.errors import UserError

@@ -8,17 +8,17 @@ import cv2
 import numpy as np
 import pytest
 
-from gtalk.dub.agenda import Agenda, Event, Task
-from gtalk.dub.batch import run_batch
+from gtalk.dub.batch.chunks import is_long, parts_at_silences, parts_folder, quietest
+from gtalk.dub.batch.jobs import read_jobs
+from gtalk.dub.batch.run import run_batch
+from gtalk.dub.batch.scheduler import Agenda, Event, Task
+from gtalk.dub.batch.workers import Bench
 from gtalk.dub.config import DubConfig
-from gtalk.dub.engines import Bench
-from gtalk.dub.jobs import read_jobs
 from gtalk.dub.outputs import sweep
-from gtalk.dub.split import is_long, parts_at_silences, parts_folder, quietest
 from gtalk.media.audio import read_audio, write_wav
 from gtalk.talk import Moment
 from gtalk.types import AudioTrack, Motion
-from tests.dub.test_batch import pictures
+from tests.dub.batch.test_run import pictures
 from tests.toys import load_toy_performer, motion_of, speech_like, write_toy_folder
 
 SECONDS, PART_S = 7.3, 2.0

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from gtalk.dub import export
+from gtalk.dub import render
 from gtalk.dub.config import DubConfig
-from gtalk.dub.occlusion import CELLS, Occlusion, cells_from_pixels, hides_mouth, keep_mask, to_cells
-from gtalk.dub.onto import Alignment, Onto, Shot, near_share, pictures_in_order, shot_order
-from gtalk.dub.paste import light_difference, lower_face_mask, paste
+from gtalk.dub.footage.compositor import Alignment, Onto, Shot, near_share, pictures_in_order, shot_order
+from gtalk.dub.footage.occlusion import CELLS, Occlusion, cells_from_pixels, hides_mouth, keep_mask, to_cells
+from gtalk.dub.footage.paste import light_difference, lower_face_mask, paste
 from gtalk.errors import UserError
 from gtalk.media.audio import stream_audio, write_wav
 from gtalk.media.video import read_video
@@ -151,17 +151,17 @@ def test_a_whole_dub_onto_a_shot(shot, sound, tmp_path, monkeypatch):
     # Tracking has tests of its own and needs a real face.
     monkeypatch.setattr(export, "track_shot", lambda path, fps, on_progress: shot)
     config = DubConfig(onto=shot.pictures.info.path)
-    export.check_dub(sound, tmp_path / "a.mp4", config)
-    result = export.render_dub(toy_performer(SIZE), sound, tmp_path / "a.mp4", config)
+    render.check_dub(sound, tmp_path / "a.mp4", config)
+    result = render.render_dub(toy_performer(SIZE), sound, tmp_path / "a.mp4", config)
     assert result.n_frames == 50 and result.n_samples == 32_000
     out = read_video(tmp_path / "a.mp4", 25.0, retime=False)
     assert out.size == (SIZE, SIZE) and len(out) == 50
     with pytest.raises(UserError, match="onto"):
-        export.check_dub(sound, tmp_path / "b.mp4", DubConfig(onto=shot.pictures.info.path, height=64))
+        render.check_dub(sound, tmp_path / "b.mp4", DubConfig(onto=shot.pictures.info.path, height=64))
     with pytest.raises(UserError, match="media file"):
-        export.check_dub(sound, tmp_path / "b.mp4", DubConfig(onto=tmp_path / "none.mp4"))
+        render.check_dub(sound, tmp_path / "b.mp4", DubConfig(onto=tmp_path / "none.mp4"))
     with pytest.raises(UserError, match="a video"):
-        export.check_dub(sound, tmp_path / "b.mp4", DubConfig(onto=sound))
+        render.check_dub(sound, tmp_path / "b.mp4", DubConfig(onto=sound))
     assert isinstance(shot.motion, Motion)
 
 

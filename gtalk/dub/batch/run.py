@@ -10,10 +10,10 @@ from typing import Any, Literal
 
 import torch
 
-from gtalk.dub.agenda import Agenda, Event
-from gtalk.dub.engines import cores_here, run_local, run_ray
-from gtalk.dub.jobs import Job, by_avatar, read_jobs
-from gtalk.dub.journal import DONE, STARTED, Journal
+from gtalk.dub.batch.jobs import Job, by_avatar, read_jobs
+from gtalk.dub.batch.journal import DONE, STARTED, Journal
+from gtalk.dub.batch.scheduler import Agenda, Event
+from gtalk.dub.batch.workers import cores_here, run_local, run_ray
 from gtalk.errors import UserError
 from gtalk.progress import OnProgress, Progress, silent
 from gtalk.talk import Performer, load_performer
@@ -85,7 +85,7 @@ def run_batch(
     split_s: float = SPLIT_S,
     load: Callable[[Path], Performer] = load_performer,
 ) -> BatchResult:
-    """Do the jobs of a JSONL file (see gtalk.dub.jobs).
+    """Do the jobs of a JSONL file (see gtalk.dub.batch.jobs).
 
     Args:
         engine: "local" for processes on this machine, "ray" for a cluster.

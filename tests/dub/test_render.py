@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from gtalk.dub.config import DubConfig
-from gtalk.dub.export import DubResult, check_dub, dub, picture_size, render_dub
+from gtalk.dub.render import DubResult, check_dub, dub, picture_size, render_dub
 from gtalk.errors import UserError
 from gtalk.media.audio import read_audio, stream_channels, write_wav
 from gtalk.progress import Progress
@@ -236,7 +236,7 @@ def test_metadata_names_the_tool_the_avatar_and_the_consent(tmp_path, sound):
 
 
 def test_mark_is_visible_and_elsewhere_nothing_changes():
-    from gtalk.dub.export import marked
+    from gtalk.dub.render import marked
 
     rgb = np.full((256, 256, 3), 128, np.uint8)
     out = marked(rgb)

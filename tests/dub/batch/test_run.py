@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 import pytest
 
-from gtalk.dub.batch import run_batch
-from gtalk.dub.engines import gpu_of
-from gtalk.dub.journal import Journal
+from gtalk.dub.batch.journal import Journal
+from gtalk.dub.batch.run import run_batch
+from gtalk.dub.batch.workers import gpu_of
 from gtalk.errors import UserError
 from gtalk.media.audio import write_wav
 from gtalk.progress import Progress
@@ -118,7 +118,7 @@ RUN = """
 import sys
 from pathlib import Path
 sys.path.insert(0, {root!r})
-from gtalk.dub.batch import run_batch
+from gtalk.dub.batch.run import run_batch
 from tests.toys import load_toy_performer
 if __name__ == "__main__":
     run_batch(Path({jobs!r}), "local", 2, load=load_toy_performer)
@@ -246,7 +246,7 @@ def test_ray_gives_the_same_pictures(tmp_path, monkeypatch):
 
 def test_pictures_of_a_batch_are_those_of_a_dub(tmp_path):
     from gtalk.dub.config import DubConfig
-    from gtalk.dub.export import dub
+    from gtalk.dub.render import dub
 
     run_batch(make_jobs(tmp_path, 1), "local", 1, load=load_toy_performer)
     dub(tmp_path / "me", tmp_path / "0.wav", tmp_path / "single", DubConfig(), load=load_toy_performer)

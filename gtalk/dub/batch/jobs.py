@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from gtalk.dub.config import DubConfig
-from gtalk.dub.export import check_dub
+from gtalk.dub.render import check_dub
 from gtalk.errors import UserError
 from gtalk.files import sha256_of_file, sha256_of_json
 from gtalk.talk.load import AVATAR_VERSION

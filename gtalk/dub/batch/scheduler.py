@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from gtalk.dub.jobs import Job
-from gtalk.dub.journal import DONE, FAILED
-from gtalk.dub.split import is_long
+from gtalk.dub.batch.chunks import is_long
+from gtalk.dub.batch.jobs import Job
+from gtalk.dub.batch.journal import DONE, FAILED
 
 Step = Literal["whole", "listen", "draw", "join"]
 Kind = Literal["started", "progress", "done", "failed"]
