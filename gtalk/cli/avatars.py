@@ -108,7 +108,7 @@ class Export:
         """Do it."""
         from gtalk.avatar.bundle import load_avatar
         from gtalk.avatar.gaussian import GaussianAvatar
-        from gtalk.avatar.gaussian_export import write_ply, write_ply_sequence
+        from gtalk.export.ply import write_ply, write_ply_sequence
         from gtalk.types import Motion
 
         avatar = load_avatar(self.avatar)

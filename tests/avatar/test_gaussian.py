@@ -8,10 +8,10 @@ from gtalk import cli
 from gtalk.avatar.base import Avatar, Consent
 from gtalk.avatar.bundle import load_avatar, save_avatar
 from gtalk.avatar.gaussian import REST_CODES, GaussianAvatar, GaussianConfig, torso_motion
-from gtalk.avatar.gaussian_export import SH_CONSTANT, write_ply, write_ply_sequence
 from gtalk.avatar.pose_code import PoseCode
 from gtalk.basis import MotionBasis
 from gtalk.errors import UserError
+from gtalk.export.ply import SH_CONSTANT, write_ply, write_ply_sequence
 from gtalk.ops import splat
 from gtalk.ops.reference import splat as reference
 from gtalk.types import Camera
