@@ -2,7 +2,7 @@
 
 The layout is that of MediaPipe's face mesh with irises (Apache-2.0, Google): 468 points of the face
 and five of each iris. Left and right mean the *picture's* left and right of a person who faces the
-camera, never the person's own. `tools/make_topology.py` derives the file of triangles and mirrors.
+camera, never the person's own. `tools/make/topology.py` derives the file of triangles and mirrors.
 """
 
 from __future__ import annotations

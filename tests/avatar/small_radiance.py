@@ -15,7 +15,7 @@ from gtalk.avatar.radiance import RadianceAvatar, RadianceConfig, initial_tensor
 from gtalk.avatar.torso import TorsoConfig
 from gtalk.basis import MotionBasis
 from gtalk.types import Motion
-from tests.synthetic_dataset import CENTRE, RADII, make_synthetic_dataset
+from tests.support.synthetic_dataset import CENTRE, RADII, make_synthetic_dataset
 
 CONFIG = RadianceConfig(
     HeadConfig(levels=5, log2_table=11, finest_resolution=48, blended_levels=3, hidden=16, colour_hidden=16,

@@ -16,7 +16,7 @@ from gtalk.ops import splat
 from gtalk.ops.reference import splat as reference
 from gtalk.types import Camera
 from tests.avatar.small_gaussian import random_bases
-from tests.synthetic_dataset import make_synthetic_dataset
+from tests.support.synthetic_dataset import make_synthetic_dataset
 
 SIZE = 48
 

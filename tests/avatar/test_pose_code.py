@@ -7,7 +7,7 @@ import pytest
 
 from gtalk.avatar.pose_code import PoseCode
 from gtalk.types import TORSO_BEND, Motion
-from tests.synthetic_dataset import make_synthetic_dataset
+from tests.support.synthetic_dataset import make_synthetic_dataset
 
 
 @pytest.fixture(scope="module")

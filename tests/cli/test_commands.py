@@ -11,7 +11,7 @@ from gtalk.errors import UserError
 from gtalk.fit.events import PreviewEvent, RollbackEvent, StepEvent
 from gtalk.motion.training.sequences import read_training_clip
 from gtalk.progress import Progress
-from tests.synthetic_dataset import make_synthetic_dataset
+from tests.support.synthetic_dataset import make_synthetic_dataset
 
 CONSENT = ["--person", "Ada", "--consent", "I agree."]
 

@@ -10,7 +10,7 @@ import pytest
 from gtalk.dataset.format import Dataset
 from gtalk.dataset.validate import STAGES, find_problems, validate
 from gtalk.errors import UserError
-from tests.synthetic_dataset import make_synthetic_dataset
+from tests.support.synthetic_dataset import make_synthetic_dataset
 
 FRAMES = 6
 

@@ -9,7 +9,7 @@ from gtalk.dub.config import DubConfig
 from gtalk.dub.render import render_dub
 from gtalk.media.audio import write_wav
 from gtalk.types import AudioTrack
-from tests.toys import speech_like, toy_performer
+from tests.support.toys import speech_like, toy_performer
 
 STATUS = Path("/proc/self/statm")
 

@@ -11,7 +11,7 @@ from gtalk.dub.render import check_dub, render_dub
 from gtalk.errors import UserError
 from gtalk.media.audio import write_wav
 from gtalk.types import AudioTrack
-from tests.toys import speech_like, toy_performer
+from tests.support.toys import speech_like, toy_performer
 
 pytest.importorskip("c2pa", reason="needs the optional package c2pa-python")
 x509 = pytest.importorskip("cryptography.x509", reason="makes the test's certificates")

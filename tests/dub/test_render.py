@@ -17,7 +17,7 @@ from gtalk.media.audio import read_audio, stream_channels, write_wav
 from gtalk.progress import Progress
 from gtalk.talk import Performer
 from gtalk.types import AudioTrack, Camera, Motion
-from tests.toys import ToyAvatar, load_toy_performer, motion_of, speech_like, toy_performer, write_toy_folder
+from tests.support.toys import ToyAvatar, load_toy_performer, motion_of, speech_like, toy_performer, write_toy_folder
 
 
 @pytest.fixture(scope="module")

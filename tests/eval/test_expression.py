@@ -7,7 +7,7 @@ import pytest
 
 from gtalk.eval import expression
 from gtalk.eval.expression import LOWER, UPPER, dataset_scores, error_of, expression_error
-from tests.synthetic_dataset import make_synthetic_dataset
+from tests.support.synthetic_dataset import make_synthetic_dataset
 
 
 def test_halves_are_apart_and_neutral_counts_nowhere():

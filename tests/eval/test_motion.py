@@ -4,7 +4,7 @@ import pytest
 from gtalk.basis import LIPS
 from gtalk.eval import motion as measures
 from gtalk.types import Motion
-from tests.toys import motion_of, speech_like
+from tests.support.toys import motion_of, speech_like
 
 
 def talking(frames: int = 200, seed: int = 0) -> Motion:

@@ -5,7 +5,7 @@ from gtalk.basis import MotionBasis
 from gtalk.eval import motion as measures
 from gtalk.eval import motion_silence
 from gtalk.types import Motion
-from tests.toys import motion_of
+from tests.support.toys import motion_of
 
 
 class Mouth:

@@ -7,7 +7,7 @@ from safetensors.torch import save_file
 
 from gtalk.errors import UserError
 from gtalk.eval.perceptual import load_lpips
-from tests.lpips_stand_in import KERNELS, NAMES, WIDTHS, narrow_weights
+from tests.support.lpips_stand_in import KERNELS, NAMES, WIDTHS, narrow_weights
 
 
 def pictures() -> tuple[np.ndarray, np.ndarray]:

@@ -6,7 +6,7 @@ from gtalk.eval.report import write_html
 from gtalk.eval.run import evaluate_performer
 from gtalk.talk import Identity, Performer
 from tests.eval.test_run import Copyist, Latecomer
-from tests.synthetic_dataset import make_synthetic_dataset
+from tests.support.synthetic_dataset import make_synthetic_dataset
 from tests.viewer.browser import Browser, needs_chromium
 
 PLAY = """(async () => {

@@ -16,8 +16,8 @@ from gtalk.eval.report import _ticks, table, write_html
 from gtalk.eval.run import evaluate_performer
 from gtalk.talk import Identity, Performer
 from gtalk.types import RenderOutput
-from tests.synthetic_dataset import make_synthetic_dataset
-from tests.toys import toy_performer
+from tests.support.synthetic_dataset import make_synthetic_dataset
+from tests.support.toys import toy_performer
 
 OFF_BY = 8  # grey levels
 LATE = 2  # frames

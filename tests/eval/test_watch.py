@@ -13,7 +13,7 @@ from gtalk.media.audio import read_audio
 from gtalk.media.video import read_video
 from gtalk.talk import Identity, Performer
 from tests.eval.test_run import OFF_BY, Copyist, Latecomer
-from tests.synthetic_dataset import make_synthetic_dataset
+from tests.support.synthetic_dataset import make_synthetic_dataset
 
 
 class BrightnessReader:
@@ -92,7 +92,7 @@ def test_difference_is_absolute_and_clipped():
 
 def test_stretches_are_of_two_seconds_or_more():
     from gtalk.eval.lips import spread
-    from tests.toys import motion_of
+    from tests.support.toys import motion_of
 
     truth = motion_of(0.01 + 0.005 * np.sin(np.arange(230) / 3))
     made = motion_of(0.01 + 0.0025 * np.sin(np.arange(230) / 3))

@@ -24,8 +24,8 @@ from gtalk.fit.setup import config_values
 from gtalk.fit.trainer import train
 from gtalk.ops.lpips import alexnet_distance
 from tests.fit.small_fit import small_config
-from tests.lpips_stand_in import narrow_weights
-from tests.synthetic_dataset import make_synthetic_dataset
+from tests.support.lpips_stand_in import narrow_weights
+from tests.support.synthetic_dataset import make_synthetic_dataset
 
 RENDERERS = {"radiance": radiance_model, "gaussian": gaussian_model}
 CPU = torch.device("cpu")

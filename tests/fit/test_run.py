@@ -10,7 +10,7 @@ from gtalk.config import from_mapping
 from gtalk.fit.gaussian import model
 from gtalk.fit.run import fit, is_fitted
 from gtalk.fit.trainer import CHECKPOINT_NAME
-from tests.synthetic_dataset import make_synthetic_dataset
+from tests.support.synthetic_dataset import make_synthetic_dataset
 
 CONSENT = Consent("Ada", "I agree.")
 

@@ -14,7 +14,7 @@ from gtalk.basis import MotionBasis
 from gtalk.fit.frames import FrameCache
 from gtalk.fit.sampling import FrameSampler, SamplingConfig, frame_weights
 from gtalk.fit.schedule import LearningRate, ramp
-from tests.synthetic_dataset import make_synthetic_dataset
+from tests.support.synthetic_dataset import make_synthetic_dataset
 
 
 @pytest.fixture(scope="module")

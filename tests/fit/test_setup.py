@@ -21,7 +21,7 @@ from gtalk.fit.radiance.plate import widened_plate
 from gtalk.fit.radiance.torso_area import torso_area
 from gtalk.fit.radiance.warp_init import mesh_motion, mesh_warp
 from gtalk.render.field import displacement
-from tests.synthetic_dataset import make_synthetic_dataset
+from tests.support.synthetic_dataset import make_synthetic_dataset
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from gtalk.fit.checkpoint import load_checkpoint, save_checkpoint
 from gtalk.fit.events import CheckpointEvent, DoneEvent, PreviewEvent, RollbackEvent, StepEvent
 from gtalk.fit.trainer import CHECKPOINT_NAME, DivergedError, TrainerConfig, train
 from tests.fit.toy_model import ToyModel
-from tests.synthetic_dataset import make_synthetic_dataset
+from tests.support.synthetic_dataset import make_synthetic_dataset
 
 CONFIG = TrainerConfig(size=32, steps=60, report_every=10, preview_every=30, checkpoint_every=20)
 

@@ -18,7 +18,7 @@ from gtalk.motion.training.fit_net import FitConfig
 from gtalk.motion.training.train import MotionConfig
 from gtalk.types import Motion
 from tests.speech.voices import babble
-from tests.toys import landmarks_68
+from tests.support.toys import landmarks_68
 
 OPEN_M = 0.014
 SMALL = MotionConfig(

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from gtalk.errors import UserError
 from gtalk.ops.lpips import LEAST_SIDE, alexnet_distance, open_alexnet
-from tests.lpips_stand_in import narrow_weights
+from tests.support.lpips_stand_in import narrow_weights
 
 
 def pictures(side: int = LEAST_SIDE) -> tuple[torch.Tensor, torch.Tensor]:

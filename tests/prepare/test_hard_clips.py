@@ -1,4 +1,4 @@
-"""Clips as people send them, through all of `prepare`. `tools/zoo.py` prints the table of all of them."""
+"""Clips as people send them, through all of `prepare`. `tests/support/hard_clips.py` prints the table of all of them."""
 
 from pathlib import Path
 
@@ -7,8 +7,8 @@ import pytest
 
 from gtalk.dataset.validate import find_problems
 from gtalk.media.timeline import scan
-from tools.bad_clips import SOURCES, write
-from tools.zoo import best_shift, landmark_error, run, sound_lag_s, true_points
+from tests.support.bad_clips import SOURCES, write
+from tests.support.hard_clips import best_shift, landmark_error, run, sound_lag_s, true_points
 
 CHOSEN = (
     "vfr.mkv",

@@ -31,7 +31,7 @@ from gtalk.types import AudioTrack
 from tests.avatar.small_gaussian import small_gaussian
 from tests.avatar.small_radiance import small_avatar
 from tests.fit.small_fit import small_config
-from tests.synthetic_dataset import make_synthetic_dataset
+from tests.support.synthetic_dataset import make_synthetic_dataset
 
 ROOM_BYTES = 256 << 10
 
@@ -117,7 +117,7 @@ from gtalk.dub import dub
 from gtalk.media.audio import write_wav
 from gtalk.speech.features import SpeechFeatures
 from gtalk.types import AudioTrack
-from tests.toys import load_toy_performer, speech_like, write_toy_folder
+from tests.support.toys import load_toy_performer, speech_like, write_toy_folder
 
 folder = Path(sys.argv[1])
 assert main(["assets", "list"]) == 0

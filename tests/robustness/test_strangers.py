@@ -53,8 +53,8 @@ from tests.robustness.damage import (
     npz,
     survive,
 )
-from tests.synthetic_dataset import make_synthetic_dataset
-from tests.toys import write_toy_folder
+from tests.support.synthetic_dataset import make_synthetic_dataset
+from tests.support.toys import write_toy_folder
 
 EXAMPLES = int(os.environ.get("GTALK_FUZZ_EXAMPLES", "25"))
 fuzz = settings(

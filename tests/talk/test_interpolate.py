@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation, Slerp
 from gtalk.talk import MotionResampler, frame_count, interpolate, resample_motion
 from gtalk.talk.interpolate import first_sample, resampled_count, slerp
 from gtalk.types import Motion
-from tests.toys import motion_of
+from tests.support.toys import motion_of
 
 
 @given(

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from gtalk.talk import Talker, to_uint8
-from tests.toys import ToyAvatar, motion_of
+from tests.support.toys import ToyAvatar, motion_of
 
 
 def test_rounds_to_nearest_clamps_and_leaves_its_input_alone():

@@ -13,7 +13,7 @@ from gtalk.basis import MOUTH_GROUP
 from gtalk.errors import UserError
 from gtalk.talk import Talker
 from gtalk.types import AUDIO_RATE, Motion
-from tests.toys import StyledToyModel, ToyAvatar, motion_of, speech_like, toy_talker
+from tests.support.toys import StyledToyModel, ToyAvatar, motion_of, speech_like, toy_talker
 
 
 def aperture(motion: Motion) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tools.browser import CHROMIUM, Browser
+from tools.check.browser import CHROMIUM, Browser
 
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="needs a Chromium browser")
 __all__ = ["Browser", "needs_chromium"]

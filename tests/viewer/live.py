@@ -13,7 +13,7 @@ from gtalk.types import AUDIO_RATE
 from gtalk.viewer.config import ViewConfig
 from gtalk.viewer.live.session import LiveSession
 from gtalk.viewer.server import LiveServer
-from tests.toys import ToyAvatar, ToyMotionModel
+from tests.support.toys import ToyAvatar, ToyMotionModel
 
 
 def toy_cast(size: int = 64, lookahead_s: float = 0.08, kind: type[ToyMotionModel] = ToyMotionModel):

@@ -14,7 +14,7 @@ from gtalk.types import AUDIO_RATE, AudioTrack
 from gtalk.viewer.audio.sources import FileSource, PushSource
 from gtalk.viewer.config import ViewConfig
 from gtalk.viewer.server import LiveServer
-from tests.toys import StyledToyModel
+from tests.support.toys import StyledToyModel
 from tests.viewer.browser import Browser, needs_chromium
 from tests.viewer.live import bursts, live_server, toy_cast
 

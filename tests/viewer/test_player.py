@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.viewer.browser import Browser, needs_chromium
-from tools.soak_live import PAGE, soak_player
+from tools.check.soak_live import PAGE, soak_player
 
 STALLS = """(() => {
   const names = ['AudioWorkletProcessor', 'registerProcessor', 'sampleRate', 'currentTime'];

@@ -19,7 +19,7 @@ from gtalk.media.audio import read_audio, write_wav
 from gtalk.talk import Moment
 from gtalk.types import AudioTrack, Motion
 from tests.dub.batch.test_run import pictures
-from tests.toys import load_toy_performer, motion_of, speech_like, write_toy_folder
+from tests.support.toys import load_toy_performer, motion_of, speech_like, write_toy_folder
 
 SECONDS, PART_S = 7.3, 2.0
 

@@ -12,7 +12,7 @@ from gtalk.media.audio import write_wav
 from gtalk.progress import Progress
 from gtalk.types import AudioTrack
 from tests.dub.batch.test_run import ROOT, make_jobs, pictures
-from tests.toys import load_toy_performer, speech_like
+from tests.support.toys import load_toy_performer, speech_like
 
 ray = pytest.importorskip("ray", reason="needs the optional package ray")
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]

@@ -14,7 +14,7 @@ from gtalk.dub.config import DubConfig
 from gtalk.errors import UserError
 from gtalk.media.audio import write_wav
 from gtalk.types import AudioTrack
-from tests.toys import speech_like, write_toy_folder
+from tests.support.toys import speech_like, write_toy_folder
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from gtalk.errors import UserError
 from gtalk.media.audio import write_wav
 from gtalk.progress import Progress
 from gtalk.types import AudioTrack
-from tests.toys import load_toy_performer, speech_like, write_toy_folder
+from tests.support.toys import load_toy_performer, speech_like, write_toy_folder
 
 ROOT = Path(__file__).parents[2]
 
@@ -119,7 +119,7 @@ import sys
 from pathlib import Path
 sys.path.insert(0, {root!r})
 from gtalk.dub.batch.run import run_batch
-from tests.toys import load_toy_performer
+from tests.support.toys import load_toy_performer
 if __name__ == "__main__":
     run_batch(Path({jobs!r}), "local", 2, load=load_toy_performer)
 """

@@ -17,7 +17,7 @@ from gtalk.media.audio import stream_audio, write_wav
 from gtalk.media.video import read_video
 from gtalk.media.writer import VideoWriter, WriteConfig
 from gtalk.types import AudioTrack, Motion
-from tests.toys import ToyAvatar, landmarks_68, motion_of, speech_like, toy_performer
+from tests.support.toys import ToyAvatar, landmarks_68, motion_of, speech_like, toy_performer
 
 SIZE = 160
 TINT = np.array([0.9, 0.85, 0.8])

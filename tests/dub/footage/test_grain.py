@@ -11,7 +11,7 @@ from gtalk.media.video import read_video
 from gtalk.media.writer import VideoWriter, WriteConfig
 from gtalk.types import AudioTrack
 from tests.dub.footage.test_compositor import SIZE
-from tests.toys import ToyAvatar, motion_of, speech_like, toy_performer
+from tests.support.toys import ToyAvatar, motion_of, speech_like, toy_performer
 
 EVERYWHERE = np.ones((200, 200), bool)
 

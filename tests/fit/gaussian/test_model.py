@@ -28,7 +28,7 @@ from gtalk.fit.gaussian.relocation import relocate
 from gtalk.fit.trainer import CHECKPOINT_NAME, train
 from gtalk.ops import splat_torch
 from gtalk.ops.reference.splat import rotation_matrices
-from tests.synthetic_dataset import make_synthetic_dataset
+from tests.support.synthetic_dataset import make_synthetic_dataset
 
 TRAINER = {"size": 64, "steps": 240, "report_every": 80, "preview_every": 0, "checkpoint_every": 0}
 CONFIG = from_mapping(FitConfig, {"avatar": {"count": 1500}, "trainer": TRAINER})

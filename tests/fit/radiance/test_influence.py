@@ -17,7 +17,7 @@ from gtalk.fit.trainer import train
 from gtalk.ops import GridSpec, hash_encode
 from gtalk.ops.tcnn import TcnnGridSpec
 from tests.fit.small_fit import small_config
-from tests.synthetic_dataset import make_synthetic_dataset
+from tests.support.synthetic_dataset import make_synthetic_dataset
 
 SPEC = GridSpec.geometric(3, 5, 8, 40, 14)
 VOLUME = HeadVolume(np.array([-0.1, -0.1, -0.1]), 0.2, np.ones((16, 16, 16), bool))

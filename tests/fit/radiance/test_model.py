@@ -27,7 +27,7 @@ from gtalk.fit.run import fit, load_config
 from gtalk.fit.trainer import CHECKPOINT_NAME, train
 from tests.fit.small_fit import small_config
 from tests.ops.tcnn_stand_in import stand_in
-from tests.synthetic_dataset import make_synthetic_dataset
+from tests.support.synthetic_dataset import make_synthetic_dataset
 
 __all__ = ["stand_in"]  # the fixture
 

@@ -21,7 +21,7 @@ from gtalk.fit.radiance.occupancy import (
     prune,
     spread_frames,
 )
-from tests.synthetic_dataset import CENTRE, RADII, make_synthetic_dataset
+from tests.support.synthetic_dataset import CENTRE, RADII, make_synthetic_dataset
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from demo_person.truth import load_truth
+from demo_person.visemes import segments
 from gtalk.basis import MotionBasis
 from gtalk.media.audio import read_audio
 from gtalk.motion.model.face import signed_aperture
@@ -11,8 +13,6 @@ from gtalk.motion.model.labial_closure import LipClosure
 from gtalk.speech.base import encode
 from gtalk.speech.features import SpeechFeatures
 from tests.motion.talking import motion_of_openness
-from tools.demo_person.truth import load_truth
-from tools.demo_person.visemes import segments
 
 BASIS = MotionBasis.fit(motion_of_openness(np.random.default_rng(0).uniform(size=400)))
 KM = len(BASIS.mouth)

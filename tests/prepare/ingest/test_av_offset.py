@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from demo_person.truth import load_truth
 from gtalk.errors import UserError
 from gtalk.media.audio import read_audio
 from gtalk.prepare.ingest.av_offset import TOLERANCE_S, Offset, find_offset
 from gtalk.prepare.ingest.sync import advanced, check_av_offset, describe
 from gtalk.types import AUDIO_RATE
-from tools.demo_person.truth import load_truth
 
 DEMO = Path(__file__).parents[2] / "data" / "demo"
 FPS, SECONDS = 25.0, 20

@@ -9,8 +9,8 @@ from gtalk.media.video import read_video
 from gtalk.prepare.ingest import ingest
 from gtalk.prepare.ingest.ingest import choose_region, clip_sound
 from tests.media.clips import Recipe, write_clip
-from tools.bad_clips import Recipe as BadRecipe
-from tools.bad_clips import Sound, demo_sound, faces, write
+from tests.support.bad_clips import Recipe as BadRecipe
+from tests.support.bad_clips import Sound, demo_sound, faces, write
 
 LARGE, SMALL = np.array([60.0, 40.0, 260.0, 280.0]), np.array([430.0, 100.0, 530.0, 220.0])
 

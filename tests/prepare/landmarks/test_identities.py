@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from demo_person.truth import load_truth
 from gtalk.media.audio import read_audio
 from gtalk.prepare.landmarks.detectors import Face
 from gtalk.prepare.landmarks.identities import (
@@ -18,7 +19,6 @@ from gtalk.prepare.landmarks.identities import (
 )
 from gtalk.topology import LIPS
 from gtalk.types import AUDIO_RATE
-from tools.demo_person.truth import load_truth
 
 DEMO = Path(__file__).parents[2] / "data" / "demo"
 FRAMES, SIZE = 250, (1024, 512)

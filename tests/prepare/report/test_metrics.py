@@ -16,7 +16,7 @@ from gtalk.prepare.report.metrics import (
 )
 from gtalk.topology import FACE_OVAL
 from gtalk.types import Motion
-from tests.toys import motion_of
+from tests.support.toys import motion_of
 
 HIDDEN_MOUTH = {"masks": {"mouth_hidden_spans": [(10, 35)]}}
 LATE_SOUND = {"sync": {"clips": [{"name": "a.mp4", "corrected_s": 0.1, "words": "the sound came 100 ms late"}]}}

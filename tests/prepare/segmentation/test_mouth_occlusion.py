@@ -5,7 +5,7 @@ import pytest
 
 from gtalk.prepare.report.metrics import spans
 from gtalk.prepare.segmentation.mouth_occlusion import covered_frames, lower_face
-from tools.bad_clips import HIDDEN, Recipe, demo, glasses, hand, landmarks_px, paint
+from tests.support.bad_clips import HIDDEN, Recipe, demo, glasses, hand, landmarks_px, paint
 
 
 def patches_of(recipe: Recipe) -> np.ndarray:

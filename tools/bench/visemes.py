@@ -1,0 +1,125 @@
+"""Whether the demo person's lips are right for each sound, in voices and languages that they never heard.
+
+    python -m tools.bench.visemes AVATAR DATASET [--picture OUT.png]
+
+AVATAR holds a motion model that was trained on DATASET, made of data/demo/clip.mp4. espeak-ng says sentences in
+other voices and tells when each phoneme begins; the rules that moved the demo person's mouth (tools/demo_person)
+then give the true lips, through a map fitted to the clip's own truth, in the tracker's scale. Rows are classes of
+phonemes.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from demo_person.other_voices import DEMO, lips_of
+from demo_person.speech import OTHER_SENTENCES, OTHER_VOICE, SENTENCES, VOICE, Speech, speak
+from demo_person.truth import load_truth
+from demo_person.visemes import segments
+from gtalk.dataset.format import Dataset
+from gtalk.eval.motion import aperture, correlation
+from gtalk.motion.model.model import load_motion_model
+from gtalk.motion.produce import drive_whole
+from gtalk.types import VIDEO_FPS, Motion
+
+SPOKEN: dict[str, tuple[str, tuple[tuple[float, str], ...]]] = {
+    "English, own voice": (VOICE, SENTENCES[-2:]),  # the held-out end of the clip
+    "English, her voice": (OTHER_VOICE, OTHER_SENTENCES),
+    "German": ("de+f3", ((0.5, "Mein Papa baut im Mai eine blaue Bahn."), (0.5, "Oben am Ufer blühen viele Blumen."))),
+    "French": (
+        "fr+m2",
+        ((0.5, "Bonjour, mon ami, vous venez beaucoup au bord du fleuve."), (0.5, "Papa aime le pain.")),
+    ),
+    "Spanish": ("es+f4", ((0.5, "Mi mamá me mima y amo a mi papá."), (0.5, "Una bola azul vuela sobre la bahía."))),
+    "Italian": ("it+m4", ((0.5, "La mamma prepara la pizza per il bambino."), (0.5, "Buon giorno, un po' di vino."))),
+}
+CLASSES = {
+    "p b m": lambda kind, target: target == "p",
+    "f v": lambda kind, target: target == "f",
+    "a": lambda kind, target: kind == "vowel" and target in "aA",
+    "e i": lambda kind, target: kind == "vowel" and target in "eEIi",
+    "o u w": lambda kind, target: target in ("o", "u", "U", "w", "O"),
+    "pause": lambda kind, target: kind == "pause",
+}
+
+
+def main() -> None:
+    """See the module's docstring."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("avatar", type=Path)
+    parser.add_argument("dataset", type=Path)
+    parser.add_argument("--picture", type=Path)
+    options = parser.parse_args()
+    model, scale = load_motion_model(options.avatar), tracked_scale(Dataset(options.dataset))
+    kept = []
+    for language, (voice, sentences) in SPOKEN.items():
+        speech = speak(sentences, voice, 0.5)
+        motion = drive_whole(model, speech.samples)
+        times_s = np.arange(len(motion)) / VIDEO_FPS
+        truth = lips_of(speech, len(motion))
+        true = np.stack([aperture(truth), _width(truth)], axis=1) * 1e3 * scale[0] + scale[1]
+        got = np.stack([aperture(motion), _width(motion)], axis=1) * 1e3
+        opening, width = (correlation(got[:, i], true[:, i]) for i in (0, 1))
+        print(f"{language}: opening r {opening:.2f}, width r {width:.2f}, {len(motion)} frames")
+        _print_classes(speech, times_s, true, got)
+        kept.append((language, speech, times_s, true, got))
+    if options.picture:
+        _draw(kept, options.picture)
+
+
+def tracked_scale(dataset: Dataset) -> np.ndarray:
+    """[2,2] factor and offset in mm of opening and width: what the tracker makes of the clip's true lips."""
+    truth, seen = load_truth(DEMO), dataset.motion
+    count = min(len(truth.aperture), len(seen))
+    true_width = (truth.landmarks68[:, 54, 0] - truth.landmarks68[:, 48, 0])[:count]
+    pairs = ((truth.aperture[:count], aperture(seen)[:count]), (true_width, _width(seen)[:count]))
+    return np.array([np.polyfit(a * 1e3, b * 1e3, 1) for a, b in pairs]).T
+
+
+def _print_classes(speech: Speech, times_s: np.ndarray, true: np.ndarray, got: np.ndarray) -> None:
+    columns = (f"{'frames':>8}", f"{'opening mm: true':>18}", f"{'predicted':>11}", f"{'error':>8}")
+    print(f"  {'phonemes':10}" + "".join(columns) + f"{'width: true':>13}{'predicted':>11}")
+    at = np.clip(np.searchsorted(speech.starts_s, times_s, side="right") - 1, 0, len(speech.names) - 1)
+    first = [segments(name)[0] for name in speech.names]
+    for name, belongs in CLASSES.items():
+        chosen = np.array([belongs(*first[i]) for i in at])
+        if name != "pause":  # the middle of a sound, where its shape is reached
+            share = (times_s - speech.starts_s[at]) / np.maximum(speech.ends_s[at] - speech.starts_s[at], 1e-3)
+            chosen &= (share > 0.15) & (share < 0.85)
+        if chosen.any():
+            a, b = true[chosen].mean(0), got[chosen].mean(0)
+            error = np.abs(true[chosen, 0] - got[chosen, 0]).mean()
+            print(f"  {name:10}{chosen.sum():8d}{a[0]:18.2f}{b[0]:11.2f}{error:8.2f}{a[1]:13.1f}{b[1]:11.1f}")
+
+
+def _draw(kept: list, path: Path) -> None:
+    """The true and the predicted opening over the sound, one strip for each language."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(len(kept), 1, figsize=(18, 3 * len(kept)))
+    for axis, (language, speech, times_s, true, got) in zip(np.atleast_1d(axes), kept, strict=True):
+        sound = np.arange(len(speech.samples)) / len(speech.samples) * times_s[-1]
+        axis.plot(sound[::8], 4 + 6 * speech.samples[::8], color="0.85", linewidth=0.4)
+        axis.plot(times_s, true[:, 0], "k", label="true opening, mm")
+        axis.plot(times_s, got[:, 0], "r", label="predicted")
+        for name, start in zip(speech.names, speech.starts_s, strict=True):
+            axis.text(start, -1.5, name, fontsize=7)
+        axis.set_title(language, loc="left")
+        axis.set_xlim(0, min(9.0, times_s[-1]))
+    axes[0].legend(loc="upper right")
+    figure.tight_layout()
+    figure.savefig(path, dpi=70)
+
+
+def _width(motion: Motion) -> np.ndarray:
+    return motion.landmarks[:, 54, 0] - motion.landmarks[:, 48, 0]
+
+
+if __name__ == "__main__":
+    main()
