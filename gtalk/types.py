@@ -23,8 +23,8 @@ import torch
 
 from gtalk.errors import UserError
 from gtalk.files import atomic_path
+from gtalk.reading.untrusted import MOST_PIXELS, MOST_SIDE, read_arrays
 from gtalk.shapes import Bool, Float, Shaped, UInt8
-from gtalk.untrusted import MOST_PIXELS, MOST_SIDE, read_arrays
 
 OUTER_EYE_DISTANCE_M = 0.09
 AUDIO_RATE = 16_000  # samples a second, everywhere inside gtalk

@@ -28,9 +28,9 @@ from gtalk.basis import MotionBasis
 from gtalk.config import to_mapping
 from gtalk.errors import UserError
 from gtalk.files import atomic_path, sha256_of_file, write_json
+from gtalk.reading.untrusted import check_numbers, read_json, read_picture
 from gtalk.shapes import UInt8
 from gtalk.types import Camera, Motion
-from gtalk.untrusted import check_numbers, read_json, read_picture
 
 AVATAR_VERSION = 2  # 2: the torso bends
 LARGEST_OPTION = 1e5  # no number in a config is larger

@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 
 import tyro
 
-from gtalk import assets
 from gtalk.errors import UserError
+from gtalk.reading import assets
 
 
 @dataclass(frozen=True)

@@ -48,9 +48,9 @@ import cv2
 import numpy as np
 
 from gtalk.errors import UserError
+from gtalk.reading.untrusted import MOST_PIXELS, MOST_SIDE, read_arrays, read_json, read_picture
 from gtalk.shapes import Float, Int, UInt8
 from gtalk.types import Camera, Motion
-from gtalk.untrusted import MOST_PIXELS, MOST_SIDE, read_arrays, read_json, read_picture
 
 DATASET_VERSION = 1
 MOST_FRAMES = 2_000_000  # 22 hours at 25 a second

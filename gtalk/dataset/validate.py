@@ -12,8 +12,8 @@ import numpy as np
 
 from gtalk.dataset.format import Dataset, MaskClass, words
 from gtalk.errors import UserError
+from gtalk.reading.untrusted import read_arrays, read_picture
 from gtalk.types import AUDIO_RATE, TORSO_BEND, Motion
-from gtalk.untrusted import read_arrays, read_picture
 
 STAGES = ("media", "landmarks", "track", "masks", "background", "audio", "motion", "report")
 PICTURES = (("frames", ".jpg"), ("masks", ".png"), ("mattes", ".png"))

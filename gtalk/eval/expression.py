@@ -12,9 +12,9 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from gtalk.assets import find_asset
 from gtalk.dataset.format import Dataset
 from gtalk.prepare.landmarks.detectors import FaceLandmarkerFinder
+from gtalk.reading.assets import find_asset
 from gtalk.shapes import Float, UInt8
 
 N_SCORES = 52

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 
 from gtalk.ops.lpips import LEAST_SIDE, alexnet_distance, open_alexnet
+from gtalk.reading.weights import is_safetensors, open_script, unusable
 from gtalk.shapes import UInt8
-from gtalk.weights import is_safetensors, open_script, unusable
 
 Distance = Callable[[UInt8[np.ndarray, "H W 3"], UInt8[np.ndarray, "H W 3"]], float]
 

@@ -25,9 +25,9 @@ import torch
 from scipy.fft import dct
 from torch import nn
 
+from gtalk.reading.weights import is_safetensors, open_script, open_tensors, unusable
 from gtalk.shapes import Float, UInt8
 from gtalk.types import AUDIO_RATE
-from gtalk.weights import is_safetensors, open_script, open_tensors, unusable
 
 FRAMES = 5  # pictures that the network sees at once
 ROWS = 20  # of sound at 100 Hz that belong to them

@@ -12,8 +12,8 @@ from pathlib import Path
 import torch
 from torch.nn import functional
 
+from gtalk.reading.weights import open_tensors, unusable
 from gtalk.shapes import Float
-from gtalk.weights import open_tensors, unusable
 
 LEAST_SIDE = 63
 """Pixels along a picture that AlexNet's pooling needs."""

@@ -130,8 +130,8 @@ def test_eval_writes_numbers_and_a_report(tmp_path: Path, monkeypatch, capsys) -
 
 
 def test_assets_are_added_and_fetched(tmp_path: Path, monkeypatch, capsys) -> None:
-    monkeypatch.setattr("gtalk.assets.add_asset", lambda path: path / "added")
-    monkeypatch.setattr("gtalk.assets.get_asset", lambda name, bars: name + " fetched")
+    monkeypatch.setattr("gtalk.reading.assets.add_asset", lambda path: path / "added")
+    monkeypatch.setattr("gtalk.reading.assets.get_asset", lambda name, bars: name + " fetched")
     assert cli.main(["assets", "add", "x.task"]) == 0 and cli.main(["assets", "get", "y.task"]) == 0
     assert cli.main(["assets", "get"]) == 2
     said = capsys.readouterr()

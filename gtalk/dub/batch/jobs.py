@@ -21,8 +21,8 @@ from gtalk.dub.config import DubConfig
 from gtalk.dub.render import check_dub
 from gtalk.errors import UserError
 from gtalk.files import sha256_of_file, sha256_of_json
+from gtalk.reading.untrusted import parse_json, read_json
 from gtalk.talk.load import AVATAR_VERSION
-from gtalk.untrusted import parse_json, read_json
 
 AVATAR_JSON = "avatar.json"
 _PATHS = {"audio", "onto", "save_motion", "sign_cert", "sign_key", "subtitles"}

@@ -9,7 +9,7 @@ from typing import Any, TextIO
 
 from gtalk.errors import UserError
 from gtalk.files import require_writable_folder
-from gtalk.untrusted import parse_json
+from gtalk.reading.untrusted import parse_json
 
 STARTED, DONE, FAILED = "started", "done", "failed"
 

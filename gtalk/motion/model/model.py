@@ -23,11 +23,11 @@ from gtalk.motion.model.labial_closure import LipClosure
 from gtalk.motion.model.net import ROWS_PER_FRAME, MotionNet, NetConfig
 from gtalk.motion.model.storage import check_finite, hollow_net, net_config_of
 from gtalk.motion.model.vad_gate import AHEAD_ROWS, HANG_ROWS, LEADS_ROWS, SilenceGate, activity_windows
+from gtalk.reading.untrusted import read_json
 from gtalk.shapes import Float
 from gtalk.speech.features import SpeechFeatures
 from gtalk.speech.normalise import VoicePrior
 from gtalk.types import AUDIO_RATE, VIDEO_FPS, Motion
-from gtalk.untrusted import read_json
 
 MOTION_MODEL_VERSION = 1
 JSON_NAME, TENSORS_NAME = "motion.json", "motion.safetensors"

@@ -10,7 +10,7 @@ import torch
 
 from gtalk.config import from_mapping
 from gtalk.motion.model.net import MotionNet, NetConfig
-from gtalk.untrusted import check_numbers
+from gtalk.reading.untrusted import check_numbers
 
 _LARGEST_OPTION = 4096.0  # no number of a network's config is larger
 _MOST_FUTURE_ROWS, _MOST_BLOCKS, _LONGEST_DILATIONS = 64, 32, 256

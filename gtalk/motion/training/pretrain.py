@@ -28,9 +28,9 @@ from gtalk.motion.training.fit_net import Descent, FitConfig, average, standardi
 from gtalk.motion.training.losses import LossConfig, MotionLoss
 from gtalk.motion.training.training_data import Material
 from gtalk.progress import OnProgress, Progress, silent
+from gtalk.reading.untrusted import parse_json
 from gtalk.speech.features import SpeechFeatures
 from gtalk.types import VIDEO_FPS
-from gtalk.untrusted import parse_json
 
 BASE_VERSION = 1
 HEAD = "out."

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from demo_person.truth import load_truth
-from gtalk.assets import find_asset
 from gtalk.errors import UserError
 from gtalk.media.video import read_video
 from gtalk.prepare.landmarks.detect import detect_landmarks
 from gtalk.prepare.records import load_landmarks, save_landmarks
+from gtalk.reading.assets import find_asset
 
 DEMO = Path(__file__).parents[2] / "data" / "demo"
 FRAMES = range(0, 40, 4)

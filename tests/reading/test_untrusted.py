@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from gtalk.untrusted import check_numbers, parse_json, read_arrays, read_json, read_picture
+from gtalk.reading.untrusted import check_numbers, parse_json, read_arrays, read_json, read_picture
 
 
 def test_json_is_bounded_in_size_depth_and_numbers(tmp_path: Path) -> None:

@@ -2,8 +2,8 @@ import hashlib
 
 import pytest
 
-from gtalk import assets
 from gtalk.errors import UserError
+from gtalk.reading import assets
 
 
 @pytest.fixture
