@@ -11,7 +11,7 @@ import torch
 from gtalk.avatar.pose_code import PoseCode
 from gtalk.config import to_mapping
 from gtalk.dataset.split import first_test_frame
-from gtalk.fit.perceptual import PerceptualLoss
+from gtalk.fit.losses.perceptual import PerceptualLoss
 from gtalk.fit.protocol import FitContext
 from gtalk.fit.radiance.plate import widened_plate
 from gtalk.shapes import UInt8

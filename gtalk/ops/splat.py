@@ -133,7 +133,7 @@ def photo_loss(
         loss = (1 - s) mean(weight[label] |x - truth|) + s (1 - SSIM) / 2 + c mean((1 - T - matte)^2)
 
     The parts: weighted L1, (1 - SSIM) / 2, coverage error squared, colour error squared. SSIM has 7 x 7
-    uniform windows inside the picture, as `gtalk.fit.losses.dssim_loss`.
+    uniform windows inside the picture, as `gtalk.fit.losses.terms.dssim_loss`.
     """
     return torch.ops.gtalk.splat_photo_loss(
         planes, background, truth, matte, labels, weights, dssim_share, coverage_weight

@@ -5,7 +5,7 @@ from __future__ import annotations
 from gtalk.avatar.head import HeadConfig
 from gtalk.avatar.radiance import RadianceConfig
 from gtalk.avatar.torso import TorsoConfig
-from gtalk.fit.patches import PatchConfig
+from gtalk.fit.losses.patches import PatchConfig
 from gtalk.fit.radiance.model import FitConfig
 from gtalk.fit.trainer import TrainerConfig
 

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gtalk.fit.losses import dssim_loss
+from gtalk.fit.losses.terms import dssim_loss
 from gtalk.ops import native, splat
 from gtalk.ops.reference import splat as reference
 from gtalk.render.picture import framed_plate

@@ -24,9 +24,9 @@ from gtalk.fit.frames import TrainingFrame
 from gtalk.fit.gaussian.init import THIN, Seeds, make_seeds
 from gtalk.fit.gaussian.pose_refinement import RefineConfig, Refinement, correction_gradient
 from gtalk.fit.gaussian.relocation import relocate
-from gtalk.fit.losses import RegionWeights
-from gtalk.fit.patches import PatchConfig, draw_patches
-from gtalk.fit.perceptual import LpipsConfig, open_perceptual
+from gtalk.fit.losses.patches import PatchConfig, draw_patches
+from gtalk.fit.losses.perceptual import LpipsConfig, open_perceptual
+from gtalk.fit.losses.terms import RegionWeights
 from gtalk.fit.protocol import FitContext, StepResult
 from gtalk.fit.schedule import LearningRate
 from gtalk.fit.setup import LEAST_SPREAD, clip_plate, clip_pose_code, device_of, model_mapping

@@ -15,10 +15,10 @@ from gtalk.avatar.radiance import Instant, RadianceAvatar, RadianceConfig
 from gtalk.dataset.format import HEAD_CLASSES, MaskClass
 from gtalk.dataset.split import first_test_frame
 from gtalk.fit.frames import TrainingFrame
-from gtalk.fit.losses import RegionWeights, alpha_loss, depth_variance, dssim_loss, l1_loss, pixel_weights
+from gtalk.fit.losses.patches import PatchConfig, draw_patches
+from gtalk.fit.losses.perceptual import LpipsConfig, open_perceptual
+from gtalk.fit.losses.terms import RegionWeights, alpha_loss, depth_variance, dssim_loss, l1_loss, pixel_weights
 from gtalk.fit.optimiser import Adam
-from gtalk.fit.patches import PatchConfig, draw_patches
-from gtalk.fit.perceptual import LpipsConfig, open_perceptual
 from gtalk.fit.protocol import FitContext, StepResult
 from gtalk.fit.radiance.influence import face_reach
 from gtalk.fit.radiance.occupancy import ShellConfig, head_volume, prune

@@ -9,7 +9,7 @@ import torch
 from gtalk.basis import MotionBasis
 from gtalk.dataset.format import HEAD_CLASSES, MaskClass
 from gtalk.fit.frames import FrameCache
-from gtalk.fit.patches import PatchConfig, draw_patches
+from gtalk.fit.losses.patches import PatchConfig, draw_patches
 from gtalk.fit.protocol import FitContext
 from gtalk.fit.radiance.occupancy import (
     UNKNOWN,

@@ -17,7 +17,7 @@ from gtalk.dataset.format import Dataset
 from gtalk.errors import UserError
 from gtalk.fit.events import StepEvent
 from gtalk.fit.gaussian import model
-from gtalk.fit.perceptual import LpipsConfig, PerceptualLoss, open_perceptual
+from gtalk.fit.losses.perceptual import LpipsConfig, PerceptualLoss, open_perceptual
 from gtalk.fit.radiance import model
 from gtalk.fit.run import fit
 from gtalk.fit.setup import config_values

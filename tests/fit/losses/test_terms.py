@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from gtalk.dataset.format import MaskClass
-from gtalk.fit.losses import RegionWeights, alpha_loss, depth_variance, dssim_loss, l1_loss, pixel_weights
+from gtalk.fit.losses.terms import RegionWeights, alpha_loss, depth_variance, dssim_loss, l1_loss, pixel_weights
 
 
 def pictures(*shape: int) -> tuple[torch.Tensor, torch.Tensor]:
