@@ -16,7 +16,7 @@ import torch
 
 from gtalk.avatar.pose_code import PLACES
 from gtalk.ops import GridSpec
-from gtalk.ops.tcnn import TcnnGridSpec
+from gtalk.ops.adapters.tcnn import TcnnGridSpec
 from gtalk.render.field import FrameField
 from gtalk.shapes import Float, Shaped
 

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import torch
 
-from gtalk.ops import GridSpec, composite, hash_encode, march, mlp, render_rays, tcnn
+from gtalk.ops import GridSpec, composite, hash_encode, march, mlp, render_rays
+from gtalk.ops.adapters import tcnn
 from gtalk.shapes import Float, Shaped, UInt8
 
 DENSITY_BIAS = -2.0  # a fresh field is thin

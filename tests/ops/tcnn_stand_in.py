@@ -9,7 +9,7 @@ from typing import ClassVar
 import pytest
 import torch
 
-from gtalk.ops import tcnn
+from gtalk.ops.adapters import tcnn
 
 
 class _Module(torch.nn.Module):

@@ -23,7 +23,8 @@ import machine
 import torch
 
 from gtalk import ops
-from gtalk.ops import GridSpec, native, tcnn
+from gtalk.ops import GridSpec, native
+from gtalk.ops.adapters import tcnn
 from gtalk.ops.reference import adam, basis, composite, hash_encode, march, mlp, render_rays
 
 BATCH = 1 << 17  # samples, at most: as many as a training step has

@@ -27,7 +27,7 @@ from gtalk.fit.radiance.warp_init import mesh_motion, mesh_warp
 from gtalk.fit.schedule import LearningRate, ramp
 from gtalk.fit.setup import LEAST_SPREAD, clip_plate, clip_pose_code, device_of, model_mapping
 from gtalk.fit.trainer import TrainerConfig
-from gtalk.ops import tcnn
+from gtalk.ops.adapters import tcnn
 from gtalk.render.field import Traced
 from gtalk.render.picture import over
 from gtalk.render.rays import pixel_centres

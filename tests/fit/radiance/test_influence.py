@@ -15,7 +15,7 @@ from gtalk.fit.radiance.occupancy import HeadVolume
 from gtalk.fit.radiance.warp_init import MeshMotion
 from gtalk.fit.trainer import train
 from gtalk.ops import GridSpec, hash_encode
-from gtalk.ops.tcnn import TcnnGridSpec
+from gtalk.ops.adapters.tcnn import TcnnGridSpec
 from tests.fit.small_fit import small_config
 from tests.support.synthetic_dataset import make_synthetic_dataset
 

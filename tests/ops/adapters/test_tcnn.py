@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from gtalk.errors import UserError
-from gtalk.ops import GridSpec, mlp, tcnn
+from gtalk.ops import GridSpec, mlp
+from gtalk.ops.adapters import tcnn
 from tests.ops.tcnn_stand_in import Encoding, Network, stand_in
 
 __all__ = ["stand_in"]  # the fixture
