@@ -103,7 +103,7 @@ def test_the_small_client_pushes_files_and_pipes(by: str, tmp_path) -> None:
     write_wav(tmp_path / "speech.wav", AudioTrack(voice(0.6)))
     with live_server(32) as (server, _):
         url = server.url.replace("http", "ws") + "push"
-        command = [sys.executable, "tools/bench/push_speech.py", "--url", url]
+        command = [sys.executable, "examples/push_speech.py", "--url", url]
         command += [str(tmp_path / "speech.wav")] if by == "file" else ["-"]
         done = subprocess.run(command, input=pcm(voice(0.6)), capture_output=True, timeout=20, check=False)
     assert done.returncode == 0, done.stderr

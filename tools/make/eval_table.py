@@ -1,6 +1,6 @@
 """Evaluations side by side: the rows of several `gtalk eval --json` files, and the spread over them.
 
-    python tools/bench/eval_table.py A/eval.json B/eval.json ... [--all]
+    python tools/make/eval_table.py A/eval.json B/eval.json ... [--all]
 
 Columns are named after the folders the files lie in. The last two hold mean and lowest..highest of what was measured.
 `--all` shows every number, not only the ones of a summary.

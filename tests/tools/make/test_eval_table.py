@@ -3,7 +3,8 @@
 import json
 import sys
 
-from tools.bench import eval_table, machine
+from tools.bench import machine
+from tools.make import eval_table
 
 
 def test_rows_of_several_files_and_their_spread(tmp_path, monkeypatch, capsys) -> None:

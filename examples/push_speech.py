@@ -1,9 +1,9 @@
 """Pushes speech to a running `gtalk view`, as a text-to-speech engine or a chat agent would.
 
-    python tools/bench/push_speech.py speech.wav                       # as fast as it is taken
-    python tools/bench/push_speech.py speech.wav --real-time           # as it would come from a voice
-    my_tts "hello" | python tools/bench/push_speech.py - --rate 24000  # raw mono 16-bit little-endian, of any length
-    python tools/bench/push_speech.py speech.wav --url ws://10.0.0.5:8080/push?token=...
+    python examples/push_speech.py speech.wav                       # as fast as it is taken
+    python examples/push_speech.py speech.wav --real-time           # as it would come from a voice
+    my_tts "hello" | python examples/push_speech.py - --rate 24000  # raw mono 16-bit little-endian, of any length
+    python examples/push_speech.py speech.wav --url ws://10.0.0.5:8080/push?token=...
 
 The protocol is described in gtalk/viewer/web/speech_api.py. Prints what the server tells; ends with the speech, with
 status 3 when somebody cut in.
