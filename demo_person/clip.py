@@ -10,11 +10,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from demo_person.animation import Performance
-from demo_person.background import room_picture
-from demo_person.scene import Person
-from demo_person.shading import Picture, Renderer
-from demo_person.speech import Speech
+from demo_person.drawing.background import room_picture
+from demo_person.drawing.scene import Person
+from demo_person.drawing.shading import Picture, Renderer
+from demo_person.speaking.animation import Performance
+from demo_person.speaking.speech import Speech
 from demo_person.truth import MASK_STRIDE, assemble, save_truth
 from gtalk.media.writer import VideoWriter, WriteConfig
 from gtalk.types import AUDIO_RATE, VIDEO_FPS, Camera

@@ -9,9 +9,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from demo_person.animation import Performance
-from demo_person.speech import Speech
-from demo_person.visemes import PARAMETERS
+from demo_person.speaking.animation import Performance
+from demo_person.speaking.speech import Speech
+from demo_person.speaking.visemes import PARAMETERS
 from gtalk.files import atomic_path
 from gtalk.topology import LANDMARKS68
 from gtalk.types import Camera

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from demo_person.geometry import grid_triangles, harmonic, loop_subdivide
-from demo_person.head import EYEBALL_RADIUS, build_skin, gaze_rotation, iris_points
-from demo_person.light import visibility
-from demo_person.raster import rasterise
-from demo_person.rig import Expression, Rig
+from demo_person.body.head import EYEBALL_RADIUS, build_skin, gaze_rotation, iris_points
+from demo_person.body.rig import Expression, Rig
+from demo_person.drawing.geometry import grid_triangles, harmonic, loop_subdivide
+from demo_person.drawing.light import visibility
+from demo_person.drawing.raster import rasterise
 from gtalk.topology import EYELID_PAIRS, LIP_GAP_PAIRS, N_FACE
 
 

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
-from demo_person.other_voices import DEMO, lips_of
-from demo_person.speech import OTHER_SENTENCES, OTHER_VOICE, SENTENCES, VOICE, Speech, speak
+from demo_person.speaking.other_voices import DEMO, lips_of
+from demo_person.speaking.speech import OTHER_SENTENCES, OTHER_VOICE, SENTENCES, VOICE, Speech, speak
+from demo_person.speaking.visemes import segments
 from demo_person.truth import load_truth
-from demo_person.visemes import segments
 from gtalk.dataset.format import Dataset
 from gtalk.eval.motion import aperture, correlation
 from gtalk.motion.model.model import load_motion_model

@@ -28,8 +28,9 @@ def run(options: argparse.Namespace) -> None:
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")  # before numpy loads: one thread in each process, they share the cores
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-    from demo_person import clip, speech
-    from demo_person.animation import perform
+    from demo_person import clip
+    from demo_person.speaking import speech
+    from demo_person.speaking.animation import perform
     from gtalk.media.audio import write_wav
     from gtalk.types import AUDIO_RATE, VIDEO_FPS, AudioTrack
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from demo_person.other_voices import lips_of
-from demo_person.speech import SENTENCES, speak
+from demo_person.speaking.other_voices import lips_of
+from demo_person.speaking.speech import SENTENCES, speak
 from gtalk.dataset.format import Segment
 from gtalk.motion.training.pretrain import pretrain, save_base
 from gtalk.motion.training.sequences import TrainingClip

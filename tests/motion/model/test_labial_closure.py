@@ -4,8 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from demo_person.speaking.visemes import segments
 from demo_person.truth import load_truth
-from demo_person.visemes import segments
 from gtalk.basis import MotionBasis
 from gtalk.media.audio import read_audio
 from gtalk.motion.model.face import signed_aperture

@@ -1,7 +1,7 @@
 import numpy as np
 
-from demo_person.other_voices import DEMO, lips_of
-from demo_person.speech import Speech
+from demo_person.speaking.other_voices import DEMO, lips_of
+from demo_person.speaking.speech import Speech
 from demo_person.truth import load_truth
 from gtalk.eval.motion import aperture
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from demo_person import speech, visemes
-from demo_person.animation import perform
 from demo_person.clip import make_renderer, render_frame
+from demo_person.speaking import speech, visemes
+from demo_person.speaking.animation import perform
 from demo_person.truth import Truth, load_truth
 from gtalk.dataset.format import MaskClass
 from gtalk.media.audio import read_audio, read_wav

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from demo_person.atlas import TEETH, TONGUE, place
-from demo_person.geometry import Mesh, grid_triangles, smoothstep
-from demo_person.rig import JAW_HINGE
+from demo_person.body.atlas import TEETH, TONGUE, place
+from demo_person.body.rig import JAW_HINGE
+from demo_person.drawing.geometry import Mesh, grid_triangles, smoothstep
 from gtalk.dataset.format import MaskClass
 
 UPPER_WIDTHS = (8.6, 6.6, 7.6, 7.0, 6.8, 9.5)  # millimetres, from the middle outwards

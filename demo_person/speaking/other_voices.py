@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from demo_person.speech import Speech
+from demo_person.speaking.speech import Speech
+from demo_person.speaking.visemes import mouth_motion
 from demo_person.truth import load_truth
-from demo_person.visemes import mouth_motion
 from gtalk.basis import MOUTH_GROUP
 from gtalk.types import VIDEO_FPS, Motion
 

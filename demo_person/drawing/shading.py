@@ -8,16 +8,16 @@ import cv2
 import numpy as np
 from scipy import sparse
 
-from demo_person import lines
-from demo_person.atlas import ATLAS
-from demo_person.geometry import Sparse, vertex_normals
-from demo_person.hair import hair_cover
-from demo_person.light import LAMPS, irradiance, room, sphere_directions, unit, visibility
-from demo_person.paint import Atlas, paint_things
-from demo_person.raster import Fragments, rasterise
-from demo_person.rig import Expression
-from demo_person.scene import Person, Posed
-from demo_person.skin import paint_skin
+from demo_person.body.atlas import ATLAS
+from demo_person.body.hair import hair_cover
+from demo_person.body.rig import Expression
+from demo_person.body.skin import paint_skin
+from demo_person.drawing import lines
+from demo_person.drawing.geometry import Sparse, vertex_normals
+from demo_person.drawing.light import LAMPS, irradiance, room, sphere_directions, unit, visibility
+from demo_person.drawing.paint import Atlas, paint_things
+from demo_person.drawing.raster import Fragments, rasterise
+from demo_person.drawing.scene import Person, Posed
 from gtalk.dataset.format import MaskClass
 from gtalk.types import Camera
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from demo_person.atlas import COLLAR, KNIT, place
-from demo_person.geometry import Mesh, grid_triangles, smoothstep
+from demo_person.body.atlas import COLLAR, KNIT, place
+from demo_person.drawing.geometry import Mesh, grid_triangles, smoothstep
 from gtalk.dataset.format import MaskClass
 
 AXIS_Z = -0.028

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from demo_person.speech import Speech
+from demo_person.speaking.speech import Speech
 
 PARAMETERS = ("jaw", "spread", "rounded", "upper", "lower", "tuck", "seal", "tongue")
 _ZERO = dict.fromkeys(PARAMETERS, 0.0)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from demo_person.rig import Expression
-from demo_person.speech import Speech, loudness
-from demo_person.visemes import PARAMETERS, mouth_motion
+from demo_person.body.rig import Expression
+from demo_person.speaking.speech import Speech, loudness
+from demo_person.speaking.visemes import PARAMETERS, mouth_motion
 
 HEAD_PLACE_M = np.array([0.0, 0.079, -0.95])
 """Of the head's origin at rest, in the world."""

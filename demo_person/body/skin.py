@@ -5,12 +5,12 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from demo_person.atlas import ATLAS, EAR, SKIN, pixels, skin_uv
-from demo_person.geometry import Mesh, smoothstep
-from demo_person.hair import hair_cover
-from demo_person.paint import Atlas, mix, noise
-from demo_person.raster import rasterise
-from demo_person.rig import BROW_LOWER
+from demo_person.body.atlas import ATLAS, EAR, SKIN, pixels, skin_uv
+from demo_person.body.hair import hair_cover
+from demo_person.body.rig import BROW_LOWER
+from demo_person.drawing.geometry import Mesh, smoothstep
+from demo_person.drawing.paint import Atlas, mix, noise
+from demo_person.drawing.raster import rasterise
 from gtalk.dataset.format import MaskClass
 from gtalk.topology import BROW_POINTS, LEFT_EYE_RING, MIRROR, RIGHT_EYE_RING
 

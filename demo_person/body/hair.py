@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from demo_person.atlas import HAIR, place
-from demo_person.geometry import Mesh, incidence, smoothstep, vertex_normals
-from demo_person.head import SKULL_CENTRE, Skin
+from demo_person.body.atlas import HAIR, place
+from demo_person.body.head import SKULL_CENTRE, Skin
+from demo_person.drawing.geometry import Mesh, incidence, smoothstep, vertex_normals
 from gtalk.dataset.format import MaskClass
 
 # Height of the hairline over the longitude (0 at the nose, 180 at the back), degrees and metres.

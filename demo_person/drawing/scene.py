@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from demo_person import hair, mouth, parts, torso
-from demo_person.atlas import skin_uv
-from demo_person.geometry import Mesh, incidence, smoothstep, vertex_normals
-from demo_person.head import build_skin
-from demo_person.rig import Expression, Rig
+from demo_person.body import hair, mouth, parts, torso
+from demo_person.body.atlas import skin_uv
+from demo_person.body.head import build_skin
+from demo_person.body.rig import Expression, Rig
+from demo_person.drawing.geometry import Mesh, incidence, smoothstep, vertex_normals
 from gtalk.dataset.format import MaskClass
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.linalg import spsolve
 
-from demo_person.geometry import Sparse, loop_subdivide, smoothstep
+from demo_person.drawing.geometry import Sparse, loop_subdivide, smoothstep
 from gtalk.dataset.format import MaskClass
 from gtalk.topology import (
     FACE_OVAL,

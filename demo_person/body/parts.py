@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from demo_person.atlas import EAR, EYE, place
-from demo_person.geometry import Mesh, grid_triangles, smoothstep
-from demo_person.head import EYEBALL_RADIUS, gaze_rotation
+from demo_person.body.atlas import EAR, EYE, place
+from demo_person.body.head import EYEBALL_RADIUS, gaze_rotation
+from demo_person.drawing.geometry import Mesh, grid_triangles, smoothstep
 from gtalk.dataset.format import MaskClass
 
 EYE_EXTENT = np.deg2rad(80.0)

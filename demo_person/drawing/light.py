@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from demo_person.raster import rasterise
+from demo_person.drawing.raster import rasterise
 
 MAP_SIZE = 288
 EXTENT_M = 0.62

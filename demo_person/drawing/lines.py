@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from demo_person.hair import Strands
-from demo_person.head import EYE_RINGS
-from demo_person.light import LAMPS, unit
-from demo_person.scene import Person, Posed
+from demo_person.body.hair import Strands
+from demo_person.body.head import EYE_RINGS
+from demo_person.drawing.light import LAMPS, unit
+from demo_person.drawing.scene import Person, Posed
 from gtalk.dataset.format import MaskClass
 from gtalk.types import Camera
 
