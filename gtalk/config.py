@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from gtalk.errors import UserError
 
 Config = TypeVar("Config")
-PRESET_FOLDER = Path(__file__).resolve().parent.parent / "configs"
+PRESET_FOLDER = Path(__file__).resolve().parent / "configs"
 
 
 def from_mapping(kind: type[Config], values: Any, where: str = "config") -> Config:

@@ -9,28 +9,29 @@ import pytest
 ROOT = Path(__file__).parent.parent / "gtalk"
 
 FOUNDATION = {
-    "shapes", "errors", "progress", "files", "types", "basis", "topology", "config", "assets", "untrusted",
-    "threads", "weights",
+    "shapes", "errors", "progress", "files", "types", "basis", "topology", "config", "threads", "reading", "geometry",
 }  # fmt: skip
 ARROWS = {
     "ops": set(),
     "media": set(),
     "speech": {"media"},
+    "voice": {"media", "speech"},
     "dataset": {"media"},
-    "clip": {"dataset", "media", "speech", "ops"},
+    "prepare": {"dataset", "media", "speech", "ops"},
     "render": {"ops"},
     "avatar": {"render", "ops"},
     "fit": {"avatar", "dataset", "render", "ops"},
     "motion": {"dataset", "speech"},
     "talk": {"avatar", "motion", "media", "speech"},
-    "dub": {"talk", "media", "dataset", "clip"},
-    "viewer": {"talk", "motion", "media", "speech"},
-    "eval": {"talk", "dataset", "media", "speech", "motion", "avatar", "clip", "ops"},
+    "dub": {"talk", "media", "dataset", "prepare"},
+    "viewer": {"talk", "motion", "media", "speech", "voice"},
+    "export": {"avatar", "talk", "media"},
+    "eval": {"talk", "dataset", "media", "speech", "motion", "avatar", "prepare", "ops"},
 }
 ONLY_IN = {
     "av": {"media"},
     "viser": {"viewer"},
-    "mediapipe": {"clip"},
+    "mediapipe": {"prepare"},
     "tyro": {"cli"},
     "rich": {"cli"},
     "pickle": set(),

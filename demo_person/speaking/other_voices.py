@@ -14,7 +14,7 @@ from demo_person.truth import load_truth
 from gtalk.basis import MOUTH_GROUP
 from gtalk.types import VIDEO_FPS, Motion
 
-DEMO = Path(__file__).parent.parent.parent / "data" / "demo"
+DEMO = Path(__file__).parents[2] / "data" / "demo"
 _RIDGE = 1e-3
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BatchResult", "DubConfig", "DubResult", "dub", "run_batch"]
 
-_HOME = {"BatchResult": "batch", "run_batch": "batch", "DubResult": "export", "dub": "export"}
+_HOME = {"BatchResult": "batch.run", "run_batch": "batch.run", "DubResult": "render", "dub": "render"}
 
 
 def __getattr__(name: str) -> Any:

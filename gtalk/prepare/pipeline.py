@@ -58,7 +58,7 @@ class PrepareConfig:
     av_offset: Literal["auto"] | float = "auto"
     """How many seconds later than the lips the sound comes; auto finds out, and leaves it where that is unsure."""
     parsing_model: str = ""
-    """A face-parsing network (.onnx, or TorchScript .pt) in place of the built-in masks; see prepare/segmentation/parsing_model.py."""
+    """A face-parsing network (.onnx, or TorchScript .pt) in place of the built-in masks."""
     jpeg_quality: int = 97
     """Of the stored pictures."""
     track: TrackConfig = field(default_factory=TrackConfig)

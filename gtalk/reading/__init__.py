@@ -1,0 +1,1 @@
+"""Files that others made: bounded readers, weights, optional models by hash."""

@@ -1,0 +1,1 @@
+"""A typed text becomes speech."""

@@ -7,7 +7,7 @@ from gtalk.eval.run import evaluate_performer
 from gtalk.talk import Identity, Performer
 from tests.eval.test_run import Copyist, Latecomer
 from tests.support.synthetic_dataset import make_synthetic_dataset
-from tests.viewer.browser import Browser, needs_chromium
+from tests.viewer.chromium import Browser, needs_chromium
 
 PLAY = """(async () => {
   const film = document.querySelector('video'); film.muted = true; await film.play();

@@ -7,7 +7,7 @@ import pytest
 
 from gtalk.avatar.base import Consent
 from gtalk.config import from_mapping
-from gtalk.fit.gaussian import model
+from gtalk.fit.gaussian import model as gaussian_model
 from gtalk.fit.run import fit, is_fitted
 from gtalk.fit.trainer import CHECKPOINT_NAME
 from tests.support.synthetic_dataset import make_synthetic_dataset
@@ -17,7 +17,7 @@ CONSENT = Consent("Ada", "I agree.")
 
 def config_of(steps: int):
     trainer = {"size": 40, "steps": steps, "preview_every": 0, "checkpoint_every": 8}
-    return from_mapping(model.FitConfig, {"avatar": {"count": 300}, "trainer": trainer})
+    return from_mapping(gaussian_model.FitConfig, {"avatar": {"count": 300}, "trainer": trainer})
 
 
 @pytest.fixture(scope="module")

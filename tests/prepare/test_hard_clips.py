@@ -1,4 +1,4 @@
-"""Clips as people send them, through all of `prepare`. `tests/support/hard_clips.py` prints the table of all of them."""
+"""Clips as people send them, through all of `prepare`. `tests/support/hard_clips.py` prints the whole table."""
 
 from pathlib import Path
 

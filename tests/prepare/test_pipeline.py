@@ -16,6 +16,7 @@ from gtalk.dataset.validate import find_problems
 from gtalk.errors import UserError
 from gtalk.media.writer import write_video
 from gtalk.prepare import pipeline as module
+from gtalk.prepare.ingest import ingest
 from gtalk.prepare.landmarks.detect import Landmarks
 from gtalk.prepare.pipeline import PrepareConfig, prepare, track_motion
 from gtalk.progress import Progress
@@ -125,7 +126,7 @@ def test_killed_at_any_time_and_run_again_gives_the_same(clip: Path, tmp_path: P
     script = (
         "import os, signal, sys\n"
         "from pathlib import Path\n"
-        "from gtalk.clip import prepare as module\n"
+        "from gtalk.prepare import pipeline as module\n"
         "from tests.prepare.test_pipeline import known_landmarks\n"
         "module.detect_landmarks = known_landmarks\n"
         "def watch(p):\n"
@@ -219,11 +220,10 @@ def test_without_speech_it_works_and_the_report_says_so(
 
 
 def test_large_clips_are_framed_on_the_person(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from gtalk.prepare.ingest import ingest
 
     clip = write_clip(tmp_path / "wide.mp4", Recipe(size=(640, 360), seconds=0.4, flash_s=9))
     box = np.array([300.0, 100.0, 380.0, 200.0])
-    monkeypatch.setattr(media_stage, "_boxes_in", lambda pictures, size: [[box] for _ in pictures])
+    monkeypatch.setattr(ingest, "_boxes_in", lambda pictures, size: [[box] for _ in pictures])
     job = module.Job(tmp_path / "out", [clip], PrepareConfig(size=256))
     job.root.mkdir()
     facts = ingest.run_media(job)

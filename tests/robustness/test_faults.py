@@ -22,8 +22,8 @@ from gtalk.errors import UserError
 from gtalk.files import exclusive, write_json
 from gtalk.fit.checkpoint import TrainerState, save_checkpoint
 from gtalk.fit.events import DoneEvent, RollbackEvent
-from gtalk.fit.gaussian import model
-from gtalk.fit.radiance import model
+from gtalk.fit.gaussian import model as gaussian_model
+from gtalk.fit.radiance import model as radiance_model
 from gtalk.fit.trainer import DivergedError, train
 from gtalk.media.audio import write_wav
 from gtalk.media.writer import write_video
@@ -151,10 +151,10 @@ def small_fit(kind: str, steps: int):
     torch.set_num_threads(1)
     if kind == "radiance":
         config = small_config(steps, checkpoint_every=8)
-        return model.make_model(config), config.trainer
+        return radiance_model.make_model(config), config.trainer
     trainer = {"size": 40, "steps": steps, "report_every": 8, "preview_every": 0, "checkpoint_every": 8}
-    config = from_mapping(model.FitConfig, {"avatar": {"count": 300}, "trainer": trainer})
-    return model.make_model(config), config.trainer
+    config = from_mapping(gaussian_model.FitConfig, {"avatar": {"count": 300}, "trainer": trainer})
+    return gaussian_model.make_model(config), config.trainer
 
 
 def poisoned(model, at: set[int], value: float):

@@ -1,8 +1,8 @@
 """Clips as people really send them: the demo person through real codecs, containers, rates and mishaps.
 
 Every `Recipe` says how a clip is made and what is right to say about it; `write` makes the file, `Shown` says
-what each of its instants shows. `tests/support/hard_clips.py` prepares them all and prints a table; tests/prepare/test_hard_clips.py
-checks them.
+what each of its instants shows. `hard_clips.py` prepares them all and prints a table;
+tests/prepare/test_hard_clips.py checks them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from demo_person.truth import Truth, load_truth
 from gtalk.media.audio import read_audio
 from gtalk.types import AUDIO_RATE
 
-DEMO = Path(__file__).resolve().parents[1] / "data" / "demo"
+DEMO = Path(__file__).resolve().parents[2] / "data" / "demo"
 MOST_PICTURES = 250
 SIDE = 256
 """The demo's pictures are shown at this size."""

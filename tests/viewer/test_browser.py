@@ -15,8 +15,8 @@ from gtalk.viewer.audio.sources import FileSource, PushSource
 from gtalk.viewer.config import ViewConfig
 from gtalk.viewer.server import LiveServer
 from tests.support.toys import StyledToyModel
-from tests.viewer.browser import Browser, needs_chromium
-from tests.viewer.live import bursts, live_server, toy_cast
+from tests.viewer.chromium import Browser, needs_chromium
+from tests.viewer.live_servers import bursts, live_server, toy_cast
 
 # Counts the dark red of the toy's open mouth in the canvas that the visitor sees, each time a picture is shown.
 WATCH_MOUTH = """(() => {

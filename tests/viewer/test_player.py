@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.viewer.browser import Browser, needs_chromium
+from tests.viewer.chromium import Browser, needs_chromium
 from tools.check.soak_live import PAGE, soak_player
 
 STALLS = """(() => {

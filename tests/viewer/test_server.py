@@ -11,7 +11,7 @@ import torch
 from gtalk.errors import UserError
 from gtalk.viewer.config import ViewConfig
 from gtalk.viewer.server import LiveServer, drawing_threads
-from tests.viewer.live import live_server, toy_cast
+from tests.viewer.live_servers import live_server, toy_cast
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@
 
 Frame time, one frame at a time through the Talker: against the number of Gaussians (the avatar's own, a share of them
 left out at random), against samples along a ray (the radiance field's step made longer or shorter), and against the
-picture's height. Preparation against the clip's length (`bench_prepare.py`), dubbing against the sound's
-(`bench_dub.py`): wall seconds and peak memory, each length in a process of its own. A busy machine makes every time an
+picture's height. Preparation against the clip's length (`prepare.py`), dubbing against the sound's
+(`dub.py`): wall seconds and peak memory, each length in a process of its own. A busy machine makes every time an
 upper bound.
 """
 
@@ -25,7 +25,7 @@ from pathlib import Path
 import machine
 import numpy as np
 import torch
-from bench_frame import frame_times_ms, synthetic_motion
+from frame import frame_times_ms, synthetic_motion
 
 from gtalk.avatar.base import Avatar
 from gtalk.avatar.bundle import load_avatar
@@ -106,13 +106,13 @@ def length_curves(rows: list[dict], name: str) -> dict[str, Curve]:
 
 
 def prepare_rows(clip: Path, repeats: list[int]) -> list[dict]:
-    """`bench_prepare.py` for each length."""
-    return [told("bench_prepare.py", str(clip), "--repeat", str(n)) for n in repeats]
+    """`prepare.py` for each length."""
+    return [told("prepare.py", str(clip), "--repeat", str(n)) for n in repeats]
 
 
 def dub_rows(avatar: str, speech: str, minutes: list[float]) -> list[dict]:
-    """`bench_dub.py` for all lengths."""
-    rows = told("bench_dub.py", avatar, speech, "--minutes", *map(str, minutes))["rows"]
+    """`dub.py` for all lengths."""
+    rows = told("dub.py", avatar, speech, "--minutes", *map(str, minutes))["rows"]
     return [row | {"seconds": 60.0 * length} for row, length in zip(rows, minutes, strict=True)]
 
 

@@ -15,7 +15,7 @@ a 512-pixel picture; of the times only ratios travel between machines.
 
 The row "best rigid motion" has poses fitted frame by frame to the judging points themselves: what is left
 there is skin that is not rigid and the error of the judges, and no pose can do better. Six numbers a frame are
-fitted to them, so that with few points it is a loose bound. What was measured stands in gtalk/clip/README.md.
+fitted to them, so that with few points it is a loose bound. What was measured stands in gtalk/prepare/README.md.
 """
 
 from __future__ import annotations
@@ -248,7 +248,7 @@ def report(path: Path, count: int | None, truth: Path | None) -> None:
     for note in full.notes:
         print(f"  {note}")
     if truth:
-        sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+        sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
         from demo_person.truth import load_truth
         from tools.check.demo_clip import print_errors
 

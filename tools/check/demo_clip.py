@@ -17,7 +17,7 @@ square over points and frames in pixels of the clip:
 Constants are learned on other frames than those they are taken from: the clip is cut in blocks of five
 seconds, and even ones are corrected by what odd ones say, and the reverse. What is left under "head" is error
 of the tracker or the detector. Below stands how much of the constant offset lies along the skin, where labels
-may differ, and across it, where only depth can be wrong. What was measured stands in gtalk/clip/README.md.
+may differ, and across it, where only depth can be wrong. What was measured stands in gtalk/prepare/README.md.
 """
 
 from __future__ import annotations
@@ -149,7 +149,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int)
     parser.add_argument("--detector-only", action="store_true")
     options = parser.parse_args()
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
     from demo_person.truth import load_truth
 
     truth = load_truth(options.folder)

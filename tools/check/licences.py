@@ -20,7 +20,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 OUTPUT = ROOT / "THIRD_PARTY.md"
 LEFT_OUT = {"jax", "jaxlib", "opencv-contrib-python", "sentencepiece"}
 """What mediapipe asks for and gtalk neither installs nor needs."""

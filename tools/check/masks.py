@@ -17,7 +17,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from demo_person.truth import load_truth
 from gtalk.dataset.format import HEAD_CLASSES, Dataset, MaskClass

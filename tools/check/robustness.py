@@ -24,7 +24,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from robustness_bench import (
+from robustness_runs import (
     ROOT,
     TOO_LONG_S,
     Bench,

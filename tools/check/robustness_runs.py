@@ -1,4 +1,4 @@
-"""What `check_robustness.py` breaks: a small person, the commands that run on it, and how results are compared."""
+"""What `robustness.py` breaks: a small person, the commands that run on it, and how results are compared."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 import av  # noqa: E402

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-PAGE = Path(__file__).resolve().parents[1] / "gtalk" / "viewer" / "page"
+PAGE = Path(__file__).resolve().parents[2] / "gtalk" / "viewer" / "web" / "page"
 MOTION_EVERY = 0.16  # look-ahead of the stand-in model
 PLAYER = """(async () => {
   class AudioWorkletProcessor {}

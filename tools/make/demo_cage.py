@@ -71,7 +71,7 @@ def symmetric_metres(points: np.ndarray) -> np.ndarray:
 def main() -> None:
     """Write the file."""
     detected = np.mean([detect(draw_face(blur)) for blur in (1.0, 1.5, 2.0, 2.5)], axis=0)
-    path = Path(__file__).parent / "demo_person" / "cage.npz"
+    path = Path(__file__).parents[2] / "demo_person" / "body" / "cage.npz"
     np.savez_compressed(path, points=symmetric_metres(detected).astype(np.float32))
     print(path)
 

@@ -27,7 +27,7 @@ def run(options: argparse.Namespace) -> None:
     """What the command line asked for."""
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")  # before numpy loads: one thread in each process, they share the cores
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
     from demo_person import clip
     from demo_person.speaking import speech
     from demo_person.speaking.animation import perform

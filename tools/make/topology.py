@@ -61,7 +61,7 @@ def main() -> None:
     """Write the file beside gtalk/topology.py."""
     triangles = triangles_of(tessellation())
     arrays = {"triangles": triangles.astype(np.int16), "mirror": mirror_of(triangles).astype(np.int16)}
-    path = Path(__file__).parents[1] / "gtalk" / "topology.safetensors"
+    path = Path(__file__).parents[2] / "gtalk" / "topology.safetensors"
     save_file(arrays, path, metadata={"source": "MediaPipe face mesh tessellation, Apache-2.0"})
     print(path, {name: array.shape for name, array in arrays.items()})
 

@@ -1,0 +1,1 @@
+"""Fitting 3D Gaussians: where they start, how they move on, poses corrected on the way."""

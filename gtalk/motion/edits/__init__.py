@@ -1,0 +1,1 @@
+"""What changes a motion between the model and the renderer."""

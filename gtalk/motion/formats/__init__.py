@@ -1,0 +1,1 @@
+"""Motion in other programs' files."""

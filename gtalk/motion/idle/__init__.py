@@ -1,0 +1,1 @@
+"""What a face does by itself: head, blinks, gaze."""

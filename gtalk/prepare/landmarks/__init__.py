@@ -1,0 +1,1 @@
+"""Whose face is where: detectors, identities, 478 points."""

@@ -1,0 +1,1 @@
+"""What a person should know of a clip before the fit."""

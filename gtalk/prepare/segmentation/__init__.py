@@ -1,0 +1,1 @@
+"""Mattes and labels: head, neck, torso, lips, and the plate behind."""

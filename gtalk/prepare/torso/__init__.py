@@ -1,0 +1,1 @@
+"""How the torso moves under the head."""

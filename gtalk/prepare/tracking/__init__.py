@@ -1,0 +1,1 @@
+"""Bundle adjustment of one face: camera, shape, poses and expression."""

@@ -1,0 +1,1 @@
+"""A live session: its clock, its statistics, its recorder, and the set of sessions."""

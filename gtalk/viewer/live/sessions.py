@@ -155,7 +155,7 @@ _REDIRECT = Page("text/html", b"<script>location.replace(location.pathname + '/'
 
 
 def _pages() -> dict[str, Route]:
-    folder = resources.files("gtalk.viewer") / "page"
+    folder = resources.files("gtalk.viewer.web") / "page"
     pages: dict[str, Route] = {}
     for file in folder.iterdir():
         kind = _PAGE_TYPES.get(Path(file.name).suffix)

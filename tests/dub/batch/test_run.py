@@ -21,7 +21,7 @@ from gtalk.progress import Progress
 from gtalk.types import AudioTrack
 from tests.support.toys import load_toy_performer, speech_like, write_toy_folder
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def make_jobs(folder: Path, count: int, seconds: float = 0.2, **extra) -> Path:

@@ -149,7 +149,7 @@ def test_light_is_smooth_and_exact_where_it_is_constant():
 
 def test_a_whole_dub_onto_a_shot(shot, sound, tmp_path, monkeypatch):
     # Tracking has tests of its own and needs a real face.
-    monkeypatch.setattr(export, "track_shot", lambda path, fps, on_progress: shot)
+    monkeypatch.setattr(render, "track_shot", lambda path, fps, on_progress: shot)
     config = DubConfig(onto=shot.pictures.info.path)
     render.check_dub(sound, tmp_path / "a.mp4", config)
     result = render.render_dub(toy_performer(SIZE), sound, tmp_path / "a.mp4", config)

@@ -16,9 +16,9 @@ from gtalk.config import from_mapping
 from gtalk.dataset.format import Dataset
 from gtalk.errors import UserError
 from gtalk.fit.events import StepEvent
-from gtalk.fit.gaussian import model
+from gtalk.fit.gaussian import model as gaussian_model
 from gtalk.fit.losses.perceptual import LpipsConfig, PerceptualLoss, open_perceptual
-from gtalk.fit.radiance import model
+from gtalk.fit.radiance import model as radiance_model
 from gtalk.fit.run import fit
 from gtalk.fit.setup import config_values
 from gtalk.fit.trainer import train
@@ -56,7 +56,7 @@ def config_of(renderer: str, path: Path | str, steps: int, checkpoint_every: int
         config = small_config(steps, checkpoint_every)
     else:
         trainer = {"size": 40, "steps": steps, "preview_every": 0, "checkpoint_every": checkpoint_every}
-        config = from_mapping(model.FitConfig, {"avatar": {"count": 300}, "trainer": trainer, "device": "cpu"})
+        config = from_mapping(gaussian_model.FitConfig, {"avatar": {"count": 300}, "trainer": trainer, "device": "cpu"})
     config = dataclasses.replace(config, trainer=dataclasses.replace(config.trainer, report_every=1))
     return dataclasses.replace(config, loss=dataclasses.replace(config.loss, lpips=LpipsConfig(str(path))))
 

@@ -92,7 +92,7 @@ def test_a_killed_fit_resumes_to_the_same_bits(dataset: Dataset, tmp_path: Path)
 
     def start(folder: str) -> subprocess.Popen:
         command = [sys.executable, "-c", script, str(dataset.root), str(tmp_path / folder)]
-        root = Path(__file__).parents[2]
+        root = Path(__file__).parents[3]
         return subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True)
 
     whole = start("a")

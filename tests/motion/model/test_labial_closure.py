@@ -18,7 +18,7 @@ BASIS = MotionBasis.fit(motion_of_openness(np.random.default_rng(0).uniform(size
 KM = len(BASIS.mouth)
 FEATURES = SpeechFeatures()
 REST = BASIS.encode(motion_of_openness(np.zeros(1)))[0, :KM]
-DEMO = Path(__file__).parents[2] / "data" / "demo"
+DEMO = Path(__file__).parents[3] / "data" / "demo"
 
 
 def closure(strength: float = 1.0) -> LipClosure:

@@ -13,7 +13,7 @@ from gtalk.prepare.ingest.av_offset import TOLERANCE_S, Offset, find_offset
 from gtalk.prepare.ingest.sync import advanced, check_av_offset, describe
 from gtalk.types import AUDIO_RATE
 
-DEMO = Path(__file__).parents[2] / "data" / "demo"
+DEMO = Path(__file__).parents[3] / "data" / "demo"
 FPS, SECONDS = 25.0, 20
 
 

@@ -20,8 +20,8 @@ def test_the_picture_is_framed_on_who_speaks(
     speaker: np.ndarray | None, followed: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reader = read_video(write_clip(tmp_path / "wide.mp4", Recipe(size=(640, 360), seconds=0.4, flash_s=9)))
-    monkeypatch.setattr(media_stage, "_boxes_in", lambda pictures, size: [[LARGE, SMALL] for _ in pictures])
-    monkeypatch.setattr(media_stage, "_speaker_box", lambda glance, sound: (speaker, ("2 people",)))
+    monkeypatch.setattr(ingest, "_boxes_in", lambda pictures, size: [[LARGE, SMALL] for _ in pictures])
+    monkeypatch.setattr(ingest, "_speaker_box", lambda glance, sound: (speaker, ("2 people",)))
     (x, y, side, _), notes = choose_region(reader, 256, "auto")
     assert notes == ("2 people",)
     assert x < followed[0] and x + side > followed[2]
@@ -34,12 +34,12 @@ def test_nobody_is_listened_to_where_there_is_one_face(tmp_path: Path, monkeypat
         raise AssertionError("listened")
 
     reader = read_video(write_clip(tmp_path / "wide.mp4", Recipe(size=(640, 360), seconds=0.4, flash_s=9)))
-    monkeypatch.setattr(media_stage, "_speaker_box", refuse)
+    monkeypatch.setattr(ingest, "_speaker_box", refuse)
     seen = [[LARGE]] * 9 + [[SMALL, LARGE]] + [[]]
-    monkeypatch.setattr(media_stage, "_boxes_in", lambda pictures, size: seen)
+    monkeypatch.setattr(ingest, "_boxes_in", lambda pictures, size: seen)
     (x, _, side, _), notes = choose_region(reader, 256, "auto")
     assert x < LARGE[0] and x + side > LARGE[2] and notes == ()
-    monkeypatch.setattr(media_stage, "_boxes_in", lambda pictures, size: [[] for _ in pictures])
+    monkeypatch.setattr(ingest, "_boxes_in", lambda pictures, size: [[] for _ in pictures])
     assert choose_region(reader, 256, "auto") == ((0.0, 0.0, 640.0, 360.0), ())
 
 

@@ -12,7 +12,7 @@ from gtalk.prepare.landmarks.detect import detect_landmarks
 from gtalk.prepare.records import load_landmarks, save_landmarks
 from gtalk.reading.assets import find_asset
 
-DEMO = Path(__file__).parents[2] / "data" / "demo"
+DEMO = Path(__file__).parents[3] / "data" / "demo"
 FRAMES = range(0, 40, 4)
 JAW_OPEN = 25
 """Place of `jawOpen` among the 52 scores of the model."""

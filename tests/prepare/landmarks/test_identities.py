@@ -20,7 +20,7 @@ from gtalk.prepare.landmarks.identities import (
 from gtalk.topology import LIPS
 from gtalk.types import AUDIO_RATE
 
-DEMO = Path(__file__).parents[2] / "data" / "demo"
+DEMO = Path(__file__).parents[3] / "data" / "demo"
 FRAMES, SIZE = 250, (1024, 512)
 WIDER = np.array([1.0, 1.0, 1.0]) + np.array([0.12, 0.0, 0.0])
 

@@ -177,7 +177,7 @@ def test_pickles_are_refused_and_not_run(tmp_path: Path) -> None:
 
 
 def test_prepare_refuses_a_wrong_model_before_it_begins(tmp_path: Path) -> None:
-    clip = Path(__file__).parents[2] / "data" / "demo" / "clip.mp4"
+    clip = Path(__file__).parents[3] / "data" / "demo" / "clip.mp4"
     with pytest.raises(UserError, match="--parsing-model"):
         prepare([clip], tmp_path / "out", PrepareConfig(parsing_model=str(tmp_path / "none.onnx")))
     assert not (tmp_path / "out").exists()

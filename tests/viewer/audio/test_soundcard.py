@@ -8,7 +8,7 @@ import pytest
 
 from gtalk.errors import UserError
 from gtalk.viewer.audio.soundcard import SoundCard
-from tests.viewer.live import run, still_session
+from tests.viewer.live_servers import run, still_session
 
 
 class PortAudioError(Exception):

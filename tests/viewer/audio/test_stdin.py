@@ -7,7 +7,7 @@ import numpy as np
 
 from gtalk.types import AUDIO_RATE
 from gtalk.viewer.audio.stdin import speak_pipe
-from tests.viewer.live import run, still_session
+from tests.viewer.live_servers import run, still_session
 
 
 def wait_for(condition, timeout_s: float = 5.0) -> None:

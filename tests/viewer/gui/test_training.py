@@ -1,7 +1,7 @@
 import numpy as np
 
 from gtalk.viewer.gui.training import TrainingView
-from tests.viewer.browser import Browser, needs_chromium
+from tests.viewer.chromium import Browser, needs_chromium
 
 
 @needs_chromium

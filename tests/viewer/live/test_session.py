@@ -6,7 +6,7 @@ import pytest
 from gtalk.types import AUDIO_RATE
 from gtalk.viewer.audio.sources import PushSource
 from gtalk.viewer.live.session import LiveSession
-from tests.viewer.live import Clock, bursts, run, still_session, voice
+from tests.viewer.live_servers import Clock, bursts, run, still_session, voice
 
 
 def test_ticks_keeps_sound_and_picture_together() -> None:

@@ -17,7 +17,7 @@ from websockets.typing import Subprotocol
 from gtalk.viewer.audio.sources import PushSource
 from gtalk.viewer.live import sessions
 from gtalk.viewer.web.http import INNER_HEADER
-from tests.viewer.live import live_server, voice
+from tests.viewer.live_servers import live_server, voice
 
 
 def fetch(url: str) -> tuple[int, bytes]:
@@ -55,8 +55,8 @@ def test_sessions_share_nothing_and_their_number_is_limited() -> None:
 
 
 def test_a_session_that_nobody_looks_at_is_closed_and_frees_its_threads(monkeypatch) -> None:
-    monkeypatch.setattr(rooms, "_IDLE_S", 0.3)
-    monkeypatch.setattr(rooms, "_LOOK_EVERY_S", 0.1)
+    monkeypatch.setattr(sessions, "_IDLE_S", 0.3)
+    monkeypatch.setattr(sessions, "_LOOK_EVERY_S", 0.1)
     with live_server(32, max_sessions=2) as (server, said):
         before = sum(thread.name == "gtalk-live" for thread in threading.enumerate())
         fetch(server.url + "s/ada/")

@@ -8,7 +8,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from tests.viewer.live import live_server
+from tests.viewer.live_servers import live_server
 
 MIC = b"M" + struct.pack("<Id", 48_000, 0.0)
 BAD = {

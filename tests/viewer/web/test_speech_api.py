@@ -13,7 +13,7 @@ from websockets.exceptions import ConnectionClosed
 from gtalk.media.audio import write_wav
 from gtalk.types import AUDIO_RATE, AudioTrack
 from gtalk.viewer.web import speech_api
-from tests.viewer.live import live_server, voice
+from tests.viewer.live_servers import live_server, voice
 
 
 def pcm(samples: np.ndarray) -> bytes:
@@ -77,7 +77,7 @@ def test_an_interruption_is_told_and_the_rest_is_ignored() -> None:
 
 
 def test_who_sends_faster_than_it_is_spoken_is_slowed_and_memory_stays_bounded(monkeypatch) -> None:
-    monkeypatch.setattr(push, "LIMIT_S", 1.0)
+    monkeypatch.setattr(speech_api, "LIMIT_S", 1.0)
 
     async def talk(client, server):
         most = 0.0

@@ -1,0 +1,1 @@
+"""Surfaces, light and the rasteriser."""
