@@ -1,7 +1,7 @@
 """Facts about the face mesh of 478 points: which vertex is what, its mirror image, its triangles.
 
 The layout is that of MediaPipe's face mesh with irises (Apache-2.0, Google): 468 points of the face
-and five of each iris. Left and right mean the *picture's* left and right of a person who faces the
+and five of each iris. Left and right mean the *image's* left and right of a person who faces the
 camera, never the person's own. `tools/make/topology.py` derives the file of triangles and mirrors.
 """
 
@@ -23,7 +23,7 @@ MIRROR = _tables["mirror"].astype(np.int64)
 SKIN_TRIANGLES = _tables["triangles"].astype(np.int64)
 """[852,3] the face without eyes and mouth opening; seen from outside, wound counter-clockwise."""
 
-# Rings that run around an opening, starting at the corner on the picture's left: along the lower
+# Rings that run around an opening, starting at the corner on the image's left: along the lower
 # lid or lip first, then back along the upper one.
 LEFT_EYE_RING = np.array([33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246])
 RIGHT_EYE_RING = np.array([362, 382, 381, 380, 374, 373, 390, 249, 263, 466, 388, 387, 386, 385, 384, 398])
@@ -37,7 +37,7 @@ FACE_OVAL = np.concatenate(
         [152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109],
     ]
 )
-"""[36] the outline, from the top of the forehead clockwise in the picture."""
+"""[36] the outline, from the top of the forehead clockwise in the image."""
 
 
 def _close_ring(ring: np.ndarray) -> np.ndarray:
@@ -70,7 +70,7 @@ LANDMARKS68 = np.concatenate(
         [78, 82, 13, 312, 308, 317, 14, 87],  # inner lips
     ]
 )
-"""[68] the usual 68-point layout: jaw from the picture's left, brows, nose, eyes, outer and inner lips."""
+"""[68] the usual 68-point layout: jaw from the image's left, brows, nose, eyes, outer and inner lips."""
 
 EYE_CORNERS = np.array([[33, 133], [263, 362]])
 """(outer, inner) corner of the left and of the right eye."""

@@ -1,7 +1,7 @@
 """What crosses module borders: cameras, motion, audio, frames, renders. Shapes, units and frames.
 
 Frames of reference
-    head    metres, right-handed: x to the right of the picture, y up, z out of the face. The person's
+    head    metres, right-handed: x to the right of the image, y up, z out of the face. The person's
             outer eye corners are `OUTER_EYE_DISTANCE_M` apart, which fixes the scale.
     world   metres, right-handed, fixed to the room: x right, y up, z towards the camera. The default
             camera sits at its origin and looks along -z, so a head in front of it has z < 0.
@@ -44,7 +44,7 @@ _SLOWEST_FPS, _FASTEST_FPS = 0.5, 1000.0
 
 @dataclass(frozen=True)
 class Camera:
-    """A pinhole camera: focal length and principal point in pixels of a `width` x `height` picture."""
+    """A pinhole camera: focal length and principal point in pixels of a `width` x `height` image."""
 
     focal_px: float
     cx_px: float
@@ -54,7 +54,7 @@ class Camera:
     T_camera_world: Float[np.ndarray, "4 4"] = field(default_factory=lambda: np.diag([1.0, -1.0, -1.0, 1.0]))
 
     def resized(self, width: int, height: int) -> Camera:
-        """The same view in a picture of another size. Raises UserError when the aspect ratio changes."""
+        """The same view in an image of another size. Raises UserError when the aspect ratio changes."""
         scale = width / self.width
         if abs(height / self.height - scale) > 0.5 / self.height + 1e-9:
             raise UserError(
@@ -110,20 +110,20 @@ class Motion:
     landmarks: Float[np.ndarray, "T 68 3"]
     """68 facial landmarks in head space, metres."""
     eyes: Float[np.ndarray, "T 2"]
-    """Openness of the eyes on the picture's left and right: 0 closed, 1 the person's usual open eye."""
+    """Openness of the eyes on the image's left and right: 0 closed, 1 the person's usual open eye."""
     gaze: Float[np.ndarray, "T 2"]
-    """Gaze in the head's frame, radians: yaw (towards the picture's right), pitch (up)."""
+    """Gaze in the head's frame, radians: yaw (towards the image's right), pitch (up)."""
     brows: Float[np.ndarray, "T 2"]
-    """Brow raise on the picture's left and right, metres above the person's rest."""
+    """Brow raise on the image's left and right, metres above the person's rest."""
     head_pose: Float[np.ndarray, "T 4 4"]
     """T_world_head."""
     valid: Bool[np.ndarray, " T"]
     """False where no face was seen: the frame is kept, its values are interpolated."""
     channels: dict[str, Shaped[np.ndarray, "T ..."]] = field(default_factory=dict)
     """Optional, by name. Known names: `torso` [T,4] (2D similarity of the torso relative to its rest:
-    dx, dy in picture heights, rotation in radians, log scale), `torso_bend` [T,36] (what a similarity
-    leaves: displacements of points across the torso, picture heights), `framing` [T,3] (camera framing relative
-    to the background plate: dx, dy in picture heights, log scale), `landmarks478` [T,478,3] metres,
+    dx, dy in image heights, rotation in radians, log scale), `torso_bend` [T,36] (what a similarity
+    leaves: displacements of points across the torso, image heights), `framing` [T,3] (camera framing relative
+    to the background plate: dx, dy in image heights, log scale), `landmarks478` [T,478,3] metres,
     `arkit52` [T,52]."""
 
     def __len__(self) -> int:
@@ -233,7 +233,7 @@ class AudioTrack:
 
 @dataclass(frozen=True)
 class RenderOutput:
-    """B rendered pictures. With no background, `rgb` is premultiplied by `alpha`."""
+    """B rendered images. With no background, `rgb` is premultiplied by `alpha`."""
 
     rgb: Float[torch.Tensor, "B H W 3"]
     """Linear blend in display space, 0 to 1."""
@@ -245,7 +245,7 @@ class RenderOutput:
 
 @dataclass(frozen=True)
 class Frame:
-    """One picture of a talking avatar and the sound that belongs to it."""
+    """One image of a talking avatar and the sound that belongs to it."""
 
     time_s: float
     rgb: UInt8[np.ndarray, "H W 3"]

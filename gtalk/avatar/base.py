@@ -40,13 +40,13 @@ class Avatar(Protocol):
         size: tuple[int, int] | None = None,
         background: UInt8[np.ndarray, "H W 3"] | str | None = PLATE,
     ) -> RenderOutput:
-        """Pictures of `motion`'s frames.
+        """Images of `motion`'s frames.
 
         Args:
             motion: B frames.
             camera: the view; the clip's own by default.
             size: (width, height) in pixels, of the camera's aspect ratio; the camera's by default.
-            background: PLATE, a picture of the output's size, or None for premultiplied colour on nothing.
+            background: PLATE, an image of the output's size, or None for premultiplied colour on nothing.
         """
         ...
 
@@ -57,7 +57,7 @@ class Avatar(Protocol):
 
 @runtime_checkable
 class DrawsBytes(Protocol):
-    """An avatar that can also make 8-bit pictures without a detour through floats."""
+    """An avatar that can also make 8-bit images without a detour through floats."""
 
     def render_bytes(
         self,
@@ -66,5 +66,5 @@ class DrawsBytes(Protocol):
         size: tuple[int, int] | None = None,
         background: UInt8[np.ndarray, "H W 3"] | str | None = PLATE,
     ) -> tuple[UInt8[torch.Tensor, "B H W 3"], UInt8[torch.Tensor, "B H W"]]:
-        """Pictures and coverage, on the avatar's device. Arguments as of `Avatar.render`."""
+        """Images and coverage, on the avatar's device. Arguments as of `Avatar.render`."""
         ...

@@ -28,7 +28,7 @@ from gtalk.basis import MotionBasis
 from gtalk.config import to_mapping
 from gtalk.errors import UserError
 from gtalk.files import atomic_path, sha256_of_file, write_json
-from gtalk.reading.untrusted import check_numbers, read_json, read_picture
+from gtalk.reading.untrusted import check_numbers, read_image, read_json
 from gtalk.shapes import UInt8
 from gtalk.types import Camera, Motion
 
@@ -94,10 +94,10 @@ def save_avatar(
         tensors[f"basis.{name}"] = torch.from_numpy(np.ascontiguousarray(array, dtype=np.float64))
     with atomic_path(folder / TENSORS_NAME) as temporary:
         save_file(tensors, str(temporary))
-    _write_picture(folder / PLATE_NAME, stored.plate)
+    _write_image(folder / PLATE_NAME, stored.plate)
     if preview_motion is not None:
         rgb = avatar.render(preview_motion[0]).rgb[0].clamp(0.0, 1.0)
-        _write_picture(folder / PREVIEW_NAME, (rgb * 255.0 + 0.5).to(torch.uint8).cpu().numpy())
+        _write_image(folder / PREVIEW_NAME, (rgb * 255.0 + 0.5).to(torch.uint8).cpu().numpy())
     content = {
         "schema_version": AVATAR_VERSION,
         "kind": avatar.kind,
@@ -121,7 +121,7 @@ def load_avatar(folder: Path) -> Avatar:
         with safe_open(str(folder / TENSORS_NAME), framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         arrays = {n.removeprefix("basis."): tensors.pop(n).numpy() for n in list(tensors) if n.startswith("basis.")}
-        plate = read_picture(folder / PLATE_NAME)
+        plate = read_image(folder / PLATE_NAME)
         module, name = KINDS[content["kind"]]
         kind: type[StoredAvatar] = getattr(importlib.import_module(module), name)
         return kind.from_parts(
@@ -190,7 +190,7 @@ def _checked_basis(arrays: dict[str, np.ndarray]) -> MotionBasis:
     return basis
 
 
-def _write_picture(path: Path, rgb: np.ndarray) -> None:
+def _write_image(path: Path, rgb: np.ndarray) -> None:
     with atomic_path(path) as temporary:
         if not cv2.imwrite(str(temporary), cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 92]):
             raise OSError(f"cannot write {path}")

@@ -40,7 +40,7 @@ class GaussianConfig:
     face_share: float = 0.6
     """Share of them that follows the whole code; the rest follows the head's rotation only."""
     plate_margin: float = 0.12
-    """How far the plate reaches beyond the picture, in picture heights."""
+    """How far the plate reaches beyond the image, in image heights."""
     limit_position_m: float = 0.03
     limit_log_scale: float = 0.7
     limit_quaternion: float = 0.7
@@ -57,7 +57,7 @@ class GaussianConfig:
         return limit
 
 
-class Instant(NamedTuple):
+class FrameParams(NamedTuple):
     """One frame of motion, as the Gaussians take it."""
 
     code: Float[torch.Tensor, " K"]
@@ -121,7 +121,7 @@ class GaussianAvatar:
         moved = {n: t.to(device) for n, t in self._tensors.items()}
         return GaussianAvatar(self.config, self.basis, self.camera, self.fps, self.plate, self.pose_code, moved)
 
-    def instants(self, motion: Motion, camera: Camera | None = None) -> list[Instant]:
+    def instants(self, motion: Motion, camera: Camera | None = None) -> list[FrameParams]:
         """What the Gaussians need to know of each frame."""
         camera = camera or self.camera
         codes = raw_codes(self.basis, self.pose_code, motion)
@@ -133,7 +133,7 @@ class GaussianAvatar:
         T_new_own = camera.T_camera_world @ np.linalg.inv(self.camera.T_camera_world)
         device = self._tensors["base"].device
         return [
-            Instant(
+            FrameParams(
                 torch.from_numpy(codes[i]).to(device),
                 heads[i, :3],
                 (T_new_own @ torso_motion(self.camera, placed[i, :4]) @ torso_rest)[:3],
@@ -142,7 +142,7 @@ class GaussianAvatar:
             for i in range(len(motion))
         ]
 
-    def gaussians(self, instant: Instant) -> Float[torch.Tensor, "N 16"]:
+    def gaussians(self, instant: FrameParams) -> Float[torch.Tensor, "N 16"]:
         """The Gaussians of one instant, in head space of the mean pose, with their skinning still to apply."""
         own, codes = self._tensors, split_code(instant.code)
         split = len(own["face"])
@@ -170,7 +170,7 @@ class GaussianAvatar:
         size: tuple[int, int] | None = None,
         background: UInt8[np.ndarray, "H W 3"] | str | None = PLATE,
     ) -> tuple[UInt8[torch.Tensor, "B H W 3"], UInt8[torch.Tensor, "B H W"]]:
-        """Pictures and coverage as bytes, without the detour through floats that `render` takes."""
+        """Images and coverage as bytes, without the detour through floats that `render` takes."""
         frames = self._frames(motion, camera, size, background, as_bytes=True)
         if len(frames) == 1:  # nothing to copy
             return frames[0][0][None], frames[0][1][None]
@@ -244,10 +244,10 @@ def split_code(code: Float[torch.Tensor, " K"]) -> dict[str, torch.Tensor]:
 
 
 def torso_motion(camera: Camera, similarity: Float[np.ndarray, "4"]) -> Float[np.ndarray, "4 4"]:
-    """The affine map of camera space whose picture is a similarity of the picture plane.
+    """The affine map of camera space whose image is a similarity of the image plane.
 
     A similarity (dx, dy, rotation, log scale) moves a point p to c + exp(scale) R(rotation) (p - c) +
-    (dx, dy) heights, c the picture's centre and R turning x towards y; depths stay.
+    (dx, dy) heights, c the image's centre and R turning x towards y; depths stay.
     """
     dx, dy, angle, log_scale = similarity
     turn = np.exp(log_scale) * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])

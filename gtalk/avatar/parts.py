@@ -26,7 +26,7 @@ def require_size(background: UInt8[np.ndarray, "H W 3"], camera: Camera) -> None
     if background.shape != (camera.height, camera.width, 3):
         raise UserError(
             "background",
-            expected=f"a picture of {camera.width}x{camera.height}",
+            expected=f"an image of {camera.width}x{camera.height}",
             got=f"{background.shape[1]}x{background.shape[0]}",
             remedy="Resize it to the output's size.",
         )

@@ -12,11 +12,11 @@ from gtalk.types import TORSO_BEND, Motion
 
 TRANSLATION_UNIT_M = 0.03
 ROTATION_UNIT_RAD = 0.15
-PLACE_UNITS = np.array([0.02, 0.02, 0.03, 0.03])  # of the torso: picture heights, radians, log scale
+PLACE_UNITS = np.array([0.02, 0.02, 0.03, 0.03])  # of the torso: image heights, radians, log scale
 RIDGE = 1e-3  # added to the mean square of the features
 CLAMP_MARGIN = 0.25  # of a number's range, beyond the clip's extremes
 BENDS = 4  # modes of the torso's bend
-LEAST_BEND = 5e-4  # picture heights: a mode that moves less is noise
+LEAST_BEND = 5e-4  # image heights: a mode that moves less is noise
 PLACES = 10 + BENDS  # head pose (6), the torso's similarity (4) and its bend
 PREDICTED = 7 + BENDS  # torso similarity (4), camera framing (3), bend
 

@@ -19,8 +19,8 @@ from gtalk.avatar.torso import TorsoConfig
 from gtalk.basis import MotionBasis
 from gtalk.config import from_mapping
 from gtalk.render.bounds import DepthBounds, depth_bounds, voxel_centres
-from gtalk.render.field import Traced, Volume, look, trace
-from gtalk.render.picture import framed_plate, over
+from gtalk.render.field import Traced, Volume, query, trace
+from gtalk.render.image import framed_plate, over
 from gtalk.render.rays import onto_plane, pixel_centres, rays_in, undo_similarity
 from gtalk.shapes import Float, UInt8
 from gtalk.types import Camera, Motion, RenderOutput
@@ -33,11 +33,11 @@ class RadianceConfig:
     head: HeadConfig = field(default_factory=HeadConfig)
     torso: TorsoConfig = field(default_factory=TorsoConfig)
     plate_margin: float = 0.12
-    """How far the plate reaches beyond the picture, in picture heights."""
+    """How far the plate reaches beyond the image, in image heights."""
 
 
 @dataclass(frozen=True)
-class Instant:
+class FrameParams:
     """One frame of motion, as the fields take it."""
 
     code: Float[torch.Tensor, " K"]
@@ -113,7 +113,7 @@ class RadianceAvatar:
         moved = {n: t.to(device) for n, t in self._tensors.items()}
         return RadianceAvatar(self.config, self.basis, self.camera, self.fps, self.plate, self.pose_code, moved)
 
-    def instants(self, motion: Motion) -> list[Instant]:
+    def instants(self, motion: Motion) -> list[FrameParams]:
         """What the fields need to know of each frame."""
         device = self.head["basis"].device
         codes = self.basis.encode(motion)
@@ -126,7 +126,7 @@ class RadianceAvatar:
             return torch.as_tensor(value, dtype=torch.float32, device=device)
 
         return [
-            Instant(
+            FrameParams(
                 tensor(codes[i]),
                 tensor(places[i]),
                 tensor(torso_codes[i]),
@@ -152,7 +152,7 @@ class RadianceAvatar:
         return RenderOutput(rgb, alpha, depth)
 
     def _render_one(
-        self, now: Instant, camera: Camera, background: np.ndarray | str | None
+        self, now: FrameParams, camera: Camera, background: np.ndarray | str | None
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         shape = (camera.height, camera.width)
         points_px = pixel_centres(camera, self.head["basis"].device)
@@ -161,7 +161,7 @@ class RadianceAvatar:
         origin, directions = rays_in(camera, now.T_world_head, points_px[met])
         table = head_field.blended_table(self.head, now.code, self.inference_dtype)
         field = head_field.frame_field(self.config.head, self.head, now.code, now.places, table)
-        head_rgb, head_alpha, head_depth = look(field, self.volume, origin, directions, near[met], far[met])
+        head_rgb, head_alpha, head_depth = query(field, self.volume, origin, directions, near[met], far[met])
         torso_rgb, torso_alpha = self.torso_layer(now, camera, points_px)
         layer = torch.cat([torso_rgb, torso_alpha[:, None], torso_alpha[:, None] * self.torso_depth_m], -1)
         front = torch.cat([head_rgb, head_alpha[:, None], head_depth[:, None]], -1)
@@ -173,7 +173,7 @@ class RadianceAvatar:
         return rgb.reshape(*shape, 3), alpha.reshape(shape), depth.reshape(shape)
 
     def trace_head(
-        self, now: Instant, camera: Camera, points_px: Float[torch.Tensor, "N 2"], table: torch.Tensor | None = None
+        self, now: FrameParams, camera: Camera, points_px: Float[torch.Tensor, "N 2"], table: torch.Tensor | None = None
     ) -> Traced:
         """The head along the rays of some pixels. `table` overrides the blended table."""
         near, far = self.head_bounds(now, camera).at(points_px)
@@ -181,13 +181,13 @@ class RadianceAvatar:
         frame = head_field.frame_field(self.config.head, self.head, now.code, now.places, table)
         return trace(frame, self.volume, origin, directions, near, far)
 
-    def head_bounds(self, now: Instant, camera: Camera) -> DepthBounds:
-        """Between which depths the head can be met, across the picture."""
+    def head_bounds(self, now: FrameParams, camera: Camera) -> DepthBounds:
+        """Between which depths the head can be met, across the image."""
         voxel_m = self.volume.extent_m / self.volume.occupied.shape[0]
         return depth_bounds(self.voxels_m, voxel_m, self.volume.step_m, camera, now.T_world_head)
 
     def torso_layer(
-        self, now: Instant, camera: Camera, points_px: Float[torch.Tensor, "N 2"], table: torch.Tensor | None = None
+        self, now: FrameParams, camera: Camera, points_px: Float[torch.Tensor, "N 2"], table: torch.Tensor | None = None
     ) -> tuple[Float[torch.Tensor, "N 3"], Float[torch.Tensor, " N"]]:
         """Premultiplied colour and coverage of the torso at some pixels. `table` overrides the blended table."""
         own = self.camera
@@ -201,7 +201,7 @@ class RadianceAvatar:
         return layer[:, :3], layer[:, 3]
 
     def plate_at(self, height: int) -> Float[torch.Tensor, "h w 3"]:
-        """The plate, reduced where the picture is much smaller; remembered by size."""
+        """The plate, reduced where the image is much smaller; remembered by size."""
         finer = round(self.plate_tensor.shape[0] / (1.0 + 2.0 * self.config.plate_margin) / height)
         if finer not in self._plates:
             image = self.plate_tensor.permute(2, 0, 1)[None]

@@ -1,6 +1,6 @@
-"""Neck, torso and clothes: a 2D hash-grid picture with coverage, laid on a plane that moves with the torso.
+"""Neck, torso and clothes: a 2D hash-grid image with coverage, laid on a plane that moves with the torso.
 
-Its coordinates are the picture's own, in picture heights, with the torso's tracked similarity undone.
+Its coordinates are the image's own, in image heights, with the torso's tracked similarity undone.
 Like the head's, its coarse tables are a linear basis, here over head pose, the torso's own placement and
 the jaw, so that the neck follows the head, a turned body changes its outline, and nothing is replayed.
 """
@@ -15,7 +15,7 @@ from gtalk.avatar.pose_code import PLACES
 from gtalk.ops import GridSpec, blend_basis, hash_encode, mlp
 from gtalk.shapes import Bool, Float
 
-MARGIN = 0.2  # of the picture's height, around it: what a moved torso brings into view
+MARGIN = 0.2  # of the image's height, around it: what a moved torso brings into view
 OUTPUTS = 4  # colour and coverage
 WARP_UNIT = 0.1  # of the unit square: how fast the warp learns beside tables that would rather fade than move
 
@@ -30,13 +30,13 @@ class TorsoConfig:
     """Entries of one level's table, as a power of two."""
     base_resolution: int = 8
     finest_resolution: int = 320
-    """Cells along the picture at the coarsest and the finest level."""
+    """Cells along the image at the coarsest and the finest level."""
     blended_levels: int = 5
     """Coarsest levels whose tables follow head pose and jaw."""
     hidden: int = 32
     """Width of the network."""
     warp_cells: int = 8
-    """Control points along the picture of the smooth displacement that head pose and placement cause."""
+    """Control points along the image of the smooth displacement that head pose and placement cause."""
     jaw_codes: int = 2
     """Leading mouth components that the neck sees."""
     area_resolution: int = 96
@@ -77,7 +77,7 @@ def blended_table(tensors: dict[str, torch.Tensor], code: Float[torch.Tensor, " 
 
 
 def to_unit(points: Float[torch.Tensor, "N 2"], aspect: float) -> Float[torch.Tensor, "N 2"]:
-    """Picture heights to the field's unit square. `aspect` is width over height."""
+    """Image heights to the field's unit square. `aspect` is width over height."""
     return (points + MARGIN) / (max(aspect, 1.0) + 2.0 * MARGIN)
 
 

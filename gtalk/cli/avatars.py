@@ -26,7 +26,7 @@ class View:
 
     my_tts "hello" | gtalk view me --mic stdin --stdin-rate 24000
 
-    The page is at the address that is printed; /s/NAME/ is a conversation of its own; /live.mjpg is a picture
+    The page is at the address that is printed; /s/NAME/ is a conversation of its own; /live.mjpg is an image
     stream for OBS. A program (a text-to-speech engine, a chat agent) speaks through the WebSocket /push: it
     sends {"do": "begin", "rate": 24000}, then mono 16-bit little-endian sound in binary pieces of any size for
     as long as it likes, then {"do": "end"}, or {"do": "stop"} to be cut off; it is told "speaking", "ended" or
@@ -46,7 +46,7 @@ class View:
 
 @dataclass(frozen=True)
 class Eval:
-    """Measure an avatar on the held-out end of its clip: pictures, lips, silence, jitter, speed.
+    """Measure an avatar on the held-out end of its clip: images, lips, silence, jitter, speed.
 
     gtalk eval me --json me/eval.json --html me/eval.html
 

@@ -1,8 +1,8 @@
 """The dataset folder: what `prepare` writes, what `fit` and `motion train` read.
 
     manifest.json        schema version, sources and their hashes, config and hash of every stage, segments
-    frames/000000.jpg    RGB pictures, JPEG quality 97 without chroma subsampling
-    sound.wav            16 kHz mono as the clips have it, frame i of the pictures starts at sample i * 16000 / fps
+    frames/000000.jpg    RGB images, JPEG quality 97 without chroma subsampling
+    sound.wav            16 kHz mono as the clips have it, frame i of the images starts at sample i * 16000 / fps
     audio.wav            the same, each clip's advanced by its `sound_advanced_s` in `sources`: in time with the lips
     landmarks.npz        points_px [T,478,2], valid [T], (arkit52 [T,52])
     camera.json          Camera
@@ -18,8 +18,8 @@
 
 Frame i of everything is the same instant; a frame with no face is marked, never dropped.
 
-`torso` = [dx, dy, theta, s] says where the torso of a rest picture lies in a frame, as a 2D similarity about
-the picture's centre c = (width / 2, height / 2). A point of the rest picture is seen at
+`torso` = [dx, dy, theta, s] says where the torso of a rest image lies in a frame, as a 2D similarity about
+the image's centre c = (width / 2, height / 2). A point of the rest image is seen at
 
     p = c + exp(s) R(theta) (p_rest - c) + (dx, dy) height,     R(theta) = [[cos, -sin], [sin, cos]]
 
@@ -30,7 +30,7 @@ in pixels with y down, so a positive theta turns clockwise on the screen. The re
 frames the room there, relative to the plate (the framing in the middle of the longest segment). It changes at cuts, and
 slowly where the camera drifts.
 
-A clip with larger pictures than the dataset's is cropped and scaled: with `crop` = {x, y, width, height} of its
+A clip with larger images than the dataset's is cropped and scaled: with `crop` = {x, y, width, height} of its
 entry in `sources`, dataset pixel (u, v) is source pixel (x + u * crop.width / width, y + v * crop.height / height).
 """
 
@@ -48,7 +48,7 @@ import cv2
 import numpy as np
 
 from gtalk.errors import UserError
-from gtalk.reading.untrusted import MOST_PIXELS, MOST_SIDE, read_arrays, read_json, read_picture
+from gtalk.reading.untrusted import MOST_PIXELS, MOST_SIDE, read_arrays, read_image, read_json
 from gtalk.shapes import Float, Int, UInt8
 from gtalk.types import Camera, Motion
 
@@ -58,7 +58,7 @@ Part = TypeVar("Part")
 
 
 class MaskClass(IntEnum):
-    """Values of the pictures in `masks/`."""
+    """Values of the images in `masks/`."""
 
     BACKGROUND = 0
     HEAD = 1  # skin, hair and ears
@@ -92,7 +92,7 @@ class Person:
 
 
 class Dataset:
-    """Reads a dataset folder. Pictures are decoded on demand; nothing large stays in memory."""
+    """Reads a dataset folder. Images are decoded on demand; nothing large stays in memory."""
 
     def __init__(self, root: Path) -> None:
         self.root = Path(root)
@@ -121,7 +121,7 @@ class Dataset:
 
     @property
     def fps(self) -> float:
-        """Pictures a second."""
+        """Images a second."""
         return float(self.manifest["fps"])
 
     @property
@@ -131,7 +131,7 @@ class Dataset:
 
     @property
     def size(self) -> tuple[int, int]:
-        """(width, height) of the pictures."""
+        """(width, height) of the images."""
         return int(self.manifest["width"]), int(self.manifest["height"])
 
     @cached_property
@@ -141,12 +141,12 @@ class Dataset:
 
     @cached_property
     def camera(self) -> Camera:
-        """The camera of all pictures."""
+        """The camera of all images."""
         return self._part("camera.json", lambda path: Camera.from_json(read_json(path)))
 
     @cached_property
     def motion(self) -> Motion:
-        """The tracked motion, one frame per picture."""
+        """The tracked motion, one frame per image."""
         return Motion.load(self.root / "motion.npz")
 
     @cached_property
@@ -161,11 +161,11 @@ class Dataset:
 
     @property
     def audio_path(self) -> Path:
-        """16 kHz mono wav, aligned with the pictures."""
+        """16 kHz mono wav, aligned with the images."""
         return self.root / "audio.wav"
 
     def frame(self, index: int) -> UInt8[np.ndarray, "H W 3"]:
-        """Picture of an instant, RGB."""
+        """Image of an instant, RGB."""
         return cv2.cvtColor(self._read("frames", index, ".jpg", cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
 
     def labels(self, index: int) -> UInt8[np.ndarray, "H W"]:
@@ -178,14 +178,14 @@ class Dataset:
 
     def background(self) -> UInt8[np.ndarray, "H W 3"]:
         """The background plate, RGB."""
-        return cv2.cvtColor(self._part("background.png", read_picture), cv2.COLOR_BGR2RGB)
+        return cv2.cvtColor(self._part("background.png", read_image), cv2.COLOR_BGR2RGB)
 
     def _read(self, folder: str, index: int, suffix: str, flags: int) -> np.ndarray:
         name = f"{folder}/{index:06d}{suffix}"
-        picture = self._part(name, lambda path: read_picture(path, flags))
-        if picture.shape[1::-1] != self.size:
-            raise self._unlike(name, f"a picture of {picture.shape[1]}x{picture.shape[0]}")
-        return picture
+        image = self._part(name, lambda path: read_image(path, flags))
+        if image.shape[1::-1] != self.size:
+            raise self._unlike(name, f"an image of {image.shape[1]}x{image.shape[0]}")
+        return image
 
     def _part(self, name: str, read: Callable[[Path], Part]) -> Part:
         """One file of the folder; whatever is wrong with it is a UserError that names it."""

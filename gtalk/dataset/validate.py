@@ -12,7 +12,7 @@ import numpy as np
 
 from gtalk.dataset.format import Dataset, MaskClass, words
 from gtalk.errors import UserError
-from gtalk.reading.untrusted import read_arrays, read_picture
+from gtalk.reading.untrusted import read_arrays, read_image
 from gtalk.types import AUDIO_RATE, TORSO_BEND, Motion
 
 STAGES = ("media", "landmarks", "track", "masks", "background", "audio", "motion", "report")
@@ -28,7 +28,7 @@ def validate(folder: Path, deep: bool = True) -> Dataset:
 
     Args:
         folder: the dataset.
-        deep: decode every picture too (some milliseconds each); without it, that they are there and not empty.
+        deep: decode every image too (some milliseconds each); without it, that they are there and not empty.
 
     Returns:
         The dataset, whole.
@@ -58,7 +58,7 @@ def find_problems(folder: Path, deep: bool = True) -> list[str]:
     if problems := [f"stage {stage} is not done" for stage in STAGES if stage not in done]:
         return problems
     checks: list[Callable[[], Iterator[str]]] = [
-        lambda: _picture_problems(dataset, deep),
+        lambda: _image_problems(dataset, deep),
         lambda: _sound_problems(dataset),
         lambda: _array_problems(dataset.root, "landmarks.npz", {"points_px": (frames, 478, 2), "valid": (frames,)}),
         lambda: _camera_problems(dataset),
@@ -84,13 +84,13 @@ def find_problems(folder: Path, deep: bool = True) -> list[str]:
     return problems
 
 
-def _picture_problems(dataset: Dataset, deep: bool) -> Iterator[str]:
+def _image_problems(dataset: Dataset, deep: bool) -> Iterator[str]:
     width, height = dataset.size
     for folder, suffix in PICTURES:
         present = _filled(dataset.root / folder)
         missing = [i for i in range(dataset.n_frames) if not present.get(f"{i:06d}{suffix}")]
         if missing:
-            yield f"{folder}/ lacks {_some(missing)} of {dataset.n_frames} pictures"
+            yield f"{folder}/ lacks {_some(missing)} of {dataset.n_frames} images"
             continue
         surplus = len(present) - dataset.n_frames
         if surplus:
@@ -98,13 +98,13 @@ def _picture_problems(dataset: Dataset, deep: bool) -> Iterator[str]:
         for index in range(dataset.n_frames) if deep else (0, dataset.n_frames - 1):
             name = f"{folder}/{index:06d}{suffix}"
             try:
-                picture = read_picture(dataset.root / name, cv2.IMREAD_UNCHANGED)
+                image = read_image(dataset.root / name, cv2.IMREAD_UNCHANGED)
             except (OSError, ValueError) as error:
                 yield f"{name} cannot be decoded: {words(error)}"
                 continue
-            if picture.shape[:2] != (height, width):
-                yield f"{name} is {picture.shape[1]}x{picture.shape[0]}, not {width}x{height}"
-            elif folder == "masks" and picture.max() > max(MaskClass):
+            if image.shape[:2] != (height, width):
+                yield f"{name} is {image.shape[1]}x{image.shape[0]}, not {width}x{height}"
+            elif folder == "masks" and image.max() > max(MaskClass):
                 yield f"{name} holds a class that does not exist"
 
 
@@ -143,7 +143,7 @@ def _camera_problems(dataset: Dataset) -> Iterator[str]:
         yield f"camera.json: {error.got}"
         return
     if (camera.width, camera.height) != dataset.size:
-        yield f"camera.json is of {camera.width}x{camera.height} pictures, not {dataset.size}"
+        yield f"camera.json is of {camera.width}x{camera.height} images, not {dataset.size}"
 
 
 def _person_problems(dataset: Dataset) -> Iterator[str]:
@@ -155,12 +155,12 @@ def _person_problems(dataset: Dataset) -> Iterator[str]:
 
 def _plate_problems(root: Path, width: int, height: int) -> Iterator[str]:
     try:
-        picture = read_picture(root / "background.png")
+        image = read_image(root / "background.png")
     except (OSError, ValueError) as error:
         yield f"background.png: {words(error)}"
         return
-    if picture.shape[:2] != (height, width):
-        yield f"background.png is {picture.shape[1]}x{picture.shape[0]}, not {width}x{height}"
+    if image.shape[:2] != (height, width):
+        yield f"background.png is {image.shape[1]}x{image.shape[0]}, not {width}x{height}"
 
 
 def _feature_problems(dataset: Dataset) -> Iterator[str]:

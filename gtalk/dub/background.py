@@ -1,4 +1,4 @@
-"""What stands behind the person: the clip's plate, nothing, a colour, a picture, a video."""
+"""What stands behind the person: the clip's plate, nothing, a colour, an image, a video."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Still:
 
 
 class Moving:
-    """A video, one picture a frame; it begins again when it ends."""
+    """A video, one image a frame; it begins again when it ends."""
 
     rendered = None
     keeps_alpha = False
@@ -53,27 +53,27 @@ class Moving:
 
         self._size = size
         self._video = read_video(path, fps=fps)
-        self._pictures = self._endless()
+        self._images = self._endless()
 
     def finish(self, rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
         """What the premultiplied `rgb` leaves of the background is added."""
-        behind = next(self._pictures)
+        behind = next(self._images)
         left = cv2.merge([255 - alpha] * 3)
         return cv2.add(rgb, cv2.multiply(behind, left, scale=1 / 255.0))
 
     def _endless(self) -> Iterator[np.ndarray]:
         while True:
-            for picture in self._video:
-                yield cover(picture, self._size)
+            for image in self._video:
+                yield cover(image, self._size)
 
 
 Background = Still | Moving
 
 
 def make_background(choice: str, size: tuple[int, int], fps: float) -> Background:
-    """What `--background` says, for pictures of `size` = (width, height).
+    """What `--background` says, for images of `size` = (width, height).
 
-    Raises UserError when it is neither a known word, a colour, nor a picture or video that can be read.
+    Raises UserError when it is neither a known word, a colour, nor an image or video that can be read.
     """
     if choice == PLATE:
         return Still(PLATE)
@@ -87,16 +87,16 @@ def make_background(choice: str, size: tuple[int, int], fps: float) -> Backgroun
     if not path.is_file():
         raise UserError(
             f"background {choice!r}",
-            expected=f"{PLATE}, {TRANSPARENT}, #rrggbb, one of {', '.join(COLOURS)}, or a picture or video file",
+            expected=f"{PLATE}, {TRANSPARENT}, #rrggbb, one of {', '.join(COLOURS)}, or an image or video file",
             got="none of them, and no such file",
             remedy="Check the spelling or the path.",
         )
     if path.suffix.lower() in _PICTURES:
-        picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
-        if picture is None:
-            raise UserError(f"background {path}", expected="a picture that can be decoded", got="something else",
-                            remedy="Open it in a picture viewer; convert it to PNG or JPEG.")  # fmt: skip
-        return Still(cover(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), size))
+        image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        if image is None:
+            raise UserError(f"background {path}", expected="an image that can be decoded", got="something else",
+                            remedy="Open it in an image viewer; convert it to PNG or JPEG.")  # fmt: skip
+        return Still(cover(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), size))
     return Moving(path, size, fps)
 
 
@@ -105,14 +105,14 @@ def moves(choice: str) -> bool:
     return Path(choice).is_file() and Path(choice).suffix.lower() not in _PICTURES
 
 
-def cover(picture: UInt8[np.ndarray, "h w 3"], size: tuple[int, int]) -> UInt8[np.ndarray, "H W 3"]:
-    """Scale and crop around the centre so that the picture fills `size` = (width, height)."""
-    height, width = picture.shape[:2]
+def cover(image: UInt8[np.ndarray, "h w 3"], size: tuple[int, int]) -> UInt8[np.ndarray, "H W 3"]:
+    """Scale and crop around the centre so that the image fills `size` = (width, height)."""
+    height, width = image.shape[:2]
     if (width, height) == size:
-        return picture
+        return image
     scale = max(size[0] / width, size[1] / height)
     scaled = (max(size[0], round(width * scale)), max(size[1], round(height * scale)))
     mode = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    large = cv2.resize(picture, scaled, interpolation=mode)
+    large = cv2.resize(image, scaled, interpolation=mode)
     left, top = (scaled[0] - size[0]) // 2, (scaled[1] - size[1]) // 2
     return np.ascontiguousarray(large[top : top + size[1], left : left + size[0]])

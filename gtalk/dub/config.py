@@ -14,16 +14,16 @@ class DubConfig:
     """How a dubbed video looks and how it is written."""
 
     codec: Literal["auto", "h264", "h265", "prores4444", "vp9", "lossless", "png"] = "auto"
-    """auto: by the output's name. .mp4 H.264, .mov ProRes 4444, .webm VP9, a folder PNG pictures and a wav.
+    """auto: by the output's name. .mp4 H.264, .mov ProRes 4444, .webm VP9, a folder PNG images and a wav.
     lossless: H.264 that keeps every value, .mkv, for further work."""
     crf: int = 17
     """Quality of H.264, H.265 and VP9, 0 to 51: lower is better and larger. 17 looks lossless."""
     fps: float | None = None
-    """Pictures a second; the avatar's own by default. Motion is interpolated, never pictures."""
+    """Images a second; the avatar's own by default. Motion is interpolated, never images."""
     height: int | None = None
-    """Height of the picture in pixels; the avatar's own by default. The width follows."""
+    """Height of the image in pixels; the avatar's own by default. The width follows."""
     background: str = "plate"
-    """plate: the room of the clip. transparent. A colour as #rrggbb or by name. A picture or video file."""
+    """plate: the room of the clip. transparent. A colour as #rrggbb or by name. An image or video file."""
     onto: Path | None = None
     """Footage of the same person: only the mouth and jaw are replaced, with the shot's light and grain; all else
     of the shot stays as it is."""
@@ -46,9 +46,9 @@ class DubConfig:
     overwrite: bool = False
     """Replace an output that exists."""
     batch: int = 1
-    """Pictures drawn at once: more is quicker on a GPU."""
+    """Images drawn at once: more is quicker on a GPU."""
     device: Literal["cpu", "cuda"] = "cpu"
-    """Where pictures are drawn. Workers of a batch take one GPU each, in turn."""
+    """Where images are drawn. Workers of a batch take one GPU each, in turn."""
     subtitles: Path | None = None
     """A SubRip or WebVTT file: laid beside the output under its name, where players look for it."""
     mark: bool = False

@@ -18,7 +18,7 @@ import numpy as np
 
 from gtalk.dub.background import TRANSPARENT, Background, Still, make_background
 from gtalk.dub.config import DubConfig
-from gtalk.dub.footage.compositor import Onto, shot_order, track_shot
+from gtalk.dub.footage.compositor import FootageCompositor, shot_order, track_shot
 from gtalk.dub.outputs import check_output, putting_in_place
 from gtalk.dub.provenance import provenance_tags
 from gtalk.errors import UserError
@@ -28,12 +28,12 @@ from gtalk.media.soundtrack import Soundtrack
 from gtalk.media.source import probe, require_video
 from gtalk.media.writer import VideoWriter, WriteConfig
 from gtalk.progress import OnProgress, Progress, silent
-from gtalk.talk import PLATE, Moment, Performer, Talker, frame_count, load_performer
+from gtalk.talk import PLATE, Character, MotionFrame, Talker, frame_count, load_character
 from gtalk.talk.interpolate import exact_rate, first_sample, resampled_count
 from gtalk.types import AUDIO_RATE, Camera, Motion
 
 MOTION_SUFFIX = ".npz"
-_AHEAD_S = 0.5  # sound is written this much before its pictures, as players like to read it
+_AHEAD_S = 0.5  # sound is written this much before its images, as players like to read it
 _REPORT_EVERY_S = 0.2
 
 
@@ -50,7 +50,7 @@ class DubResult:
     motion_s: float
     """Part of wall_s in which motion was found."""
     draw_s: float
-    """Part of wall_s in which pictures were drawn."""
+    """Part of wall_s in which images were drawn."""
     encode_s: float
     """How long the encoder worked, in a thread beside the drawing."""
     warnings: tuple[str, ...] = ()
@@ -68,7 +68,7 @@ def dub(
     config: DubConfig | None = None,
     on_progress: OnProgress = silent,
     *,
-    load: Callable[[Path], Performer] = load_performer,
+    load: Callable[[Path], Character] = load_character,
 ) -> DubResult:
     """Render an avatar that speaks `source` (sound, or a video's sound) or moves as it says (.motion.npz).
 
@@ -77,9 +77,9 @@ def dub(
     """
     config = config or DubConfig()
     check_dub(source, output, config)
-    performer = load(Path(avatar_folder))
+    character = load(Path(avatar_folder))
     return render_dub(
-        performer.to("cuda") if config.device == "cuda" else performer, source, output, config, on_progress
+        character.to("cuda") if config.device == "cuda" else character, source, output, config, on_progress
     )
 
 
@@ -104,15 +104,15 @@ def check_dub(source: Path, output: Path, config: DubConfig) -> None:
 
 
 def render_dub(
-    performer: Performer, source: Path, output: Path, config: DubConfig, on_progress: OnProgress = silent
+    character: Character, source: Path, output: Path, config: DubConfig, on_progress: OnProgress = silent
 ) -> DubResult:
     """`dub` with an avatar that is already loaded."""
     source, output = Path(source), Path(output)
-    plan = plan_dub(performer, source, config, on_progress)
+    plan = plan_dub(character, source, config, on_progress)
     writing = WriteConfig(codec=config.codec, crf=config.crf, alpha=config.background == TRANSPARENT)
     try:
-        with putting_in_place(output, config, performer.identity) as temporary:
-            tags = provenance_tags(performer.identity)
+        with putting_in_place(output, config, character.identity) as temporary:
+            tags = provenance_tags(character.identity)
             rate, channels = (plan.sound.rate, plan.sound.channels) if plan.sound is not None else (None, 1)
             with VideoWriter(temporary, plan.size, plan.fps, rate, writing, tags, channels) as writer:
                 return _write(plan, writer, output, config, on_progress)
@@ -122,7 +122,7 @@ def render_dub(
         raise
 
 
-def picture_size(camera: Camera, height: int | None) -> tuple[int, int]:
+def image_size(camera: Camera, height: int | None) -> tuple[int, int]:
     """(width, height) of the camera's aspect ratio, both even, nearest to `height`: encoders want even sizes.
 
     Raises UserError when there is none between 16 and 8192 pixels.
@@ -154,7 +154,7 @@ class DubPlan:
     """Estimated for sound, since containers do not always tell the truth; exact for motion."""
     sound_stop: int | None = None
     """Samples to write at most."""
-    onto: Onto | None = None
+    onto: FootageCompositor | None = None
 
     @property
     def warnings(self) -> list[str]:
@@ -162,17 +162,17 @@ class DubPlan:
         return [] if self.onto is None else self.onto.warnings
 
 
-def plan_dub(performer: Performer, source: Path, config: DubConfig, on_progress: OnProgress) -> DubPlan:
+def plan_dub(character: Character, source: Path, config: DubConfig, on_progress: OnProgress) -> DubPlan:
     """What a dub will write. Nothing is drawn yet."""
-    avatar = performer.avatar
+    avatar = character.avatar
     rate = config.fps if config.fps is not None or config.onto is None else probe(config.onto).fps
     fps = float(exact_rate(float(avatar.fps if rate is None else rate)))
-    size = picture_size(avatar.camera, config.height)
+    size = image_size(avatar.camera, config.height)
     background = make_background(config.background, size, fps)
-    edits = performer.edits(config.seed, **config.controls)
+    edits = character.edits(config.seed, **config.controls)
     options = {"fps": fps, "seed": config.seed, "batch": config.batch, "edits": edits}
     shown = {"size": size, "background": background.rendered} if config.onto is None else {"background": None}
-    talker = performer.talker(**options, **shown)
+    talker = character.talker(**options, **shown)
     moments, sound, n_frames, stop = _plan_sound(talker, source, config)
     moments = Timed(moments)
     frames = talker.drawn(moments)
@@ -180,14 +180,14 @@ def plan_dub(performer: Performer, source: Path, config: DubConfig, on_progress:
     if config.onto is not None:
         shot = track_shot(config.onto, fps, on_progress)
         total = n_frames if is_motion(source) else frame_count(_count_samples(source), fps)
-        onto = Onto(talker, shot, shot_order(len(shot.motion), total or 0, config.onto_length))
+        onto = FootageCompositor(talker, shot, shot_order(len(shot.motion), total or 0, config.onto_length))
         frames, size, background = onto.frames(moments), shot.size, Still(PLATE)
     return DubPlan(moments, Timed(frames), fps, size, background, sound, n_frames, stop, onto)
 
 
 def _plan_sound(
     talker: Talker, source: Path, config: DubConfig
-) -> tuple[Iterator[Moment], Soundtrack | None, int | None, int | None]:
+) -> tuple[Iterator[MotionFrame], Soundtrack | None, int | None, int | None]:
     """(moments, their sound, number of frames as far as known, samples to write at most)."""
     if not is_motion(source):
         sound = Soundtrack.of(source)
@@ -257,7 +257,7 @@ class Timed(Iterator):
 
 
 class _Sound:
-    """Hands the sound to the writer in step with the pictures."""
+    """Hands the sound to the writer in step with the images."""
 
     def __init__(self, sound: Soundtrack | None, stop: int | None) -> None:
         self._pieces, self._rate = (iter(()), AUDIO_RATE) if sound is None else (sound.pieces(), sound.rate)

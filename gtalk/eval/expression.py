@@ -1,4 +1,4 @@
-"""Expression error: blendshape scores that a detector reads off pictures, rendered against real.
+"""Expression error: blendshape scores that a detector reads off images, rendered against real.
 
 Peers print AUE, squared errors of action units summed over the face's halves. Their detector is for research
 only; MediaPipe's Face Landmarker (Apache-2.0) gives 52 ARKit-like scores instead, when its file is at hand.
@@ -40,9 +40,9 @@ def expression_error(
 
 @runtime_checkable
 class ScoreReader(Protocol):
-    """Reads blendshape scores off pictures, each by itself. Close it when done."""
+    """Reads blendshape scores off images, each by itself. Close it when done."""
 
-    def read(self, picture: UInt8[np.ndarray, "H W 3"]) -> np.ndarray | None:
+    def read(self, image: UInt8[np.ndarray, "H W 3"]) -> np.ndarray | None:
         """[52] of the largest face, or None where none is seen."""
         ...
 
@@ -57,9 +57,9 @@ class LandmarkerReader:
     def __init__(self, model: Path) -> None:
         self._finder = FaceLandmarkerFinder(model)
 
-    def read(self, picture: UInt8[np.ndarray, "H W 3"]) -> np.ndarray | None:
+    def read(self, image: UInt8[np.ndarray, "H W 3"]) -> np.ndarray | None:
         """[52] of the largest face, or None where none is seen."""
-        faces = [face for face in self._finder.find(np.ascontiguousarray(picture)) if face.blendshapes is not None]
+        faces = [face for face in self._finder.find(np.ascontiguousarray(image)) if face.blendshapes is not None]
         return max(faces, key=lambda face: float(np.ptp(face.points[:, 1]))).blendshapes if faces else None
 
     def close(self) -> None:

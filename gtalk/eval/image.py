@@ -1,4 +1,4 @@
-"""How close two pictures are: PSNR, SSIM, flicker. On bytes as shown, never on what an encoder left."""
+"""How close two images are: PSNR, SSIM, flicker. On bytes as shown, never on what an encoder left."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ import numpy as np
 
 from gtalk.shapes import Float, UInt8
 
-PSNR_CEILING_DB = 100.0  # two equal pictures; a mean over frames needs a number
+PSNR_CEILING_DB = 100.0  # two equal images; a mean over frames needs a number
 SSIM_WINDOW = 11
 _SSIM_SIGMA = 1.5
 _STATIC_LEVELS = 3.0  # a pixel whose truth changes by no more, after a little blur, stands still
 _STATIC_BLUR_SIGMA = 1.5
 
 
-def psnr(picture: UInt8[np.ndarray, "H W C"], truth: UInt8[np.ndarray, "H W C"]) -> float:
+def psnr(image: UInt8[np.ndarray, "H W C"], truth: UInt8[np.ndarray, "H W C"]) -> float:
     """Peak signal-to-noise ratio in dB, over all channels: 10 log10(255^2 / mean squared error)."""
-    difference = picture.astype(np.float32) - truth
+    difference = image.astype(np.float32) - truth
     error = float(np.mean(np.square(difference), dtype=np.float64))
     return min(PSNR_CEILING_DB, float(10 * np.log10(255.0**2 / error))) if error > 0 else PSNR_CEILING_DB
 
 
-def ssim(picture: UInt8[np.ndarray, "H W C"], truth: UInt8[np.ndarray, "H W C"]) -> float | None:
+def ssim(image: UInt8[np.ndarray, "H W C"], truth: UInt8[np.ndarray, "H W C"]) -> float | None:
     """Structural similarity (Wang et al., IEEE TIP 2004), mean over channels.
 
     11x11 Gaussian window of sigma 1.5, K1 = 0.01, K2 = 0.03, range 255, and only windows that lie
-    wholly inside, as in the authors' code. None where the picture is smaller than a window.
+    wholly inside, as in the authors' code. None where the image is smaller than a window.
     """
-    if min(picture.shape[:2]) < SSIM_WINDOW:
+    if min(image.shape[:2]) < SSIM_WINDOW:
         return None
-    x, y = picture.astype(np.float32), truth.astype(np.float32)
+    x, y = image.astype(np.float32), truth.astype(np.float32)
 
     def mean(values: np.ndarray) -> np.ndarray:
         half = SSIM_WINDOW // 2
@@ -58,9 +58,9 @@ class Flicker:
     _last: tuple[np.ndarray, np.ndarray] | None = None
     _sums: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
 
-    def add(self, picture: UInt8[np.ndarray, "H W 3"], truth: UInt8[np.ndarray, "H W 3"]) -> None:
+    def add(self, image: UInt8[np.ndarray, "H W 3"], truth: UInt8[np.ndarray, "H W 3"]) -> None:
         """One more frame."""
-        now = picture.astype(np.float32), truth.astype(np.float32)
+        now = image.astype(np.float32), truth.astype(np.float32)
         if self._last is not None:
             change, true_change = now[0] - self._last[0], now[1] - self._last[1]
             smooth = cv2.GaussianBlur(true_change, (0, 0), _STATIC_BLUR_SIGMA)
@@ -75,16 +75,16 @@ class Flicker:
         self._last = None
 
     def values(self) -> tuple[float, float] | tuple[None, None]:
-        """(flicker of the pictures, of the truth); None without two frames that have a static region."""
+        """(flicker of the images, of the truth); None without two frames that have a static region."""
         if not self._sums[2]:
             return None, None
         return float(np.sqrt(self._sums[0] / self._sums[2])), float(np.sqrt(self._sums[1] / self._sums[2]))
 
 
-def in_box(picture: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
+def in_box(image: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
     """The part inside (left, top, right, bottom), right and bottom exclusive."""
     left, top, right, bottom = box
-    return picture[top:bottom, left:right]
+    return image[top:bottom, left:right]
 
 
 def box_around(
@@ -92,7 +92,7 @@ def box_around(
 ) -> tuple[int, int, int, int]:
     """(left, top, right, bottom) of the points' box, widened by `margin` (same order) times its larger side.
 
-    Clipped to a picture of `size` (width, height); at least one pixel.
+    Clipped to an image of `size` (width, height); at least one pixel.
     """
     low, high = points_px.min(0), points_px.max(0)
     side = float((high - low).max())

@@ -13,7 +13,7 @@ from gtalk.basis import LIPS, MOUTH_GROUP
 from gtalk.dataset.format import Dataset
 from gtalk.dataset.split import first_test_frame
 from gtalk.eval import motion as measures
-from gtalk.eval.pictures import Truth
+from gtalk.eval.frames import Truth
 from gtalk.media.audio import read_wav
 from gtalk.shapes import Float
 from gtalk.talk import Talker
@@ -65,7 +65,7 @@ def predict(talker: Talker, part: HeldOut) -> tuple[Motion, float]:
     taken_s = time.perf_counter() - start_s
     skip = round(len(part.lead) * talker.fps / AUDIO_RATE)
     moments = moments[skip : skip + wanted]
-    moments += [moments[-1]] * (wanted - len(moments))  # a clip's sound may end a frame before its pictures
+    moments += [moments[-1]] * (wanted - len(moments))  # a clip's sound may end a frame before its images
     return Motion.concatenate([moment.motion for moment in moments]), taken_s
 
 

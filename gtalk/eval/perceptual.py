@@ -1,6 +1,6 @@
-"""LPIPS (Zhang et al., CVPR 2018): a learnt distance of two pictures, with weights that the user brings.
+"""LPIPS (Zhang et al., CVPR 2018): a learnt distance of two images, with weights that the user brings.
 
-Either a TorchScript file that takes two pictures [1,3,H,W] in [-1, 1] and returns one number, or
+Either a TorchScript file that takes two images [1,3,H,W] in [-1, 1] and returns one number, or
 safetensors as `gtalk/ops/lpips.py` lays them out.
 """
 
@@ -20,17 +20,17 @@ Distance = Callable[[UInt8[np.ndarray, "H W 3"], UInt8[np.ndarray, "H W 3"]], fl
 
 
 def load_lpips(path: Path) -> Distance:
-    """The distance that a file holds; 0 for equal pictures. Raises UserError when it holds none."""
+    """The distance that a file holds; 0 for equal images. Raises UserError when it holds none."""
     path = Path(path)
     if not is_safetensors(path):
-        return _checked(_of_pictures(open_script(path, "LPIPS")), path)
+        return _checked(_of_images(open_script(path, "LPIPS")), path)
     tensors = open_alexnet(path)
-    return _checked(_of_pictures(lambda a, b: alexnet_distance(tensors, a, b)), path)
+    return _checked(_of_images(lambda a, b: alexnet_distance(tensors, a, b)), path)
 
 
-def _of_pictures(network: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> Distance:
-    def distance(picture: np.ndarray, truth: np.ndarray) -> float:
-        pair = [torch.from_numpy(p.astype(np.float32).transpose(2, 0, 1)[None] / 127.5 - 1) for p in (picture, truth)]
+def _of_images(network: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> Distance:
+    def distance(image: np.ndarray, truth: np.ndarray) -> float:
+        pair = [torch.from_numpy(p.astype(np.float32).transpose(2, 0, 1)[None] / 127.5 - 1) for p in (image, truth)]
         with torch.inference_mode():
             return float(network(*pair).mean())
 
@@ -38,7 +38,7 @@ def _of_pictures(network: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) 
 
 
 def _checked(distance: Distance, path: Path) -> Distance:
-    """One small picture goes through, so that a wrong file is found before minutes of rendering."""
+    """One small image goes through, so that a wrong file is found before minutes of rendering."""
     grey = np.full((LEAST_SIDE + 1, LEAST_SIDE + 1, 3), 128, np.uint8)
     try:
         distance(grey, grey)

@@ -12,12 +12,12 @@ from typing import Any
 import cv2
 import numpy as np
 
-from gtalk.eval.film import difference
+from gtalk.eval.preview_video import difference
 from gtalk.eval.run import Curve, Evaluation, Example
 from gtalk.files import atomic_path
 from gtalk.shapes import UInt8
 
-_WORDS = {"pictures", "lips from sound", "clip", "speed", "meaning"}  # headings of columns that hold words
+_WORDS = {"images", "lips from sound", "clip", "speed", "meaning"}  # headings of columns that hold words
 _COLOURS = ("#2563eb", "#dc2626", "#059669")
 _WIDTH, _HEIGHT = 1100, 170  # of a curve's box, SVG units
 _LEFT, _BOTTOM, _TOP = 50, 22, 8  # of it, for numbers
@@ -90,14 +90,14 @@ def write_html(path: Path, result: Evaluation) -> None:
 
 def _blocks(result: Mapping[str, Any]) -> list[list[list[str]]]:
     """Tables as rows of cells; the first row is the heading."""
-    return [_picture_rows(result), _lip_rows(result), _clip_rows(result), _speed_rows(result)]
+    return [_image_rows(result), _lip_rows(result), _clip_rows(result), _speed_rows(result)]
 
 
-def _picture_rows(result: Mapping[str, Any]) -> list[list[str]]:
-    rows = [["pictures", "PSNR", "p5..p95", "SSIM", "flicker", "LPIPS"]]
+def _image_rows(result: Mapping[str, Any]) -> list[list[str]]:
+    rows = [["images", "PSNR", "p5..p95", "SSIM", "flicker", "LPIPS"]]
     ways = (
         ("self_driven", "self-driven"),
-        ("audio_driven_pictures", "mouth from sound"),
+        ("audio_driven_images", "mouth from sound"),
         ("training_frames", "training frames"),
     )
     for key, label in ways:
@@ -165,7 +165,7 @@ def _film(result: Evaluation) -> str:
     labels = "".join(f"<span>{html.escape(name)}</span>" for name in names)
     source = f"data:video/mp4;base64,{base64.b64encode(result.film).decode()}"
     return (
-        f"<h2>Film</h2><div class=panels>{labels}</div>"
+        f"<h2>PreviewVideo</h2><div class=panels>{labels}</div>"
         f'<video controls loop playsinline preload="auto" src="{source}"></video>'
     )
 

@@ -1,6 +1,6 @@
 """`gtalk eval`: everything that is measured about an avatar, on the end of its clip that no trainer saw.
 
-Pictures are scored as rendered, at the size the avatar was fitted at, before any encoder. Nothing of the
+Images are scored as rendered, at the size the avatar was fitted at, before any encoder. Nothing of the
 truth is pasted in, except under `peer_protocol`, which says so. What could not be measured is None.
 """
 
@@ -22,16 +22,16 @@ from gtalk.dataset.format import Dataset
 from gtalk.dataset.split import train_test_split
 from gtalk.errors import UserError
 from gtalk.eval.config import EvalConfig
+from gtalk.eval.evaluator import Evaluator, Metrics
 from gtalk.eval.expression import open_reader
+from gtalk.eval.frames import Scores, Truth
 from gtalk.eval.lips import HeldOut, audio_driven_row, cleaned, held_out, predict, real_row, spread, with_true_head
 from gtalk.eval.motion import aperture, aperture_correlation, lip_distance, lmd_ratio
 from gtalk.eval.perceptual import load_lpips
-from gtalk.eval.pictures import Scores, Truth
 from gtalk.eval.sync import load_syncnet
-from gtalk.eval.watch import Judges, Watch
 from gtalk.progress import OnProgress, silent, track
 from gtalk.shapes import UInt8
-from gtalk.talk import Moment, Performer, Talker, load_performer
+from gtalk.talk import Character, MotionFrame, Talker, load_character
 from gtalk.types import Motion
 
 _N_TRAINING = 24  # training frames that are scored too: the gap to the held-out ones is overfitting
@@ -78,35 +78,35 @@ def evaluate(
     Raises UserError when a folder is not what it should be or nothing is held out.
     """
     facts = read_avatar_json(Path(avatar_folder))
-    performer = load_performer(Path(avatar_folder))
-    result = evaluate_performer(performer, Dataset(Path(dataset_folder)), config, on_progress)
+    character = load_character(Path(avatar_folder))
+    result = evaluate_character(character, Dataset(Path(dataset_folder)), config, on_progress)
     result["speed"]["fit_s"] = _number(_inside(facts["provenance"].get("metrics"), "fit_s"))
-    result["speed"]["motion_s"] = _number(_inside(getattr(performer.motion_model, "facts", None), "train_s"))
-    result["avatar"] = {"kind": facts["kind"], "id": performer.identity.avatar_id}
+    result["speed"]["motion_s"] = _number(_inside(getattr(character.motion_model, "facts", None), "train_s"))
+    result["avatar"] = {"kind": facts["kind"], "id": character.identity.avatar_id}
     return result
 
 
-def evaluate_performer(
-    performer: Performer, dataset: Dataset, config: EvalConfig | None = None, on_progress: OnProgress = silent
+def evaluate_character(
+    character: Character, dataset: Dataset, config: EvalConfig | None = None, on_progress: OnProgress = silent
 ) -> Evaluation:
     """`evaluate` with an avatar that is already loaded. Raises UserError as it does."""
     config = config or EvalConfig()
-    truth = Truth(dataset, dataset.camera.resized(performer.avatar.camera.width, performer.avatar.camera.height))
+    truth = Truth(dataset, dataset.camera.resized(character.avatar.camera.width, character.avatar.camera.height))
     training, testing = train_test_split(dataset)
     if not len(testing):
         raise UserError(f"dataset {dataset.root}", expected="frames with a face in its last part", got="none",
                         remedy="Use a longer clip.")  # fmt: skip
     testing = _spread(testing, config.max_frames)
     judges = open_judges(config)
-    talker = performer.talker(fps=dataset.fps, seed=config.seed)
+    talker = character.talker(fps=dataset.fps, seed=config.seed)
     part = held_out(dataset)
 
     run = _Run(talker, truth, on_progress)
     seen = Scores()
     for index, true, shown in run.frames(_spread(training, _N_TRAINING), "training frames"):
         seen.add(index, shown, true, truth)
-    predicted, motion_s = predict(talker, part) if performer.motion_model is not None else (None, None)
-    watch = Watch(truth, part, judges)
+    predicted, motion_s = predict(talker, part) if character.motion_model is not None else (None, None)
+    watch = Evaluator(truth, part, judges)
     mixed = with_true_head(predicted, part.truth) if predicted is not None else None
     for index, true, shown in run.frames(testing, "held-out frames"):
         watch.add(index, true, shown, run.draw(mixed[index - part.first]) if mixed is not None else None)
@@ -117,7 +117,7 @@ def evaluate_performer(
     result["self_driven"] = watch.self_driven()
     result["training_frames"] = seen.mean()
     result["audio_driven"] = {**_lips(predicted, part, truth), **watch.audio_driven()}
-    result["audio_driven_pictures"] = watch.audio_driven_pictures()
+    result["audio_driven_images"] = watch.audio_driven_images()
     result["audio_driven_stretches"] = {} if predicted is None else spread(predicted, part.truth, part.mean_mouth)
     result["peer_protocol"] = {**watch.peer_protocol(), "lmd_px": result["audio_driven"]["lmd_px"]}
     result["real"] = {**real_row(dataset, part), **watch.real()}
@@ -130,9 +130,9 @@ def evaluate_performer(
     return result
 
 
-def open_judges(config: EvalConfig) -> Judges:
+def open_judges(config: EvalConfig) -> Metrics:
     """The networks that the config names, opened before minutes of rendering. Raises UserError."""
-    return Judges(
+    return Metrics(
         load_lpips(config.lpips) if config.lpips is not None else None,
         load_syncnet(config.syncnet) if config.syncnet is not None else None,
         open_reader(),
@@ -150,15 +150,15 @@ class _Run:
 
     def draw(self, motion: Motion) -> UInt8[np.ndarray, "H W 3"]:
         start_s = time.perf_counter()
-        rgb = self.talker.draw([Moment(0.0, motion, _NO_SOUND)])[0].rgb
+        rgb = self.talker.draw([MotionFrame(0.0, motion, _NO_SOUND)])[0].rgb
         self.frame_ms.append((time.perf_counter() - start_s) * 1e3)
         return rgb
 
     def frames(self, indices: np.ndarray, stage: str) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-        """(number, real picture, picture from the tracked motion) of frames of the clip."""
+        """(number, real image, image from the tracked motion) of frames of the clip."""
         motion = self.truth.dataset.motion
         for index in track(indices.tolist(), stage, len(indices), self.on_progress):
-            yield index, self.truth.picture(index), self.draw(motion[index])
+            yield index, self.truth.image(index), self.draw(motion[index])
 
     def examples(self, motion: Motion, scores: Scores) -> list[Example]:
         """Best, median and worst frames by the head's PSNR."""
@@ -167,7 +167,7 @@ class _Run:
         for rank, place in enumerate(order[::-1][:_N_WORST], start=1):
             places.setdefault(int(place), "worst" if rank == 1 else f"worst {rank}")
         return [
-            Example(label, scores.frames[i], scores.psnr["head"][i], self.truth.picture(scores.frames[i]),
+            Example(label, scores.frames[i], scores.psnr["head"][i], self.truth.image(scores.frames[i]),
                     self.draw(motion[scores.frames[i]]))
             for i, label in places.items()
         ]  # fmt: skip
@@ -231,7 +231,7 @@ def _clip(dataset: Dataset, truth: Truth, testing: np.ndarray, part: HeldOut) ->
     }
 
 
-def _curves(watch: Watch, predicted: Motion | None, part: HeldOut) -> list[Curve]:
+def _curves(watch: Evaluator, predicted: Motion | None, part: HeldOut) -> list[Curve]:
     fps = part.truth.fps
     frames = watch.driven.scores.frames
     head = {"tracked motion": watch.driven.scores.psnr["head"]}
@@ -244,7 +244,7 @@ def _curves(watch: Watch, predicted: Motion | None, part: HeldOut) -> list[Curve
     at = [frame / fps for frame in frames]
     everywhere = [(part.first + i) / fps for i in range(len(part.truth))]
     curves = [
-        Curve("PSNR of the whole picture, dB", at, {"tracked motion": watch.driven.scores.psnr["full"]}),
+        Curve("PSNR of the whole image, dB", at, {"tracked motion": watch.driven.scores.psnr["full"]}),
         Curve("PSNR of the head, dB", at, head),
         Curve("PSNR of the mouth, dB", at, mouth),
         Curve("Opening of the mouth, mm", everywhere, lips),

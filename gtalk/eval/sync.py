@@ -29,7 +29,7 @@ from gtalk.reading.weights import is_safetensors, open_script, open_tensors, unu
 from gtalk.shapes import Float, UInt8
 from gtalk.types import AUDIO_RATE
 
-FRAMES = 5  # pictures that the network sees at once
+FRAMES = 5  # images that the network sees at once
 ROWS = 20  # of sound at 100 Hz that belong to them
 ROWS_PER_FRAME = 4
 REACH = 15  # frames that sound is shifted either way
@@ -136,9 +136,9 @@ class SyncMeter:
         self._waiting: list[tuple[int, np.ndarray]] = []
         self._vectors: dict[int, np.ndarray] = {}
 
-    def add(self, number: int, picture: UInt8[np.ndarray, "H W 3"], landmarks_px: Float[np.ndarray, "68 2"]) -> None:
+    def add(self, number: int, image: UInt8[np.ndarray, "H W 3"], landmarks_px: Float[np.ndarray, "68 2"]) -> None:
         """Frame `number` of the video, RGB at 25 a second, with the face where the landmarks say."""
-        crop = face_crop(picture, landmarks_px)[..., ::-1]
+        crop = face_crop(image, landmarks_px)[..., ::-1]
         if self._recent and number != self._recent[-1][0] + 1:
             self._recent = []
         self._recent = [*self._recent[1 - FRAMES :], (number, crop)]
@@ -172,10 +172,10 @@ class SyncMeter:
         self._waiting = []
 
 
-def face_crop(picture: UInt8[np.ndarray, "H W 3"], landmarks_px: Float[np.ndarray, "68 2"]) -> np.ndarray:
+def face_crop(image: UInt8[np.ndarray, "H W 3"], landmarks_px: Float[np.ndarray, "68 2"]) -> np.ndarray:
     """[224,224,3] as SyncNet was trained on: a detector's box, wider by 0.4 of its half and that much lower.
 
-    The box is guessed from the landmarks, whose top is the brows. What lies outside the picture is grey.
+    The box is guessed from the landmarks, whose top is the brows. What lies outside the image is grey.
     """
     low, high = landmarks_px.min(0), landmarks_px.max(0)
     low = low - [0.0, _BROW_SHARE * (high[1] - low[1])]
@@ -186,7 +186,7 @@ def face_crop(picture: UInt8[np.ndarray, "H W 3"], landmarks_px: Float[np.ndarra
     scale = CROP_PX / max(side, 1.0)
     to_crop = np.array([[scale, 0.0, -left * scale], [0.0, scale, -top * scale]])
     grey = (110, 110, 110)
-    return cv2.warpAffine(picture, to_crop, (CROP_PX, CROP_PX), flags=cv2.INTER_LINEAR, borderValue=grey)
+    return cv2.warpAffine(image, to_crop, (CROP_PX, CROP_PX), flags=cv2.INTER_LINEAR, borderValue=grey)
 
 
 def _sound_vectors(network: SyncNet, samples: np.ndarray) -> np.ndarray:

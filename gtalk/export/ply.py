@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from gtalk.avatar.gaussian import GaussianAvatar, Instant
+from gtalk.avatar.gaussian import FrameParams, GaussianAvatar
 from gtalk.errors import UserError
 from gtalk.files import atomic_path
 from gtalk.ops import splat
@@ -50,7 +50,7 @@ def write_ply_sequence(avatar: GaussianAvatar, motion: Motion, folder: Path, on_
         write_ply(avatar, Path(folder) / f"{index:06d}.ply", motion[index])
 
 
-def world_table(avatar: GaussianAvatar, instant: Instant) -> Float[np.ndarray, "N 17"]:
+def world_table(avatar: GaussianAvatar, instant: FrameParams) -> Float[np.ndarray, "N 17"]:
     """Rows of PROPERTIES: the Gaussians of an instant with skinning applied, world frame."""
     gaussians = avatar.gaussians(instant).double().cpu()
     transforms = torch.from_numpy(np.stack([instant.T_camera_head, instant.T_camera_torso]))
@@ -71,10 +71,10 @@ def world_table(avatar: GaussianAvatar, instant: Instant) -> Float[np.ndarray, "
     return np.concatenate(columns, axis=1)
 
 
-def _at_rest(avatar: GaussianAvatar) -> Instant:
+def _at_rest(avatar: GaussianAvatar) -> FrameParams:
     T = (avatar.camera.T_camera_world @ avatar.pose_code.T_world_mean)[:3]
     code = torch.zeros_like(avatar.tensors()["code_mean"])
-    return Instant(code, T, T, (0.0, 0.0, 0.0))
+    return FrameParams(code, T, T, (0.0, 0.0, 0.0))
 
 
 def _quaternions(rotations: Float[np.ndarray, "N 3 3"]) -> Float[np.ndarray, "N 4"]:

@@ -28,7 +28,7 @@ class StepEvent:
 
 @dataclass(frozen=True)
 class PreviewEvent:
-    """A training frame beside the avatar's picture of it."""
+    """A training frame beside the avatar's image of it."""
 
     truth: UInt8[np.ndarray, "H W 3"]
     render: UInt8[np.ndarray, "H W 3"]

@@ -1,4 +1,4 @@
-"""Training pictures at the training size: decoded on demand, kept as bytes within a memory budget."""
+"""Training images at the training size: decoded on demand, kept as bytes within a memory budget."""
 
 from __future__ import annotations
 

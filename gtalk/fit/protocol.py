@@ -55,7 +55,7 @@ class Model(Protocol):
         ...
 
     def train_step(self, frames: list[TrainingFrame], progress: float, rng: torch.Generator) -> StepResult:
-        """One optimiser step on the pictures given. `progress` runs from 0 to 1 over the fit."""
+        """One optimiser step on the images given. `progress` runs from 0 to 1 over the fit."""
         ...
 
     def state(self) -> dict[str, torch.Tensor]:

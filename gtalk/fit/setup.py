@@ -34,7 +34,7 @@ def clip_pose_code(context: FitContext) -> PoseCode:
 
 
 def clip_plate(context: FitContext, margin: float) -> UInt8[np.ndarray, "H W 3"]:
-    """The background, `margin` picture heights wider on every side than the clip shows at once."""
+    """The background, `margin` image heights wider on every side than the clip shows at once."""
     dataset = context.dataset
     framing = dataset.motion.channels.get("framing", np.zeros((dataset.n_frames, 3)))
     return widened_plate(context, framing, margin)

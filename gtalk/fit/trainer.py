@@ -36,19 +36,19 @@ class TrainerConfig:
     """How a fit runs, whichever model it fits."""
 
     size: int = 256
-    """Height of the training pictures in pixels; never above the clip's own."""
+    """Height of the training images in pixels; never above the clip's own."""
     steps: int = 2000
     """Optimiser steps."""
     frames_per_step: int = 1
-    """Pictures looked at in one step."""
+    """Images looked at in one step."""
     seed: int = 0
     """Everything random comes from it."""
     cache_mb: float = 640.0
-    """Memory for decoded training pictures, in megabytes."""
+    """Memory for decoded training images, in megabytes."""
     report_every: int = 20
     """Steps between progress events."""
     preview_every: int = 500
-    """Steps between preview pictures; 0 for none."""
+    """Steps between preview images; 0 for none."""
     checkpoint_every: int = 500
     """Steps between checkpoints; 0 for none."""
     max_rollbacks: int = 3
@@ -81,7 +81,7 @@ def train(
 
 
 def training_size(dataset: Dataset, height: int) -> tuple[int, int]:
-    """(width, height) of training pictures: the clip's aspect, never above the clip's own size."""
+    """(width, height) of training images: the clip's aspect, never above the clip's own size."""
     clip_width, clip_height = dataset.size
     height = min(height, clip_height)
     return round(clip_width * height / clip_height), height

@@ -1,8 +1,8 @@
-"""2D similarities about the picture's centre: how a torso or a camera's framing moves.
+"""2D similarities about the image's centre: how a torso or a camera's framing moves.
 
-A similarity is [dx, dy, rotation, log scale], dx and dy in picture heights, rotation in radians
-(clockwise on the screen, as y points down). With c the picture's centre and H its height, a point of the
-rest picture moves to
+A similarity is [dx, dy, rotation, log scale], dx and dy in image heights, rotation in radians
+(clockwise on the screen, as y points down). With c the image's centre and H its height, a point of the
+rest image moves to
 
     p = c + exp(s) R(theta) (p_rest - c) + (dx, dy) H,    R(theta) = [[cos, -sin], [sin, cos]]
 """
@@ -17,7 +17,7 @@ IDENTITY = np.zeros(4)
 
 
 def matrices(similarity: Float[np.ndarray, "*batch 4"], size: tuple[int, int]) -> Float[np.ndarray, "*batch 2 3"]:
-    """Matrices that take rest pixels to frame pixels (pixel centres at .5), for pictures of `size`."""
+    """Matrices that take rest pixels to frame pixels (pixel centres at .5), for images of `size`."""
     width, height = size
     centre = np.array([width / 2, height / 2])
     scale = np.exp(similarity[..., 3])

@@ -1,4 +1,4 @@
-"""Reading sound: mono float at a rate of our choice, in time with the pictures."""
+"""Reading sound: mono float at a rate of our choice, in time with the images."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from gtalk.errors import UserError
 from gtalk.files import atomic_path
-from gtalk.media.source import LONGEST_GAP_S, audio_stream, decode, not_media, open_media, picture_time, video_stream
+from gtalk.media.source import LONGEST_GAP_S, audio_stream, decode, image_time, not_media, open_media, video_stream
 from gtalk.shapes import Float
 from gtalk.types import AUDIO_RATE, AudioTrack
 
@@ -22,7 +22,7 @@ GAP_S = 0.04  # timestamps that disagree with the sample count by more are gaps 
 def read_audio(path: Path, rate: int = AUDIO_RATE, track: int | None = None) -> AudioTrack:
     """All sound of a file, mono float32 in [-1, 1].
 
-    Sample j is the instant j / rate after the first *picture* (after the first sample where there is no
+    Sample j is the instant j / rate after the first *image* (after the first sample where there is no
     video): sound that starts late is preceded by silence, sound that starts early loses its beginning.
 
     Raises UserError when the file has no sound.
@@ -156,7 +156,7 @@ def _placed(
     position = 0  # in samples after zero
     for frame in frames:
         piece = (values_of or _mono)(frame)
-        start_s = picture_time(frame, float("nan"))
+        start_s = image_time(frame, float("nan"))
         if zero_s is None:
             zero_s = 0.0 if np.isnan(start_s) else start_s
         if not np.isnan(start_s):
@@ -212,11 +212,11 @@ def _scaled(frame, values: np.ndarray) -> np.ndarray:
 
 
 def _video_start(path: Path) -> float | None:
-    """Instant of the first picture on the container's clock; None where there is no video."""
+    """FrameParams of the first image on the container's clock; None where there is no video."""
     with open_media(path) as container:
         stream = video_stream(container)
         first = next(decode(container, stream), None) if stream is not None else None
-        return picture_time(first, 0.0) if first is not None else None
+        return image_time(first, 0.0) if first is not None else None
 
 
 def _end_s(stream) -> float | None:

@@ -1,4 +1,4 @@
-"""Joining videos that one encoder setting wrote: pictures are copied as they are, or encoded in one go."""
+"""Joining videos that one encoder setting wrote: images are copied as they are, or encoded in one go."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gtalk.media.sinks import (
     FORMATS,
     LAYOUTS,
     Container,
-    Pictures,
+    Images,
     StreamPlan,
     add_sound,
     audio_frame,
@@ -24,7 +24,7 @@ from gtalk.media.sinks import (
 )
 from gtalk.media.soundtrack import Soundtrack
 
-_AHEAD_S = 0.5  # sound is written this much before its pictures, as players like to read it
+_AHEAD_S = 0.5  # sound is written this much before its images, as players like to read it
 BIT_RATE = 160_000  # of each channel
 
 
@@ -43,7 +43,7 @@ def join_video(
     """Write `parts`, one after the other, with `sound` from their start.
 
     Args:
-        parts: videos without sound that `VideoWriter` wrote with the same settings, or its folders of pictures.
+        parts: videos without sound that `VideoWriter` wrote with the same settings, or its folders of images.
         output: of the same format; it appears as it is written.
         codec: of the parts, as `check_output_format` names it.
         fps: of the parts.
@@ -86,7 +86,7 @@ def encode_video(
 
     Args:
         plan: of the output; of the same pixels as the parts.
-        on_frame: told how many pictures are written.
+        on_frame: told how many images are written.
     """
     file = Container(output, plan)
     try:
@@ -106,7 +106,7 @@ def encode_video(
 
 
 def _frames(parts: Sequence[Path]) -> Iterator[Any]:
-    """Decoded pictures of all parts, without what their encoder had decided."""
+    """Decoded images of all parts, without what their encoder had decided."""
     import av
     from av.video.frame import PictureType
 
@@ -120,7 +120,7 @@ def _frames(parts: Sequence[Path]) -> Iterator[Any]:
 
 
 def _packets(parts: Sequence[Path], fps: Fraction) -> Iterator[tuple[Any, int]]:
-    """Video packets of all parts with their times in the whole, and the number of the picture each holds."""
+    """Video packets of all parts with their times in the whole, and the number of the image each holds."""
     import av
 
     start = 0
@@ -128,7 +128,7 @@ def _packets(parts: Sequence[Path], fps: Fraction) -> Iterator[tuple[Any, int]]:
         count = 0
         with av.open(str(path)) as file:
             stream: Any = file.streams.video[0]
-            ticks = 1 / (fps * stream.time_base)  # of the part's clock, a picture
+            ticks = 1 / (fps * stream.time_base)  # of the part's clock, an image
             for packet in file.demux(stream):
                 if packet.pts is None or packet.dts is None:
                     continue  # the empty packet at the end
@@ -167,14 +167,14 @@ class _Sound:
 def _join_folders(
     parts: Sequence[Path], output: Path, codec: str, fps: Fraction, sound: Soundtrack, tags: dict[str, str]
 ) -> Joined:
-    folder = Pictures(output, StreamPlan(codec, (0, 0), fps, 0, False, sound.rate, sound.channels, 0, tags))
+    folder = Images(output, StreamPlan(codec, (0, 0), fps, 0, False, sound.rate, sound.channels, 0, tags))
     n_frames = n_samples = 0
     for part in parts:
-        for picture in sorted(part.glob("*.png")):
+        for image in sorted(part.glob("*.png")):
             try:
-                os.link(picture, folder.path_of(n_frames))  # the part stays whole, should this be cut short
+                os.link(image, folder.path_of(n_frames))  # the part stays whole, should this be cut short
             except OSError:
-                shutil.copyfile(picture, folder.path_of(n_frames))
+                shutil.copyfile(image, folder.path_of(n_frames))
             n_frames += 1
     for piece in sound.pieces():
         folder.sound(np.clip(piece, -1.0, 1.0), n_samples)

@@ -1,4 +1,4 @@
-"""Where a VideoWriter's pictures and sound go: a file with streams, a folder of pictures; both in a thread beside."""
+"""Where a VideoWriter's images and sound go: a file with streams, a folder of images; both in a thread beside."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
 _AAC_BITS_A_SAMPLE = 5  # it takes 6 at most, for each channel
 _PIXELS_A_THREAD = 500_000
 _MOST_THREADS = 8
-_BEHIND = 6  # pictures that may wait for the encoder
+_BEHIND = 6  # images that may wait for the encoder
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ FORMATS = {
 
 @dataclass(frozen=True)
 class StreamPlan:
-    """What a sink has to know before the first picture."""
+    """What a sink has to know before the first image."""
 
     codec: str
     size: tuple[int, int]
@@ -71,10 +71,10 @@ class StreamPlan:
 
 @runtime_checkable
 class Sink(Protocol):
-    """Takes pictures and sound in order."""
+    """Takes images and sound in order."""
 
-    def picture(self, rgb: np.ndarray, alpha: np.ndarray | None, premultiplied: bool, index: int) -> None:
-        """Picture number `index`: uint8 [H,W,3], with alpha uint8 [H,W] where the plan says so."""
+    def image(self, rgb: np.ndarray, alpha: np.ndarray | None, premultiplied: bool, index: int) -> None:
+        """Image number `index`: uint8 [H,W,3], with alpha uint8 [H,W] where the plan says so."""
         ...
 
     def sound(self, samples: np.ndarray, position: int) -> None:
@@ -100,7 +100,7 @@ class Container:
         self.form, self.rate, self.layout = FORMATS[plan.codec], plan.audio_rate or 0, LAYOUTS[plan.audio_channels]
         self.file = av.open(str(path), "w", options=container_options(path, plan.audio_rate))
         self.file.metadata.update(plan.tags)
-        self.video: Any = self._add_pictures(plan)
+        self.video: Any = self._add_images(plan)
         self.reformat = VideoReformatter()
         self.audio: Any = (
             None
@@ -108,7 +108,7 @@ class Container:
             else add_sound(self.file, self.form.sound, plan.audio_rate, plan.audio_channels, plan.audio_bit_rate)
         )
 
-    def _add_pictures(self, plan: StreamPlan) -> Any:
+    def _add_images(self, plan: StreamPlan) -> Any:
         video: Any = self.file.add_stream(self.form.encoder, rate=plan.fps)
         video.width, video.height = plan.size
         video.pix_fmt = self.form.alpha_pixels if plan.alpha else self.form.pixels
@@ -117,7 +117,7 @@ class Container:
         if plan.codec in ("h264", "h265", "vp9"):
             video.options["crf"] = str(plan.crf)
         if plan.codec != "prores4444":
-            # By size, not by core: the number changes H.264's result, and threads cost small pictures more
+            # By size, not by core: the number changes H.264's result, and threads cost small images more
             # than they bring.
             context.thread_count = min(_MOST_THREADS, 1 + plan.size[0] * plan.size[1] // _PIXELS_A_THREAD)
         if plan.codec == "h265":
@@ -129,8 +129,8 @@ class Container:
         video.time_base = context.time_base = 1 / plan.fps
         return video
 
-    def picture(self, rgb: np.ndarray, alpha: np.ndarray | None, premultiplied: bool, index: int) -> None:
-        """See `Sink.picture`."""
+    def image(self, rgb: np.ndarray, alpha: np.ndarray | None, premultiplied: bool, index: int) -> None:
+        """See `Sink.image`."""
         import av
 
         pixels = with_alpha(rgb, alpha, premultiplied)
@@ -141,7 +141,7 @@ class Container:
         self.encode(frame, index)
 
     def encode(self, frame: Any, index: int) -> None:
-        """Picture number `index` as a frame of FFmpeg's that has the stream's size and pixels."""
+        """Image number `index` as a frame of FFmpeg's that has the stream's size and pixels."""
         frame.pts, frame.time_base = index, self.video.codec_context.time_base
         self.file.mux(self.video.encode(frame))
 
@@ -194,7 +194,7 @@ def audio_frame(samples: np.ndarray, stream: Any, layout: str, rate: int, positi
     return frame
 
 
-class Pictures:
+class Images:
     """A folder of PNG files, and the sound beside them."""
 
     def __init__(self, path: Path, plan: StreamPlan) -> None:
@@ -207,11 +207,11 @@ class Pictures:
             self.wav.setparams((plan.audio_channels, 2, plan.audio_rate, 0, "NONE", ""))
 
     def path_of(self, index: int) -> Path:
-        """File of picture `index`."""
+        """File of image `index`."""
         return self.folder / f"{index:06d}.png"
 
-    def picture(self, rgb: np.ndarray, alpha: np.ndarray | None, premultiplied: bool, index: int) -> None:
-        """See `Sink.picture`."""
+    def image(self, rgb: np.ndarray, alpha: np.ndarray | None, premultiplied: bool, index: int) -> None:
+        """See `Sink.image`."""
         pixels = with_alpha(rgb, alpha, premultiplied)
         code = cv2.COLOR_RGBA2BGRA if pixels.shape[2] == 4 else cv2.COLOR_RGB2BGR
         name = self.path_of(index)
@@ -247,8 +247,8 @@ def with_alpha(rgb: np.ndarray, alpha: np.ndarray | None, premultiplied: bool) -
     return np.dstack([rgb, alpha])
 
 
-class Behind:
-    """Does another sink's work in a thread, at most a few pictures behind the caller.
+class AsyncSink:
+    """Does another sink's work in a thread, at most a few images behind the caller.
 
     Encoders let go of the interpreter's lock, so that drawing and encoding share two cores. What goes wrong
     there is raised by the next call here.
@@ -263,9 +263,9 @@ class Behind:
         self._thread = threading.Thread(target=self._work, name="gtalk-encoder", daemon=True)
         self._thread.start()
 
-    def picture(self, rgb: np.ndarray, alpha: np.ndarray | None, premultiplied: bool, index: int) -> None:
-        """See `Sink.picture`. The arrays are read later: they must not change."""
-        self._put(lambda: self._sink.picture(rgb, alpha, premultiplied, index))
+    def image(self, rgb: np.ndarray, alpha: np.ndarray | None, premultiplied: bool, index: int) -> None:
+        """See `Sink.image`. The arrays are read later: they must not change."""
+        self._put(lambda: self._sink.image(rgb, alpha, premultiplied, index))
 
     def sound(self, samples: np.ndarray, position: int) -> None:
         """See `Sink.sound`."""

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
 
 _LOCAL_FILES_ONLY = {
-    # What a file says may not make FFmpeg open other files or addresses: no playlists, no picture sequences.
+    # What a file says may not make FFmpeg open other files or addresses: no playlists, no image sequences.
     "protocol_whitelist": "file",
     "format_whitelist": "mov,matroska,webm,avi,wav,w64,aiff,caf,mp3,aac,ac3,eac3,flac,ogg,flv,mpegts,mpeg,asf,gif,"
     "mxf,amr,au,dv,h264,hevc,m4v,mpegvideo,ivf,rm,nut,wv,ape,tta",
 }
 MOST_PIXELS = 1 << 26
-"""Of a decoded picture: 8192 x 8192."""
+"""Of a decoded image: 8192 x 8192."""
 LONGEST_GAP_S = 3600.0
 """Between neighbours in a file: timestamps that jump farther are damage."""
 HD_HEIGHT = 720  # untagged video of this height or more is ITU-R BT.709, below it BT.601
@@ -36,17 +36,17 @@ class MediaInfo:
     has_video: bool
     has_audio: bool
     width: int
-    """Of the picture as it is shown: after rotation and with square pixels. 0 without video."""
+    """Of the image as it is shown: after rotation and with square pixels. 0 without video."""
     height: int
     fps: float
     """Average rate that the container declares; 0 without video or when it declares none."""
     rotation_deg: int
-    """Counter-clockwise quarter turns that bring the stored picture upright, in degrees."""
+    """Counter-clockwise quarter turns that bring the stored image upright, in degrees."""
     video_start_s: float
-    """Instant of the first picture: time zero of everything that gtalk reads from the file."""
+    """FrameParams of the first image: time zero of everything that gtalk reads from the file."""
     video_codec: str
     declared_frames: int
-    """Pictures the container promises; 0 when it does not say."""
+    """Images the container promises; 0 when it does not say."""
     duration_s: float
     audio_start_s: float
     audio_rate: int
@@ -56,14 +56,14 @@ class MediaInfo:
 
 
 def probe(path: Path) -> MediaInfo:
-    """Describe a media file; decodes one picture. Raises UserError when it is not a media file."""
+    """Describe a media file; decodes one image. Raises UserError when it is not a media file."""
     with open_media(path) as container:
         video, audio = video_stream(container), audio_stream(container)
         if video is None and audio is None:
             raise not_media(path, "no video and no sound inside")
-        first = _first_picture(container, video) if video is not None else None
+        first = _first_image(container, video) if video is not None else None
         if video is not None and first is None and audio is None:
-            raise not_media(path, "a video stream of which no picture can be decoded")
+            raise not_media(path, "a video stream of which no image can be decoded")
         width, height = shown_size(first, video) if first is not None else (0, 0)
         return MediaInfo(
             path=Path(path),
@@ -74,7 +74,7 @@ def probe(path: Path) -> MediaInfo:
             height=height,
             fps=float(video.average_rate or video.base_rate or 0) if video is not None else 0.0,
             rotation_deg=_rotation(first) if first is not None else 0,
-            video_start_s=picture_time(first, 0.0) if first is not None else 0.0,
+            video_start_s=image_time(first, 0.0) if first is not None else 0.0,
             video_codec=video.codec_context.name if video is not None else "",
             declared_frames=video.frames if video is not None else 0,
             duration_s=_duration_s(container, video, audio),
@@ -125,18 +125,18 @@ def not_media(path: Path, got: str) -> UserError:
 
 
 def require_video(info: MediaInfo) -> None:
-    """Raise UserError when a file has sound but no picture."""
+    """Raise UserError when a file has sound but no image."""
     if not info.has_video:
         raise UserError(
             f"media file {info.path}",
             expected="a video",
-            got=f"no pictures, only sound ({info.audio_codec})",
+            got=f"no images, only sound ({info.audio_codec})",
             remedy="Pass the video file of the person.",
         )
 
 
 def video_stream(container: InputContainer) -> Any | None:
-    """The first video stream that is not a cover picture."""
+    """The first video stream that is not a cover image."""
     from av.stream import Disposition
 
     for stream in container.streams.video:
@@ -180,8 +180,8 @@ def decode(container: InputContainer, stream: Any) -> Iterator[Any]:
         yield from frames
 
 
-def picture_time(frame: VideoFrame, otherwise: float) -> float:
-    """When a picture is shown, seconds on the container's clock."""
+def image_time(frame: VideoFrame, otherwise: float) -> float:
+    """When an image is shown, seconds on the container's clock."""
     stamp = frame.pts if frame.pts is not None else frame.dts
     return otherwise if stamp is None or frame.time_base is None else float(stamp * frame.time_base)
 
@@ -195,7 +195,7 @@ def shown_size(frame: VideoFrame, stream: Any) -> tuple[int, int]:
 
 
 def to_rgb(frame: VideoFrame, size: tuple[int, int]) -> Any:
-    """Upright RGB picture [H,W,3] uint8 of `size` = (width, height)."""
+    """Upright RGB image [H,W,3] uint8 of `size` = (width, height)."""
     import numpy as np
     from av.video.reformatter import Colorspace
 
@@ -212,7 +212,7 @@ def to_rgb(frame: VideoFrame, size: tuple[int, int]) -> Any:
     return np.ascontiguousarray(np.rot90(rgb, rotation // 90)) if rotation else rgb
 
 
-def _first_picture(container: InputContainer, stream: Any) -> VideoFrame | None:
+def _first_image(container: InputContainer, stream: Any) -> VideoFrame | None:
     return next(decode(container, stream), None)
 
 

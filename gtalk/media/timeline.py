@@ -1,7 +1,7 @@
-"""When each picture of a video really is: timestamps, duplicated pictures, and the frames of another rate.
+"""When each image of a video really is: timestamps, duplicated images, and the frames of another rate.
 
-Files lie about time. A clip shot at 25 frames a second is often stored at 30 with every sixth picture
-doubled; its timestamps are then up to 20 ms wrong, in a sawtooth that a tracker takes for wobble.
+Files lie about time. A clip shot at 25 frames a second is often stored at 30 with every sixth image
+doubled; its timestamps are then up to 20 ms wrong, in a sawtooth that a tracker takes for jitter.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import numpy as np
 from gtalk.media.source import (
     LONGEST_GAP_S,
     decode,
+    image_time,
     not_media,
     open_media,
-    picture_time,
     probe,
     require_video,
     video_stream,
@@ -29,9 +29,9 @@ NOTICEABLE = 0.2 / 256
 CADENCE_TOLERANCE = 0.75  # of a period: how far a regular cadence may stray from a straight line
 LEAST_DUPLICATES = 0.02
 FEWEST_STEPS = 3  # from copy to copy, before a rhythm is believed
-LEAST_STRETCH = 1.02  # a cadence makes pictures last longer by at least this (24 stored as 25: 1.04)
+LEAST_STRETCH = 1.02  # a cadence makes images last longer by at least this (24 stored as 25: 1.04)
 FAINT_CADENCES = ((6, 5), (5, 4), (25, 24), (12, 5))
-"""(stored, distinct) pictures of a cycle that are looked for where compression has blurred what is a copy."""
+"""(stored, distinct) images of a cycle that are looked for where compression has blurred what is a copy."""
 FAINT_CYCLES = 20  # on either side, over which a cycle is averaged
 FEWEST_CYCLES = 24
 FAINT_CHANGE, FAINT_PHASE, FAINT_SIGMA = 0.75, 0.8, 5.0
@@ -39,31 +39,31 @@ FAINT_CHANGE, FAINT_PHASE, FAINT_SIGMA = 0.75, 0.8, 5.0
 standard errors. Clips without copies: 0.81 or more, 0.82 or more, or far fewer standard errors."""
 FEWEST_ASTRAY, SHARE_ASTRAY = 1.5, 0.25
 """Copies may be more or fewer than the rate makes by so many, or by this share of them."""
-WINDOW = 50  # unique pictures on either side in the local straight line of a cadence
+WINDOW = 50  # unique images on either side in the local straight line of a cadence
 COMMON_RATES = (10.0, 12.0, 12.5, 14.985, 15.0, 20.0, 23.976, 24.0, 25.0, 29.97, 30.0, 50.0)
 
 
 @dataclass(frozen=True)
 class Timeline:
-    """The distinct pictures of a video, in order.
+    """The distinct images of a video, in order.
 
-    `index` counts decoded pictures, so a reader can skip the duplicates.
+    `index` counts decoded images, so a reader can skip the duplicates.
     """
 
     times_s: Float[np.ndarray, " N"]
-    """When each distinct picture is shown, seconds after the first one."""
+    """When each distinct image is shown, seconds after the first one."""
     index: Int[np.ndarray, " N"]
-    """Its number among all decoded pictures."""
+    """Its number among all decoded images."""
     duration_s: float
     stored_fps: float
-    """Rate of the stored pictures."""
+    """Rate of the stored images."""
     true_fps: float
-    """Rate of the distinct pictures."""
+    """Rate of the distinct images."""
     notes: tuple[str, ...] = ()
     """What was found out, in plain words."""
 
     def frames_at(self, fps: float) -> Int[np.ndarray, " T"]:
-        """For each instant i / fps: which distinct picture is nearest in time."""
+        """For each instant i / fps: which distinct image is nearest in time."""
         count = max(1, round(self.duration_s * fps))
         wanted = np.arange(count) / fps
         after = np.searchsorted(self.times_s, wanted).clip(1, max(1, len(self.times_s) - 1))
@@ -82,10 +82,10 @@ def scan(path: Path, retime: bool = True) -> Timeline:
     require_video(info)
     times, differences, last_duration = _read_times(path)
     if not len(times):
-        raise not_media(path, "a video of which no picture can be decoded")
+        raise not_media(path, "a video of which no image can be decoded")
     notes = []
     if info.declared_frames and len(times) < 0.98 * info.declared_frames:
-        notes.append(f"the file is damaged or cut off: {len(times)} of {info.declared_frames} pictures can be decoded")
+        notes.append(f"the file is damaged or cut off: {len(times)} of {info.declared_frames} images can be decoded")
     times = times - times[0]
     step = float(np.median(np.diff(times))) if len(times) > 1 else last_duration or 0.04
     duration = float(times[-1]) + step
@@ -97,22 +97,22 @@ def scan(path: Path, retime: bool = True) -> Timeline:
     rate = stored
     if found is not None:
         index, times, rate = found
-        notes.append(f"{rate:.3f} fps stored as {stored:.3f} by doubling pictures: duplicates dropped and retimed")
+        notes.append(f"{rate:.3f} fps stored as {stored:.3f} by doubling images: duplicates dropped and retimed")
     return Timeline(times, index, duration, stored, rate, tuple(notes))
 
 
 def find_cadence(
     times_s: Float[np.ndarray, " N"], differences: Float[np.ndarray, " N"]
 ) -> tuple[Int[np.ndarray, " M"], Float[np.ndarray, " M"], float] | None:
-    """Find pictures doubled in a regular cadence.
+    """Find images doubled in a regular cadence.
 
     Args:
-        times_s: when each picture is shown.
-        differences: mean absolute difference of each picture to the one before it, 0 to 1.
+        times_s: when each image is shown.
+        differences: mean absolute difference of each image to the one before it, 0 to 1.
 
     Returns:
-        (indices of the distinct pictures, their true times, their rate), or None where pictures are
-        not doubled, or doubled without a rhythm (a frozen picture is then really frozen).
+        (indices of the distinct images, their true times, their rate), or None where images are
+        not doubled, or doubled without a rhythm (a frozen image is then really frozen).
     """
     found = [_retimed(times_s, copies) for copies in (_duplicates(differences), _faint_duplicates(differences))]
     rates = [rate for *_, rate in filter(None, found)]
@@ -123,7 +123,7 @@ def find_cadence(
 def _retimed(
     times_s: Float[np.ndarray, " N"], duplicate: Bool[np.ndarray, " N"]
 ) -> tuple[Int[np.ndarray, " M"], Float[np.ndarray, " M"], float] | None:
-    """`find_cadence` where it is known which pictures are copies."""
+    """`find_cadence` where it is known which images are copies."""
     distinct = np.flatnonzero(~duplicate)
     if duplicate.mean() < LEAST_DUPLICATES or len(distinct) < 12 or not _rhythmic(np.flatnonzero(duplicate)):
         return None
@@ -138,7 +138,7 @@ def _retimed(
         return None  # a still moment or two, not a cadence
     copies = len(times_s) - 1 - times_s[-1] / period
     if abs(float(duplicate.sum()) - copies) > max(FEWEST_ASTRAY, SHARE_ASTRAY * copies):
-        return None  # so many copies do not make this rate: pictures that compression has left as they were
+        return None  # so many copies do not make this rate: images that compression has left as they were
     # The cadence may slip at an edit, so the line is local: the mean phase of the neighbours.
     phase = shown - np.arange(len(shown)) * period
     local = _running_quantile(phase, WINDOW)
@@ -157,7 +157,7 @@ def _rhythmic(duplicates: np.ndarray) -> bool:
 
 
 def _duplicates(differences: np.ndarray) -> np.ndarray:
-    # Up to three of four pictures may be copies, so what a real change is like shows near the top.
+    # Up to three of four images may be copies, so what a real change is like shows near the top.
     typical = _running_quantile(differences, 6, 0.8)
     duplicate = (differences < DUPLICATE_SHARE * typical) & (typical > NOTICEABLE)
     duplicate[0] = False
@@ -182,7 +182,7 @@ def _faint_duplicates(differences: np.ndarray) -> np.ndarray:
         weight = np.where(copy, -1 / copy.mean(), 1 / (1 - copy.mean()))
         contrast = [_running_mean(change * weight[(number - o) % stored], FAINT_CYCLES * stored) for o in range(stored)]
         phase = (number - np.argmax(contrast, axis=0)) % stored
-        use = number >= 3  # a clip's first pictures are coded apart
+        use = number >= 3  # a clip's first images are coded apart
         if len(np.unique(phase[use])) < stored:
             continue  # it never settles
         copies, others = change[use & copy[phase]], change[use & ~copy[phase]]
@@ -207,7 +207,7 @@ def _running_quantile(values: np.ndarray, half: int, quantile: float = 0.5) -> n
 
 
 def _read_times(path: Path) -> tuple[np.ndarray, np.ndarray, float]:
-    """Times of all pictures, their change to the one before (0 to 1), duration of the last one."""
+    """Times of all images, their change to the one before (0 to 1), duration of the last one."""
     times: list[float] = []
     differences: list[float] = []
     previous = None
@@ -217,10 +217,10 @@ def _read_times(path: Path) -> tuple[np.ndarray, np.ndarray, float]:
         step = 1.0 / float(stream.average_rate or 25) if stream is not None else 0.04
         for frame in decode(container, stream):
             guess = times[-1] + step if times else 0.0
-            time_s = picture_time(frame, guess)
+            time_s = image_time(frame, guess)
             if times and abs(time_s - times[-1]) > LONGEST_GAP_S:
                 time_s = guess
-            # Pictures out of order or stamped alike would break the search; they follow at once.
+            # Images out of order or stamped alike would break the search; they follow at once.
             times.append(max(time_s, times[-1] + 1e-6) if times else time_s)
             small = frame.to_ndarray(format="gray8", width=THUMBNAIL, height=THUMBNAIL, interpolation="POINT")
             small = small.astype(np.int16)

@@ -1,4 +1,4 @@
-"""Reading video: upright RGB pictures at a rate of our choice, by time, one at a time."""
+"""Reading video: upright RGB images at a rate of our choice, by time, one at a time."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from gtalk.errors import UserError
 from gtalk.media.source import (
     MediaInfo,
     decode,
+    image_time,
     open_media,
-    picture_time,
     probe,
     require_video,
     to_rgb,
@@ -24,9 +24,9 @@ from gtalk.types import VIDEO_FPS
 
 
 class VideoReader:
-    """Pictures of a video at a constant rate. Iterate it; every pass decodes anew and holds one picture.
+    """Images of a video at a constant rate. Iterate it; every pass decodes anew and holds one image.
 
-    Picture i is the one that was shown nearest to the instant i / fps after the first picture.
+    Image i is the one that was shown nearest to the instant i / fps after the first image.
     """
 
     def __init__(self, info: MediaInfo, timeline: Timeline, fps: float, size: tuple[int, int]) -> None:
@@ -40,9 +40,9 @@ class VideoReader:
         return self.read()
 
     def read(self, start: int = 0, stop: int | None = None) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
-        """Pictures [start, stop). A picture that fills several instants is yielded as the same array.
+        """Images [start, stop). An image that fills several instants is yielded as the same array.
 
-        Raises UserError when the file ends before its last picture.
+        Raises UserError when the file ends before its last image.
         """
         wanted = self._wanted[start:stop]
         if not len(wanted):
@@ -60,21 +60,21 @@ class VideoReader:
                     return
         raise UserError(
             f"media file {self.info.path}",
-            expected=f"{len(wanted)} pictures, as a moment ago",
+            expected=f"{len(wanted)} images, as a moment ago",
             got=f"{done}",
             remedy="Something changed the file while it was read; run again.",
         )
 
     def scaled(self, scale: float) -> VideoReader:
-        """The same pictures at another size: scaled while decoding, which is cheaper than afterwards."""
+        """The same images at another size: scaled while decoding, which is cheaper than afterwards."""
         size = (max(1, round(self.info.width * scale)), max(1, round(self.info.height * scale)))
         return VideoReader(self.info, self.timeline, self.fps, size)
 
     def glimpses(self, count: int) -> list[UInt8[np.ndarray, "H W 3"]]:
-        """About `count` pictures spread over the video, found by seeking: quick, not exact in time."""
+        """About `count` images spread over the video, found by seeking: quick, not exact in time."""
         from av.error import FFmpegError
 
-        pictures = []
+        images = []
         with open_media(self.info.path) as container:
             stream = video_stream(container)
             assert stream is not None
@@ -85,10 +85,10 @@ class VideoReader:
                 except FFmpegError:
                     break
                 for frame in decode(container, stream):
-                    if picture_time(frame, time_s) >= time_s - 0.5 / self.fps:
-                        pictures.append(to_rgb(frame, self.size))
+                    if image_time(frame, time_s) >= time_s - 0.5 / self.fps:
+                        images.append(to_rgb(frame, self.size))
                         break
-        return pictures or [next(self.read())]
+        return images or [next(self.read())]
 
 
 def read_video(
@@ -98,12 +98,12 @@ def read_video(
     retime: bool = True,
     timeline: Timeline | None = None,
 ) -> VideoReader:
-    """Open a video for reading at `fps` pictures a second.
+    """Open a video for reading at `fps` images a second.
 
     Args:
         path: any container and codec that FFmpeg reads; rotation flags and pixel aspects are applied.
-        max_size: longest side in pixels; larger pictures are scaled down.
-        retime: drop pictures that were doubled to reach a higher rate and restore their times.
+        max_size: longest side in pixels; larger images are scaled down.
+        retime: drop images that were doubled to reach a higher rate and restore their times.
         timeline: from an earlier `scan` of the same file, to save a pass over it.
 
     Raises UserError when the file is not a video.

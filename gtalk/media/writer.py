@@ -14,7 +14,7 @@ import numpy as np
 
 from gtalk.errors import UserError
 from gtalk.files import atomic_path
-from gtalk.media.sinks import FORMATS, LAYOUTS, Behind, Container, Pictures, StreamPlan
+from gtalk.media.sinks import FORMATS, LAYOUTS, AsyncSink, Container, Images, StreamPlan
 from gtalk.shapes import Float, UInt8
 from gtalk.types import AudioTrack
 
@@ -28,7 +28,7 @@ class WriteConfig:
     """How a video is encoded."""
 
     codec: Codec = "auto"
-    """auto chooses by the output's name: .mp4 H.264, .mov ProRes 4444, .webm VP9, a folder PNG pictures."""
+    """auto chooses by the output's name: .mp4 H.264, .mov ProRes 4444, .webm VP9, a folder PNG images."""
     crf: int = 17
     """Constant rate factor of H.264, H.265 and VP9: lower is better and larger, 17 looks lossless."""
     alpha: bool = False
@@ -44,8 +44,8 @@ class VideoWriter(AbstractContextManager):
             writer.write(rgb)
             writer.write_audio(samples)
 
-    Picture i is shown at i / fps, sample j is heard at j / audio_rate, and as many samples come out of
-    the file as went in. Sound and pictures may be written in any order, best in turns. Encoding goes on in a
+    Image i is shown at i / fps, sample j is heard at j / audio_rate, and as many samples come out of
+    the file as went in. Sound and images may be written in any order, best in turns. Encoding goes on in a
     thread beside: arrays that were given must not change, and a fault may be raised by a later call.
     """
 
@@ -79,9 +79,9 @@ class VideoWriter(AbstractContextManager):
         )  # fmt: skip
         try:
             if self.codec == "png":
-                self._sink = Behind(Pictures(self._temporary, plan))
+                self._sink = AsyncSink(Images(self._temporary, plan))
             else:
-                self._sink = Behind(Container(self._temporary, plan))
+                self._sink = AsyncSink(Container(self._temporary, plan))
         except BaseException as error:
             self._atomic.__exit__(type(error), error, error.__traceback__)
             raise
@@ -92,15 +92,15 @@ class VideoWriter(AbstractContextManager):
         alpha: UInt8[np.ndarray, "H W"] | None = None,
         premultiplied: bool = False,
     ) -> None:
-        """Add a picture. Files hold straight colour: say so when `rgb` is already multiplied by alpha.
+        """Add an image. Files hold straight colour: say so when `rgb` is already multiplied by alpha.
 
-        Raises ValueError for a picture of another size or type, UserError when the disk is full.
+        Raises ValueError for an image of another size or type, UserError when the disk is full.
         """
         if rgb.shape != (self.size[1], self.size[0], 3) or rgb.dtype != np.uint8:
-            raise ValueError(f"picture {rgb.dtype} {rgb.shape} does not fit a video of {self.size}")
+            raise ValueError(f"image {rgb.dtype} {rgb.shape} does not fit a video of {self.size}")
         if self.config.alpha and alpha is None:
             alpha = np.full(rgb.shape[:2], 255, dtype=np.uint8)
-        self._sink.picture(rgb, alpha if self.config.alpha else None, premultiplied, self.n_frames)
+        self._sink.image(rgb, alpha if self.config.alpha else None, premultiplied, self.n_frames)
         self.n_frames += 1
 
     def write_audio(self, samples: Float[np.ndarray, "*shape"]) -> None:
@@ -120,14 +120,14 @@ class VideoWriter(AbstractContextManager):
         return self._sink.busy_s
 
     def close(self) -> None:
-        """Finish the file and give it its name. The second time does nothing. Raises ValueError without a picture."""
+        """Finish the file and give it its name. The second time does nothing. Raises ValueError without an image."""
         if self._closed:
             return
         self._closed = True
         try:
             self._sink.close()
             if self.n_frames == 0:
-                raise ValueError("no picture was written")
+                raise ValueError("no image was written")
             if self.path.is_dir():  # empty, as was checked: make room for the rename
                 self.path.rmdir()
         except BaseException as error:
@@ -199,22 +199,22 @@ def _check_free(path: Path, codec: str) -> None:
 
 def write_video(
     path: Path,
-    pictures: Iterable[UInt8[np.ndarray, "H W 3"]],
+    images: Iterable[UInt8[np.ndarray, "H W 3"]],
     fps: float | int,
     audio: AudioTrack | None = None,
     config: WriteConfig | None = None,
 ) -> None:
-    """Write pictures and sound that are at hand. See `VideoWriter`. Raises ValueError when there is no picture."""
+    """Write images and sound that are at hand. See `VideoWriter`. Raises ValueError when there is no image."""
     writer = None
     with ExitStack() as stack:
-        for picture in pictures:
+        for image in images:
             if writer is None:
-                height, width = picture.shape[:2]
+                height, width = image.shape[:2]
                 writer = VideoWriter(path, (width, height), fps, audio.sample_rate if audio else None, config)
                 stack.enter_context(writer)
-            writer.write(picture)
+            writer.write(image)
         if writer is None:
-            raise ValueError("no picture to write")
+            raise ValueError("no image to write")
         if audio is not None:
             writer.write_audio(audio.samples)
 
@@ -228,7 +228,7 @@ def _choose_codec(path: Path, codec: Codec) -> str:
     if suffix not in _AUTO:
         raise UserError(
             f"output {path}",
-            expected=f"a name ending in {', '.join(_AUTO)}, or a folder for PNG pictures",
+            expected=f"a name ending in {', '.join(_AUTO)}, or a folder for PNG images",
             got=suffix,
             remedy="Change the output's name.",
         )

@@ -1,4 +1,4 @@
-"""LPIPS (Zhang et al., CVPR 2018): a learnt, differentiable distance of pictures, with weights that the user brings.
+"""LPIPS (Zhang et al., CVPR 2018): a learnt, differentiable distance of images, with weights that the user brings.
 
 The network is the AlexNet variant of the authors' package. Its file holds the tensors of that package's
 state dict as safetensors: `net.slice{1..5}.*` and `lin{0..4}.model.1.weight`.
@@ -16,8 +16,8 @@ from gtalk.reading.weights import open_tensors, unusable
 from gtalk.shapes import Float
 
 LEAST_SIDE = 63
-"""Pixels along a picture that AlexNet's pooling needs."""
-_SHIFT, _SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)  # pictures in [-1, 1] to what AlexNet was trained on
+"""Pixels along an image that AlexNet's pooling needs."""
+_SHIFT, _SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)  # images in [-1, 1] to what AlexNet was trained on
 
 
 @dataclass(frozen=True)
@@ -65,9 +65,9 @@ def open_alexnet(path: Path) -> dict[str, torch.Tensor]:
 def alexnet_distance(
     tensors: dict[str, torch.Tensor], a: Float[torch.Tensor, "B 3 H W"], b: Float[torch.Tensor, "B 3 H W"]
 ) -> Float[torch.Tensor, " B"]:
-    """Sum over five layers of the weighted squared distance of unit-length features, mean over the picture.
+    """Sum over five layers of the weighted squared distance of unit-length features, mean over the image.
 
-    Pictures lie in [-1, 1], `LEAST_SIDE` pixels or more a side, on the tensors' device. Differentiable in both.
+    Images lie in [-1, 1], `LEAST_SIDE` pixels or more a side, on the tensors' device. Differentiable in both.
     """
     shift, scale = (a.new_tensor(v).reshape(1, 3, 1, 1) for v in (_SHIFT, _SCALE))
     x, y = (a - shift) / scale, (b - shift) / scale

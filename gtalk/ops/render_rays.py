@@ -1,4 +1,4 @@
-"""A picture's rays in one go, for inference: march, encode, MLP and composite, fused."""
+"""An image's rays in one go, for inference: march, encode, MLP and composite, fused."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 A Gaussian is 16 numbers: position (3, metres), log scale (3), quaternion wxyz (4), opacity logit, colour
 (3), skinning logit (share of the torso's motion), and one unused; so that one is a cache line and the
-motion basis is a plain multiply-add over rows. Pictures are planes [C, H, S] with rows of S = W rounded
+motion basis is a plain multiply-add over rows. Images are planes [C, H, S] with rows of S = W rounded
 up to 16. On CUDA, and without the extension, the same operators run in torch (`gtalk.ops.splat_torch`).
 """
 
@@ -127,13 +127,13 @@ def photo_loss(
     dssim_share: float,
     coverage_weight: float,
 ) -> tuple[Float[torch.Tensor, "4 H S"], Float[torch.Tensor, "4"]]:
-    """Gradient of a picture's loss with respect to its planes, and the loss's parts (float64).
+    """Gradient of an image's loss with respect to its planes, and the loss's parts (float64).
 
         x = colour + T background
         loss = (1 - s) mean(weight[label] |x - truth|) + s (1 - SSIM) / 2 + c mean((1 - T - matte)^2)
 
     The parts: weighted L1, (1 - SSIM) / 2, coverage error squared, colour error squared. SSIM has 7 x 7
-    uniform windows inside the picture, as `gtalk.fit.losses.terms.dssim_loss`.
+    uniform windows inside the image, as `gtalk.fit.losses.terms.dssim_loss`.
     """
     return torch.ops.gtalk.splat_photo_loss(
         planes, background, truth, matte, labels, weights, dssim_share, coverage_weight
@@ -178,17 +178,17 @@ def adam_basis_(
 def framed_plate(
     plate: Float[torch.Tensor, "3 h s"], plate_width: int, framing: Sequence[float], width: int, height: int
 ) -> Float[torch.Tensor, "3 H S"]:
-    """The plate as the camera frames it: dx, dy in picture heights and log scale, about the picture's centre.
+    """The plate as the camera frames it: dx, dy in image heights and log scale, about the image's centre.
 
-    The plate may be larger than the picture; its centre is the picture's, and its edge goes on beyond it.
+    The plate may be larger than the image; its centre is the image's, and its edge goes on beyond it.
     """
     return torch.ops.gtalk.splat_plate(plate, plate_width, list(framing), width, height)
 
 
-def plate_planes(picture: UInt8[torch.Tensor, "H W 3"]) -> Float[torch.Tensor, "3 H S"]:
-    """A picture as planes in [0, 1]."""
-    planes = picture.permute(2, 0, 1).float() / 255.0
-    return torch.nn.functional.pad(planes, (0, row_stride(picture.shape[1]) - picture.shape[1])).contiguous()
+def plate_planes(image: UInt8[torch.Tensor, "H W 3"]) -> Float[torch.Tensor, "3 H S"]:
+    """An image as planes in [0, 1]."""
+    planes = image.permute(2, 0, 1).float() / 255.0
+    return torch.nn.functional.pad(planes, (0, row_stride(image.shape[1]) - image.shape[1])).contiguous()
 
 
 def render_frame(
@@ -206,13 +206,13 @@ def render_frame(
     scale: float = 1.0,
     as_bytes: bool,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Motion to picture in one call: rgb [H, W, 3], coverage [H, W], and mean depth [H, W] unless `as_bytes`.
+    """Motion to image in one call: rgb [H, W, 3], coverage [H, W], and mean depth [H, W] unless `as_bytes`.
 
     Args:
         bases, codes: of the first rows of `base`, and of the rest.
         size: (width, height) in pixels.
         plate: what stands behind; None leaves colour premultiplied on nothing.
-        scale: size of this picture over the one that the Gaussians were fitted at.
+        scale: size of this image over the one that the Gaussians were fitted at.
     """
     return torch.ops.gtalk.splat_frame(
         base, bases[0], codes[0], bases[1], codes[1], limit, transforms, list(intrinsics), *size, plate, plate_width,

@@ -156,7 +156,7 @@ def _frame(
     split = len(basis_a)
     face = _deform(base[:split], basis_a, code_a, limit)
     rest = _deform(base[split:], basis_b, code_b, limit)
-    # Drawn at the size of the fit and then averaged or enlarged, the picture has the sharpness it was fitted with.
+    # Drawn at the size of the fit and then averaged or enlarged, the image has the sharpness it was fitted with.
     own = [round(v / scale) for v in (width, height)]
     lens = [v / scale for v in intrinsics]
     planes = _planes(torch.cat([face, rest]), transforms.to(base.device), lens, *own)

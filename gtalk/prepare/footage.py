@@ -1,4 +1,4 @@
-"""Tracking of a video that is not to become a dataset: the camera, and the face's motion in every picture."""
+"""Tracking of a video that is not to become a dataset: the camera, and the face's motion in every image."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gtalk.types import Camera, Motion
 
 
 def track_reader(reader: VideoReader, name: str, on_progress: OnProgress = silent) -> tuple[Camera, Motion]:
-    """(camera, motion with one frame a picture). Raises UserError when hardly a face is seen.
+    """(camera, motion with one frame an image). Raises UserError when hardly a face is seen.
 
     Poses are refined by texture tracks, as those of a dataset are: what is pasted into a shot must not
     swim on it.
@@ -24,9 +24,9 @@ def track_reader(reader: VideoReader, name: str, on_progress: OnProgress = silen
     finder = CutFinder()
 
     def watched():
-        for picture in reader:
-            finder.see(picture)
-            yield picture
+        for image in reader:
+            finder.see(image)
+            yield image
 
     with one_thread_each():
         landmarks = detect_landmarks(watched(), reader.size, len(reader), on_progress)

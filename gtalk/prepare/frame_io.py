@@ -1,4 +1,4 @@
-"""Folders of pictures: written and read in order by a few threads, never many in memory at once."""
+"""Folders of images: written and read in order by a few threads, never many in memory at once."""
 
 from __future__ import annotations
 
@@ -72,36 +72,36 @@ def one_thread_each() -> Iterator[None]:
 
 
 def read_frames(folder: Path, indices: Iterable[int] | np.ndarray) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
-    """RGB pictures `folder`/NNNNNN.jpg, decoded ahead on threads."""
+    """RGB images `folder`/NNNNNN.jpg, decoded ahead on threads."""
     return in_order(lambda index: read_frame(folder, int(index)), indices)
 
 
 def read_frame(folder: Path, index: int | np.integer) -> UInt8[np.ndarray, "H W 3"]:
-    """One RGB picture."""
+    """One RGB image."""
     return cv2.cvtColor(_read(folder / f"{index:06d}.jpg", cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
 
 
 def read_luma(folder: Path, index: int | np.integer, least_height: int, height: int) -> UInt8[np.ndarray, "h w"]:
-    """How bright a picture of `height` is, halved while it stays `least_height` high: its colours are not decoded."""
+    """How bright an image of `height` is, halved while it stays `least_height` high: its colours are not decoded."""
     halvings = next((n for n in (3, 2, 1) if height >> n >= least_height and height % (1 << n) == 0), 0)
     return _read(folder / f"{index:06d}.jpg", LUMA[halvings])
 
 
 def read_grey(folder: Path, index: int | np.integer) -> UInt8[np.ndarray, "H W"]:
-    """One single-channel picture `folder`/NNNNNN.png."""
+    """One single-channel image `folder`/NNNNNN.png."""
     return _read(folder / f"{index:06d}.png", cv2.IMREAD_GRAYSCALE)
 
 
 def write_frame(folder: Path, index: int | np.integer, rgb: UInt8[np.ndarray, "H W 3"], quality: int) -> None:
-    """Write an RGB picture as JPEG without chroma subsampling."""
+    """Write an RGB image as JPEG without chroma subsampling."""
     options = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, 0x111111]
     _write(folder / f"{index:06d}.jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), options)
 
 
-def write_grey(folder: Path, index: int | np.integer, picture: UInt8[np.ndarray, "H W"]) -> None:
-    """Write a single-channel picture as PNG."""
+def write_grey(folder: Path, index: int | np.integer, image: UInt8[np.ndarray, "H W"]) -> None:
+    """Write a single-channel image as PNG."""
     # OpenCV's own choice of filter and strategy is three times faster than level 1 asked for by name, and smaller.
-    _write(folder / f"{index:06d}.png", picture, [])
+    _write(folder / f"{index:06d}.png", image, [])
 
 
 @contextmanager
@@ -119,19 +119,17 @@ def fresh_folder(folder: Path) -> Iterator[Path]:
 
 
 def _read(path: Path, flags: int) -> np.ndarray:
-    picture = cv2.imread(str(path), flags)
-    if picture is None:
+    image = cv2.imread(str(path), flags)
+    if image is None:
         raise UserError(
-            f"picture {path}",
-            expected="a readable picture",
+            f"image {path}",
+            expected="a readable image",
             got="none",
             remedy="Run `gtalk prepare` again with --stage media.",
         )
-    return picture
+    return image
 
 
-def _write(path: Path, picture: np.ndarray, options: list[int]) -> None:
-    if not cv2.imwrite(str(path), picture, options):
-        raise UserError(
-            f"picture {path}", expected="to write it", got="an error of the disk", remedy="Is the disk full?"
-        )
+def _write(path: Path, image: np.ndarray, options: list[int]) -> None:
+    if not cv2.imwrite(str(path), image, options):
+        raise UserError(f"image {path}", expected="to write it", got="an error of the disk", remedy="Is the disk full?")

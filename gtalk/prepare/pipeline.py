@@ -50,9 +50,9 @@ class PrepareConfig:
     """How clips become a dataset."""
 
     size: int = 512
-    """Longest side of the dataset's pictures in pixels; smaller clips keep their size."""
+    """Longest side of the dataset's images in pixels; smaller clips keep their size."""
     framing: Literal["auto", "full"] = "auto"
-    """auto crops clips larger than `size` to a square around the person; full keeps the whole picture."""
+    """auto crops clips larger than `size` to a square around the person; full keeps the whole image."""
     landmark_model: str = "auto"
     """auto, facemesh, or the path of a face_landmarker.task file."""
     av_offset: Literal["auto"] | float = "auto"
@@ -60,7 +60,7 @@ class PrepareConfig:
     parsing_model: str = ""
     """A face-parsing network (.onnx, or TorchScript .pt) in place of the built-in masks."""
     jpeg_quality: int = 97
-    """Of the stored pictures."""
+    """Of the stored images."""
     track: TrackConfig = field(default_factory=TrackConfig)
     """Settings of the bundle adjustment."""
 
@@ -152,8 +152,8 @@ def _run_landmarks(job: Job) -> dict[str, Any]:
 
 def _run_track(job: Job) -> dict[str, Any]:
     landmarks = load_landmarks(job.root / "landmarks.npz")
-    pictures = partial(read_frames, job.root / "frames", range(job.facts["media"]["n_frames"]))
-    track = track_face(landmarks, _size(job), _segments(job), job.config.track, job.on_progress, pictures)
+    images = partial(read_frames, job.root / "frames", range(job.facts["media"]["n_frames"]))
+    track = track_face(landmarks, _size(job), _segments(job), job.config.track, job.on_progress, images)
     save_track(job.root, track)
     return {
         "focal_px": round(track.camera.focal_px, 2),

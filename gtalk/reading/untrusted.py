@@ -1,4 +1,4 @@
-"""Reading files that strangers send: JSON, arrays and pictures, never more than a bounded amount of memory.
+"""Reading files that strangers send: JSON, arrays and images, never more than a bounded amount of memory.
 
 Each reader raises ValueError (or OSError) for whatever is wrong with a file; the callers turn it into a
 UserError that names the folder and the remedy. Nothing here runs code from a file: no pickle, no names
@@ -21,7 +21,7 @@ MOST_ARRAY_BYTES = 4 << 30
 FREE_ARRAY_BYTES, MOST_RATIO = 64 << 20, 200
 """An archive may unpack to so many bytes, and to so many times its own size on top; real motion packs 1 to 10."""
 MOST_PIXELS = 1 << 26
-"""Of a picture: 8192 x 8192."""
+"""Of an image: 8192 x 8192."""
 MOST_SIDE = 16_384
 
 
@@ -94,25 +94,25 @@ def _array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> np.ndarray:
     return np.ascontiguousarray(ordered.astype(dtype.newbyteorder("="))).reshape(shape)
 
 
-def read_picture(path: Path, flags: int = cv2.IMREAD_COLOR, most_pixels: int = MOST_PIXELS) -> np.ndarray:
+def read_image(path: Path, flags: int = cv2.IMREAD_COLOR, most_pixels: int = MOST_PIXELS) -> np.ndarray:
     """A PNG or JPEG as OpenCV reads it (BGR, or as `flags` say).
 
     Raises OSError or ValueError: missing, another format, larger than `most_pixels`, damaged.
     """
     data = Path(path).read_bytes()
-    width, height = _picture_size(data)
+    width, height = _image_size(data)
     if not 0 < width * height <= most_pixels or max(width, height) > MOST_SIDE:
         raise ValueError(f"{Path(path).name} is {width}x{height} pixels")
     try:
-        picture = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:
         raise ValueError(f"{Path(path).name}: {error}") from error
-    if picture is None:
+    if image is None:
         raise ValueError(f"{Path(path).name} cannot be decoded")
-    return picture
+    return image
 
 
-def _picture_size(data: bytes) -> tuple[int, int]:
+def _image_size(data: bytes) -> tuple[int, int]:
     """(width, height) that a PNG or JPEG says it has."""
     if data[:8] == b"\x89PNG\r\n\x1a\n" and data[12:16] == b"IHDR":
         return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")

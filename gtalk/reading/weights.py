@@ -1,4 +1,4 @@
-"""Weights of networks that judge pictures and that gtalk does not ship: opened by path, safetensors or TorchScript."""
+"""Weights of networks that judge images and that gtalk does not ship: opened by path, safetensors or TorchScript."""
 
 from __future__ import annotations
 

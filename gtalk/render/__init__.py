@@ -1,1 +1,1 @@
-"""Turning fields into pictures: pure functions over gtalk.ops."""
+"""Turning fields into images: pure functions over gtalk.ops."""

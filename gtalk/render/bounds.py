@@ -1,4 +1,4 @@
-"""Between which depths the rays of a picture can meet occupied voxels: what lies outside is not marched."""
+"""Between which depths the rays of an image can meet occupied voxels: what lies outside is not marched."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gtalk.types import Camera
 
 
 class DepthBounds(NamedTuple):
-    """Depth ranges on a coarse grid of picture cells; far is below near where nothing can be met."""
+    """Depth ranges on a coarse grid of image cells; far is below near where nothing can be met."""
 
     near_m: Float[torch.Tensor, "h w"]
     far_m: Float[torch.Tensor, "h w"]

@@ -85,7 +85,7 @@ def trace(
 
 
 @torch.no_grad()
-def look(
+def query(
     field: FrameField,
     volume: Volume,
     origin_m: Float[torch.Tensor, " 3"],

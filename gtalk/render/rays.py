@@ -1,4 +1,4 @@
-"""Rays through pixels, in whichever frame, and similarities of the picture plane. Pure functions."""
+"""Rays through pixels, in whichever frame, and similarities of the image plane. Pure functions."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ def onto_plane(
 ) -> Float[torch.Tensor, "N 2"]:
     """Where `reference` sees what `camera` sees on the plane at `depth_m` in front of `reference`.
 
-    Points in picture heights of `reference`, (0, 0) its top-left corner; what lies on the reference
-    camera's own picture does not move when the cameras agree. Rays that miss the plane give 1e3.
+    Points in image heights of `reference`, (0, 0) its top-left corner; what lies on the reference
+    camera's own image does not move when the cameras agree. Rays that miss the plane give 1e3.
     """
     origin, directions = rays_in(camera, np.linalg.inv(reference.T_camera_world), points_px)
     distance = (depth_m - origin[2]) / torch.where(directions[:, 2].abs() < 1e-6, 1e-6, directions[:, 2])
@@ -58,7 +58,7 @@ def onto_plane(
 def undo_similarity(
     points: Float[torch.Tensor, "N 2"], similarity: Float[torch.Tensor, "4"], centre: tuple[float, float]
 ) -> Float[torch.Tensor, "N 2"]:
-    """Points of the picture to points at rest, both in picture heights.
+    """Points of the image to points at rest, both in image heights.
 
     A similarity (dx, dy, rotation, log scale) moves a rest point r to
     centre + (dx, dy) + exp(scale) * R(rotation) (r - centre), R turning x towards y.

@@ -1,4 +1,4 @@
-"""Motion at any frame rate: motion is interpolated, never pictures.
+"""Motion at any frame rate: motion is interpolated, never images.
 
 Translations and landmarks go linearly, rotations along the great arc (Shoemake, "Animating rotation
 with quaternion curves", SIGGRAPH 1985), so a dub at 60 fps is as sharp as one at 25.

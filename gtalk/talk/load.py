@@ -16,7 +16,7 @@ from gtalk.errors import UserError
 from gtalk.motion.base import MotionEdit, MotionModel
 from gtalk.talk.talker import Talker
 
-__all__ = ["AVATAR_VERSION", "Identity", "Performer", "load_performer", "load_talker"]
+__all__ = ["AVATAR_VERSION", "Character", "Identity", "load_character", "load_talker"]
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Identity:
 
 
 @dataclass(frozen=True)
-class Performer:
+class Character:
     """A loaded avatar with its voice-to-motion model: load once, make a Talker for each piece of work."""
 
     avatar: Avatar
@@ -47,7 +47,7 @@ class Performer:
         """A Talker with the options of its constructor."""
         return Talker(self.avatar, self.motion_model, **options)
 
-    def to(self, device: str) -> Performer:
+    def to(self, device: str) -> Character:
         """With the avatar on another device. Raises UserError where there is no such device."""
         if device.startswith("cuda") and not torch.cuda.is_available():
             raise UserError("device", expected="a CUDA device", got="none on this machine", remedy="Use the CPU.")
@@ -70,7 +70,7 @@ class Performer:
         return [ControlEdit(self.motion_model, asked, seed)]
 
 
-def load_performer(folder: Path) -> Performer:
+def load_character(folder: Path) -> Character:
     """Open an avatar folder. Without a motion model in it, only motion files can be rendered."""
     from gtalk.avatar.bundle import load_avatar, read_avatar_json
     from gtalk.motion.model.model import has_motion_model, load_motion_model
@@ -80,9 +80,9 @@ def load_performer(folder: Path) -> Performer:
     model = load_motion_model(folder) if has_motion_model(folder) else None
     consent = facts["consent"]
     identity = Identity.of(facts["tensors_sha256"], consent.get("person", ""), consent.get("statement", ""))
-    return Performer(load_avatar(folder), model, identity)
+    return Character(load_avatar(folder), model, identity)
 
 
 def load_talker(folder: Path, **options: Any) -> Talker:
     """An avatar folder as a Talker, with the options of its constructor."""
-    return load_performer(folder).talker(**options)
+    return load_character(folder).talker(**options)

@@ -1,4 +1,4 @@
-"""Pictures as bytes: the last step of every frame."""
+"""Images as bytes: the last step of every frame."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gtalk.shapes import Float, UInt8
 from gtalk.types import Camera, Motion
 
 
-def byte_pictures(
+def byte_images(
     avatar: Avatar,
     motion: Motion,
     camera: Camera | None,

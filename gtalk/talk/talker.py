@@ -1,6 +1,6 @@
-"""The only inference path: audio -> motion -> edits -> frame rate -> pictures, live and offline alike.
+"""The only inference path: audio -> motion -> edits -> frame rate -> images, live and offline alike.
 
-    samples ─▶ MotionStream ─▶ ease (after a barge-in) ─▶ edits ─▶ MotionResampler ─▶ Moment ─▶ byte_pictures ─▶ Frame
+    samples ─▶ MotionStream ─▶ ease (after a barge-in) ─▶ edits ─▶ MotionResampler ─▶ MotionFrame ─▶ Frame
                                                   a motion file enters here ┘
 
 Nothing here depends on how the samples are cut into chunks, and nothing grows with the length.
@@ -21,7 +21,7 @@ from gtalk.errors import UserError
 from gtalk.motion.base import MotionEdit, MotionModel, StyledStream
 from gtalk.shapes import Float, Shaped, UInt8
 from gtalk.talk.interpolate import MotionResampler, first_sample, frame_count, resampled_count
-from gtalk.talk.pixels import byte_pictures
+from gtalk.talk.pixels import byte_images
 from gtalk.types import AUDIO_RATE, Camera, Frame, Motion
 
 _EASE_S = 0.08  # how long interrupted lips take to close: with a tick and the way to the screen, within 150 ms
@@ -32,7 +32,7 @@ _REST_SAMPLES = AUDIO_RATE  # a second of silence settles the lips of any model
 
 
 @dataclass(frozen=True)
-class Moment:
+class MotionFrame:
     """A frame that is decided but not drawn: its motion and the sound that belongs to it."""
 
     time_s: float
@@ -66,8 +66,8 @@ class Talker:
             fps: frames a second that come out; the avatar's own by default.
             camera: the view; the clip's by default.
             size: (width, height) in pixels; the avatar's by default.
-            background: PLATE, a picture of the output's size, or None for premultiplied colour on nothing.
-            batch: pictures drawn at once. More helps on a GPU; it delays nothing that is already decided.
+            background: PLATE, an image of the output's size, or None for premultiplied colour on nothing.
+            batch: images drawn at once. More helps on a GPU; it delays nothing that is already decided.
         """
         if batch < 1:
             raise UserError("batch", expected="a whole number from 1", got=str(batch), remedy="Use 1, or 8 on a GPU.")
@@ -96,7 +96,7 @@ class Talker:
         """
         return self.drawn(self.motion_moments(motion, audio))
 
-    def moments(self, audio_chunks: Iterable[Shaped[np.ndarray, "..."]]) -> Iterator[Moment]:
+    def moments(self, audio_chunks: Iterable[Shaped[np.ndarray, "..."]]) -> Iterator[MotionFrame]:
         """`stream` before drawing."""
         session = self.session()
         for chunk in audio_chunks:
@@ -104,7 +104,7 @@ class Talker:
                 yield from session.advance(piece)
         yield from session.end()
 
-    def motion_moments(self, motion: Motion, audio: Shaped[np.ndarray, "..."] | None = None) -> Iterator[Moment]:
+    def motion_moments(self, motion: Motion, audio: Shaped[np.ndarray, "..."] | None = None) -> Iterator[MotionFrame]:
         """`render_motion` before drawing. Raises UserError when there is no frame."""
         if not len(motion):
             raise UserError(
@@ -124,12 +124,12 @@ class Talker:
             done += len(moments)
             yield from moments
 
-    def draw(self, moments: Sequence[Moment]) -> list[Frame]:
-        """Pictures of decided moments, as one batch."""
+    def draw(self, moments: Sequence[MotionFrame]) -> list[Frame]:
+        """Images of decided moments, as one batch."""
         if not moments:
             return []
         motion = moments[0].motion if len(moments) == 1 else Motion.concatenate([m.motion for m in moments])
-        rgb, alpha = byte_pictures(self.avatar, motion, self.camera, self.size, self.background)
+        rgb, alpha = byte_images(self.avatar, motion, self.camera, self.size, self.background)
         return [
             Frame(moment.time_s, rgb[i], alpha[i], moment.motion, moment.samples) for i, moment in enumerate(moments)
         ]
@@ -141,8 +141,8 @@ class Talker:
         silence = stream.push(np.zeros(_REST_SAMPLES, np.float32))
         return Motion.concatenate([silence, stream.finish()]).landmarks[-1, MOUTH_GROUP]
 
-    def drawn(self, moments: Iterator[Moment]) -> Iterator[Frame]:
-        """Pictures of moments as they come, `batch` at a time."""
+    def drawn(self, moments: Iterator[MotionFrame]) -> Iterator[Frame]:
+        """Images of moments as they come, `batch` at a time."""
         while group := list(islice(moments, self.batch)):
             yield from self.draw(group)
 
@@ -158,15 +158,15 @@ class Talker:
                 motion = edit(motion)
         return motion
 
-    def _moments(self, motion: Motion | None, first: int, sound: np.ndarray, sound_start: int) -> list[Moment]:
+    def _moments(self, motion: Motion | None, first: int, sound: np.ndarray, sound_start: int) -> list[MotionFrame]:
         """Frames `first`... with their samples, out of `sound` whose first sample is number `sound_start`."""
-        moments: list[Moment] = []
+        moments: list[MotionFrame] = []
         if motion is None:
             return moments
         for i in range(len(motion)):
             begin = first_sample(first + i, self.fps) - sound_start
             end = first_sample(first + i + 1, self.fps) - sound_start
-            moments.append(Moment((first + i) / self.fps, motion[i], sound[begin:end]))
+            moments.append(MotionFrame((first + i) / self.fps, motion[i], sound[begin:end]))
         return moments
 
 
@@ -221,7 +221,7 @@ class TalkSession:
         fps = self._talker._model().fps
         self._ease.close(self._n_motion, frame_count(self._n_samples, fps) + round(_AFTERMATH_S * fps))
 
-    def advance(self, samples: Shaped[np.ndarray, "..."]) -> list[Moment]:
+    def advance(self, samples: Shaped[np.ndarray, "..."]) -> list[MotionFrame]:
         """`push` without drawing."""
         sound, bad = _checked(samples)
         self.n_bad_samples += bad
@@ -229,7 +229,7 @@ class TalkSession:
         self._n_samples += len(sound)
         return self._decide(self._resampler.push(self._speak(self._stream.push(sound))))
 
-    def end(self) -> list[Moment]:
+    def end(self) -> list[MotionFrame]:
         """`finish` without drawing."""
         certain = self._resampler.push(self._speak(self._stream.finish()))
         held = self._resampler.finish(frame_count(self._n_samples, self._talker.fps))
@@ -240,7 +240,7 @@ class TalkSession:
         self._n_motion += len(motion)
         return self._talker._edited(eased)
 
-    def _decide(self, motion: Motion | None, *, last: bool = False) -> list[Moment]:
+    def _decide(self, motion: Motion | None, *, last: bool = False) -> list[MotionFrame]:
         """Moments of motion that is certain. A frame longer than the look-ahead waits for the rest of its sound."""
         motion = _joined([self._waiting, motion])
         if motion is not None and not last:
@@ -258,7 +258,7 @@ class TalkSession:
         """The first sample after the frame that is so many after the next."""
         return first_sample(self._n_frames + ahead + 1, self._talker.fps)
 
-    def _draw(self, moments: list[Moment]) -> list[Frame]:
+    def _draw(self, moments: list[MotionFrame]) -> list[Frame]:
         size = self._talker.batch
         return [f for i in range(0, len(moments), size) for f in self._talker.draw(moments[i : i + size])]
 

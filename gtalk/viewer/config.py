@@ -31,14 +31,14 @@ class ViewConfig:
     play: Path | None = None
     """A sound file to play at the start, at its own pace."""
     size: int = 512
-    """Height of the picture in pixels."""
+    """Height of the image in pixels."""
     seed: int = 0
     """Chooses head motion, gaze and blinks."""
     threads: int = 0
     """Processor threads that draw. 0: one for Gaussians, which are drawn in time by it and then leave the other cores
     in peace; as many as there are cores for the radiance field."""
     jpeg_quality: int = 85
-    """Quality of the pictures sent to the page, 10 to 100."""
+    """Quality of the images sent to the page, 10 to 100."""
     max_sessions: int = 4
     """Separate conversations at once: the page at /s/NAME/ is one of its own, with its own clock and controls."""
     piper_voice: Path | None = None

@@ -19,11 +19,11 @@ from gtalk.errors import UserError
 from gtalk.motion.edits.controls import ControlEdit, Controls
 from gtalk.motion.model.model import PersonMotionModel
 from gtalk.talk import Talker
-from gtalk.talk.load import load_performer
+from gtalk.talk.load import load_character
 from gtalk.threads import compute_on
 from gtalk.viewer.audio.sources import FileSource, check_rate
 from gtalk.viewer.config import ViewConfig
-from gtalk.viewer.live.sessions import Cast, Room, Rooms
+from gtalk.viewer.live.sessions import HostedSession, SessionManager, TalkerFactory
 from gtalk.viewer.web.http import Front, is_loopback
 from gtalk.voice.synthesis import Speaker
 
@@ -31,17 +31,17 @@ from gtalk.voice.synthesis import Speaker
 class LiveServer:
     """Everything behind one port. `start` returns when visitors are welcome; `stop` ends it all."""
 
-    def __init__(self, cast: Cast, config: ViewConfig, report: Callable[[str], None] | None = None) -> None:
+    def __init__(self, cast: TalkerFactory, config: ViewConfig, report: Callable[[str], None] | None = None) -> None:
         self.config, self._report = config, report or _report
         self.token = config.token or (None if is_loopback(config.host) else secrets.token_urlsafe(18))
         self.port = 0
-        self.rooms = Rooms(cast, config, Speaker(config.piper_voice), secrets.token_hex(16), self._report)
+        self.rooms = SessionManager(cast, config, Speaker(config.piper_voice), secrets.token_hex(16), self._report)
         self._front: Front | None = None
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="gtalk-front", daemon=True)
 
     @property
-    def main(self) -> Room:
+    def main(self) -> HostedSession:
         """The conversation of the page at /."""
         return self.rooms.main
 
@@ -119,15 +119,15 @@ def serve(avatar_folder: Path, config: ViewConfig) -> None:
 def drawing_threads(kind: str, wanted: int) -> int:
     """How many threads draw: `wanted`, or where that is 0 what an avatar of this `kind` needs.
 
-    Threads of OpenMP wait for the next picture by spinning: two for Gaussians cost a core that one leaves free.
+    Threads of OpenMP wait for the next image by spinning: two for Gaussians cost a core that one leaves free.
     """
     return wanted or (1 if kind == "gaussian" else torch.get_num_threads())
 
 
-def cast_of(avatar_folder: Path, config: ViewConfig) -> Cast:
+def cast_of(avatar_folder: Path, config: ViewConfig) -> TalkerFactory:
     """Talkers of one avatar: they share its weights, nothing else. Raises UserError when it cannot speak."""
-    performer = load_performer(avatar_folder)
-    camera, model = performer.avatar.camera, performer.motion_model
+    character = load_character(avatar_folder)
+    camera, model = character.avatar.camera, character.motion_model
     if not isinstance(model, PersonMotionModel):
         raise UserError(
             f"avatar {avatar_folder}",
@@ -136,12 +136,12 @@ def cast_of(avatar_folder: Path, config: ViewConfig) -> Cast:
             remedy=f"Run `gtalk motion train DATASET -o {avatar_folder}`.",
         )
     size = (round(camera.width * config.size / camera.height), config.size)
-    performer = dataclasses.replace(performer, motion_model=model.for_live())
+    character = dataclasses.replace(character, motion_model=model.for_live())
 
     def cast() -> tuple[Talker, Controls]:
         controls = Controls()
         edit = ControlEdit(model, controls, config.seed)
-        return performer.talker(seed=config.seed, size=size, edits=[edit]), controls
+        return character.talker(seed=config.seed, size=size, edits=[edit]), controls
 
     return cast
 

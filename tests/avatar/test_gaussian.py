@@ -114,7 +114,7 @@ def test_wild_motion_stays_bounded(avatar, motion):
 
 
 @pytest.mark.parametrize("centre", [(24.0, 24.0), (20.0, 27.0)])
-def test_torso_moves_by_the_similarity_in_the_picture(centre):
+def test_torso_moves_by_the_similarity_in_the_image(centre):
     camera = Camera(100.0, centre[0], centre[1], 48, 48)
     similarity = np.array([0.03, -0.02, 0.1, 0.05])
     points = np.array([[0.1, -0.05, 0.8], [-0.12, 0.1, 0.6], [0.0, 0.02, 0.9]])
@@ -141,7 +141,7 @@ def read_back(path):
 
 
 @pytest.mark.parametrize("frame", [None, 5])
-def test_ply_read_back_draws_the_same_picture(avatar, motion, tmp_path, frame):
+def test_ply_read_back_draws_the_same_image(avatar, motion, tmp_path, frame):
     path = tmp_path / "frame.ply"
     write_ply(avatar, path, None if frame is None else motion[frame])
     rows = read_back(path)

@@ -1,4 +1,4 @@
-"""The radiance avatar's pictures: layers, sizes, backgrounds, views, and what moves what."""
+"""The radiance avatar's images: layers, sizes, backgrounds, views, and what moves what."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_a_wrong_aspect_or_background_is_the_users_to_know() -> None:
     avatar, motion = small_avatar()
     with pytest.raises(UserError, match="aspect ratio"):
         avatar.render(motion[0], size=(64, 32))
-    with pytest.raises(UserError, match="picture of 32x32"):
+    with pytest.raises(UserError, match="image of 32x32"):
         avatar.render(motion[0], background=np.zeros((8, 8, 3), np.uint8))
 
 
@@ -92,7 +92,7 @@ def test_a_camera_from_the_side_sees_the_head_from_the_side() -> None:
     assert float((by_camera.alpha - avatar.trace_head(now, avatar.camera, points).alpha).abs().max()) > 0.2
 
 
-def test_the_mouth_changes_the_picture_and_clamps_beyond_the_clip() -> None:
+def test_the_mouth_changes_the_image_and_clamps_beyond_the_clip() -> None:
     avatar, motion = small_avatar()
     wide = motion[0].replace(landmarks=motion.landmarks[:1] * [1.0, 4.0, 1.0])
     wider = motion[0].replace(landmarks=motion.landmarks[:1] * [1.0, 40.0, 1.0])
@@ -122,13 +122,13 @@ def test_an_avatar_from_before_codes_had_a_reach_looks_the_same() -> None:
     now = {**tensors, "head.coarse": coarse, "head.basis": basis, "head.reach": reach}
     warp = torch.cat([tensors["head.warp"][:size], tensors["head.warp"][size + 3 : size + 6]])
     before = {**tensors, "head.basis": dense, "head.warp": warp, "head.density.code": torch.zeros(size, 16)}
-    pictures = []
+    images = []
     for given in (now, before):
         loaded = type(avatar).from_parts(
             to_mapping(avatar.config), avatar.basis, avatar.camera, avatar.fps, avatar.plate, given
         )
-        pictures.append(loaded.render(motion[2]).rgb)
-    assert torch.allclose(*pictures, atol=1e-5)
+        images.append(loaded.render(motion[2]).rgb)
+    assert torch.allclose(*images, atol=1e-5)
 
 
 def test_codes_that_reach_outside_the_tables_are_refused() -> None:

@@ -9,7 +9,7 @@ from gtalk.dub.config import DubConfig
 from gtalk.dub.render import render_dub
 from gtalk.media.audio import write_wav
 from gtalk.types import AudioTrack
-from tests.support.toys import speech_like, toy_performer
+from tests.support.toys import speech_like, toy_character
 
 STATUS = Path("/proc/self/statm")
 
@@ -23,7 +23,7 @@ def test_six_times_the_length_needs_no_more_memory(tmp_path):
         write_wav(source, AudioTrack(np.tile(half, times)))
         seen = []
         render_dub(
-            toy_performer(16), source, tmp_path / f"{times}.mp4", DubConfig(fps=4.0),
+            toy_character(16), source, tmp_path / f"{times}.mp4", DubConfig(fps=4.0),
             lambda progress: seen.append(int(STATUS.read_text().split()[1]) * 4096 / 2**20),
         )  # fmt: skip
         return max(seen)

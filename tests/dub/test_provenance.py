@@ -11,7 +11,7 @@ from gtalk.dub.render import check_dub, render_dub
 from gtalk.errors import UserError
 from gtalk.media.audio import write_wav
 from gtalk.types import AudioTrack
-from tests.support.toys import speech_like, toy_performer
+from tests.support.toys import speech_like, toy_character
 
 pytest.importorskip("c2pa", reason="needs the optional package c2pa-python")
 x509 = pytest.importorskip("cryptography.x509", reason="makes the test's certificates")
@@ -82,7 +82,7 @@ def sound(tmp_path_factory) -> Path:
 def signed(sound: Path, output: Path, keys: tuple[Path, Path], **options) -> Path:
     config = DubConfig(sign_cert=keys[0], sign_key=keys[1], **options)
     check_dub(sound, output, config)
-    return render_dub(toy_performer(64), sound, output, config).output
+    return render_dub(toy_character(64), sound, output, config).output
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mov"])
@@ -99,7 +99,7 @@ def test_a_signed_dub_names_its_maker_and_its_source_type(tmp_path, sound, keys,
     assert [p.name for p in tmp_path.iterdir()] == [name]
 
 
-def test_a_changed_picture_is_found_out(tmp_path, sound, keys):
+def test_a_changed_image_is_found_out(tmp_path, sound, keys):
     path = signed(sound, tmp_path / "a.mp4", keys)
     content = bytearray(path.read_bytes())
     position = content.rindex(b"mdat") + 2000
@@ -118,6 +118,6 @@ def test_what_cannot_be_signed_is_said_before_the_work(tmp_path, sound, keys):
     with pytest.raises(UserError, match="certificate chain"):
         signed(sound, tmp_path / "b.mp4", (keys[0], tmp_path / "bad.pem"))
     assert [p.name for p in tmp_path.iterdir()] == ["bad.pem"]
-    unsigned = render_dub(toy_performer(32), sound, tmp_path / "c.mp4", DubConfig()).output
+    unsigned = render_dub(toy_character(32), sound, tmp_path / "c.mp4", DubConfig()).output
     with pytest.raises(UserError, match="manifest"):
         read_manifest(unsigned)

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from gtalk.dub.config import DubConfig
-from gtalk.dub.render import DubResult, check_dub, dub, picture_size, render_dub
+from gtalk.dub.render import DubResult, check_dub, dub, image_size, render_dub
 from gtalk.errors import UserError
 from gtalk.media.audio import read_audio, stream_channels, write_wav
 from gtalk.progress import Progress
-from gtalk.talk import Performer
+from gtalk.talk import Character
 from gtalk.types import AudioTrack, Camera, Motion
-from tests.support.toys import ToyAvatar, load_toy_performer, motion_of, speech_like, toy_performer, write_toy_folder
+from tests.support.toys import ToyAvatar, load_toy_character, motion_of, speech_like, toy_character, write_toy_folder
 
 
 @pytest.fixture(scope="module")
@@ -31,11 +31,11 @@ def sound(tmp_path_factory) -> Path:
 def render(source: Path, output: Path, size: int | tuple[int, int] = 64, **options) -> DubResult:
     config = DubConfig(**options)
     check_dub(source, output, config)
-    return render_dub(toy_performer(size), source, output, config)
+    return render_dub(toy_character(size), source, output, config)
 
 
 def decoded(path: Path, codec: str | None = None) -> tuple[list[np.ndarray], np.ndarray, dict]:
-    """Pictures (RGBA where there is alpha), samples, facts."""
+    """Images (RGBA where there is alpha), samples, facts."""
     with av.open(str(path)) as file:
         video, audio = file.streams.video[0], file.streams.audio[0]
         facts = {"codec": video.codec_context.name, "rate": video.average_rate, "audio": audio.codec_context.name}
@@ -43,7 +43,7 @@ def decoded(path: Path, codec: str | None = None) -> tuple[list[np.ndarray], np.
         facts |= {"audio_rate": audio.codec_context.sample_rate, "tags": dict(file.metadata)}
         facts["pixels"] = video.codec_context.pix_fmt
         facts["n_samples"] = round((audio.duration or 0) * audio.time_base * facts["audio_rate"])
-    pictures, samples = [], []
+    images, samples = [], []
     with av.open(str(path)) as file:
         video = file.streams.video[0]
         decoder = av.CodecContext.create(codec, "r") if codec else None
@@ -52,12 +52,12 @@ def decoded(path: Path, codec: str | None = None) -> tuple[list[np.ndarray], np.
         for frame in frames:
             kind = "rgba" if "a" in frame.format.name.replace("planar", "") and "yuva" in frame.format.name else "rgb24"
             facts["pixels"] = frame.format.name
-            pictures.append(frame.to_ndarray(format=kind))
+            images.append(frame.to_ndarray(format=kind))
     with av.open(str(path)) as file:
         for frame in file.decode(file.streams.audio[0]):
             values = frame.to_ndarray().astype(np.float64)
             samples.append(values[0] / (32768 if frame.format.name.startswith("s16") else 1))
-    return pictures, np.concatenate(samples), facts
+    return images, np.concatenate(samples), facts
 
 
 @pytest.mark.parametrize(
@@ -74,10 +74,10 @@ def test_formats_hold_the_frames_that_were_drawn_and_the_sound_to_the_sample(
     tmp_path, sound, name, options, codec, audio
 ):
     result = render(sound, tmp_path / name, **options)
-    pictures, samples, facts = decoded(tmp_path / name)
-    frames = list(toy_performer(64).talker().stream([speech_like(1.23)]))  # the same length at 16 kHz
+    images, samples, facts = decoded(tmp_path / name)
+    frames = list(toy_character(64).talker().stream([speech_like(1.23)]))  # the same length at 16 kHz
     assert facts["codec"].removeprefix("lib") in (codec, codec + "-vp9") and facts["audio"] in (audio, "lib" + audio)
-    assert len(pictures) == len(frames) == result.n_frames == 31 and facts["rate"] == 25
+    assert len(images) == len(frames) == result.n_frames == 31 and facts["rate"] == 25
     assert result.n_samples == round(1.23 * 22_050)
     if audio != "opus":  # Opus knows only 48 kHz
         track = read_audio(tmp_path / name, 22_050)
@@ -92,23 +92,23 @@ def test_formats_hold_the_frames_that_were_drawn_and_the_sound_to_the_sample(
         heard = track.samples
         score = [np.dot(sent[100:-100], heard[100 + k : len(heard) - 100 + k]) for k in lags]
         assert lags[int(np.argmax(score))] == 0, "the sound starts at its first sample"
-    for shown, frame in zip(pictures, _drawn(sound), strict=True):
+    for shown, frame in zip(images, _drawn(sound), strict=True):
         assert np.abs(shown[..., :3].astype(float) - frame.rgb).mean() < 4
 
 
 def _drawn(sound: Path) -> list:
     from gtalk.media.audio import stream_audio
 
-    return list(toy_performer(64).talker().stream(stream_audio(sound)))
+    return list(toy_character(64).talker().stream(stream_audio(sound)))
 
 
 @pytest.mark.parametrize(("name", "decoder"), [("a.mov", None), ("b.webm", "libvpx-vp9")])
 def test_transparent_video_has_straight_alpha(tmp_path, sound, name, decoder):
     render(sound, tmp_path / name, background="transparent")
-    pictures, _, facts = decoded(tmp_path / name, decoder)
+    images, _, facts = decoded(tmp_path / name, decoder)
     assert facts["pixels"].startswith("yuva")
     frames = list(_drawn_transparent(sound))
-    for shown, frame in zip(pictures, frames, strict=True):
+    for shown, frame in zip(images, frames, strict=True):
         assert shown.shape[2] == 4
         assert np.abs(shown[..., 3].astype(float) - frame.alpha).mean() < 3
         solid = cv2.erode(frame.alpha, np.ones((5, 5))) == 255
@@ -118,40 +118,40 @@ def test_transparent_video_has_straight_alpha(tmp_path, sound, name, decoder):
 def _drawn_transparent(sound: Path):
     from gtalk.media.audio import stream_audio
 
-    return toy_performer(64).talker(background=None).stream(stream_audio(sound))
+    return toy_character(64).talker(background=None).stream(stream_audio(sound))
 
 
 def test_png_sequence_is_lossless_with_alpha_and_wav(tmp_path, sound):
     result = render(sound, tmp_path / "shots", background="transparent", fps=10.0)
     names = sorted(p.name for p in (tmp_path / "shots").glob("*.png"))
     assert names == [f"{i:06d}.png" for i in range(13)] and result.n_frames == 13
-    picture = cv2.imread(str(tmp_path / "shots/000004.png"), cv2.IMREAD_UNCHANGED)
-    assert picture.shape == (64, 64, 4)
+    image = cv2.imread(str(tmp_path / "shots/000004.png"), cv2.IMREAD_UNCHANGED)
+    assert image.shape == (64, 64, 4)
     with wave.open(str(tmp_path / "shots/audio.wav")) as file:
         assert (file.getframerate(), file.getnframes()) == (22_050, result.n_samples)
 
 
 def test_size_and_rate_are_those_asked_for(tmp_path, sound):
     render(sound, tmp_path / "a.mp4", size=(80, 64), fps=29.97, height=48)
-    pictures, _, facts = decoded(tmp_path / "a.mp4")
-    assert pictures[0].shape == (48, 60, 3) and facts["rate"] == Fraction(30_000, 1001)
-    assert len(pictures) == int(np.ceil(1.23 * 30_000 / 1001))
+    images, _, facts = decoded(tmp_path / "a.mp4")
+    assert images[0].shape == (48, 60, 3) and facts["rate"] == Fraction(30_000, 1001)
+    assert len(images) == int(np.ceil(1.23 * 30_000 / 1001))
 
 
 @pytest.mark.parametrize(("size", "height", "expected"), [
     ((512, 512), None, (512, 512)), ((360, 288), 250, (312, 250)), ((361, 289), None, (360, 288)),
     ((1920, 1080), 540, (960, 540)), ((360, 288), 101, (128, 102)),
 ])  # fmt: skip
-def test_picture_size_is_even_and_keeps_the_aspect(size, height, expected):
+def test_image_size_is_even_and_keeps_the_aspect(size, height, expected):
     camera = Camera(900.0, size[0] / 2, size[1] / 2, *size)
-    got = picture_size(camera, height)
+    got = image_size(camera, height)
     assert got == expected
     camera.resized(*got)
 
 
-def test_picture_size_refuses_nonsense():
+def test_image_size_refuses_nonsense():
     with pytest.raises(UserError, match="height"):
-        picture_size(Camera(900.0, 8.0, 8.0, 16, 16), 4)
+        image_size(Camera(900.0, 8.0, 8.0, 16, 16), 4)
 
 
 def test_backgrounds(tmp_path, sound):
@@ -168,15 +168,15 @@ def test_a_moving_background_moves_and_begins_again(tmp_path, sound):
     from gtalk.media.writer import VideoWriter, WriteConfig
 
     with VideoWriter(tmp_path / "behind.mp4", (64, 64), 25.0, config=WriteConfig(crf=5)) as writer:
-        for level in range(0, 200, 20):  # ten pictures for thirty-one frames
+        for level in range(0, 200, 20):  # ten images for thirty-one frames
             writer.write(np.full((64, 64, 3), level + 20, np.uint8))
     render(sound, tmp_path / "a.mp4", background=str(tmp_path / "behind.mp4"), crf=5)
-    pictures = decoded(tmp_path / "a.mp4")[0]
-    corners = np.array([p[1:5, 1:5].mean() for p in pictures])
+    images = decoded(tmp_path / "a.mp4")[0]
+    corners = np.array([p[1:5, 1:5].mean() for p in images])
     np.testing.assert_allclose(corners, (np.arange(31) % 10) * 20 + 20, atol=6)
     truth = list(_drawn_transparent(sound))[5]
     inside = cv2.erode(truth.alpha, np.ones((5, 5))) == 255
-    assert np.abs(pictures[5][inside].astype(float) - truth.rgb[inside]).mean() < 5
+    assert np.abs(images[5][inside].astype(float) - truth.rgb[inside]).mean() < 5
 
 
 def test_motion_file_in_and_out_render_the_same(tmp_path, sound):
@@ -215,7 +215,7 @@ def test_a_gpu_that_is_not_there_is_told(tmp_path, sound):
         pytest.skip("there is one")
     with pytest.raises(UserError, match="CUDA device"):
         dub(write_toy_folder(tmp_path / "me", 32), sound, tmp_path / "a.mp4", DubConfig(device="cuda"),
-            load=load_toy_performer)  # fmt: skip
+            load=load_toy_character)  # fmt: skip
     assert not (tmp_path / "a.mp4").exists()
 
 
@@ -232,7 +232,7 @@ def test_metadata_names_the_tool_the_avatar_and_the_consent(tmp_path, sound):
         tags = {k.lower(): v for k, v in decoded(tmp_path / name)[2]["tags"].items()}
         assert tags["comment"].startswith("made with gtalk")
         assert "avatar=0123456789abcdef" in tags["comment"]
-        assert toy_performer(8).identity.consent_sha256 in tags["comment"]
+        assert toy_character(8).identity.consent_sha256 in tags["comment"]
 
 
 def test_mark_is_visible_and_elsewhere_nothing_changes():
@@ -248,7 +248,7 @@ def test_mark_is_visible_and_elsewhere_nothing_changes():
 def test_progress_counts_up_to_the_end(tmp_path, sound):
     seen: list[Progress] = []
     avatar = write_toy_folder(tmp_path / "av", 32)
-    result = dub(avatar, sound, tmp_path / "a.mp4", None, seen.append, load=load_toy_performer)
+    result = dub(avatar, sound, tmp_path / "a.mp4", None, seen.append, load=load_toy_character)
     assert [p.done for p in seen] == sorted(p.done for p in seen)
     assert seen[0].total == seen[-1].total == seen[-1].done == 31 and "real time" in seen[-1].note
     assert result.speed > 0 and 0 < result.encode_s < result.wall_s
@@ -278,10 +278,10 @@ class Failing(ToyAvatar):
 
 @pytest.mark.parametrize("name", ["a.mp4", "shots"])
 def test_a_failure_in_the_middle_leaves_nothing_and_keeps_what_was_there(tmp_path, sound, name):
-    performer = toy_performer(32)
-    performer = Performer(Failing(32), performer.motion_model, performer.identity)
+    character = toy_character(32)
+    character = Character(Failing(32), character.motion_model, character.identity)
     with pytest.raises(RuntimeError, match="in the middle"):
-        render_dub(performer, sound, tmp_path / "out" / name, DubConfig())
+        render_dub(character, sound, tmp_path / "out" / name, DubConfig())
     assert list((tmp_path / "out").iterdir()) == []
 
 

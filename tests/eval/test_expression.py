@@ -59,8 +59,8 @@ def test_the_largest_face_is_read_and_none_is_none(monkeypatch):
         def __init__(self, path):
             self.faces = [Face(small, np.zeros(52)), Face(large, np.ones(52)), Face(large * 2)]
 
-        def find(self, picture):
-            return self.faces if picture.any() else []
+        def find(self, image):
+            return self.faces if image.any() else []
 
         def close(self):
             self.faces = None

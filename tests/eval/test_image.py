@@ -24,14 +24,14 @@ def literal_ssim(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.mean(values))
 
 
-def picture(seed: int, shape=(20, 23, 3)) -> np.ndarray:
+def image(seed: int, shape=(20, 23, 3)) -> np.ndarray:
     rng = np.random.default_rng(seed)
     base = 100 + 80 * np.sin(np.arange(shape[1]) / 4)[None, :, None] * np.ones(shape)
     return np.clip(base + rng.normal(0, 12, shape), 0, 255).astype(np.uint8)
 
 
 def test_psnr_is_the_formula():
-    a, b = picture(0), picture(1)
+    a, b = image(0), image(1)
     error = np.mean((a.astype(np.float64) - b) ** 2)
     assert psnr(a, b) == pytest.approx(10 * np.log10(65025 / error), abs=1e-5)
     assert psnr(a, a) == PSNR_CEILING_DB
@@ -41,12 +41,12 @@ def test_psnr_is_the_formula():
 
 @pytest.mark.parametrize("seed", range(3))
 def test_ssim_equals_the_literal_formula(seed):
-    a, b = picture(seed), picture(seed + 10)
+    a, b = image(seed), image(seed + 10)
     assert ssim(a, b) == pytest.approx(literal_ssim(a, b), abs=2e-5)
 
 
 def test_ssim_limits():
-    a = picture(0)
+    a = image(0)
     assert ssim(a, a) == pytest.approx(1.0, abs=1e-6)
     assert ssim(a, 255 - a) < 0
     assert ssim(a[:10], a[:10]) is None

@@ -10,7 +10,7 @@ from gtalk.eval.perceptual import load_lpips
 from tests.support.lpips_stand_in import KERNELS, NAMES, WIDTHS, narrow_weights
 
 
-def pictures() -> tuple[np.ndarray, np.ndarray]:
+def images() -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(0)
     return rng.integers(0, 255, (80, 96, 3), np.uint8), rng.integers(0, 255, (80, 96, 3), np.uint8)
 
@@ -39,7 +39,7 @@ def test_safetensors_of_the_published_layout_give_the_formula(tmp_path):
     tensors = narrow_weights()
     save_file(tensors, tmp_path / "lpips.safetensors")
     distance = load_lpips(tmp_path / "lpips.safetensors")
-    a, b = pictures()
+    a, b = images()
     assert distance(a, b) == pytest.approx(literal_distance(tensors, a, b), rel=1e-3)
     assert distance(a, a) == 0.0
 
@@ -49,7 +49,7 @@ class Difference(torch.nn.Module):
         return (a - b).abs().mean(dim=(1, 2, 3))
 
 
-def test_torchscript_is_called_with_pictures_from_minus_one_to_one(tmp_path):
+def test_torchscript_is_called_with_images_from_minus_one_to_one(tmp_path):
     example = torch.zeros(1, 3, 8, 8)
     torch.jit.trace(Difference(), (example, example)).save(str(tmp_path / "m.pt"))
     distance = load_lpips(tmp_path / "m.pt")

@@ -1,10 +1,10 @@
-"""The report in a real browser: the film plays, the pictures are there, nothing is fetched."""
+"""The report in a real browser: the film plays, the images are there, nothing is fetched."""
 
 import pytest
 
 from gtalk.eval.report import write_html
-from gtalk.eval.run import evaluate_performer
-from gtalk.talk import Identity, Performer
+from gtalk.eval.run import evaluate_character
+from gtalk.talk import Character, Identity
 from tests.eval.test_run import Copyist, Latecomer
 from tests.support.synthetic_dataset import make_synthetic_dataset
 from tests.viewer.chromium import Browser, needs_chromium
@@ -20,8 +20,8 @@ PLAY = """(async () => {
 @needs_chromium
 def test_the_film_plays_and_nothing_is_fetched(tmp_path):
     dataset = make_synthetic_dataset(tmp_path / "ds", n_frames=220, size=64)
-    performer = Performer(Copyist(dataset), Latecomer(dataset), Identity("id", "nobody", "0"))
-    write_html(tmp_path / "report.html", evaluate_performer(performer, dataset))
+    character = Character(Copyist(dataset), Latecomer(dataset), Identity("id", "nobody", "0"))
+    write_html(tmp_path / "report.html", evaluate_character(character, dataset))
     browser = Browser()
     try:
         browser.open((tmp_path / "report.html").as_uri())

@@ -13,11 +13,11 @@ from gtalk.errors import UserError
 from gtalk.eval.config import EvalConfig
 from gtalk.eval.lips import held_out, predict, with_true_head
 from gtalk.eval.report import _ticks, table, write_html
-from gtalk.eval.run import evaluate_performer
-from gtalk.talk import Identity, Performer
+from gtalk.eval.run import evaluate_character
+from gtalk.talk import Character, Identity
 from gtalk.types import RenderOutput
 from tests.support.synthetic_dataset import make_synthetic_dataset
-from tests.support.toys import toy_performer
+from tests.support.toys import toy_character
 
 OFF_BY = 8  # grey levels
 LATE = 2  # frames
@@ -29,7 +29,7 @@ def dataset(tmp_path_factory):
 
 
 class Copyist:
-    """Shows the clip's own picture for a tracked pose, `OFF_BY` grey levels too bright."""
+    """Shows the clip's own image for a tracked pose, `OFF_BY` grey levels too bright."""
 
     kind = "copyist"
     fps = 25.0
@@ -39,11 +39,11 @@ class Copyist:
         self.basis = MotionBasis.fit(dataset.motion)
 
     def render(self, motion, camera=None, size=None, background=None):
-        pictures = []
+        images = []
         for pose in motion.head_pose:
             index = int(np.abs(self.dataset.motion.head_pose - pose).sum((1, 2)).argmin())
-            pictures.append(np.minimum(self.dataset.frame(index), 255 - OFF_BY) + OFF_BY)
-        rgb = torch.from_numpy(np.stack(pictures).astype(np.float32) / 255)
+            images.append(np.minimum(self.dataset.frame(index), 255 - OFF_BY) + OFF_BY)
+        rgb = torch.from_numpy(np.stack(images).astype(np.float32) / 255)
         return RenderOutput(rgb, torch.ones(rgb.shape[:3]), torch.ones(rgb.shape[:3]))
 
     def tensors(self):
@@ -85,8 +85,8 @@ class Latecomer:
 
 @pytest.fixture(scope="module")
 def result(dataset):
-    performer = Performer(Copyist(dataset), Latecomer(dataset), Identity("id", "nobody", "0"))
-    return evaluate_performer(performer, dataset)
+    character = Character(Copyist(dataset), Latecomer(dataset), Identity("id", "nobody", "0"))
+    return evaluate_character(character, dataset)
 
 
 def test_keys_are_those_of_the_design(result):
@@ -101,7 +101,7 @@ def test_keys_are_those_of_the_design(result):
     assert json.loads(json.dumps(result, allow_nan=False)) == result
 
 
-def test_picture_scores_are_the_known_ones(result):
+def test_image_scores_are_the_known_ones(result):
     expected = 20 * np.log10(255 / OFF_BY)
     for region in ("full", "head", "mouth"):
         assert result["self_driven"][region]["psnr"] == pytest.approx(expected, abs=0.1)
@@ -135,17 +135,17 @@ def test_speed_is_measured(result):
 
 
 def test_a_smaller_avatar_is_scored_at_its_own_size_without_a_motion_model(dataset):
-    performer = Performer(toy_performer(32).avatar, None, Identity("id", "nobody", "0"))
-    result = evaluate_performer(performer, dataset, EvalConfig(max_frames=5))
+    character = Character(toy_character(32).avatar, None, Identity("id", "nobody", "0"))
+    result = evaluate_character(character, dataset, EvalConfig(max_frames=5))
     assert (result["clip"]["width"], result["clip"]["n_scored"]) == (32, 5)
     assert set(result["audio_driven"].values()) == {None} and result["peer_protocol"]["psnr"] is None
     assert "-" in table(result)
 
 
 def test_prediction_has_one_frame_for_each_true_one_and_keeps_the_true_head(dataset):
-    performer = toy_performer(32)
+    character = toy_character(32)
     part = held_out(dataset)
-    predicted, seconds = predict(performer.talker(), part)
+    predicted, seconds = predict(character.talker(), part)
     assert len(predicted) == len(part.truth) == 20 and seconds > 0
     mixed = with_true_head(predicted, part.truth)
     np.testing.assert_array_equal(mixed.head_pose, part.truth.head_pose)
@@ -153,7 +153,7 @@ def test_prediction_has_one_frame_for_each_true_one_and_keeps_the_true_head(data
     np.testing.assert_array_equal(mixed.landmarks[:, 36:48], part.truth.landmarks[:, 36:48])
 
 
-class Pictures(HTMLParser):
+class Images(HTMLParser):
     def __init__(self):
         super().__init__()
         self.images, self.lines, self.links = [], 0, 0
@@ -166,12 +166,12 @@ class Pictures(HTMLParser):
         self.links += tag in ("link", "script") or "href" in named
 
 
-def test_the_report_is_one_file_with_tables_curves_and_pictures(result, tmp_path):
+def test_the_report_is_one_file_with_tables_curves_and_images(result, tmp_path):
     write_html(tmp_path / "report.html", result)
-    page = Pictures()
+    page = Images()
     page.feed((tmp_path / "report.html").read_text())
     assert len(result.examples) == 7 and len(page.images) == 21 and page.links == 0
-    assert page.lines == 8, "three of pictures and two of them twice, two mouths and their distance"
+    assert page.lines == 8, "three of images and two of them twice, two mouths and their distance"
     import base64
 
     shown = cv2.imdecode(np.frombuffer(base64.b64decode(page.images[0].split(",")[1]), np.uint8), cv2.IMREAD_COLOR)
@@ -212,4 +212,4 @@ def test_a_clip_without_a_held_out_face_is_refused(tmp_path):
     from gtalk.dataset.format import Dataset
 
     with pytest.raises(UserError, match="longer clip"):
-        evaluate_performer(toy_performer(32), Dataset(tmp_path / "ds"))
+        evaluate_character(toy_character(32), Dataset(tmp_path / "ds"))

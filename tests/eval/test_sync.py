@@ -104,7 +104,7 @@ def test_files_without_the_network_are_refused(tmp_path):
 
 
 def loudness_network() -> SyncNet:
-    """Lips say how bright the five pictures are, sound how much energy its rows have."""
+    """Lips say how bright the five images are, sound how much energy its rows have."""
     return SyncNet(
         lambda x: torch.stack([x[:, 0, i].mean((1, 2)) for i in range(5)], 1) / 8,
         lambda x: torch.stack([x[:, 0, 0, 4 * i : 4 * i + 4].mean(1) for i in range(5)], 1),
@@ -112,7 +112,7 @@ def loudness_network() -> SyncNet:
 
 
 def talking_video(late: int) -> tuple[list[np.ndarray], np.ndarray]:
-    """Pictures as bright as the logarithmic energy of the sound `late` frames ago."""
+    """Images as bright as the logarithmic energy of the sound `late` frames ago."""
     rng = np.random.default_rng(0)
     level = np.exp(rng.uniform(-4, -0.5, 90))
     samples = np.repeat(level, 640) * rng.standard_normal(90 * 640) * 0.3
@@ -124,11 +124,11 @@ def talking_video(late: int) -> tuple[list[np.ndarray], np.ndarray]:
 
 @pytest.mark.parametrize("late", [0, 3, -4])
 def test_lag_is_found_with_its_sign_and_confidence_stands_out(late):
-    pictures, samples = talking_video(late)
+    images, samples = talking_video(late)
     face = np.array([[20.0, 20.0], [44.0, 44.0]]).repeat(34, 0)
     meter = SyncMeter(loudness_network())
-    for number, picture in enumerate(pictures[:-REACH]):
-        meter.add(number, picture, face)
+    for number, image in enumerate(images[:-REACH]):
+        meter.add(number, image, face)
     score = meter.score(samples)
     assert score.offset_frames == late
     assert score.distance is not None and score.confidence is not None
@@ -144,10 +144,10 @@ def test_windows_do_not_cross_missing_frames():
 
 
 def test_crop_is_a_detectors_box_widened():
-    picture = np.zeros((300, 300, 3), np.uint8)
-    picture[100:200, 110:190] = 255  # the face: brows to chin is 100 high
+    image = np.zeros((300, 300, 3), np.uint8)
+    image[100:200, 110:190] = 255  # the face: brows to chin is 100 high
     face = np.array([[110.0, 100.0], [190.0, 200.0]]).repeat(34, 0)
-    crop = face_crop(picture, face)
+    crop = face_crop(image, face)
     # The box is 130 high with the forehead, so the crop is 182 wide; the face fills 80 / 182 and 100 / 182 of it.
     assert crop.shape == (224, 224, 3)
     assert (crop[150, :, 0] > 128).sum() == pytest.approx(224 * 80 / 182, abs=2)

@@ -48,8 +48,8 @@ def test_a_shifting_camera_fills_the_margin_with_what_it_saw(tmp_path) -> None:
     framing[10:, 0] = 6 / size
     for index in range(20):
         first = 16 - (6 if index >= 10 else 0)
-        picture = np.ascontiguousarray(wall[:, first : first + size, ::-1])
-        cv2.imwrite(str(tmp_path / f"frames/{index:06d}.jpg"), picture, [cv2.IMWRITE_JPEG_QUALITY, 100])
+        image = np.ascontiguousarray(wall[:, first : first + size, ::-1])
+        cv2.imwrite(str(tmp_path / f"frames/{index:06d}.jpg"), image, [cv2.IMWRITE_JPEG_QUALITY, 100])
         cv2.imwrite(str(tmp_path / f"mattes/{index:06d}.png"), np.zeros((size, size), np.uint8))
     cv2.imwrite(str(tmp_path / "background.png"), np.ascontiguousarray(wall[:, 16:80, ::-1]))
     dataset = Dataset(tmp_path)
@@ -57,7 +57,7 @@ def test_a_shifting_camera_fills_the_margin_with_what_it_saw(tmp_path) -> None:
         dataset, FrameCache(dataset, (64, 64)), np.arange(20), MotionBasis.fit(dataset.motion), dataset.camera, 0
     )
     plate = widened_plate(context, framing, 0.125)
-    seen = plate[8:-8, 3:8].astype(float)  # the 6 pixels left of the picture, less one at the border
+    seen = plate[8:-8, 3:8].astype(float)  # the 6 pixels left of the image, less one at the border
     assert np.abs(seen - wall[:, 11:16]).mean() < 4.0
     continued = np.abs(seen - wall[:, 16:17]).mean()
     assert continued > 8.0  # continuing the edge would have been clearly worse

@@ -1,4 +1,4 @@
-"""A model with three numbers, the picture's mean colour, to test the trainer apart from any renderer."""
+"""A model with three numbers, the image's mean colour, to test the trainer apart from any renderer."""
 
 from __future__ import annotations
 

@@ -29,11 +29,11 @@ def test_inverse_and_composition(a: np.ndarray, b: np.ndarray) -> None:
 
 
 def test_opencv_warps_by_the_same_map() -> None:
-    picture = np.zeros((120, 160), np.float32)
-    picture[40, 50] = 1.0
-    picture = cv2.GaussianBlur(picture, (0, 0), 3)
+    image = np.zeros((120, 160), np.float32)
+    image[40, 50] = 1.0
+    image = cv2.GaussianBlur(image, (0, 0), 3)
     similarity = np.array([0.05, -0.1, 0.2, 0.1])
-    warped = cv2.warpAffine(picture, opencv_matrix(matrices(similarity, SIZE)), SIZE)
+    warped = cv2.warpAffine(image, opencv_matrix(matrices(similarity, SIZE)), SIZE)
     y, x = np.mgrid[:120, :160] + 0.5
     seen = np.array([(warped * x).sum(), (warped * y).sum()]) / warped.sum()
     assert np.allclose(seen, apply(matrices(similarity, SIZE), np.array([[50.5, 40.5]]))[0], atol=0.05)

@@ -32,7 +32,7 @@ class Recipe:
     audio_seconds: float | None = None
     times_s: tuple[float, ...] | None = None
     shown_fps: float | None = None
-    """Rate at which the picture really changes: below fps, pictures are doubled."""
+    """Rate at which the image really changes: below fps, images are doubled."""
     rotation_deg: int = 0
 
 
@@ -42,7 +42,7 @@ def texture(size: tuple[int, int] = SIZE) -> np.ndarray:
     return cv2.resize(small, size, interpolation=cv2.INTER_CUBIC)
 
 
-def picture(time_s: float, recipe: Recipe) -> np.ndarray:
+def image(time_s: float, recipe: Recipe) -> np.ndarray:
     """The texture drifts 40 pixels a second; white for 40 ms from the flash on."""
     if recipe.flash_s <= time_s + 1e-6 < recipe.flash_s + 0.04:
         return np.full((recipe.size[1], recipe.size[0], 3), 255, np.uint8)
@@ -81,7 +81,7 @@ def write_clip(path: Path, recipe: Recipe = Recipe()) -> Path:
             shown = time_s
             if recipe.shown_fps is not None:
                 shown = np.floor(time_s * recipe.shown_fps + 1e-6) / recipe.shown_fps
-            frame = av.VideoFrame.from_ndarray(picture(shown, recipe), format="rgb24").reformat(format=recipe.pixels)
+            frame = av.VideoFrame.from_ndarray(image(shown, recipe), format="rgb24").reformat(format=recipe.pixels)
             frame.pts = number if fixed else round((time_s + recipe.video_start_s) / clock)
             frame.time_base = clock
             file.mux(video.encode(frame))
@@ -103,9 +103,9 @@ def _write_sound(file, audio, recipe: Recipe) -> None:
         file.mux(audio.encode(frame))
 
 
-def flash_time(pictures, fps: float) -> float:
-    """When the brightest picture is shown."""
-    return int(np.argmax([frame.mean() for frame in pictures])) / fps
+def flash_time(images, fps: float) -> float:
+    """When the brightest image is shown."""
+    return int(np.argmax([frame.mean() for frame in images])) / fps
 
 
 def beep_time(samples: np.ndarray, rate: int) -> float:

@@ -1,4 +1,4 @@
-"""Pictures and sound stay together, whatever the container, the rate and the start times."""
+"""Images and sound stay together, whatever the container, the rate and the start times."""
 
 from pathlib import Path
 
@@ -44,7 +44,7 @@ def test_flash_and_beep_meet_within_a_frame(name: str, tmp_path: Path) -> None:
     video = read_video(path, 25.0)
     flash_s = flash_time(video, 25.0)
     beep_s = beep_time(read_audio(path).samples, 16_000)
-    true_s = recipe.flash_s  # the clock starts with the first picture, and so do flash and beep
+    true_s = recipe.flash_s  # the clock starts with the first image, and so do flash and beep
     assert abs(flash_s - true_s) <= 0.041
     assert abs(beep_s - (true_s - recipe.video_start_s)) <= 0.012
     assert abs(flash_s - (beep_s + recipe.video_start_s)) <= 0.041

@@ -1,4 +1,4 @@
-"""Files that are not what they should be, and pictures that are stored in unusual ways."""
+"""Files that are not what they should be, and images that are stored in unusual ways."""
 
 from pathlib import Path
 
@@ -11,12 +11,12 @@ from gtalk.media.source import probe, require_video
 from gtalk.media.timeline import scan
 from gtalk.media.video import read_video
 from gtalk.types import AudioTrack
-from tests.media.clips import Recipe, picture, write_clip
+from tests.media.clips import Recipe, image, write_clip
 
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [(b"", "0 bytes"), (b"These are words, not pictures.\n" * 200, "Invalid data"), (None, "nothing there")],
+    [(b"", "0 bytes"), (b"These are words, not images.\n" * 200, "Invalid data"), (None, "nothing there")],
 )
 def test_what_is_not_media_is_named(content: bytes | None, words: str, tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
@@ -59,9 +59,9 @@ def test_tags_that_are_no_text_do_not_matter(tmp_path: Path) -> None:
 def test_sound_only_is_no_video(tmp_path: Path) -> None:
     path = tmp_path / "voice.wav"
     write_wav(path, AudioTrack(np.zeros(16_000, np.float32)))
-    with pytest.raises(UserError, match="no pictures, only sound"):
+    with pytest.raises(UserError, match="no images, only sound"):
         require_video(probe(path))
-    with pytest.raises(UserError, match="no pictures"):
+    with pytest.raises(UserError, match="no images"):
         scan(path)
 
 
@@ -72,7 +72,7 @@ def test_silent_film_has_no_sound(tmp_path: Path) -> None:
         read_audio(path)
 
 
-def test_rotated_pictures_come_upright(tmp_path: Path) -> None:
+def test_rotated_images_come_upright(tmp_path: Path) -> None:
     recipe = Recipe(seconds=0.4, flash_s=9)
     upright = next(iter(read_video(write_clip(tmp_path / "upright.mp4", recipe))))
     turned_recipe = Recipe(seconds=0.4, flash_s=9, rotation_deg=90)
@@ -87,7 +87,7 @@ def test_rotated_pictures_come_upright(tmp_path: Path) -> None:
 def test_size_limit_and_colours(tmp_path: Path) -> None:
     recipe = Recipe(seconds=0.2, flash_s=9, codec="ffv1", pixels="yuv444p", audio_codec=None)
     path = write_clip(tmp_path / "a.mkv", recipe)
-    assert np.abs(next(iter(read_video(path))).astype(int) - picture(0.0, recipe)).mean() < 1.5
+    assert np.abs(next(iter(read_video(path))).astype(int) - image(0.0, recipe)).mean() < 1.5
     reader = read_video(path, max_size=48)
     assert reader.size == (48, 32)
     assert next(iter(reader)).shape == (32, 48, 3)

@@ -8,7 +8,7 @@ from tests.media.clips import Recipe, write_clip
 
 
 def stored(true_fps: float, stored_fps: float, count: int, noise: float = 0.02) -> tuple[np.ndarray, np.ndarray]:
-    """(times, differences) of pictures at one rate stored at a higher one."""
+    """(times, differences) of images at one rate stored at a higher one."""
     rng = np.random.default_rng(0)
     times = np.arange(count) / stored_fps
     shown = np.floor(times * true_fps + 0.5)
@@ -19,7 +19,7 @@ def stored(true_fps: float, stored_fps: float, count: int, noise: float = 0.02) 
 @pytest.mark.parametrize(
     ("true_fps", "stored_fps"), [(25, 30), (24, 30), (23.976, 29.97), (25, 60), (24, 25), (15, 30)]
 )
-def test_doubled_pictures_get_their_true_times(true_fps: float, stored_fps: float) -> None:
+def test_doubled_images_get_their_true_times(true_fps: float, stored_fps: float) -> None:
     times, differences = stored(true_fps, stored_fps, 240)
     found = find_cadence(times, differences)
     assert found is not None
@@ -48,7 +48,7 @@ def test_copies_that_compression_has_blurred_are_told_by_their_rhythm(
 
 
 def test_other_rhythms_of_encoders_are_no_copies() -> None:
-    """Every third or fourth picture coded better, every fifth change larger (30 pictures a second made 25)."""
+    """Every third or fourth image coded better, every fifth change larger (30 images a second made 25)."""
     rng = np.random.default_rng(6)
     number, times = np.arange(900), np.arange(900) / 25
     for rhythm in (number % 3 == 0, number % 4 == 0, number % 12 == 0):
@@ -56,7 +56,7 @@ def test_other_rhythms_of_encoders_are_no_copies() -> None:
     assert find_cadence(times, 0.05 * np.where(number % 5 == 0, 1.5, 1.0) * rng.lognormal(0, 0.3, 900)) is None
 
 
-def test_pictures_without_a_cadence_are_left_alone() -> None:
+def test_images_without_a_cadence_are_left_alone() -> None:
     times, differences = stored(25, 25, 300)
     assert find_cadence(times, differences) is None
     rng = np.random.default_rng(1)
@@ -66,7 +66,7 @@ def test_pictures_without_a_cadence_are_left_alone() -> None:
     still[[20, 33]] = 1e-6  # a person who holds still for a moment, twice
     assert find_cadence(times[:48], still) is None
     skipped = stored(25, 25, 45)[1]
-    skipped[[20, 24, 32, 40, 43]] = 1e-6  # pictures that strong compression leaves as they were
+    skipped[[20, 24, 32, 40, 43]] = 1e-6  # images that strong compression leaves as they were
     assert find_cadence(times[:45], skipped) is None
     frozen = differences.copy()
     frozen[100:200] = 0.0
@@ -80,11 +80,11 @@ def test_a_doubled_file_is_retimed_and_moves_evenly(tmp_path: Path) -> None:
     assert abs(timeline.stored_fps - 30) < 0.05
     assert any("doubl" in note for note in timeline.notes)
     chosen = timeline.frames_at(25.0)
-    assert np.array_equal(np.unique(np.diff(chosen)), [1])  # every distinct picture once
+    assert np.array_equal(np.unique(np.diff(chosen)), [1])  # every distinct image once
     assert scan(path, retime=False).true_fps == pytest.approx(30, abs=0.05)
 
 
-def test_nearest_picture_in_time() -> None:
+def test_nearest_image_in_time() -> None:
     timeline = Timeline(np.arange(60) / 50, np.arange(60), 1.2, 50.0, 50.0)
     assert np.array_equal(timeline.frames_at(25.0), np.arange(0, 60, 2))
     slow = Timeline(np.arange(12) / 10, np.arange(12), 1.2, 10.0, 10.0)

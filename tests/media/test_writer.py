@@ -58,8 +58,8 @@ def test_as_many_samples_come_out_as_went_in(name: str, codec: str, rate: int, t
 def test_colours_survive(name: str, codec: str, limit: float, tmp_path: Path) -> None:
     path = tmp_path / name
     write_video(path, [gradient(i) for i in range(5)], 25, config=WriteConfig(codec=codec))
-    for index, picture in enumerate(read_video(path)):
-        assert np.abs(picture.astype(int) - gradient(index)).mean() < limit
+    for index, image in enumerate(read_video(path)):
+        assert np.abs(image.astype(int) - gradient(index)).mean() < limit
 
 
 def test_prores_and_vp9_keep_alpha(tmp_path: Path) -> None:
@@ -79,14 +79,14 @@ def test_prores_and_vp9_keep_alpha(tmp_path: Path) -> None:
         assert np.abs(back.astype(int) - alpha).mean() < 4
 
 
-def test_pictures_in_a_folder(tmp_path: Path) -> None:
+def test_images_in_a_folder(tmp_path: Path) -> None:
     alpha = np.full(SIZE[::-1], 128, np.uint8)
     with VideoWriter(tmp_path / "out", SIZE, 25, 16_000, WriteConfig(alpha=True)) as writer:
         writer.write(gradient(0) // 2, alpha, premultiplied=True)
         writer.write_audio(chirp(640, 16_000))
-    picture = cv2.imread(str(tmp_path / "out" / "000000.png"), cv2.IMREAD_UNCHANGED)
-    assert np.array_equal(picture[..., 3], alpha)
-    assert np.abs(cv2.cvtColor(picture, cv2.COLOR_BGRA2RGB).astype(int) - gradient(0)).max() <= 3
+    image = cv2.imread(str(tmp_path / "out" / "000000.png"), cv2.IMREAD_UNCHANGED)
+    assert np.array_equal(image[..., 3], alpha)
+    assert np.abs(cv2.cvtColor(image, cv2.COLOR_BGRA2RGB).astype(int) - gradient(0)).max() <= 3
     assert len(read_wav(tmp_path / "out" / "audio.wav").samples) == 640
     with pytest.raises(UserError, match="a folder with files in it"):
         VideoWriter(tmp_path / "out", SIZE, 25)
@@ -104,9 +104,9 @@ def test_nothing_half_written(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError), VideoWriter(tmp_path / "a.mp4", SIZE, 25, 16_000) as writer:
         writer.write(gradient(0))
         raise RuntimeError("the renderer died")
-    with pytest.raises(ValueError, match="no picture"), VideoWriter(tmp_path / "a.mp4", SIZE, 25):
+    with pytest.raises(ValueError, match="no image"), VideoWriter(tmp_path / "a.mp4", SIZE, 25):
         pass
-    with pytest.raises(RuntimeError), VideoWriter(tmp_path / "pictures", SIZE, 25) as writer:
+    with pytest.raises(RuntimeError), VideoWriter(tmp_path / "images", SIZE, 25) as writer:
         writer.write(gradient(0))
         raise RuntimeError("the renderer died")
     assert list(tmp_path.iterdir()) == []
@@ -164,7 +164,7 @@ def test_a_fault_of_the_encoder_is_raised_and_leaves_nothing(tmp_path: Path, mon
     def refuse(*args: object) -> None:
         raise OSError(28, "no room")
 
-    monkeypatch.setattr(sinks.Container, "picture", refuse)
+    monkeypatch.setattr(sinks.Container, "image", refuse)
     with pytest.raises(UserError, match="enough room"), VideoWriter(tmp_path / "a.mp4", SIZE, 25) as writer:
         for index in range(20):
             writer.write(gradient(index))
@@ -173,7 +173,7 @@ def test_a_fault_of_the_encoder_is_raised_and_leaves_nothing(tmp_path: Path, mon
 
 def test_an_abandoned_video_does_not_wait_for_its_encoder(tmp_path: Path, monkeypatch) -> None:
     done = []
-    monkeypatch.setattr(sinks.Container, "picture", lambda *args: (time.sleep(0.05), done.append(1)))
+    monkeypatch.setattr(sinks.Container, "image", lambda *args: (time.sleep(0.05), done.append(1)))
     with pytest.raises(KeyboardInterrupt), VideoWriter(tmp_path / "a.mp4", SIZE, 25) as writer:
         for index in range(6):
             writer.write(gradient(index))

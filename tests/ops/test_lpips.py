@@ -14,7 +14,7 @@ from gtalk.ops.lpips import LEAST_SIDE, alexnet_distance, open_alexnet
 from tests.support.lpips_stand_in import narrow_weights
 
 
-def pictures(side: int = LEAST_SIDE) -> tuple[torch.Tensor, torch.Tensor]:
+def images(side: int = LEAST_SIDE) -> tuple[torch.Tensor, torch.Tensor]:
     rng = torch.Generator().manual_seed(3)
     both = torch.rand(2, 2, 3, side, side, generator=rng, dtype=torch.float64) * 2.0 - 1.0
     return both[0].requires_grad_(), both[1]
@@ -22,7 +22,7 @@ def pictures(side: int = LEAST_SIDE) -> tuple[torch.Tensor, torch.Tensor]:
 
 def test_gradients_are_those_of_finite_differences() -> None:
     tensors = {name: tensor.double() for name, tensor in narrow_weights().items()}
-    a, b = pictures()
+    a, b = images()
     (gradient,) = torch.autograd.grad(alexnet_distance(tensors, a, b).sum(), a)
     for place in ((0, 0, 10, 10), (0, 2, 31, 40), (1, 1, 20, 5), (1, 0, 45, 33)):
         step = torch.zeros_like(a)
@@ -38,13 +38,13 @@ def test_features_that_vanish_have_no_gradient_rather_than_nan(asleep: float) ->
     tensors = narrow_weights()
     tensors["net.slice3.6.weight"].zero_()
     tensors["net.slice3.6.bias"].fill_(asleep)  # whose square is 0 in float32
-    a, b = (p.detach().float() for p in pictures())
+    a, b = (p.detach().float() for p in images())
     a.requires_grad_()
     (gradient,) = torch.autograd.grad(alexnet_distance(tensors, a, b).sum(), a)
     assert bool(gradient.isfinite().all()) and float(gradient.abs().max()) > 0.0
 
 
-def test_everything_stays_on_the_pictures_device() -> None:
+def test_everything_stays_on_the_images_device() -> None:
     tensors = {name: tensor.to("meta") for name, tensor in narrow_weights().items()}
     a = torch.zeros(2, 3, 64, 64, device="meta")
     assert alexnet_distance(tensors, a, a).device.type == "meta"

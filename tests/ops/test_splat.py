@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 import torch
+from gtalk.render.image import framed_plate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gtalk.fit.losses.terms import dssim_loss
 from gtalk.ops import native, splat
 from gtalk.ops.reference import splat as reference
-from gtalk.render.picture import framed_plate
 
 COMPILED = native.BUILT or hasattr(torch.ops.gtalk, "use_isa")
 LENS = (150.0, 148.0, 18.0, 15.0)
@@ -85,14 +85,14 @@ def test_twin_passes_gradcheck():
     inputs = (gaussians.double().requires_grad_(), transforms.double().requires_grad_())
     lens = torch.tensor(LENS).double().requires_grad_()
 
-    def picture(g, t, k):
+    def image(g, t, k):
         splats = reference.project(g, t, k, 9, 7)
         return torch.cat([splats.centre_px, splats.covariance_px, splats.opacity[:, None], splats.depth_m[:, None]], 1)
 
-    assert torch.autograd.gradcheck(picture, (*inputs, lens))
+    assert torch.autograd.gradcheck(image, (*inputs, lens))
 
 
-def test_rasteriser_gradient_is_the_slope_of_the_picture():
+def test_rasteriser_gradient_is_the_slope_of_the_image():
     gaussians, transforms = scene(30, seed=2)
     weight = torch.randn(4, HEIGHT, WIDTH, generator=torch.Generator().manual_seed(1))
 
@@ -130,7 +130,7 @@ def test_any_scene_and_size_agrees_with_the_twin(seed, width, height, log_scale)
     assert ((planes[3] >= 0) & (planes[3] <= 1)).all()
 
 
-def test_what_is_behind_the_camera_or_beside_the_picture_is_not_drawn():
+def test_what_is_behind_the_camera_or_beside_the_image_is_not_drawn():
     gaussians, transforms = scene(8)
     gaussians[:4, 2] += 2.0
     gaussians[4:, 0] += 5.0
@@ -246,11 +246,11 @@ def test_plate_is_framed_as_the_radiance_avatar_frames_it(isa, framing, size, ma
     width, height = size
     pad = round(margin * height)
     shape = (height + 2 * pad, width + 2 * pad, 3)
-    picture = torch.randint(0, 256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    out = splat.framed_plate(splat.plate_planes(picture), shape[1], framing, width, height)
+    image = torch.randint(0, 256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    out = splat.framed_plate(splat.plate_planes(image), shape[1], framing, width, height)
     y, x = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
     points = torch.stack([x, y], -1).reshape(-1, 2)
-    wanted = framed_plate(picture.float() / 255.0, torch.tensor(framing), points, size, pad / height)
+    wanted = framed_plate(image.float() / 255.0, torch.tensor(framing), points, size, pad / height)
     assert (out[..., :width].permute(1, 2, 0).reshape(-1, 3) - wanted).abs().max() < 2e-4
     assert (out[..., width:] == 0).all()
 
@@ -262,8 +262,8 @@ def test_whole_frame_is_its_parts(isa, with_plate):
     face, rest = torch.randn(40, 5, 16, generator=rng) * 1e-2, torch.randn(30, 3, 16, generator=rng) * 1e-2
     codes = torch.randn(5, generator=rng), torch.randn(3, generator=rng)
     limit = torch.full((16,), 0.02)
-    picture = torch.randint(0, 256, (HEIGHT, WIDTH, 3), dtype=torch.uint8, generator=rng)
-    plate = splat.plate_planes(picture) if with_plate else None
+    image = torch.randint(0, 256, (HEIGHT, WIDTH, 3), dtype=torch.uint8, generator=rng)
+    plate = splat.plate_planes(image) if with_plate else None
     framing = (0.01, 0.02, 0.01)
     arguments = (base, (face, rest.half()), codes, limit, transforms, LENS, (WIDTH, HEIGHT), plate, WIDTH, framing)
     rgb, alpha, depth = splat.render_frame(*arguments, as_bytes=False)
@@ -288,21 +288,21 @@ def test_whole_frame_is_its_parts(isa, with_plate):
     assert (levels_alpha.float() - alpha * 255).abs().max() <= 0.501
 
 
-def test_threads_do_not_change_the_picture():
+def test_threads_do_not_change_the_image():
     gaussians, transforms = scene(900, spread_m=0.07)
-    pictures, gradients = [], []
+    images, gradients = [], []
     threads = torch.get_num_threads()
     try:
         for count in (1, 2, 3):
             torch.set_num_threads(count)
             g = gaussians.clone().requires_grad_()
             planes = splat.rasterise(g, transforms, (600.0, 600.0, 64.0, 64.0), 128, 128)
-            pictures.append(planes.detach())
+            images.append(planes.detach())
             gradients.append(torch.autograd.grad(planes[:4].sum(), g)[0])
     finally:
         torch.set_num_threads(threads)
-    assert torch.equal(pictures[0], pictures[1])
-    assert torch.equal(pictures[0], pictures[2])
+    assert torch.equal(images[0], images[1])
+    assert torch.equal(images[0], images[2])
     torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-3, atol=1e-3)
 
 

@@ -19,10 +19,10 @@ def test_turns_keep_the_order_and_use_several_threads() -> None:
     assert list(in_turns(work, [])) == []
 
 
-def test_brightness_is_that_of_the_picture_at_half_its_size(tmp_path: Path) -> None:
+def test_brightness_is_that_of_the_image_at_half_its_size(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    picture = cv2.resize(rng.integers(0, 255, (16, 24, 3), dtype=np.uint8), (192, 128), interpolation=cv2.INTER_CUBIC)
-    write_frame(tmp_path, 7, picture, 97)
+    image = cv2.resize(rng.integers(0, 255, (16, 24, 3), dtype=np.uint8), (192, 128), interpolation=cv2.INTER_CUBIC)
+    write_frame(tmp_path, 7, image, 97)
     grey = cv2.cvtColor(read_frame(tmp_path, 7), cv2.COLOR_RGB2GRAY)
     for least, size in ((128, (192, 128)), (65, (192, 128)), (64, (96, 64)), (30, (48, 32))):
         found = read_luma(tmp_path, 7, least, 128)
@@ -31,7 +31,7 @@ def test_brightness_is_that_of_the_picture_at_half_its_size(tmp_path: Path) -> N
         assert np.abs(found.astype(int) - expected).mean() < 1.0
 
 
-def test_single_channel_pictures_come_back_as_they_were(tmp_path: Path) -> None:
-    picture = np.random.default_rng(1).integers(0, 255, (33, 21), dtype=np.uint8)
-    write_grey(tmp_path, 0, picture)
-    assert np.array_equal(read_grey(tmp_path, 0), picture)
+def test_single_channel_images_come_back_as_they_were(tmp_path: Path) -> None:
+    image = np.random.default_rng(1).integers(0, 255, (33, 21), dtype=np.uint8)
+    write_grey(tmp_path, 0, image)
+    assert np.array_equal(read_grey(tmp_path, 0), image)

@@ -41,15 +41,15 @@ def test_the_dataset_is_right_and_the_verdict_says_what_is_wrong(name: str, tmp_
 
 
 @pytest.mark.parametrize("name", ["25_as_30.mp4", "25_as_30_lossy.mp4"])
-def test_every_sixth_picture_doubled_is_found_in_a_real_encoding(name: str, tmp_path: Path) -> None:
+def test_every_sixth_image_doubled_is_found_in_a_real_encoding(name: str, tmp_path: Path) -> None:
     timeline = scan(write(tmp_path, RECIPES[name]))
     assert abs(timeline.true_fps - 25) < 0.01
-    shown = [RECIPES[name].pictures[i].demo_frame for i in timeline.index[timeline.frames_at(25.0)]]
+    shown = [RECIPES[name].images[i].demo_frame for i in timeline.index[timeline.frames_at(25.0)]]
     assert np.mean(np.diff(shown) == 1) > 0.97  # one after the other
     assert np.abs(np.array(shown) - np.arange(len(shown))).max() <= 1
 
 
 @pytest.mark.parametrize("name", ["compressed.mp4", "23.976.mp4", "50.mp4"])
-def test_pictures_that_are_not_doubled_are_left_alone(name: str, tmp_path: Path) -> None:
+def test_images_that_are_not_doubled_are_left_alone(name: str, tmp_path: Path) -> None:
     timeline = scan(write(tmp_path, RECIPES[name]))
     assert timeline.notes == () and timeline.true_fps == timeline.stored_fps

@@ -32,7 +32,7 @@ def actor() -> SyntheticFace:
     return make_face(FRAMES, 10.0, side=SIDE)
 
 
-def picture(face: SyntheticFace, index: int, texture: np.ndarray) -> np.ndarray:
+def image(face: SyntheticFace, index: int, texture: np.ndarray) -> np.ndarray:
     """The face on a body before a wall; the wall is darker after the cut, and all stands elsewhere."""
     frame = paint(face, index, texture)
     wall = np.array([150, 170, 190]) if index < CUT else np.array([90, 100, 120])
@@ -46,7 +46,7 @@ def picture(face: SyntheticFace, index: int, texture: np.ndarray) -> np.ndarray:
 def film(path: Path, samples: np.ndarray | None = None) -> Path:
     face, texture = actor(), skin_texture()
     sound = 0.1 * np.sin(np.arange(FRAMES * 640) / 9) if samples is None else samples
-    write_video(path, (picture(face, i, texture) for i in range(FRAMES)), 25, AudioTrack(sound.astype(np.float32)))
+    write_video(path, (image(face, i, texture) for i in range(FRAMES)), 25, AudioTrack(sound.astype(np.float32)))
     return path
 
 
@@ -91,7 +91,7 @@ def test_dataset_is_whole_and_says_what_happened(prepared: Path) -> None:
     assert stages["landmarks"]["facts"]["faceless_frames"] == 4
     assert stages["report"]["facts"]["movement"]["faceless_spans"] == [[30, 34]]
     frame = dataset.frame(3).astype(int)
-    assert np.abs(frame - picture(actor(), 3, skin_texture())).mean() < 6
+    assert np.abs(frame - image(actor(), 3, skin_texture())).mean() < 6
     report = (prepared / "report.html").read_text(encoding="utf-8")
     assert "me.mp4" in report and "poor" in report and report.count("data:image/jpeg;base64,") == 4
     assert "http" not in report.replace("http://www.w3.org", "")
@@ -208,7 +208,7 @@ def test_without_speech_it_works_and_the_report_says_so(
     face, texture = actor(), skin_texture()
     samples = {"none": None, "silent": np.zeros(8 * 640), "short": 0.1 * np.sin(np.arange(3 * 640) / 9)}[sound]
     audio = None if samples is None else AudioTrack(samples.astype(np.float32))
-    write_video(tmp_path / "a.mp4", (picture(face, i, texture) for i in range(8)), 25, audio)
+    write_video(tmp_path / "a.mp4", (image(face, i, texture) for i in range(8)), 25, audio)
     dataset = prepare([tmp_path / "a.mp4"], tmp_path / "out")
     assert find_problems(dataset.root) == []
     problems = dataset.manifest["verdict"]["problems"]
@@ -223,7 +223,7 @@ def test_large_clips_are_framed_on_the_person(tmp_path: Path, monkeypatch: pytes
 
     clip = write_clip(tmp_path / "wide.mp4", Recipe(size=(640, 360), seconds=0.4, flash_s=9))
     box = np.array([300.0, 100.0, 380.0, 200.0])
-    monkeypatch.setattr(ingest, "_boxes_in", lambda pictures, size: [[box] for _ in pictures])
+    monkeypatch.setattr(ingest, "_boxes_in", lambda images, size: [[box] for _ in images])
     job = module.Job(tmp_path / "out", [clip], PrepareConfig(size=256))
     job.root.mkdir()
     facts = ingest.run_media(job)

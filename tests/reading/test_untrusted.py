@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from gtalk.reading.untrusted import check_numbers, parse_json, read_arrays, read_json, read_picture
+from gtalk.reading.untrusted import check_numbers, parse_json, read_arrays, read_image, read_json
 
 
 def test_json_is_bounded_in_size_depth_and_numbers(tmp_path: Path) -> None:
@@ -48,28 +48,28 @@ def test_arrays_come_back_as_they_were(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("options", [[], [cv2.IMWRITE_JPEG_PROGRESSIVE, 1], [cv2.IMWRITE_JPEG_RST_INTERVAL, 1]])
-def test_pictures_are_measured_before_they_are_decoded(options: list[int], tmp_path: Path) -> None:
-    picture = np.random.default_rng(0).integers(0, 255, (30, 52, 3), np.uint8)
-    cv2.imwrite(str(tmp_path / "a.jpg"), picture, options)
-    cv2.imwrite(str(tmp_path / "a.png"), picture)
-    np.testing.assert_array_equal(read_picture(tmp_path / "a.png"), picture)
-    assert read_picture(tmp_path / "a.jpg", cv2.IMREAD_GRAYSCALE).shape == (30, 52)
+def test_images_are_measured_before_they_are_decoded(options: list[int], tmp_path: Path) -> None:
+    image = np.random.default_rng(0).integers(0, 255, (30, 52, 3), np.uint8)
+    cv2.imwrite(str(tmp_path / "a.jpg"), image, options)
+    cv2.imwrite(str(tmp_path / "a.png"), image)
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png"), image)
+    assert read_image(tmp_path / "a.jpg", cv2.IMREAD_GRAYSCALE).shape == (30, 52)
     for name in ("a.jpg", "a.png"):
         with pytest.raises(ValueError, match="52x30 pixels"):
-            read_picture(tmp_path / name, most_pixels=1000)
+            read_image(tmp_path / name, most_pixels=1000)
 
 
-def test_what_is_no_picture_is_refused(tmp_path: Path) -> None:
+def test_what_is_no_image_is_refused(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "a.bmp"), np.zeros((4, 4, 3), np.uint8))
     (tmp_path / "a.jpg").write_bytes(b"\xff\xd8\x00\xff\xff\xff\x01\xff\xe0\x00\x04ab")
     for name, words in (("a.bmp", "neither PNG nor JPEG"), ("a.jpg", "without a frame")):
         with pytest.raises(ValueError, match=words):
-            read_picture(tmp_path / name)
+            read_image(tmp_path / name)
     cv2.imwrite(str(tmp_path / "b.png"), np.zeros((4, 4, 3), np.uint8))
     data = (tmp_path / "b.png").read_bytes()
     (tmp_path / "b.png").write_bytes(data[:33])
     with pytest.raises(ValueError, match="cannot be decoded"):
-        read_picture(tmp_path / "b.png")
+        read_image(tmp_path / "b.png")
 
 
 def test_numbers_are_bounded_wherever_they_stand() -> None:

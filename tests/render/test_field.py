@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from gtalk.ops import GridSpec
-from gtalk.render.field import DENSITY_BIAS, FrameField, Volume, displacement, look, trace
+from gtalk.render.field import DENSITY_BIAS, FrameField, Volume, displacement, query, trace
 
 SPEC = GridSpec(3, (4,), 8)
 
@@ -119,8 +119,8 @@ def test_looking_in_one_go_is_tracing(logit: float) -> None:
     warp = torch.randn(3, 4, 4, 4, generator=torch.Generator().manual_seed(0)) * 0.05
     field = uniform_field(logit, warp)
     traced = trace(field, volume(), *rays(), *bounds())
-    rgb, alpha, depth = look(field, volume(), *rays(), *bounds())
+    rgb, alpha, depth = query(field, volume(), *rays(), *bounds())
     assert torch.allclose(rgb, traced.rgb, atol=6e-3) and torch.allclose(alpha, traced.alpha, atol=6e-3)
     assert torch.allclose(depth, traced.depth_m, atol=6e-3)
-    packed = look(field._replace(table=field.table.bfloat16()), volume(), *rays(), *bounds())
+    packed = query(field._replace(table=field.table.bfloat16()), volume(), *rays(), *bounds())
     assert torch.allclose(packed[0], rgb, atol=4e-3)

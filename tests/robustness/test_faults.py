@@ -69,11 +69,11 @@ def writers() -> dict:
             folder / "me", small_avatar()[0], provenance={}, consent=Consent("a", "b"), preview_motion=motion[0]
         ),
         "video": lambda folder: write_video(folder / "a.mov", noise, 25.0),
-        "pictures": lambda folder: write_video(folder / "shots", noise, 25.0),
+        "images": lambda folder: write_video(folder / "shots", noise, 25.0),
     }
 
 
-@pytest.mark.parametrize("name", ["motion", "json", "wav", "checkpoint", "avatar", "video", "pictures"])
+@pytest.mark.parametrize("name", ["motion", "json", "wav", "checkpoint", "avatar", "video", "images"])
 def test_a_full_disk_is_said_and_nothing_half_written_stays(name: str, small_disk: Path) -> None:
     with pytest.raises(UserError, match="enough room on the disk"):
         writers()[name](small_disk)
@@ -117,7 +117,7 @@ from gtalk.dub import dub
 from gtalk.media.audio import write_wav
 from gtalk.speech.features import SpeechFeatures
 from gtalk.types import AudioTrack
-from tests.support.toys import load_toy_performer, speech_like, write_toy_folder
+from tests.support.toys import load_toy_character, speech_like, write_toy_folder
 
 folder = Path(sys.argv[1])
 assert main(["assets", "list"]) == 0
@@ -126,7 +126,7 @@ stream = SpeechFeatures().stream()
 assert len(stream.push(sound)) + len(stream.finish()) > 90
 write_wav(folder / "a.wav", AudioTrack(sound))
 write_toy_folder(folder / "me")
-dub(folder / "me", folder / "a.wav", folder / "a.mp4", load=load_toy_performer)
+dub(folder / "me", folder / "a.wav", folder / "a.mp4", load=load_toy_character)
 """
 
 
@@ -198,12 +198,12 @@ def test_gradients_that_are_always_broken_end_with_words(dataset, tmp_path: Path
 def test_one_thread_and_sixteen_draw_the_same(make, tmp_path: Path) -> None:
     avatar, motion = make()
     save_avatar(tmp_path / "me", avatar, provenance={}, consent=Consent("a", "b"))
-    pictures = []
+    images = []
     for threads in (1, 16):
         torch.set_num_threads(threads)
-        pictures.append(load_avatar(tmp_path / "me").render(motion[:3]).rgb)
+        images.append(load_avatar(tmp_path / "me").render(motion[:3]).rgb)
     torch.set_num_threads(1)
-    assert torch.equal(*pictures)
+    assert torch.equal(*images)
 
 
 def test_a_clock_that_jumps_changes_nothing_that_is_learned(dataset, tmp_path: Path, monkeypatch) -> None:

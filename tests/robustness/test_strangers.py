@@ -280,7 +280,7 @@ def test_dataset_folders(dataset_folder: Path, tmp_path: Path, data: st.DataObje
     survive(lambda: open_and_read(copy))
 
 
-def test_pictures_that_promise_gigapixels(dataset_folder: Path, tmp_path: Path) -> None:
+def test_images_that_promise_gigapixels(dataset_folder: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(dataset_folder, tmp_path / "copy")
     for name, mark in (("background.png", b"IHDR"), ("frames/000001.jpg", b"\xff\xc0\x00\x11\x08")):
         data = bytearray((copy / name).read_bytes())

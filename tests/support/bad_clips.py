@@ -24,7 +24,7 @@ from gtalk.types import AUDIO_RATE
 DEMO = Path(__file__).resolve().parents[2] / "data" / "demo"
 MOST_PICTURES = 250
 SIDE = 256
-"""The demo's pictures are shown at this size."""
+"""The demo's images are shown at this size."""
 CLOCK = 90_000
 PLAIN = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
 
@@ -42,8 +42,8 @@ class Sound:
 
 
 @dataclass(frozen=True)
-class Picture:
-    """What one picture of a clip shows."""
+class Image:
+    """What one image of a clip shows."""
 
     demo_frame: int
     T_clip_demo: np.ndarray = field(default_factory=lambda: PLAIN)
@@ -53,8 +53,8 @@ class Picture:
     mirrored: bool = False
 
 
-Edit = Callable[[np.ndarray, Picture, np.ndarray], np.ndarray]
-"""(picture, what it shows, true landmarks in its pixels) -> the picture with something done to it."""
+Edit = Callable[[np.ndarray, Image, np.ndarray], np.ndarray]
+"""(image, what it shows, true landmarks in its pixels) -> the image with something done to it."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Recipe:
     """How a clip is made, and what should come of it."""
 
     name: str
-    pictures: tuple[Picture, ...]
+    images: tuple[Image, ...]
     fps: float = 25.0
     times_s: tuple[float, ...] | None = None
     size: tuple[int, int] = (SIDE, SIDE)
@@ -72,7 +72,7 @@ class Recipe:
     rotation_deg: int = 0
     sounds: tuple[Sound, ...] = (Sound(),)
     sound_from_s: float = 0.0
-    """Instant of the demo's sound that is heard with the first picture."""
+    """FrameParams of the demo's sound that is heard with the first image."""
     edit: Edit | None = None
     says: str = ""
     """What the verdict must contain."""
@@ -81,23 +81,23 @@ class Recipe:
     shots: int = 1
 
     def when_s(self) -> np.ndarray:
-        """Instant of each picture."""
-        return np.array(self.times_s) if self.times_s is not None else np.arange(len(self.pictures)) / self.fps
+        """FrameParams of each image."""
+        return np.array(self.times_s) if self.times_s is not None else np.arange(len(self.images)) / self.fps
 
-    def shown(self, n_frames: int, fps: float) -> list[Picture]:
+    def shown(self, n_frames: int, fps: float) -> list[Image]:
         """What each frame of a dataset made from the clip should show."""
         times = self.when_s()
-        return [self.pictures[int(np.abs(times - i / fps).argmin())] for i in range(n_frames)]
+        return [self.images[int(np.abs(times - i / fps).argmin())] for i in range(n_frames)]
 
 
 @cache
 def demo() -> tuple[Truth, dict[int, np.ndarray]]:
-    """(truth of the demo clip, its pictures that recipes use, at SIDE)."""
-    pictures = {}
+    """(truth of the demo clip, its images that recipes use, at SIDE)."""
+    images = {}
     with av.open(str(DEMO / "clip.mp4")) as file:
         for index, frame in zip(range(MOST_PICTURES), file.decode(video=0), strict=False):
-            pictures[index] = frame.to_ndarray(format="rgb24", width=SIDE, height=SIDE, interpolation="AREA")
-    return load_truth(DEMO), pictures
+            images[index] = frame.to_ndarray(format="rgb24", width=SIDE, height=SIDE, interpolation="AREA")
+    return load_truth(DEMO), images
 
 
 @cache
@@ -106,7 +106,7 @@ def demo_sound() -> np.ndarray:
     return read_audio(DEMO / "clip.mp4").samples
 
 
-def landmarks_px(shown: Picture) -> np.ndarray:
+def landmarks_px(shown: Image) -> np.ndarray:
     """[478,2] true landmarks in pixels of the clip."""
     truth = demo()[0]
     points = truth.points_px[shown.demo_frame] * (SIDE / truth.camera.width)
@@ -117,16 +117,16 @@ def landmarks_px(shown: Picture) -> np.ndarray:
     return points @ shown.T_clip_demo[:, :2].T + shown.T_clip_demo[:, 2]
 
 
-def paint(recipe: Recipe, shown: Picture) -> np.ndarray:
-    """One picture of a clip, [H,W,3]."""
+def paint(recipe: Recipe, shown: Image) -> np.ndarray:
+    """One image of a clip, [H,W,3]."""
     base = demo()[1][shown.demo_frame]
     base = base[:, ::-1] if shown.mirrored else base
     if recipe.size != (SIDE, SIDE) or (shown.T_clip_demo != PLAIN).any():
         matrix = shown.T_clip_demo.copy()
         matrix[:, 2] += matrix[:, :2] @ [0.5, 0.5] - 0.5  # OpenCV's pixel centres are whole numbers
         base = cv2.warpAffine(np.ascontiguousarray(base), matrix, recipe.size, borderMode=cv2.BORDER_REPLICATE)
-    picture = np.array(base)  # a copy: edits must not reach the demo
-    return recipe.edit(picture, shown, landmarks_px(shown)) if recipe.edit is not None else picture
+    image = np.array(base)  # a copy: edits must not reach the demo
+    return recipe.edit(image, shown, landmarks_px(shown)) if recipe.edit is not None else image
 
 
 def write(folder: Path, recipe: Recipe) -> Path:
@@ -149,8 +149,8 @@ def write(folder: Path, recipe: Recipe) -> Path:
             stream.disposition = 1 if sound.default else 0
         for stream, sound in tracks:
             _write_sound(file, stream, sound, recipe)
-        for shown, time_s in zip(recipe.pictures, recipe.when_s(), strict=True):
-            # A display rotation of r degrees turns the stored picture counter-clockwise.
+        for shown, time_s in zip(recipe.images, recipe.when_s(), strict=True):
+            # A display rotation of r degrees turns the stored image counter-clockwise.
             stored = np.ascontiguousarray(np.rot90(paint(recipe, shown), -recipe.rotation_deg // 90))
             frame = av.VideoFrame.from_ndarray(stored, format="rgb24").reformat(format=recipe.pixels)
             frame.pts, frame.time_base = round(time_s / clock), clock
@@ -162,7 +162,7 @@ def write(folder: Path, recipe: Recipe) -> Path:
 
 
 def _write_sound(file, stream, sound: Sound, recipe: Recipe) -> None:
-    """The demo's speech from `start_s` on, so that it stays with the pictures however late it begins."""
+    """The demo's speech from `start_s` on, so that it stays with the images however late it begins."""
     times = recipe.when_s()
     count = round((times[-1] + 1 / recipe.fps - sound.start_s) * sound.rate)
     at = (recipe.sound_from_s + sound.start_s + np.arange(count) / sound.rate) * AUDIO_RATE
@@ -177,70 +177,70 @@ def _write_sound(file, stream, sound: Sound, recipe: Recipe) -> None:
         file.mux(stream.encode(frame))
 
 
-def faces(start: int = 0, count: int = 45, **changes) -> tuple[Picture, ...]:
-    """Successive pictures of the demo."""
-    return tuple(Picture(start + i, **changes) for i in range(count))
+def faces(start: int = 0, count: int = 45, **changes) -> tuple[Image, ...]:
+    """Successive images of the demo."""
+    return tuple(Image(start + i, **changes) for i in range(count))
 
 
 def placed(scale: float, x: float, y: float) -> np.ndarray:
-    """The demo's picture enlarged and shifted."""
+    """The demo's image enlarged and shifted."""
     return np.array([[scale, 0.0, x], [0.0, scale, y]])
 
 
-def black(picture: np.ndarray, shown: Picture, points: np.ndarray) -> np.ndarray:
+def black(image: np.ndarray, shown: Image, points: np.ndarray) -> np.ndarray:
     """Nothing at all where the face is not whole."""
-    return picture if shown.whole else np.zeros_like(picture)
+    return image if shown.whole else np.zeros_like(image)
 
 
-def hand(picture: np.ndarray, shown: Picture, points: np.ndarray) -> np.ndarray:
+def hand(image: np.ndarray, shown: Image, points: np.ndarray) -> np.ndarray:
     """A hand over mouth and chin where the face is not whole."""
     if shown.whole:
-        return picture
+        return image
     unit = float(np.linalg.norm(points[263] - points[33])) / 10
     middle = points[[13, 14, 17, 152]].mean(0)
     colour, shade = (196, 142, 116), (150, 100, 80)
     for finger in range(4):
         y = middle[1] + (finger - 1.4) * 2.6 * unit
         ends = [(int(middle[0] - 6 * unit), int(y + unit)), (int(middle[0] + (7.5 - abs(finger - 1.5)) * unit), int(y))]
-        cv2.line(picture, ends[0], ends[1], shade, int(2.9 * unit), cv2.LINE_AA)
-        cv2.line(picture, ends[0], ends[1], colour, int(2.3 * unit), cv2.LINE_AA)
+        cv2.line(image, ends[0], ends[1], shade, int(2.9 * unit), cv2.LINE_AA)
+        cv2.line(image, ends[0], ends[1], colour, int(2.3 * unit), cv2.LINE_AA)
     palm = (int(middle[0] - 9 * unit), int(middle[1] + 3 * unit))
-    cv2.ellipse(picture, palm, (int(6 * unit), int(7 * unit)), 10, 0, 360, colour, -1, cv2.LINE_AA)
-    return picture
+    cv2.ellipse(image, palm, (int(6 * unit), int(7 * unit)), 10, 0, 360, colour, -1, cv2.LINE_AA)
+    return image
 
 
-def glasses(picture: np.ndarray, shown: Picture, points: np.ndarray) -> np.ndarray:
+def glasses(image: np.ndarray, shown: Image, points: np.ndarray) -> np.ndarray:
     """Dark rims around both eyes."""
     unit = float(np.linalg.norm(points[263] - points[33])) / 10
     rims = [points[[33, 133]].mean(0), points[[263, 362]].mean(0)]
     for centre in rims:
         at, radii = (int(centre[0]), int(centre[1] + 0.4 * unit)), (int(2.6 * unit), int(2.0 * unit))
-        cv2.ellipse(picture, at, radii, 0, 0, 360, (30, 25, 25), max(1, round(0.4 * unit)), cv2.LINE_AA)
+        cv2.ellipse(image, at, radii, 0, 0, 360, (30, 25, 25), max(1, round(0.4 * unit)), cv2.LINE_AA)
     bridge = [(int(r[0] + s * 2.6 * unit), int(r[1])) for r, s in zip(rims, (1, -1), strict=True)]
-    cv2.line(picture, bridge[0], bridge[1], (30, 25, 25), max(1, round(0.4 * unit)), cv2.LINE_AA)
-    return picture
+    cv2.line(image, bridge[0], bridge[1], (30, 25, 25), max(1, round(0.4 * unit)), cv2.LINE_AA)
+    return image
 
 
-def second_face(picture: np.ndarray, shown: Picture, points: np.ndarray) -> np.ndarray:
+def second_face(image: np.ndarray, shown: Image, points: np.ndarray) -> np.ndarray:
     """A smaller listener on the right."""
     other = cv2.resize(demo()[1][200][20:236, 20:200], (150, 180), interpolation=cv2.INTER_AREA)
-    picture[SIDE - 180 :, -150:] = other
-    return picture
+    image[SIDE - 180 :, -150:] = other
+    return image
 
 
-def leaving(n_before: int, n_away: int, n_after: int) -> tuple[Picture, ...]:
-    """The face slides out of the picture, stays away and comes back."""
+def leaving(n_before: int, n_away: int, n_after: int) -> tuple[Image, ...]:
+    """The face slides out of the image, stays away and comes back."""
     slide = 6
     out = [1.0] * n_away
     way = [0.0] * n_before + [(i + 1) / slide for i in range(slide)] + out
     way += [1 - (i + 1) / slide for i in range(slide)] + [0.0] * n_after
-    return tuple(Picture(i, placed(1.0, -1.2 * SIDE * share, 0.0), whole=share == 0.0) for i, share in enumerate(way))
+    return tuple(Image(i, placed(1.0, -1.2 * SIDE * share, 0.0), whole=share == 0.0) for i, share in enumerate(way))
 
 
 IRREGULAR_S = tuple(np.cumsum([0.0, *np.tile([0.02, 0.05, 0.033, 0.06], 11)]).tolist())
 CUT = (*faces(0, 25), *faces(200, 25, T_clip_demo=placed(1.3, -50.0, -20.0)))
-HIDDEN = tuple(Picture(i, whole=not 20 <= i < 34) for i in range(60))
-DOUBLED = tuple(Picture(int(i * 25 / 30 + 1e-6)) for i in range(150))
+HIDDEN = tuple(Image(i, whole=not 20 <= i < 34) for i in range(60))
+DOUBLED = tuple(Image(int(i * 25 / 30 + 1e-6)) for i in range(150))
 SOURCES = [
     Recipe("vfr.mkv", faces(0, len(IRREGULAR_S)), times_s=IRREGULAR_S, says="variable frame rate"),
     Recipe("23.976.mp4", faces(), fps=24000 / 1001),
@@ -270,5 +270,5 @@ SOURCES = [
     Recipe("mirror.mp4", faces(mirrored=True)),
     Recipe("glasses.mp4", faces(), edit=glasses),
     Recipe("compressed.mp4", faces(), options=(("crf", "47"), ("preset", "ultrafast")), says="compression"),
-    Recipe("nobody.mp4", tuple(Picture(i, whole=False) for i in range(30)), edit=black, refused="expected a face"),
+    Recipe("nobody.mp4", tuple(Image(i, whole=False) for i in range(30)), edit=black, refused="expected a face"),
 ]

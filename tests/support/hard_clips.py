@@ -22,7 +22,7 @@ from gtalk.media.audio import read_wav
 from gtalk.prepare.pipeline import prepare
 from gtalk.topology import LANDMARKS68, LIPS
 from gtalk.types import AUDIO_RATE
-from tests.support.bad_clips import SOURCES, Picture, Recipe, demo_sound, landmarks_px, write
+from tests.support.bad_clips import SOURCES, Image, Recipe, demo_sound, landmarks_px, write
 
 
 @dataclass(frozen=True)
@@ -57,13 +57,13 @@ def run(recipe: Recipe, folder: Path) -> Outcome:
 def true_points(recipe: Recipe, dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
     """([T,478,2] true landmarks in pixels of the dataset, [T] where the face is whole)."""
     shown = recipe.shown(dataset.n_frames, dataset.fps)
-    return np.stack([_in_dataset(dataset, picture) for picture in shown]), np.array([p.whole for p in shown])
+    return np.stack([_in_dataset(dataset, image) for image in shown]), np.array([p.whole for p in shown])
 
 
-def _in_dataset(dataset: Dataset, picture: Picture) -> np.ndarray:
+def _in_dataset(dataset: Dataset, image: Image) -> np.ndarray:
     crop = dataset.manifest["sources"][0]["crop"]
     scale = np.array(dataset.size) / [crop["width"], crop["height"]]
-    return (landmarks_px(picture) - [crop["x"], crop["y"]]) * scale
+    return (landmarks_px(image) - [crop["x"], crop["y"]]) * scale
 
 
 def landmark_error(dataset: Dataset, true: np.ndarray, whole: np.ndarray) -> float:

@@ -39,7 +39,7 @@ def make_synthetic_dataset(folder: Path, n_frames: int = 40, size: int = 64, cut
     plate = _plate(size)
     motion = _motion(acting)
     for index in range(n_frames):
-        rgb, matte, labels = _picture(camera, motion, acting, index, plate)
+        rgb, matte, labels = _image(camera, motion, acting, index, plate)
         bgr = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
         cv2.imwrite(str(folder / f"frames/{index:06d}.jpg"), bgr, [cv2.IMWRITE_JPEG_QUALITY, 98])
         cv2.imwrite(str(folder / f"mattes/{index:06d}.png"), matte)
@@ -148,7 +148,7 @@ def _plate(size: int) -> np.ndarray:
     return np.stack([40 + 60 * y + 25 * stripes, 80 + 30 * stripes, 110 + 60 * x], -1).astype(np.uint8)
 
 
-def _picture(
+def _image(
     camera: Camera, motion: Motion, acting: dict[str, np.ndarray], index: int, plate: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """RGB, matte and labels, with 3x3 samples a pixel."""

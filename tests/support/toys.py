@@ -15,7 +15,7 @@ import torch
 from gtalk.avatar.base import PLATE
 from gtalk.avatar.bundle import AVATAR_VERSION
 from gtalk.basis import MotionBasis
-from gtalk.talk import Identity, Performer, Talker
+from gtalk.talk import Character, Identity, Talker
 from gtalk.types import AUDIO_RATE, Camera, Motion, RenderOutput
 
 SIZE = 64
@@ -132,8 +132,8 @@ class ToyAvatar:
     def render(self, motion, camera=None, size=None, background=PLATE) -> RenderOutput:
         camera = camera or self.camera
         camera = camera.resized(*size) if size else camera
-        pictures = [self._one(motion[i], camera, background) for i in range(len(motion))]
-        rgb, alpha = (torch.from_numpy(np.stack(part)) for part in zip(*pictures, strict=True))
+        images = [self._one(motion[i], camera, background) for i in range(len(motion))]
+        rgb, alpha = (torch.from_numpy(np.stack(part)) for part in zip(*images, strict=True))
         return RenderOutput(rgb, alpha, alpha * 0.8)
 
     def _one(self, motion: Motion, camera: Camera, background) -> tuple[np.ndarray, np.ndarray]:
@@ -178,7 +178,7 @@ def toy_talker(size: int | tuple[int, int] = SIZE, **options) -> Talker:
 
 
 def write_toy_folder(folder: Path, size: int = SIZE, fail: bool = False) -> Path:
-    """A folder that `load_toy_performer` reads."""
+    """A folder that `load_toy_character` reads."""
     folder.mkdir(parents=True, exist_ok=True)
     facts = {"schema_version": AVATAR_VERSION, "kind": "toy", "size": size, "fail": fail}
     facts["consent"] = {"person": "nobody", "statement": "a drawing, not a person"}
@@ -193,15 +193,15 @@ def speech_like(seconds: float, seed: int = 0, rate: int = AUDIO_RATE) -> np.nda
     return (0.4 * loud * np.random.default_rng(seed).standard_normal(len(time)).clip(-2, 2) / 2).astype(np.float32)
 
 
-def toy_performer(size: int | tuple[int, int] = SIZE) -> Performer:
-    """A performer of toys."""
+def toy_character(size: int | tuple[int, int] = SIZE) -> Character:
+    """A character of toys."""
     avatar = ToyAvatar(size)
-    return Performer(avatar, ToyMotionModel(avatar.basis), Identity.of("0123456789abcdef" * 4, "nobody", "a drawing"))
+    return Character(avatar, ToyMotionModel(avatar.basis), Identity.of("0123456789abcdef" * 4, "nobody", "a drawing"))
 
 
-def load_toy_performer(folder: Path) -> Performer:
-    """What `gtalk.talk.load_performer` is to real avatars; importable by worker processes."""
+def load_toy_character(folder: Path) -> Character:
+    """What `gtalk.talk.load_character` is to real avatars; importable by worker processes."""
     facts = json.loads((Path(folder) / "avatar.json").read_text())
     if facts["fail"]:
         raise RuntimeError("this avatar is broken on purpose")
-    return toy_performer(facts["size"])
+    return toy_character(facts["size"])

@@ -1,4 +1,4 @@
-"""Avatar folders as performers: with and without a motion model, controls, devices."""
+"""Avatar folders as characters: with and without a motion model, controls, devices."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ import torch
 from gtalk.avatar.base import Consent
 from gtalk.avatar.bundle import save_avatar
 from gtalk.errors import UserError
-from gtalk.talk import Performer, load_performer, load_talker
+from gtalk.talk import Character, load_character, load_talker
 from tests.avatar.small_gaussian import small_gaussian
 
 
@@ -21,26 +21,26 @@ def folder(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def performer(folder: Path) -> Performer:
-    return load_performer(folder)
+def character(folder: Path) -> Character:
+    return load_character(folder)
 
 
-def test_an_avatar_without_a_motion_model_renders_motion_only(performer: Performer, folder: Path) -> None:
+def test_an_avatar_without_a_motion_model_renders_motion_only(character: Character, folder: Path) -> None:
     motion = small_gaussian()[1]
-    assert performer.motion_model is None and len(performer.identity.avatar_id) > 8
+    assert character.motion_model is None and len(character.identity.avatar_id) > 8
     assert len(list(load_talker(folder, size=(32, 32)).render_motion(motion[:3]))) == 3
     with pytest.raises(UserError, match="motion train"):
-        performer.talker().session()
+        character.talker().session()
 
 
-def test_controls_need_a_motion_model_and_their_defaults_none(performer: Performer) -> None:
-    assert performer.edits() == [] and performer.edits(3, mouth=1.0) == []
+def test_controls_need_a_motion_model_and_their_defaults_none(character: Character) -> None:
+    assert character.edits() == [] and character.edits(3, mouth=1.0) == []
     with pytest.raises(UserError, match="motion train"):
-        performer.edits(mouth=0.5)
+        character.edits(mouth=0.5)
 
 
-def test_a_device_that_is_not_there_is_named(performer: Performer) -> None:
-    assert torch.equal(performer.to("cpu").avatar.tensors()["base"], performer.avatar.tensors()["base"])
+def test_a_device_that_is_not_there_is_named(character: Character) -> None:
+    assert torch.equal(character.to("cpu").avatar.tensors()["base"], character.avatar.tensors()["base"])
     if not torch.cuda.is_available():
         with pytest.raises(UserError, match="CUDA"):
-            performer.to("cuda")
+            character.to("cuda")

@@ -20,11 +20,11 @@ def test_every_byte_survives_a_round_trip():
 
 
 def test_any_shape_layout_and_precision():
-    picture = torch.rand(5, 7, 3, generator=torch.Generator().manual_seed(0))
-    expected = np.rint(picture.numpy() * 255).astype(np.uint8)
-    np.testing.assert_array_equal(to_uint8(picture), expected)
-    np.testing.assert_array_equal(to_uint8(picture.permute(2, 0, 1)), expected.transpose(2, 0, 1))
-    np.testing.assert_array_equal(to_uint8(picture.double().requires_grad_()), expected)
+    image = torch.rand(5, 7, 3, generator=torch.Generator().manual_seed(0))
+    expected = np.rint(image.numpy() * 255).astype(np.uint8)
+    np.testing.assert_array_equal(to_uint8(image), expected)
+    np.testing.assert_array_equal(to_uint8(image.permute(2, 0, 1)), expected.transpose(2, 0, 1))
+    np.testing.assert_array_equal(to_uint8(image.double().requires_grad_()), expected)
     assert to_uint8(torch.zeros(0, 4)).shape == (0, 4)
 
 

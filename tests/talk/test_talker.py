@@ -70,7 +70,7 @@ def test_a_frame_comes_as_soon_as_its_look_ahead_has_been_heard():
     assert [f.time_s for f in session.push(np.zeros(1, np.float32))] == [0.0]
 
 
-def test_mouth_follows_sound_and_pictures_follow_mouth():
+def test_mouth_follows_sound_and_images_follow_mouth():
     frames = list(toy_talker(48).stream([speech_like(3.0)]))
     opening = np.array([aperture(f.motion)[0] for f in frames])
     dark = np.array([(255.0 - f.rgb[26:38, 16:32]).sum() for f in frames])

@@ -18,7 +18,7 @@ from tests.support.toys import StyledToyModel
 from tests.viewer.chromium import Browser, needs_chromium
 from tests.viewer.live_servers import bursts, live_server, toy_cast
 
-# Counts the dark red of the toy's open mouth in the canvas that the visitor sees, each time a picture is shown.
+# Counts the dark red of the toy's open mouth in the canvas that the visitor sees, each time an image is shown.
 WATCH_MOUTH = """(() => {
   const probe = new OffscreenCanvas(128, 128).getContext('2d', { willReadFrequently: true });
   window.seen = [];
@@ -86,7 +86,7 @@ def best_lag(times_s: np.ndarray, level: np.ndarray, seen_s: np.ndarray, mouth: 
 
 
 @needs_chromium
-def test_the_page_shows_moving_pictures_and_settings_and_tells_why_there_is_no_microphone() -> None:
+def test_the_page_shows_moving_images_and_settings_and_tells_why_there_is_no_microphone() -> None:
     with live_server(64) as (server, _), page_on(server) as browser:
         first, since_ms = browser.run("[gtalk.shown, performance.now()]")
         browser.run("new Promise((done) => setTimeout(done, 3000))")
@@ -197,15 +197,15 @@ def test_a_recording_holds_what_was_seen_and_heard(tmp_path) -> None:
         browser.wait("gtalk.recording === false")
         with urllib.request.urlopen(server.url + "recording.mp4") as answer:
             (tmp_path / "seen.mp4").write_bytes(answer.read())
-    pictures = list(read_video(tmp_path / "seen.mp4"))
+    images = list(read_video(tmp_path / "seen.mp4"))
     sound = read_audio(tmp_path / "seen.mp4").samples
-    assert 60 <= len(pictures) <= 110
-    assert abs(len(sound) / AUDIO_RATE - len(pictures) / 25) < 0.1
+    assert 60 <= len(images) <= 110
+    assert abs(len(sound) / AUDIO_RATE - len(images) / 25) < 0.1
     wanted = np.abs(bursts(2.0))
     found = np.correlate(np.abs(sound), wanted[: len(sound)], "valid")
     at = int(np.argmax(found))
     assert np.corrcoef(np.abs(sound[at : at + len(wanted)]), wanted)[0, 1] > 0.9
-    assert np.std([picture.mean() for picture in pictures]) > 0.01, "it moves"
+    assert np.std([image.mean() for image in images]) > 0.01, "it moves"
 
 
 @needs_chromium

@@ -68,7 +68,7 @@ def test_a_bad_certificate_is_the_users_fault(tmp_path) -> None:
         server.start()
 
 
-def test_pictures_stream_to_obs_as_mjpeg() -> None:
+def test_images_stream_to_obs_as_mjpeg() -> None:
     with (
         live_server(32) as (server, _),
         urllib.request.urlopen(server.url + "live.mjpg", timeout=10) as stream,

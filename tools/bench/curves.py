@@ -1,4 +1,4 @@
-"""How time and memory grow: curves of frame time, of preparation and of dubbing, as one picture.
+"""How time and memory grow: curves of frame time, of preparation and of dubbing, as one image.
 
     python tools/bench/curves.py --gaussian AVATAR --radiance AVATAR --plot curves.png [--json OUT]
     python tools/bench/curves.py --prepare CLIP [--repeat 1,2,4] --plot prepare.png
@@ -6,7 +6,7 @@
 
 Frame time, one frame at a time through the Talker: against the number of Gaussians (the avatar's own, a share of them
 left out at random), against samples along a ray (the radiance field's step made longer or shorter), and against the
-picture's height. Preparation against the clip's length (`prepare.py`), dubbing against the sound's
+image's height. Preparation against the clip's length (`prepare.py`), dubbing against the sound's
 (`dub.py`): wall seconds and peak memory, each length in a process of its own. A busy machine makes every time an
 upper bound.
 """
@@ -86,7 +86,7 @@ def frame_curves(folders: list[Path], threads: int) -> dict[str, Curve]:
             times = [frame_ms(stepped(avatar, factor)) for factor in STEPS]
             curves["samples per cm of a ray: radiance"] = curve(per_cm, times)
         times = [frame_ms(avatar, height) for height in HEIGHTS]
-        curves[f"height of the picture, px: {avatar.kind}"] = curve([float(h) for h in HEIGHTS], times)
+        curves[f"height of the image, px: {avatar.kind}"] = curve([float(h) for h in HEIGHTS], times)
     return curves
 
 

@@ -1,11 +1,11 @@
-"""How fast an avatar is dubbed, what each stage takes, how memory grows with length, whether sound and pictures agree.
+"""How fast an avatar is dubbed, what each stage takes, how memory grows with length, whether sound and images agree.
 
 python tools/bench/dub.py AVATAR SPEECH [SPEECH ...] [--minutes 0.25 1 10] [--height 512] [--json OUT] [--plot OUT.png]
 python tools/bench/dub.py AVATAR SPEECH [SPEECH ...] --jobs 20     # a batch of short jobs: how workers scale
 
 The speeches are joined and repeated to each length. Every length runs in a process of its own, so that its memory
 is its own. Printed: x real time, milliseconds a frame of motion, drawing and encoding (which runs beside them), peak
-memory and its ratio to the first length's, and by how much pictures and sound differ in length. The plot shows
+memory and its ratio to the first length's, and by how much images and sound differ in length. The plot shows
 memory over time. A busy machine makes every time an upper bound: the load is printed.
 
 With --jobs, a batch of 4 to 6 s each is done by one worker that has one core and by two that have two. Both times are
@@ -53,11 +53,11 @@ def measure(args: argparse.Namespace, minutes: float) -> dict[str, Any]:
 
     from gtalk.dub.config import DubConfig
     from gtalk.dub.render import render_dub
-    from gtalk.talk import load_performer
+    from gtalk.talk import load_character
 
     if args.threads:
         torch.set_num_threads(args.threads)
-    performer = load_performer(Path(args.avatar))
+    character = load_character(Path(args.avatar))
     config = DubConfig(batch=args.batch, height=args.height, codec=args.codec)
     memory: list[tuple[float, float]] = []
     with tempfile.TemporaryDirectory() as folder:
@@ -71,7 +71,7 @@ def measure(args: argparse.Namespace, minutes: float) -> dict[str, Any]:
             if not memory or now_s - memory[-1][0] > _SAMPLE_EVERY_S:
                 memory.append((now_s, resident_mb()))
 
-        result = render_dub(performer, source, Path(folder) / f"out{args.suffix}", config, watch)
+        result = render_dub(character, source, Path(folder) / f"out{args.suffix}", config, watch)
         lengths = stream_lengths_s(result.output)
     frames = result.n_frames
     return {
@@ -90,7 +90,7 @@ def resident_mb() -> float:
 
 
 def stream_lengths_s(path: Path) -> tuple[float, float]:
-    """Seconds of pictures and of sound, as the finished file says."""
+    """Seconds of images and of sound, as the finished file says."""
     import av
 
     with av.open(str(path)) as file:

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Frame time of a saved avatar, of any kind: one frame at a time, from motion to 8-bit picture, through the Talker.
+"""Frame time of a saved avatar, of any kind: one frame at a time, from motion to 8-bit image, through the Talker.
 
     tools/bench/frame.py AVATAR [--motion X.motion.npz] [--sizes 512,256] [--threads 1,2] [--isa avx512,avx2,portable]
                                 [--frames 100] [--seconds 3] [--no-load] [--device cpu] [--json OUT]

@@ -4,7 +4,7 @@ python tools/bench/live.py AVATAR [--speech WAV] [--minutes 1] [--size 512] [--c
 python tools/bench/live.py --soak 60      # the clocks alone, an hour in well under a minute, no avatar needed
 
 Chromium hears a file as its microphone: one and a half seconds of speech, one of silence, and so on. Every
-piece of sound carries the instant at which it entered the page; the picture that shows it brings it back, and
+piece of sound carries the instant at which it entered the page; the image that shows it brings it back, and
 the page notes when it drew it: `mic -> shown` is on one clock, and holds everything but the sound card's own
 buffer (Chromium reports 10 ms for it) and the display's refresh. It is checked against the pixels: the time by
 which the darkness of the mouth on the canvas follows the microphone's level.
@@ -215,7 +215,7 @@ def voice_cuts(page, url: str, speech: Path, count: int) -> np.ndarray:
 
 
 def evenness(log: np.ndarray) -> dict[str, float]:
-    """Pictures a second, and the share that never came or came more than a frame after its turn."""
+    """Images a second, and the share that never came or came more than a frame after its turn."""
     times_s, first = np.unique(log[:, TIME], return_index=True)
     log = log[first]
     expected = round((times_s[-1] - times_s[0]) * 25) + 1
@@ -231,7 +231,7 @@ def evenness(log: np.ndarray) -> dict[str, float]:
 
 
 def onsets(log: np.ndarray) -> np.ndarray:
-    """From the first sound of each stretch of speech in the page to the first picture of an opening mouth, ms."""
+    """From the first sound of each stretch of speech in the page to the first image of an opening mouth, ms."""
     heard = log[np.isfinite(log[:, LATENCY])]
     captured = (heard[:, AT] - heard[:, LATENCY])[:, None] + 10.0 * np.arange(4)
     level, captured = heard[:, WAVE : WAVE + 4].ravel(), captured.ravel()
@@ -369,7 +369,7 @@ def table(r: dict) -> str:
         return f"{r[name]['p50']:.0f} / {r[name]['max']:.0f} ms"
 
     rows = [
-        ("pictures a second", f"{r['fps']:.2f}", "25"),
+        ("images a second", f"{r['fps']:.2f}", "25"),
         ("late or missing", f"{r['late_percent']:.2f} % of {r['expected']} ({r['missing']} missing)", "< 0.5 %"),
         ("mic -> shown, p50", f"{r['latency_ms']['p50']:.0f} ms", "<= 200 ms"),
         ("mic -> shown, p95", f"{r['latency_ms']['p95']:.0f} ms", "<= 300 ms"),
@@ -413,15 +413,15 @@ def plot(result: dict, data: dict[str, np.ndarray], path: Path) -> None:
     axes[0, 0].plot(minutes, heard[:, LATENCY], ".", ms=1, alpha=0.4)
     axes[0, 0].axhline(200, c="tab:green", lw=0.8)
     axes[0, 0].axhline(300, c="tab:red", lw=0.8)
-    axes[0, 0].set(title="microphone to picture", xlabel="minutes", ylabel="ms", ylim=(100, 420))
+    axes[0, 0].set(title="microphone to image", xlabel="minutes", ylabel="ms", ylim=(100, 420))
     axes[0, 1].hist(np.clip(np.diff(heard[:, AT]), 0, 120), bins=60)
-    axes[0, 1].set(title="between two pictures", xlabel="ms", yscale="log")
+    axes[0, 1].set(title="between two images", xlabel="ms", yscale="log")
     for name, label in (("first", "at the start"), ("last", "at the end")):
         values = data[name][np.isfinite(data[name][:, SKEW]), SKEW]
         axes[1, 0].hist(values, bins=np.arange(-60, 60, 4).tolist(), alpha=0.6, label=label)
     axes[1, 0].axvspan(-20, 20, color="tab:green", alpha=0.1)
     axes[1, 0].legend()
-    axes[1, 0].set(title="sound against picture", xlabel="ms")
+    axes[1, 0].set(title="sound against image", xlabel="ms")
     axes[1, 1].plot(rss[:, 0] / 60, rss[:, 1])
     axes[1, 1].set(title="memory of the server", xlabel="minutes", ylabel="MB", ylim=(0, 1.15 * rss[:, 1].max()))
     figure.suptitle(f"gtalk view, {result['size']} px, server and Chromium on one machine")

@@ -36,7 +36,7 @@ from gtalk.motion.model.model import PersonMotionModel
 from gtalk.motion.produce import drive_whole
 from gtalk.motion.training.sequences import read_training_clip
 from gtalk.motion.training.train import MotionConfig, fit_material
-from gtalk.motion.training.training_data import Material, gather
+from gtalk.motion.training.training_data import TrainingData, gather
 from gtalk.speech.sound import read_samples
 from gtalk.types import AUDIO_RATE, Motion
 
@@ -106,7 +106,7 @@ def main() -> None:
         for seed in options.seeds:
             config = replace(table[name], seed=seed)
             started = time.process_time()
-            fitted = fit_material(material(dataset, config, prepared), config)
+            fitted = fit_material(data(dataset, config, prepared), config)
             row = {"cpu_s": time.process_time() - started}
             results.setdefault(name, []).append(row | score(fitted, held, cross))
             if not options.ingredients:
@@ -128,7 +128,7 @@ def main() -> None:
         print_voices(model, dataset, options.voices)
 
 
-def material(dataset: Dataset, config: MotionConfig, prepared: dict[str, Material]) -> Material:
+def data(dataset: Dataset, config: MotionConfig, prepared: dict[str, TrainingData]) -> TrainingData:
     """What a config learns from; kept, since most ingredients and all seeds share it."""
     key = f"{config.phones} {config.augment} {config.seconds}"
     if key not in prepared:
@@ -156,7 +156,7 @@ class HeldOut:
     def predicted(self, model: PersonMotionModel, edits: Sequence[MotionEdit] = ()) -> Motion:
         """For the held-out frames, from the sound from the beginning."""
         motion = drive_whole(model, self.samples, edits=edits)[self.first : self.first + self.count]
-        self.count = len(motion)  # a sound may be a frame shorter than its pictures
+        self.count = len(motion)  # a sound may be a frame shorter than its images
         self.truth = self.truth[: self.count]
         return motion
 

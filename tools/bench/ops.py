@@ -42,7 +42,7 @@ class Bench:
 
 
 class Scene:
-    """A head-sized shell of occupied cells, and the rays of a picture of it."""
+    """A head-sized shell of occupied cells, and the rays of an image of it."""
 
     def __init__(self, size: int, device: torch.device) -> None:
         cells = 64
@@ -206,7 +206,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--isa", default="best", help="instruction sets to time, with commas between")
     parser.add_argument("--only", default="", help="only what has this in its name")
-    parser.add_argument("--size", type=int, default=256, help="of the picture, pixels along each side")
+    parser.add_argument("--size", type=int, default=256, help="of the image, pixels along each side")
     parser.add_argument("--runs", type=int, default=7)
     parser.add_argument("--cpu-time", action="store_true")
     parser.add_argument("--no-reference", action="store_true")

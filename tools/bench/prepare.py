@@ -1,12 +1,12 @@
 """Seconds of work per second of clip for every stage of `prepare`, and the memory it takes.
 
-    python tools/bench/prepare.py CLIP [--repeat N] [--canvas WIDTH HEIGHT] [--picture MEMORY.png] [--keep FOLDER]
+    python tools/bench/prepare.py CLIP [--repeat N] [--canvas WIDTH HEIGHT] [--image MEMORY.png] [--keep FOLDER]
                                        [--json OUT]
 
 `--repeat N` first joins the clip to itself N times, to see what length does; `--canvas 1920 1080` enlarges it
-on the way and continues its rims to the sides, which gives a camera's pictures with a real face in them.
+on the way and continues its rims to the sides, which gives a camera's images with a real face in them.
 Prints wall and processor time per second of clip for each stage, and resident memory: its peak in each stage,
-and, with `--picture`, over time.
+and, with `--image`, over time.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class MemoryLog:
         """A listener for `prepare`."""
         self.stage = progress.stage.split()[0]
 
-    def picture(self) -> np.ndarray:
+    def image(self) -> np.ndarray:
         """The curve, uint8 [H,W,3] BGR."""
         canvas = np.full((HEIGHT, WIDTH, 3), 255, np.uint8)
         top = max(1000.0, 500.0 * np.ceil(max(self.megabytes) / 500.0))
@@ -103,7 +103,7 @@ def resident_mb() -> float:
 
 
 def joined(clip: Path, times: int, canvas: tuple[int, int] | None, folder: Path) -> Path:
-    """The clip, so many times in a row, in pictures as large as wanted."""
+    """The clip, so many times in a row, in images as large as wanted."""
     reader, samples = read_video(clip), read_audio(clip, 16_000).samples
     if canvas is not None:
         reader = reader.scaled(min(canvas[0] / reader.info.width, canvas[1] / reader.info.height))
@@ -111,11 +111,11 @@ def joined(clip: Path, times: int, canvas: tuple[int, int] | None, folder: Path)
     count = round(len(reader) * 16_000 / reader.fps)
     once = folder / f"{clip.stem}_{size[0]}x{size[1]}.mp4"
     with VideoWriter(once, size, reader.fps, 16_000) as writer:
-        for picture in reader:
-            right, below = (max(0, size[i] - picture.shape[1 - i]) for i in (0, 1))
+        for image in reader:
+            right, below = (max(0, size[i] - image.shape[1 - i]) for i in (0, 1))
             left, above = right // 2, below // 2
             rims = above, below - above, left, right - left
-            writer.write(cv2.copyMakeBorder(picture[: size[1], : size[0]], *rims, cv2.BORDER_REPLICATE))
+            writer.write(cv2.copyMakeBorder(image[: size[1], : size[0]], *rims, cv2.BORDER_REPLICATE))
         writer.write_audio(np.pad(samples[:count], (0, max(0, count - len(samples)))))
     return repeat(once, times, len(reader) / reader.fps, folder / f"{once.stem}_{times}x.mp4")
 
@@ -162,7 +162,7 @@ def main() -> None:
     parser.add_argument("clip", type=Path)
     parser.add_argument("--repeat", type=int, default=1)
     parser.add_argument("--canvas", type=int, nargs=2)
-    parser.add_argument("--picture", type=Path)
+    parser.add_argument("--image", type=Path)
     parser.add_argument("--keep", type=Path, help="where the dataset goes; thrown away otherwise")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
@@ -180,8 +180,8 @@ def main() -> None:
         if options.json is not None:
             found = {"seconds": dataset.n_frames / dataset.fps, "wall_s": wall_s, "peak_rss_mb": max(log.megabytes)}
             options.json.write_text(json.dumps({**machine.facts(), **found}, indent=2) + "\n")
-        if options.picture is not None:
-            cv2.imwrite(str(options.picture), log.picture())
+        if options.image is not None:
+            cv2.imwrite(str(options.image), log.image())
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

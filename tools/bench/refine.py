@@ -8,9 +8,9 @@ refinement found out. What it found in one clip stands in gtalk/fit/README.md.
 Held-out frames (the clip's last 1/11, evenly spread) are scored under four protocols:
 
     as tracked   motion as `prepare` tracked it: what `gtalk eval` says, what a talking avatar can show
-    rest seen    head pose and torso of each held-out frame corrected against its own picture without the mouth's
+    rest seen    head pose and torso of each held-out frame corrected against its own image without the mouth's
                  box, avatar frozen
-    pose         the same against the whole picture
+    pose         the same against the whole image
     pose, code   the same, and the expression's code too: how well the avatar could do if told all
 
 The last three look at the truth of the frame that they score. They say what is lost by tracking, and are
@@ -33,11 +33,11 @@ import numpy as np
 import torch
 
 from gtalk.avatar.base import PLATE
-from gtalk.avatar.gaussian import PLACES, REST_CODES, GaussianAvatar, Instant, intrinsics, split_code
+from gtalk.avatar.gaussian import PLACES, REST_CODES, FrameParams, GaussianAvatar, intrinsics, split_code
 from gtalk.dataset.format import Dataset
 from gtalk.dataset.split import train_test_split
+from gtalk.eval.frames import Truth
 from gtalk.eval.image import in_box, psnr
-from gtalk.eval.pictures import Truth
 from gtalk.fit.events import DoneEvent
 from gtalk.fit.frames import FrameCache, TrainingFrame
 from gtalk.fit.gaussian.model import FitConfig, GaussianModel, LossConfig, make_model
@@ -56,7 +56,7 @@ REGIONS = ("full", "head", "mouth")
 
 @dataclass(frozen=True)
 class Protocol:
-    """What of a held-out frame is corrected against its own picture."""
+    """What of a held-out frame is corrected against its own image."""
 
     name: str
     visits: int
@@ -114,7 +114,7 @@ def distances_px(model: GaussianModel, tracked: Dataset) -> tuple[float, float]:
     before, after = [], []
     for index in model.context.indices:
         frame = model.context.dataset.motion[int(index)]
-        now = model.learner.instants(frame, model.context.camera)[0]
+        now = model.live_avatar.instants(frame, model.context.camera)[0]
         points, true = motion.landmarks[index], (camera.T_camera_world @ motion.head_pose[index])[:3]
         true_px = project(points @ true[:, :3].T + true[:, 3], camera.focal_px, np.zeros(2))
         for found, T in ((before, now.T_camera_head), (after, model.refinement.apply(int(index), now).T_camera_head)):
@@ -139,12 +139,12 @@ class Stage:
         self.weights = LOSS.regions.table()
         self.weights[UNSEEN] = 0.0
 
-    def gaussians(self, now: Instant) -> torch.Tensor:
+    def gaussians(self, now: FrameParams) -> torch.Tensor:
         codes, limits = split_code(now.code), self.avatar.limits
         parts = [splat.deform(self.base[self.rows[g]], self.basis[g], codes[g], limits) for g in self.rows]
         return torch.cat(parts)
 
-    def draw(self, now: Instant) -> np.ndarray:
+    def draw(self, now: FrameParams) -> np.ndarray:
         """uint8 [H,W,3]."""
         codes, size = split_code(now.code), (self.camera.width, self.camera.height)
         bases, parts = (self.basis["face"], self.basis["rest"]), (codes["face"], codes["rest"])
@@ -154,7 +154,7 @@ class Stage:
         )  # fmt: skip
         return rgb.numpy()
 
-    def slope(self, frame: TrainingFrame, dssim: float, now: Instant) -> torch.Tensor:
+    def slope(self, frame: TrainingFrame, dssim: float, now: FrameParams) -> torch.Tensor:
         """Gradient [10+K] of the fit's loss by a correction of an instant that is drawn as `now`."""
         gaussians, camera = self.gaussians(now), self.camera
         transforms, view, width = now.transforms(), intrinsics(camera), camera.width
@@ -182,8 +182,8 @@ class Stage:
             found.probe(now, REFINE.units(len(now.code)), partial(self.slope, frame, dssim))
         return found
 
-    def told(self, now: Instant, frame: TrainingFrame, protocol: Protocol, curvature: Curvature) -> Instant:
-        """The instant corrected against its own picture, by the fit's own Newton steps."""
+    def told(self, now: FrameParams, frame: TrainingFrame, protocol: Protocol, curvature: Curvature) -> FrameParams:
+        """The instant corrected against its own image, by the fit's own Newton steps."""
         units = REFINE.units(len(now.code))
         value = torch.zeros_like(units)
         for _ in range(protocol.visits):

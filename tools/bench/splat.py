@@ -76,7 +76,7 @@ def show(name: str, ms: np.ndarray) -> None:
 
 
 def synthetic_calls():
-    """Whole frames, by picture size."""
+    """Whole frames, by image size."""
     base, bases, transforms = head()
     codes = torch.randn(bases[0].shape[1]), torch.randn(bases[1].shape[1])
     limit = torch.full((16,), 1.0)
@@ -94,7 +94,7 @@ def synthetic_calls():
 
 
 def avatar_calls(folder: Path):
-    """Whole frames of a fitted avatar, motion included, by picture size."""
+    """Whole frames of a fitted avatar, motion included, by image size."""
     from gtalk.avatar.bundle import load_avatar
     from gtalk.avatar.gaussian import GaussianAvatar
     from gtalk.types import Motion

@@ -2,16 +2,16 @@
 
     .venv/bin/python tools/bench/track.py CLIP_OR_DATASET ... [--frames N] [--truth data/demo]
 
-Compares, on the same landmarks: perspective-n-point per frame, the tracker without pictures, and the
+Compares, on the same landmarks: perspective-n-point per frame, the tracker without images, and the
 tracker with texture tracks. The texture points are split in two: one half refines poses, the other half
 judges everybody. Judged are points over bone whose skin the first half found firm. Pixels are those of
-a 512-pixel picture; of the times only ratios travel between machines.
+a 512-pixel image; of the times only ratios travel between machines.
 
     rms           distance of the judging points from where the poses put them
     acceleration  second difference, from frame to frame, of where a pose puts the judging points of a frame;
                   in the row of the texture itself, that of the points as seen: a head that moves has it too,
                   so that it is no error, and no tracker that follows the head can have less
-    wobble        second difference of what lies between: what an eye sees as swimming on the skin
+    jitter        second difference of what lies between: what an eye sees as swimming on the skin
 
 The row "best rigid motion" has poses fitted frame by frame to the judging points themselves: what is left
 there is skin that is not rigid and the error of the judges, and no pose can do better. Six numbers a frame are
@@ -82,8 +82,8 @@ def open_material(path: Path, count: int | None) -> Material:
         return itertools.islice(iter(reader), count)
 
     cuts = CutFinder()
-    for picture in frames():
-        cuts.see(picture)
+    for image in frames():
+        cuts.see(image)
     starts = [0, *cuts.cuts().tolist()]
     begin = time.perf_counter()
     landmarks = detect_landmarks(frames(), reader.size, segment_starts=starts)
@@ -217,7 +217,7 @@ def wobble_table(material: Material, alone: Track, full: Track) -> None:
     judges = part_of(tracks, ~first_half & on_firm_skin)
     scale, first = 512 / max(material.size), None
     print(f"  {len(judges.point_m)} judging points, seen {len(judges.frame) / len(full.valid):.0f} times a frame")
-    print(f"  {'at 512 px':22s} {'median':>6s} {'rms':>6s} {'inliers':>8s} {'acceleration':>20s} {'wobble':>20s}")
+    print(f"  {'at 512 px':22s} {'median':>6s} {'rms':>6s} {'inliers':>8s} {'acceleration':>20s} {'jitter':>20s}")
     for name, lens_of_row, candidate in (
         ("PnP per frame", model, per_frame_pnp(full, material.landmarks)),
         ("landmarks only", *solver_state(alone)),

@@ -1,6 +1,6 @@
 """Whether the demo person's lips are right for each sound, in voices and languages that they never heard.
 
-    python -m tools.bench.visemes AVATAR DATASET [--picture OUT.png]
+    python -m tools.bench.visemes AVATAR DATASET [--image OUT.png]
 
 AVATAR holds a motion model that was trained on DATASET, made of data/demo/clip.mp4. espeak-ng says sentences in
 other voices and tells when each phoneme begins; the rules that moved the demo person's mouth (tools/demo_person)
@@ -51,7 +51,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("avatar", type=Path)
     parser.add_argument("dataset", type=Path)
-    parser.add_argument("--picture", type=Path)
+    parser.add_argument("--image", type=Path)
     options = parser.parse_args()
     model, scale = load_motion_model(options.avatar), tracked_scale(Dataset(options.dataset))
     kept = []
@@ -66,8 +66,8 @@ def main() -> None:
         print(f"{language}: opening r {opening:.2f}, width r {width:.2f}, {len(motion)} frames")
         _print_classes(speech, times_s, true, got)
         kept.append((language, speech, times_s, true, got))
-    if options.picture:
-        _draw(kept, options.picture)
+    if options.image:
+        _draw(kept, options.image)
 
 
 def tracked_scale(dataset: Dataset) -> np.ndarray:

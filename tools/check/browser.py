@@ -1,4 +1,4 @@
-"""A headless Chromium, driven through its DevTools socket: enough to open pages, run script and take pictures."""
+"""A headless Chromium, driven through its DevTools socket: enough to open pages, run script and take images."""
 
 from __future__ import annotations
 

@@ -3,14 +3,14 @@
     .venv/bin/python tools/check/demo_clip.py [data/demo] [--dataset DATASET] [--frames N] [--detector-only]
 
 First what the detector says of mouth and eyes, then the table of errors of detector and tracker. With
---dataset, the landmarks and pictures that `gtalk prepare data/demo/clip.mp4` left are used.
+--dataset, the landmarks and images that `gtalk prepare data/demo/clip.mp4` left are used.
 
 A detector's point has no true place: what "the corner of the jaw" is, the detector's training decided and the
 demo person's mesh decided otherwise, several millimetres along the skin. So three errors are printed, root mean
 square over points and frames in pixels of the clip:
 
     raw      distance from the truth's point of the same number
-    picture  the same without each point's constant offset in the picture
+    image  the same without each point's constant offset in the image
     head     the same without each point's constant offset on the head (three numbers a point, turned and
              projected with the true pose): two names for two places on the skin
 
@@ -69,15 +69,15 @@ def constant_offset(error_px: np.ndarray, jacobian: np.ndarray) -> np.ndarray:
 
 
 def without_constants(error_px: np.ndarray, jacobian: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Errors [T,P,2] without constants of the picture, and without constants of the head, learned on other blocks."""
+    """Errors [T,P,2] without constants of the image, and without constants of the head, learned on other blocks."""
     odd = (np.arange(len(error_px)) // BLOCK_FRAMES) % 2 == 1
-    picture, head = error_px.copy(), error_px.copy()
+    image, head = error_px.copy(), error_px.copy()
     for part in (odd, ~odd):
         if part.any() and (~part).any():
-            picture[part] -= error_px[~part].mean(0)
+            image[part] -= error_px[~part].mean(0)
             offset = constant_offset(error_px[~part], jacobian[~part])
             head[part] -= np.einsum("tpai,pi->tpa", jacobian[part], offset)
-    return picture, head
+    return image, head
 
 
 def rms_px(error_px: np.ndarray) -> float:
@@ -111,12 +111,12 @@ def print_errors(track: Track, landmarks: Landmarks, truth: Truth) -> None:
     rigid = np.flatnonzero(rigid_vertices(track.person.shape)[:N_FACE])
     tracked_px = model_points(track)
     parts = (("all", np.arange(N_FACE)), ("over bone", rigid), ("eyes", EYES), ("lips", LIPS), ("outline", FACE_OVAL))
-    print(f"  {'reprojection, px rms':24s} {'raw':>7s} {'picture':>8s} {'head':>7s}")
+    print(f"  {'reprojection, px rms':24s} {'raw':>7s} {'image':>8s} {'head':>7s}")
     for name, points_px in (("detected", landmarks.points_px.astype(np.float64)), ("tracked", tracked_px)):
         error = points_px[:frames, :N_FACE] - true_px[:, :N_FACE]
-        picture, head = without_constants(error, jacobian)
+        image, head = without_constants(error, jacobian)
         for label, rows in parts:
-            values = (rms_px(part[:, rows]) for part in (error, picture, head))
+            values = (rms_px(part[:, rows]) for part in (error, image, head))
             print(f"  {name + ', ' + label:24s} {'{:7.3f}  {:7.3f} {:7.3f}'.format(*values)}")
         along, across = along_and_across_m(constant_offset(error, jacobian), truth.landmarks478.mean(0))
         print(f"    constant on the head: {1e3 * along:.1f} mm along the skin, {1e3 * across:.1f} mm across it")
@@ -167,7 +167,7 @@ def main() -> None:
         reader = read_video(options.folder / "clip.mp4")
 
         def frames():
-            return (picture for _, picture in zip(range(count), reader, strict=False))
+            return (image for _, image in zip(range(count), reader, strict=False))
 
         landmarks = detect_landmarks(frames(), size, model="facemesh")
     print_detector(landmarks, truth)

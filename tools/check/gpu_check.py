@@ -46,12 +46,12 @@ def fit_and_time(renderer: str, dataset_path: Path, work: Path) -> dict[str, obj
     errors, times_ms = [], []
     for index in held_out[:100]:
         begin = time.perf_counter()
-        picture = done.avatar.render(dataset.motion[int(index)]).rgb[0]
-        if picture.is_cuda:
+        image = done.avatar.render(dataset.motion[int(index)]).rgb[0]
+        if image.is_cuda:
             torch.cuda.synchronize()
         times_ms.append((time.perf_counter() - begin) * 1e3)
         truth = torch.from_numpy(_resized(dataset.frame(int(index)), truth_size)).float() / 255
-        errors.append(float(((picture.cpu() - truth) ** 2).mean()))
+        errors.append(float(((image.cpu() - truth) ** 2).mean()))
     return {
         "fit_s": fit_s,
         "metrics": done.metrics,
@@ -63,10 +63,10 @@ def fit_and_time(renderer: str, dataset_path: Path, work: Path) -> dict[str, obj
     }
 
 
-def _resized(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def _resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     import cv2
 
-    return picture if picture.shape[1::-1] == size else cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    return image if image.shape[1::-1] == size else cv2.resize(image, size, interpolation=cv2.INTER_AREA)
 
 
 def main() -> None:

@@ -61,7 +61,7 @@ NATIVE = {
     "png16": ("libpng", "libpng-2.0"),
     "jpeg": ("libjpeg-turbo", "IJG and BSD-3-Clause"),
     "avif|tiff|openjp2|lcms2|lzma|zstd|brotlicommon|brotlidec|freetype|harfbuzz": (
-        "picture formats and fonts of Pillow", "BSD, MIT, 0BSD, FTL"),
+        "image formats and fonts of Pillow", "BSD, MIT, 0BSD, FTL"),
     "sndfile_x86_64|sndfile": ("libsndfile", "LGPL-2.1-or-later"),
     "espeak-ng": ("espeak-ng", "GPL-3.0-or-later"),
     "llvmlite": ("LLVM", "Apache-2.0 with LLVM exception"),

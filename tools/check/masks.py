@@ -1,10 +1,10 @@
 """Masks of the prepared demo clip against its truth: intersection over union of every part.
 
     .venv/bin/python -m gtalk prepare data/demo/clip.mp4 -o /tmp/demo
-    .venv/bin/python tools/check/masks.py /tmp/demo [--truth data/demo] [--again] [--pictures FOLDER]
+    .venv/bin/python tools/check/masks.py /tmp/demo [--truth data/demo] [--again] [--images FOLDER]
 
-`--again` labels the pictures anew from the dataset's mattes and tracked points, to see what a change of the
-labels does without preparing again. `--pictures` writes, for some frames, the picture, its labels and where
+`--again` labels the images anew from the dataset's mattes and tracked points, to see what a change of the
+labels does without preparing again. `--images` writes, for some frames, the image, its labels and where
 they are wrong.
 """
 
@@ -45,7 +45,7 @@ def main() -> None:
     parser.add_argument("dataset", type=Path)
     parser.add_argument("--truth", type=Path, default=Path("data/demo"))
     parser.add_argument("--again", action="store_true", help="label anew")
-    parser.add_argument("--pictures", type=Path, help="folder for pictures of what is wrong")
+    parser.add_argument("--images", type=Path, help="folder for images of what is wrong")
     options = parser.parse_args()
     dataset, truth = Dataset(options.dataset), load_truth(options.truth)
     labels = relabelled(dataset, truth.mask_frames) if options.again else None
@@ -57,8 +57,8 @@ def main() -> None:
         goal = f"  wanted {WANTED[name]:.2f}" if name in WANTED else ""
         print(f"{name:10s} IoU {pooled(pairs, parts):.4f}  per frame: mean {values.mean():.4f}, "
               f"worst {values.min():.4f}{goal}")  # fmt: skip
-    if options.pictures:
-        draw(options.pictures, dataset, truth.mask_frames, pairs)
+    if options.images:
+        draw(options.images, dataset, truth.mask_frames, pairs)
 
 
 def relabelled(dataset: Dataset, frames: np.ndarray) -> list[np.ndarray]:
@@ -85,7 +85,7 @@ def pooled(pairs: list[tuple[np.ndarray, np.ndarray]], parts: tuple[MaskClass, .
 
 
 def draw(folder: Path, dataset: Dataset, frames: np.ndarray, pairs: list[tuple[np.ndarray, np.ndarray]]) -> None:
-    """Picture, labels over it, and wrong pixels in the colour of what they should be."""
+    """Image, labels over it, and wrong pixels in the colour of what they should be."""
     folder.mkdir(parents=True, exist_ok=True)
     for number in np.linspace(0, len(frames) - 1, 6).astype(int):
         frame, (found, true) = dataset.frame(int(frames[number])), pairs[number]

@@ -5,7 +5,7 @@
 Everything runs as a user would run it, in processes of their own: `gtalk prepare` on four seconds of the demo
 clip, and on a synthetic person of 40 pixels `gtalk fit`, motion training, `gtalk dub`, `gtalk batch`. After each
 kill -9 the same command runs again and its result must be that of a run that was never killed: the same bits of
-tensors, the same decoded pictures.
+tensors, the same decoded images.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from robustness_runs import (
     differs,
     fresh,
     gtalk,
+    images,
     left,
-    pictures,
     prepared,
     table,
     tensors,
@@ -106,7 +106,7 @@ def dub_kills(bench: Bench, whole: Whole, count: int) -> Row:
     def make() -> Again:
         output = fresh(bench.folder / "out") / "a.mp4"
         output.parent.mkdir()
-        return bench.dub(whole.avatar_folder, output), lambda: differs(pictures(output), wanted)
+        return bench.dub(whole.avatar_folder, output), lambda: differs(images(output), wanted)
 
     return killed(bench, "gtalk dub", count, span_s, make)
 
@@ -119,7 +119,7 @@ def batch_kills(bench: Bench, whole: Whole, count: int) -> Row:
 
     def check() -> str:
         outputs = [jobs.parent / f"{i}.mp4" for i in range(3)]
-        return left(jobs.parent) or next(filter(None, (differs(pictures(path), wanted) for path in outputs)), "")
+        return left(jobs.parent) or next(filter(None, (differs(images(path), wanted) for path in outputs)), "")
 
     return killed(bench, "gtalk batch", count, bench.must(make()[0]), make)
 
@@ -165,7 +165,7 @@ def two_at_once(bench: Bench, whole: Whole) -> list[Row]:
     pair = [subprocess.Popen(bench.dub(whole.avatar_folder, output), env=bench.environment,
                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for _ in range(2)]  # fmt: skip
     status = [process.wait(timeout=TOO_LONG_S) for process in pair]
-    dubs = pictures(output) == film and not left(output.parent)
+    dubs = images(output) == film and not left(output.parent)
     return [
         Row("two `gtalk fit` on one output", 1, int(fits), "one works, the other ends with status 2 and says why"),
         Row("two `gtalk dub` on one output", 1, int(dubs), f"statuses {status}; one whole file, nothing left behind"),
@@ -203,15 +203,15 @@ def full_disk(bench: Bench, whole: Whole) -> list[Row]:
 
 
 def surroundings(bench: Bench, whole: Whole) -> list[Row]:
-    """Homes, clocks, threads, broken samples: the same pictures come out."""
+    """Homes, clocks, threads, broken samples: the same images come out."""
     (_, wanted), avatar, rows = whole.film, whole.avatar_folder, []
 
     def row(
         fault: str, command: list[str], output: Path, same: bool = True, environment: dict[str, str] | None = None
     ) -> None:
         done = bench.run(command, **(environment or {}))
-        ok = not done.returncode and (not same or pictures(output) == wanted)
-        what = "the same pictures and sound" if same else "a whole video"
+        ok = not done.returncode and (not same or images(output) == wanted)
+        what = "the same images and sound" if same else "a whole video"
         rows.append(Row(fault, 1, int(ok), what if ok else (done.stderr[-200:] or "another result")))
 
     nowhere = {name: "/proc/nowhere" for name in ("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME")}

@@ -151,15 +151,15 @@ class Whole:
     def film(self) -> tuple[float, str]:
         """Of `gtalk dub`."""
         _ = self.speech
-        return self._bench.must(self._bench.dub(self.avatar_folder, self.film_path)), pictures(self.film_path)
+        return self._bench.must(self._bench.dub(self.avatar_folder, self.film_path)), images(self.film_path)
 
 
 def write_clip(path: Path) -> None:
     """The demo clip's first seconds, small."""
     demo = ROOT / "data" / "demo" / "clip.mp4"
-    pictures = (cv2.resize(p, (CLIP_SIZE, CLIP_SIZE), interpolation=cv2.INTER_AREA)
+    images = (cv2.resize(p, (CLIP_SIZE, CLIP_SIZE), interpolation=cv2.INTER_AREA)
                 for p in read_video(demo).read(0, CLIP_FRAMES))  # fmt: skip
-    write_video(path, pictures, 25.0, AudioTrack(read_audio(demo).samples[: CLIP_FRAMES * 640]))
+    write_video(path, images, 25.0, AudioTrack(read_audio(demo).samples[: CLIP_FRAMES * 640]))
 
 
 def gtalk(*arguments: object) -> list[str]:
@@ -181,8 +181,8 @@ def prepared(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def pictures(path: Path) -> str:
-    """Hash of all decoded pictures and samples; raises when the file is not whole."""
+def images(path: Path) -> str:
+    """Hash of all decoded images and samples; raises when the file is not whole."""
     digest = hashlib.sha256()
     with av.open(str(path)) as file:
         for frame in file.decode(video=0):

@@ -104,7 +104,7 @@ class Clock:
 
 
 def still_session() -> tuple[Any, Clock]:
-    """A live session without picture or motion."""
+    """A live session without image or motion."""
     from gtalk.talk import Talker
     from gtalk.types import Motion
     from gtalk.viewer.live.session import LiveSession
@@ -118,7 +118,7 @@ def still_session() -> tuple[Any, Clock]:
 
 
 def soak_microphone(minutes: float, error: float) -> dict[str, Any]:
-    """Capture to picture, minute by minute; the microphone is fast by `error`, from half time on as slow."""
+    """Capture to image, minute by minute; the microphone is fast by `error`, from half time on as slow."""
     from gtalk.viewer.audio.sources import PushSource
     from gtalk.viewer.live.stats import resident_mb
 
@@ -149,7 +149,7 @@ def soak_microphone(minutes: float, error: float) -> dict[str, Any]:
 
 
 def soak_speech(minutes: float) -> dict[str, Any]:
-    """Pushed speech of that length: whether it comes out whole and every picture has the time of its sound."""
+    """Pushed speech of that length: whether it comes out whole and every image has the time of its sound."""
     from gtalk.viewer.audio.sources import PushSource
 
     session, clock = still_session()
@@ -199,7 +199,7 @@ def soak(minutes: float, plot: Path | None) -> None:
     print(f"  {minutes // 10:.0f} stalls of 1 s: {microphone['silent_ticks'] / 25:.1f} s without sound, "
           f"{microphone['skipped_s']:.1f} s skipped; memory {rows[0, 4]:.1f} -> {rows[-1, 4]:.1f} MB")  # fmt: skip
     whole = soak_speech(minutes)
-    print(f"speech: {whole['frames']} pictures, {whole['wrong_samples']} wrong samples, picture against sound "
+    print(f"speech: {whole['frames']} images, {whole['wrong_samples']} wrong samples, image against sound "
           f"{whole['drift_ms']:.3f} ms, {whole['dropped']} dropped")  # fmt: skip
     players = {error: soak_player(minutes, error) for error in (1e-4, -1e-4)}
     for error, found in players.items():
@@ -222,7 +222,7 @@ def _plot(microphone: np.ndarray, players: dict[float, Any], path: Path) -> None
     axes[0].plot(microphone[:, 0], microphone[:, 2], label="99 %")
     for error, found in players.items():
         axes[1].plot(found["rows"][:, 0] / 60, found["rows"][:, 1] * 1e3, lw=0.7, label=f"{error * 1e6:+.0f} ppm")
-    axes[0].set(title="capture to picture, drawing left out", xlabel="minutes", ylabel="ms", ylim=(0, None))
+    axes[0].set(title="capture to image, drawing left out", xlabel="minutes", ylabel="ms", ylim=(0, None))
     axes[1].set(title="sound that waits in the page's player", xlabel="minutes", ylabel="ms", ylim=(0, None))
     for axis in axes:
         axis.legend()

@@ -23,35 +23,35 @@ HEAD_ORIGIN_M = np.array([0.0, 0.0, -0.065])  # from the midpoint of the outer e
 
 def draw_face(blur: float) -> np.ndarray:
     """A simple face, uint8 [SIZE,SIZE,3] RGB."""
-    picture = np.full((SIZE, SIZE, 3), (150, 140, 130), np.uint8)
+    image = np.full((SIZE, SIZE, 3), (150, 140, 130), np.uint8)
     y, x = np.mgrid[:SIZE, :SIZE].astype(float)
     distance = ((x - 256) / 112) ** 2 + ((y - 268) / 156) ** 2
     shade = SKIN * np.clip(1.1 - 0.35 * distance, 0, 1.1)[..., None]
-    picture[distance < 1] = shade[distance < 1].clip(0, 255).astype(np.uint8)
-    cv2.ellipse(picture, (256, 175), (122, 88), 0, 180, 360, DARK, -1)
+    image[distance < 1] = shade[distance < 1].clip(0, 255).astype(np.uint8)
+    cv2.ellipse(image, (256, 175), (122, 88), 0, 180, 360, DARK, -1)
     forehead = ((x - 256) / 103) ** 2 + ((y - 285) / 140) ** 2 < 1
-    picture[forehead] = shade[forehead].clip(0, 255).astype(np.uint8)
+    image[forehead] = shade[forehead].clip(0, 255).astype(np.uint8)
     for side in (-1, 1):
         eye = 256 + side * 46
-        cv2.ellipse(picture, (eye, 250), (22, 8), 0, 0, 360, (240, 240, 240), -1, cv2.LINE_AA)
-        cv2.circle(picture, (eye, 249), 8, (70, 50, 40), -1, cv2.LINE_AA)
-        cv2.ellipse(picture, (eye, 250), (22, 9), 0, 180, 360, (70, 50, 40), 3, cv2.LINE_AA)
-        cv2.ellipse(picture, (eye, 237), (29, 11), 0, 200, 340, DARK, 7, cv2.LINE_AA)
-        cv2.ellipse(picture, (256 + side * 12, 316), (6, 4), 0, 0, 360, (110, 70, 60), -1, cv2.LINE_AA)
-    cv2.line(picture, (247, 260), (242, 306), (184, 144, 122), 4, cv2.LINE_AA)
-    cv2.ellipse(picture, (256, 357), (35, 7), 0, 180, 360, LIP, -1, cv2.LINE_AA)
-    cv2.ellipse(picture, (256, 357), (33, 13), 0, 0, 180, (198, 116, 106), -1, cv2.LINE_AA)
-    cv2.line(picture, (222, 357), (290, 357), (104, 48, 46), 2, cv2.LINE_AA)
-    cv2.ellipse(picture, (256, 380), (22, 5), 0, 180, 360, (178, 136, 116), 3, cv2.LINE_AA)
-    return cv2.GaussianBlur(picture, (0, 0), blur)
+        cv2.ellipse(image, (eye, 250), (22, 8), 0, 0, 360, (240, 240, 240), -1, cv2.LINE_AA)
+        cv2.circle(image, (eye, 249), 8, (70, 50, 40), -1, cv2.LINE_AA)
+        cv2.ellipse(image, (eye, 250), (22, 9), 0, 180, 360, (70, 50, 40), 3, cv2.LINE_AA)
+        cv2.ellipse(image, (eye, 237), (29, 11), 0, 200, 340, DARK, 7, cv2.LINE_AA)
+        cv2.ellipse(image, (256 + side * 12, 316), (6, 4), 0, 0, 360, (110, 70, 60), -1, cv2.LINE_AA)
+    cv2.line(image, (247, 260), (242, 306), (184, 144, 122), 4, cv2.LINE_AA)
+    cv2.ellipse(image, (256, 357), (35, 7), 0, 180, 360, LIP, -1, cv2.LINE_AA)
+    cv2.ellipse(image, (256, 357), (33, 13), 0, 0, 180, (198, 116, 106), -1, cv2.LINE_AA)
+    cv2.line(image, (222, 357), (290, 357), (104, 48, 46), 2, cv2.LINE_AA)
+    cv2.ellipse(image, (256, 380), (22, 5), 0, 180, 360, (178, 136, 116), 3, cv2.LINE_AA)
+    return cv2.GaussianBlur(image, (0, 0), blur)
 
 
-def detect(picture: np.ndarray) -> np.ndarray:
+def detect(image: np.ndarray) -> np.ndarray:
     """[478,3] pixels: x right, y up, z out of the face."""
     import mediapipe as mp
 
     with mp.solutions.face_mesh.FaceMesh(static_image_mode=True, refine_landmarks=True) as mesh:  # type: ignore[attr-defined]
-        face = mesh.process(picture).multi_face_landmarks[0]
+        face = mesh.process(image).multi_face_landmarks[0]
     return np.array([[p.x, -p.y, -p.z] for p in face.landmark]) * SIZE
 
 

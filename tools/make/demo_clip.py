@@ -19,7 +19,7 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, default=Path("data/demo"), help="folder to write")
     parser.add_argument("--seconds", type=float, help="length of the clip; default: all sentences")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
-    parser.add_argument("--preview", type=Path, help="write only a sheet of frames to this picture")
+    parser.add_argument("--preview", type=Path, help="write only a sheet of frames to this image")
     run(parser.parse_args())
 
 

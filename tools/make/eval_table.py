@@ -19,7 +19,7 @@ LIPS = ("lmd_px", "lmd_norm", "lmd_ratio", "aperture_corr", "av_offset_frames", 
 SPEED = ("prepare_s_per_clip_s", "fit_s", "motion_s", "frame_ms_p50", "frame_ms_p95", "peak_rss_mb")
 SUMMARY = (
     *(f"self_driven.{region}.psnr" for region in REGIONS),
-    *(f"audio_driven_pictures.{region}.psnr" for region in REGIONS),
+    *(f"audio_driven_images.{region}.psnr" for region in REGIONS),
     "peer_protocol.psnr",
     *(f"audio_driven.{name}" for name in (*LIPS, "amplitude_ratio")),
     *(f"speed.{name}" for name in SPEED),

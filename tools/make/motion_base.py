@@ -20,7 +20,7 @@ from gtalk.dataset.format import Segment
 from gtalk.motion.training.pretrain import pretrain, save_base
 from gtalk.motion.training.sequences import TrainingClip
 from gtalk.motion.training.train import MotionConfig
-from gtalk.motion.training.training_data import Material, gather
+from gtalk.motion.training.training_data import TrainingData, gather
 from gtalk.types import AUDIO_RATE, VIDEO_FPS
 
 VARIANTS = ("f1", "m1", "f2", "m2", "f3", "m3", "f4", "m4", "f5", "m5", "m6", "m7")
@@ -52,7 +52,7 @@ def main() -> None:
     print(options.output)
 
 
-def voice_material(number: int, config: MotionConfig) -> Material:
+def voice_material(number: int, config: MotionConfig) -> TrainingData:
     """One voice: English two times out of three."""
     rng = np.random.default_rng(number)
     variant = VARIANTS[number % len(VARIANTS)]

@@ -2,7 +2,7 @@
 
     python tools/make/mouth_strip.py AVATAR SOUND ... -o FOLDER [--every 3] [--video]
 
-One picture for each sound: mouths at their time, under them the waveform, the opening of the lips (black), their
+One image for each sound: mouths at their time, under them the waveform, the opening of the lips (black), their
 width (blue), what is heard as p, b or m (red), and the phones that the sound is most like. `--video` writes the
 dub itself too.
 """
@@ -28,11 +28,11 @@ from gtalk.media.writer import VideoWriter, WriteConfig
 from gtalk.motion.model.labial_closure import LipClosure
 from gtalk.motion.model.model import PersonMotionModel
 from gtalk.speech.base import encode
-from gtalk.talk.load import load_performer
+from gtalk.talk.load import load_character
 from gtalk.talk.talker import Talker
 from gtalk.types import AUDIO_RATE, Frame, Motion
 
-ROW_S = 4.0  # of sound in a row of the picture
+ROW_S = 4.0  # of sound in a row of the image
 CROP_PX = 96
 _CHUNK = 1 << 14
 _PHONE_ROWS = 8  # over which phones are averaged before the likeliest is named
@@ -44,7 +44,7 @@ class Dub:
 
     samples: np.ndarray
     mouths: list[np.ndarray]
-    """CROP_PX pictures of every nth frame."""
+    """CROP_PX images of every nth frame."""
     every: int
     opening_mm: np.ndarray
     width_mm: np.ndarray
@@ -61,13 +61,13 @@ def main() -> None:
     parser.add_argument("--video", action="store_true")
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
-    performer = load_performer(options.avatar)
-    model = performer.motion_model
+    character = load_character(options.avatar)
+    model = character.motion_model
     assert isinstance(model, PersonMotionModel)
     for path in options.sounds:
         samples = read_audio(path).samples
         video = options.output / f"{path.stem}.mp4" if options.video else None
-        made = dub(performer.talker(), samples, options.every, video)
+        made = dub(character.talker(), samples, options.every, video)
         draw(made, model, path.stem, options.output / f"{path.stem}.png")
         print(options.output / f"{path.stem}.png", flush=True)
 
@@ -126,10 +126,10 @@ def draw(made: Dub, model: PersonMotionModel, title: str, path: Path) -> None:
 
 
 def _mouths(axis, made: Dub, start_s: float) -> None:
-    for index, picture in enumerate(made.mouths):
+    for index, image in enumerate(made.mouths):
         at, half = index * made.every / made.fps, 0.5 * made.every / made.fps
         if start_s <= at < start_s + ROW_S:
-            axis.imshow(picture, extent=(at - half, at + half, 0, 1), aspect="auto")
+            axis.imshow(image, extent=(at - half, at + half, 0, 1), aspect="auto")
     axis.set_xlim(start_s, start_s + ROW_S)
     axis.set_ylim(0, 1)
     axis.axis("off")

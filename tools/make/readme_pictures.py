@@ -1,6 +1,6 @@
-"""The README's pictures, from the avatar and the dub that `make demo` leaves.
+"""The README's images, from the avatar and the dub that `make demo` leaves.
 
-    python tools/make/readme_pictures.py out/demo out/demo/dub.mp4
+    python tools/make/readme_images.py out/demo out/demo/dub.mp4
 
 writes data/demo/result.jpg (held-out frames of the clip above, the avatar below: the widest and the most closed mouth,
 a blink, the largest turn, and two others) and data/demo/result.webp (the dub's first seconds, as a loop).
@@ -21,7 +21,7 @@ from gtalk.dataset.format import Dataset
 from gtalk.dataset.split import train_test_split
 from gtalk.eval.motion import aperture
 from gtalk.files import atomic_path
-from gtalk.talk import Moment, load_performer
+from gtalk.talk import MotionFrame, load_character
 
 SIDE_PX = 256
 LOOP_PX, LOOP_S, LOOP_EVERY = 320, 6.0, 2
@@ -42,11 +42,11 @@ def telling_frames(dataset: Dataset) -> list[int]:
 
 def write_strip(avatar: Path, output: Path) -> None:
     """Truth above, avatar below."""
-    dataset, performer = Dataset(avatar / "dataset"), load_performer(avatar)
-    talker = performer.talker(fps=dataset.fps, seed=0)
+    dataset, character = Dataset(avatar / "dataset"), load_character(avatar)
+    talker = character.talker(fps=dataset.fps, seed=0)
     columns = []
     for index in telling_frames(dataset):
-        drawn = talker.draw([Moment(0.0, dataset.motion[index], NO_SOUND)])[0].rgb
+        drawn = talker.draw([MotionFrame(0.0, dataset.motion[index], NO_SOUND)])[0].rgb
         pair = [cv2.resize(p, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA) for p in (dataset.frame(index), drawn)]
         columns.append(np.vstack(pair))
     with atomic_path(output) as temporary:
@@ -66,8 +66,8 @@ def write_loop(video: Path, output: Path) -> None:
         stream = file.add_stream("libwebp_anim", rate=Fraction(rate / LOOP_EVERY).limit_denominator(1001))
         stream.width = stream.height = LOOP_PX
         stream.pix_fmt, stream.options = "yuv420p", {"quality": "60", "compression_level": "6"}
-        for picture in small:
-            file.mux(stream.encode(av.VideoFrame.from_ndarray(np.asarray(picture, np.uint8), format="rgb24")))
+        for image in small:
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(np.asarray(image, np.uint8), format="rgb24")))
         file.mux(stream.encode())
 
 

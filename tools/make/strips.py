@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Pictures to look at, of any avatar: what it must be able to do, a sentence from sound, views beside the camera.
+"""Images to look at, of any avatar: what it must be able to do, a sentence from sound, views beside the camera.
 
     tools/make/strips.py AVATAR DATASET -o FOLDER [--side 256] [--frame N]
 
@@ -19,11 +19,11 @@ import numpy as np
 
 from gtalk.dataset.format import Dataset
 from gtalk.dataset.split import train_test_split
-from gtalk.eval.film import difference
+from gtalk.eval.frames import Truth
 from gtalk.eval.lips import held_out, predict, with_true_head
 from gtalk.eval.motion import aperture
-from gtalk.eval.pictures import Truth
-from gtalk.talk import Moment, Talker, load_performer
+from gtalk.eval.preview_video import difference
+from gtalk.talk import MotionFrame, Talker, load_character
 from gtalk.types import Camera, Motion
 
 ANGLES_DEG = (-30, -20, -10, 0, 10, 20, 30)
@@ -57,18 +57,18 @@ def orbited(camera: Camera, pivot_m: np.ndarray, yaw_deg: float, pitch_deg: floa
 
 def draw(talker: Talker, motion: Motion) -> np.ndarray:
     """One frame, 8-bit RGB."""
-    return talker.draw([Moment(0.0, motion, NO_SOUND)])[0].rgb
+    return talker.draw([MotionFrame(0.0, motion, NO_SOUND)])[0].rgb
 
 
 def grid(rows: list[list[np.ndarray]], side: int) -> np.ndarray:
-    """Pictures side by side, each `side` pixels high."""
+    """Images side by side, each `side` pixels high."""
     small = [[cv2.resize(p, (round(side * p.shape[1] / p.shape[0]), side), interpolation=cv2.INTER_AREA) for p in row]
              for row in rows]  # fmt: skip
     return np.vstack([np.hstack(row) for row in small])
 
 
 def main() -> None:
-    """Write the pictures."""
+    """Write the images."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("avatar", type=Path)
     parser.add_argument("dataset", type=Path)
@@ -76,25 +76,25 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=256)
     parser.add_argument("--frame", type=int)
     args = parser.parse_args()
-    dataset, performer = Dataset(args.dataset), load_performer(args.avatar)
-    camera, talker = performer.avatar.camera, performer.talker(fps=dataset.fps, seed=0)
+    dataset, character = Dataset(args.dataset), load_character(args.avatar)
+    camera, talker = character.avatar.camera, character.talker(fps=dataset.fps, seed=0)
     truth = Truth(dataset, dataset.camera.resized(camera.width, camera.height))
     args.output.mkdir(parents=True, exist_ok=True)
-    pictures = {}
+    images = {}
     columns = []
     for name, index in telling_frames(dataset).items():
-        true, drawn = truth.picture(index), draw(talker, dataset.motion[index])
+        true, drawn = truth.image(index), draw(talker, dataset.motion[index])
         columns.append([true, drawn, difference(true, drawn)])
         print(f"{name}: frame {index}")
-    pictures["telling"] = [list(row) for row in zip(*columns, strict=True)]
+    images["telling"] = [list(row) for row in zip(*columns, strict=True)]
     part = held_out(dataset)
-    if performer.motion_model is not None:
+    if character.motion_model is not None:
         said = with_true_head(predict(talker, part)[0], part.truth)
         first = liveliest(part.truth, SENTENCE_FRAMES * SENTENCE_EVERY)
         moments = range(first, min(first + SENTENCE_FRAMES * SENTENCE_EVERY, len(said)), SENTENCE_EVERY)
         print(f"sentence: frames {[part.first + i for i in moments]}")
-        pictures["sentence"] = [
-            [truth.picture(part.first + i) for i in moments],
+        images["sentence"] = [
+            [truth.image(part.first + i) for i in moments],
             [draw(talker, said[i]) for i in moments],
         ]
     index = part.first + len(part.truth) // 2 if args.frame is None else args.frame
@@ -104,8 +104,8 @@ def main() -> None:
         for angle in ANGLES_DEG:
             talker.camera = orbited(camera, pivot_m, yaw * angle, pitch * angle)
             rows[-1].append(draw(talker, dataset.motion[index]))
-    pictures["views"] = rows
-    for name, rows in pictures.items():
+    images["views"] = rows
+    for name, rows in images.items():
         cv2.imwrite(str(args.output / f"{name}.png"), np.ascontiguousarray(grid(rows, args.side)[..., ::-1]))
 
 

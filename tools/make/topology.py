@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import save_file
 
-# The irises (468.. on the picture's left, 473.. on its right): centre, right, top, left, bottom.
+# The irises (468.. on the image's left, 473.. on its right): centre, right, top, left, bottom.
 IRIS_MIRROR = {468: 473, 469: 476, 470: 475, 471: 474, 472: 477}
 
 

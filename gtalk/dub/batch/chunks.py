@@ -1,8 +1,8 @@
 """Long jobs in parts: motion once, cut where nothing is said; each part drawn anywhere; joined without a seam.
 
 Motion is found for the whole file, because head and eyes go on from what they did before; it is a small share
-of the work. A frame's picture depends on its motion alone, so parts hold the pictures of the unsplit render.
-H.264 remembers more than a picture: its parts are kept without loss (some 50 kB a picture of 512x512, beside the
+of the work. A frame's image depends on its motion alone, so parts hold the images of the unsplit render.
+H.264 remembers more than an image: its parts are kept without loss (some 50 kB an image of 512x512, beside the
 output), and one encoder writes them in the end, so that the file is the unsplit one's, bit for bit. H.265 and VP9
 take longer than the drawing, so that one encoder would leave nothing to share: their parts are encoded where they
 are drawn, and begin anew at each silence.
@@ -36,7 +36,7 @@ from gtalk.media.source import probe
 from gtalk.media.writer import COMMENT, WriteConfig, check_output_format
 from gtalk.progress import OnProgress, Progress, silent
 from gtalk.shapes import Float
-from gtalk.talk import Identity, Moment, Performer
+from gtalk.talk import Character, Identity, MotionFrame
 from gtalk.talk.interpolate import exact_rate
 from gtalk.types import Motion
 
@@ -62,7 +62,7 @@ def parts_folder(output: Path, key: str) -> Path:
 
 
 def listen(
-    performer: Performer, source: Path, config: DubConfig, folder: Path, split_s: float, on_progress: OnProgress
+    character: Character, source: Path, config: DubConfig, folder: Path, split_s: float, on_progress: OnProgress
 ) -> list[int]:
     """Write the motion of every part into `folder`; the frames of each. Raises UserError as `dub` does."""
     known = _read_parts(folder, split_s)
@@ -71,7 +71,7 @@ def listen(
     for stale in folder.parent.glob(glob.escape(folder.name.rpartition("-")[0]) + "-*"):
         shutil.rmtree(stale, ignore_errors=True)
     folder.mkdir(parents=True)
-    plan = plan_dub(performer, source, dataclasses.replace(config, save_motion=None), on_progress)
+    plan = plan_dub(character, source, dataclasses.replace(config, save_motion=None), on_progress)
     counts: list[int] = []
     for motion in parts_at_silences(_counted(plan, on_progress), plan.fps, split_s):
         motion.save(motion_path(folder, len(counts)))
@@ -82,7 +82,7 @@ def listen(
     return counts
 
 
-def _counted(plan: DubPlan, on_progress: OnProgress) -> Iterator[Moment]:
+def _counted(plan: DubPlan, on_progress: OnProgress) -> Iterator[MotionFrame]:
     for done, moment in enumerate(plan.moments, start=1):
         if done % _REPORT_EVERY == 0:
             on_progress(Progress("listen", done, plan.n_frames and max(done, plan.n_frames)))
@@ -97,7 +97,7 @@ def _read_parts(folder: Path, split_s: float) -> list[int] | None:
     return content["part_frames"] if content["split_s"] == split_s else None
 
 
-def parts_at_silences(moments: Iterator[Moment], fps: float, split_s: float) -> Iterator[Motion]:
+def parts_at_silences(moments: Iterator[MotionFrame], fps: float, split_s: float) -> Iterator[Motion]:
     """Motion in parts of about `split_s`, each ended where the sound is quietest nearby. Holds one part."""
     held: list[Motion] = []
     loud: list[float] = []
@@ -124,7 +124,7 @@ def quietest(loudness: Float[np.ndarray, " N"], first: int, last: int, hush: int
 
 
 def draw_part(
-    performer: Performer, folder: Path, part: int, output: Path, config: DubConfig, on_progress: OnProgress
+    character: Character, folder: Path, part: int, output: Path, config: DubConfig, on_progress: OnProgress
 ) -> DubResult | None:
     """Draw one part, without sound; None when that was done before."""
     path = part_path(folder, part, output, config)
@@ -134,7 +134,7 @@ def draw_part(
         config = dataclasses.replace(config, codec="lossless")
     # The controls are in the motion already.
     config = dataclasses.replace(config, **{name: getattr(DubConfig(), name) for name in _OF_THE_WHOLE})
-    return render_dub(performer, motion_path(folder, part), path, config, on_progress)
+    return render_dub(character, motion_path(folder, part), path, config, on_progress)
 
 
 def motion_path(folder: Path, part: int) -> Path:
@@ -143,7 +143,7 @@ def motion_path(folder: Path, part: int) -> Path:
 
 
 def part_path(folder: Path, part: int, output: Path, config: DubConfig) -> Path:
-    """Where a part's pictures are."""
+    """Where a part's images are."""
     codec = check_output_format(output, WriteConfig(codec=config.codec, alpha=config.background == TRANSPARENT))
     return folder / f"{part:04d}{_LOSSLESS if codec == 'h264' else output.suffix}"
 

@@ -12,11 +12,11 @@ import torch
 
 from gtalk.dub.batch.jobs import Job, by_avatar, read_jobs
 from gtalk.dub.batch.journal import DONE, STARTED, Journal
-from gtalk.dub.batch.scheduler import Agenda, Event
+from gtalk.dub.batch.scheduler import Event, Scheduler
 from gtalk.dub.batch.workers import cores_here, run_local, run_ray
 from gtalk.errors import UserError
 from gtalk.progress import OnProgress, Progress, silent
-from gtalk.talk import Performer, load_performer
+from gtalk.talk import Character, load_character
 
 SPLIT_S = 600.0  # an hour is worth sharing, ten minutes are not
 _ENGINES = {"local": run_local, "ray": run_ray}
@@ -83,7 +83,7 @@ def run_batch(
     on_progress: OnProgress = silent,
     *,
     split_s: float = SPLIT_S,
-    load: Callable[[Path], Performer] = load_performer,
+    load: Callable[[Path], Character] = load_character,
 ) -> BatchResult:
     """Do the jobs of a JSONL file (see gtalk.dub.batch.jobs).
 
@@ -116,7 +116,7 @@ def run_batch(
         if workers is None and engine == "local":
             on_gpus = torch.cuda.device_count() if all(job.config.device == "cuda" for job in todo) else 0
             workers = on_gpus or cores_here()
-        agenda, begun = Agenda(todo, split_s), set()
+        agenda, begun = Scheduler(todo, split_s), set()
         monitor = _Monitor(len(jobs), len(results), on_progress)
         for event in _ENGINES[engine](agenda, workers, load) if todo else ():
             job = event.task.job

@@ -53,7 +53,7 @@ class _Split:
     encode_s: float = 0.0
 
 
-class Agenda:
+class Scheduler:
     """The tasks of a batch in an order that keeps a worker's avatar loaded and finishes what is begun."""
 
     def __init__(self, jobs: Sequence[Job], split_s: float) -> None:

@@ -21,15 +21,15 @@ from typing import Any
 import torch
 
 from gtalk.dub.batch.chunks import draw_part, join_parts, listen, parts_folder
-from gtalk.dub.batch.scheduler import Agenda, Event, Task
+from gtalk.dub.batch.scheduler import Event, Scheduler, Task
 from gtalk.dub.outputs import sweep
 from gtalk.dub.render import DubResult, render_dub
 from gtalk.errors import UserError
 from gtalk.progress import OnProgress, Progress
-from gtalk.talk import Performer
+from gtalk.talk import Character
 from gtalk.threads import compute_on
 
-Load = Callable[[Path], Performer]
+Load = Callable[[Path], Character]
 ATTEMPTS = 3  # of a task whose worker died, the first included
 _POLL_S = 0.5  # how often a cluster is asked for its progress
 
@@ -38,12 +38,12 @@ class _ParentDied(BaseException):
     """Nobody waits for the result any more."""
 
 
-class Bench:
+class Worker:
     """A worker's place: the avatar it has loaded, and the doing of one task."""
 
     def __init__(self, load: Load) -> None:
         self._load = load
-        self._loaded: tuple[tuple[Path, str], Performer] | None = None
+        self._loaded: tuple[tuple[Path, str], Character] | None = None
 
     def do(self, task: Task, on_progress: OnProgress) -> tuple[str, dict[str, Any]]:
         """("done" | "failed", facts). Whatever goes wrong with the task is a fact, not an exception."""
@@ -55,25 +55,25 @@ class Bench:
             return "failed", {"error": f"{type(error).__name__}: {error}", "detail": traceback.format_exc()}
 
     def _facts(self, task: Task, on_progress: OnProgress) -> dict[str, Any]:
-        job, performer = task.job, self._performer(task.job.avatar, task.job.config.device)
+        job, character = task.job, self._character(task.job.avatar, task.job.config.device)
         folder = parts_folder(job.output, job.key)
         if task.step == "listen":
-            parts = listen(performer, job.source, job.config, folder, task.split_s, on_progress)
+            parts = listen(character, job.source, job.config, folder, task.split_s, on_progress)
             return {"part_frames": parts}
         if task.step == "draw":
-            result = draw_part(performer, folder, task.part, job.output, job.config, on_progress)
+            result = draw_part(character, folder, task.part, job.output, job.config, on_progress)
             return {} if result is None else _facts(result)
         sweep(job.output)
         if task.step == "join":
-            return join_parts(performer.identity, job.source, job.output, job.config, folder, task.part, on_progress)
-        return _facts(render_dub(performer, job.source, job.output, job.config, on_progress))
+            return join_parts(character.identity, job.source, job.output, job.config, folder, task.part, on_progress)
+        return _facts(render_dub(character, job.source, job.output, job.config, on_progress))
 
-    def _performer(self, avatar: Path, device: str) -> Performer:
+    def _character(self, avatar: Path, device: str) -> Character:
         if self._loaded is None or self._loaded[0] != (avatar, device):
             self._loaded = None  # two avatars need not fit into memory
-            performer = self._load(avatar)
+            character = self._load(avatar)
             # A worker sees one GPU: which, was settled before it began.
-            self._loaded = ((avatar, device), performer.to("cuda") if device == "cuda" else performer)
+            self._loaded = ((avatar, device), character.to("cuda") if device == "cuda" else character)
         return self._loaded[1]
 
 
@@ -95,7 +95,7 @@ def gpu_of(number: int, visible: str | None, count: int) -> str | None:
     return usable[number % len(usable)] if usable else None
 
 
-def run_local(agenda: Agenda, workers: int, load: Load) -> Iterator[Event]:
+def run_local(agenda: Scheduler, workers: int, load: Load) -> Iterator[Event]:
     """Do the tasks in `workers` processes of this machine, each with its share of the cores and a GPU of its own."""
     threads = max(1, cores_here() // workers)
     attempts: Counter[Task] = Counter()
@@ -188,7 +188,7 @@ def _work(pipe: Connection, load: Load, threads: int, gpu: str | None) -> None:
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu  # read when CUDA is first used, which is later
     compute_on(threads)
-    bench = Bench(load)
+    bench = Worker(load)
 
     def tell(progress: Progress) -> None:
         try:
@@ -203,7 +203,7 @@ def _work(pipe: Connection, load: Load, threads: int, gpu: str | None) -> None:
         return
 
 
-def run_ray(agenda: Agenda, workers: int | None, load: Load) -> Iterator[Event]:
+def run_ray(agenda: Scheduler, workers: int | None, load: Load) -> Iterator[Event]:
     """Do the tasks on a Ray cluster: the one at $RAY_ADDRESS, or one that is started on this machine.
 
     All nodes must see the files under the same paths. A task whose node is lost is done again elsewhere.
@@ -279,7 +279,7 @@ def _board(ray: Any) -> Any:
     return ray.remote(num_cpus=0)(_Board).options(scheduling_strategy=here).remote()
 
 
-_benches: dict[Load, Bench] = {}  # Ray reuses its processes: what one task loaded serves the next
+_benches: dict[Load, Worker] = {}  # Ray reuses its processes: what one task loaded serves the next
 
 
 def _remote(task: Task, load: Load, board: Any) -> tuple[str, dict[str, Any]]:
@@ -288,7 +288,7 @@ def _remote(task: Task, load: Load, board: Any) -> tuple[str, dict[str, Any]]:
     def tell(progress: Progress) -> None:
         board.put.remote(task, {"done": progress.done, "total": progress.total})
 
-    return _benches.setdefault(load, Bench(load)).do(task, tell)
+    return _benches.setdefault(load, Worker(load)).do(task, tell)
 
 
 def _facts(result: DubResult) -> dict[str, Any]:

@@ -22,10 +22,10 @@ from gtalk.dub.footage.paste import lower_face_mask, paste
 from gtalk.media.video import VideoReader, read_video
 from gtalk.progress import OnProgress
 from gtalk.shapes import Bool, Float, Int, UInt8
-from gtalk.talk import Moment, Talker
+from gtalk.talk import MotionFrame, Talker
 from gtalk.types import Camera, Frame, Motion
 
-_BACKWARD_CHUNK = 48  # pictures held while a shot runs backwards
+_BACKWARD_CHUNK = 48  # images held while a shot runs backwards
 _LEARN_FROM = 40  # frames all over a shot, from which is learned what is usual in it
 _FADE_S = 0.2  # how long the new mouth takes to go where the face is lost or its mouth is hidden
 _MARGIN = 0.25  # of the face's size around the part that is rendered
@@ -36,20 +36,20 @@ _RIGID = np.concatenate([JAW[[0, 1, 15, 16]], NOSE, np.array([36, 39, 42, 45])])
 class Shot:
     """Tracked footage of the person."""
 
-    pictures: VideoReader
+    images: VideoReader
     camera: Camera
     motion: Motion
-    """One frame a picture, at the pictures' rate."""
+    """One frame an image, at the images' rate."""
 
     @property
     def size(self) -> tuple[int, int]:
         """(width, height) of the output: even, as encoders want it, so an odd last row or column is cut off."""
-        width, height = self.pictures.size
+        width, height = self.images.size
         return width - width % 2, height - height % 2
 
 
 def track_shot(path: Path, fps: float | None, on_progress: OnProgress) -> Shot:
-    """Track every picture of a video at `fps` (its own by default). Raises UserError without a face."""
+    """Track every image of a video at `fps` (its own by default). Raises UserError without a face."""
     from gtalk.media.source import probe
     from gtalk.prepare.footage import track_reader
 
@@ -59,7 +59,7 @@ def track_shot(path: Path, fps: float | None, on_progress: OnProgress) -> Shot:
 
 
 def shot_order(n_shot: int, n_wanted: int, length: Literal["loop", "retime"]) -> Int[np.ndarray, " N"]:
-    """Which picture of the shot each output frame shows.
+    """Which image of the shot each output frame shows.
 
     loop: forwards, then backwards, and so on, since a jump would be seen; what is too long is cut.
     retime: slower or faster so that the shot ends with the sound.
@@ -71,8 +71,8 @@ def shot_order(n_shot: int, n_wanted: int, length: Literal["loop", "retime"]) ->
     return np.where(place < n_shot, place, period - place)
 
 
-def pictures_in_order(reader: VideoReader, order: Sequence[int] | np.ndarray) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
-    """Pictures of a video in any order that runs forwards or backwards by single steps, in bounded memory."""
+def images_in_order(reader: VideoReader, order: Sequence[int] | np.ndarray) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
+    """Images of a video in any order that runs forwards or backwards by single steps, in bounded memory."""
     start = 0
     order = np.asarray(order)
     while start < len(order):
@@ -91,12 +91,12 @@ def pictures_in_order(reader: VideoReader, order: Sequence[int] | np.ndarray) ->
 
 
 def _forward(reader: VideoReader, run: np.ndarray) -> Iterator[np.ndarray]:
-    pictures = reader.read(int(run[0]), int(run[-1]) + 1)
-    number, picture = int(run[0]), next(pictures)
+    images = reader.read(int(run[0]), int(run[-1]) + 1)
+    number, image = int(run[0]), next(images)
     for wanted in run:
         while number < wanted:
-            picture, number = next(pictures), number + 1
-        yield picture
+            image, number = next(images), number + 1
+        yield image
 
 
 @dataclass(frozen=True)
@@ -136,19 +136,19 @@ class Alignment:
 
 @dataclass(frozen=True)
 class _View:
-    """The part of a picture around both mouths, and the avatar in it."""
+    """The part of an image around both mouths, and the avatar in it."""
 
     corner: tuple[int, int]
-    """(left, top) in the picture."""
+    """(left, top) in the image."""
     camera: Camera
     frames: list[Frame]
     points_px: list[Float[np.ndarray, "68 2"]]
     """Landmarks of each frame in the part."""
 
-    def of(self, picture: UInt8[np.ndarray, "H W 3"]) -> UInt8[np.ndarray, "h w 3"]:
-        """The part of a picture, not copied."""
+    def of(self, image: UInt8[np.ndarray, "H W 3"]) -> UInt8[np.ndarray, "h w 3"]:
+        """The part of an image, not copied."""
         left, top = self.corner
-        return picture[top : top + self.camera.height, left : left + self.camera.width]
+        return image[top : top + self.camera.height, left : left + self.camera.width]
 
 
 @dataclass(frozen=True)
@@ -156,15 +156,15 @@ class _Seen:
     """A frame that waits for what comes after it."""
 
     number: int
-    moment: Moment
-    picture: UInt8[np.ndarray, "H W 3"]
+    moment: MotionFrame
+    image: UInt8[np.ndarray, "H W 3"]
     view: _View | None
     mask: Float[np.ndarray, "h w"]
     hidden: bool
 
 
-class Onto:
-    """Turns the mouth of each spoken moment into a picture of the shot.
+class FootageCompositor:
+    """Turns the mouth of each spoken moment into an image of the shot.
 
     What stands before the face stays in front. Where the face is lost or its mouth is hidden, the new mouth
     fades out and the shot is left as it is; `warnings` says where.
@@ -183,14 +183,14 @@ class Onto:
         self._grain = Grain(0.0, 0.0)
         self._n_hidden = self._n_lost = self._n_partly = 0
 
-    def frames(self, moments: Iterator[Moment]) -> Iterator[Frame]:
-        """One finished picture for each moment, until the order ends."""
+    def frames(self, moments: Iterator[MotionFrame]) -> Iterator[Frame]:
+        """One finished image for each moment, until the order ends."""
         self._occlusion, self._grain = self._learned()
-        pictures = pictures_in_order(self._shot.pictures, self._order)
+        images = images_in_order(self._shot.images, self._order)
         waiting: deque[_Seen] = deque()
         hidden: deque[bool] = deque(maxlen=2 * self._fade + 1)  # around the first that waits, when it is full
-        for number, (moment, index, picture) in enumerate(zip(moments, self._order, pictures, strict=False)):
-            waiting.append(self._see(number, moment, int(index), picture))
+        for number, (moment, index, image) in enumerate(zip(moments, self._order, images, strict=False)):
+            waiting.append(self._see(number, moment, int(index), image))
             hidden.append(waiting[-1].hidden)
             if len(waiting) > self._fade:
                 yield self._finished(waiting.popleft(), list(hidden)[::-1])
@@ -200,7 +200,7 @@ class Onto:
 
     @property
     def warnings(self) -> list[str]:
-        """What the pictures so far could not be given."""
+        """What the images so far could not be given."""
         kinds = {
             "no face was found: left as they are": self._n_lost,
             "the mouth was hidden: left as they are": self._n_hidden,
@@ -217,57 +217,57 @@ class Onto:
         differences: list[np.ndarray] = []
         pairs: list[Pair] = []
         view, part = None, np.zeros((0, 0, 3), np.uint8)
-        for index, picture in zip(wanted, pictures_in_order(self._shot.pictures, wanted), strict=True):
-            if view is not None:  # of the picture before this one
+        for index, image in zip(wanted, images_in_order(self._shot.images, wanted), strict=True):
+            if view is not None:  # of the image before this one
                 mask = lower_face_mask(view.points_px[:1], (view.camera.width, view.camera.height))
-                pairs.append((part, view.of(picture), mask > 0))
-            view = self._view([self._as_shot[int(index)]], picture) if index in chosen else None
+                pairs.append((part, view.of(image), mask > 0))
+            view = self._view([self._as_shot[int(index)]], image) if index in chosen else None
             if view is not None:
-                frame, part = view.frames[0], view.of(picture)
+                frame, part = view.frames[0], view.of(image)
                 differences.append(to_cells(part, frame.rgb, frame.alpha, view.points_px[0]))
         return Occlusion.learn(differences) if differences else None, Grain.learn(pairs)
 
-    def _see(self, number: int, moment: Moment, index: int, picture: np.ndarray) -> _Seen:
+    def _see(self, number: int, moment: MotionFrame, index: int, image: np.ndarray) -> _Seen:
         """Draw the face as the shot shows it and as it shall be, and look what stands before it."""
         was = self._as_shot[index]
         landmarks = was.landmarks.copy()
         landmarks[:, MOUTH_GROUP] = moment.motion.landmarks[:, MOUTH_GROUP]
         states = [was, was.replace(landmarks=landmarks)]
-        view = self._view(states, picture) if self._shot.motion.valid[index] else None
+        view = self._view(states, image) if self._shot.motion.valid[index] else None
         if view is None:
             self._n_lost += 1
-            return _Seen(number, moment, picture, None, np.zeros((0, 0), np.float32), False)
+            return _Seen(number, moment, image, None, np.zeros((0, 0), np.float32), False)
         as_shot, points, size = view.frames[0], view.points_px[0], (view.camera.width, view.camera.height)
         mask = lower_face_mask(view.points_px, size) * self._sure[index]
         if self._occlusion is None:
-            return _Seen(number, moment, picture, view, mask, False)
-        covered = self._occlusion.covered(to_cells(view.of(picture), as_shot.rgb, as_shot.alpha, points))
+            return _Seen(number, moment, image, view, mask, False)
+        covered = self._occlusion.covered(to_cells(view.of(image), as_shot.rgb, as_shot.alpha, points))
         free = keep_mask(covered, points, size)
         hidden = hides_mouth(free, mask)
         self._n_hidden += hidden
         self._n_partly += not hidden and bool((free[mask > 0] < 0.5).any())
-        return _Seen(number, moment, picture, view, mask * free, hidden)
+        return _Seen(number, moment, image, view, mask * free, hidden)
 
     def _finished(self, seen: _Seen, hidden: list[bool]) -> Frame:
-        """The picture with its new mouth. `hidden`: of the frames around, the latest first."""
+        """The image with its new mouth. `hidden`: of the frames around, the latest first."""
         away = [abs(i - self._fade) for i, one in enumerate(hidden) if one]
         trust = min(1.0, min(away, default=self._fade) / self._fade)
-        rgb = seen.picture
+        rgb = seen.image
         if seen.view is not None and trust > 0:
             view = seen.view
             as_shot, as_spoken = view.frames
             rgb = rgb.copy()
-            part, mask, points = view.of(seen.picture), seen.mask * trust, view.points_px[0]
+            part, mask, points = view.of(seen.image), seen.mask * trust, view.points_px[0]
             grain = self._grain.field(mask.shape[::-1], np.random.default_rng([self._talker.seed, seen.number]))
             view.of(rgb)[:] = paste(part, as_shot.rgb, as_spoken.rgb, as_spoken.alpha, mask, points, grain)
         rgb = np.ascontiguousarray(rgb[: self._shot.size[1], : self._shot.size[0]])
         alpha = np.full(rgb.shape[:2], 255, np.uint8)
         return Frame(seen.moment.time_s, rgb, alpha, seen.moment.motion, seen.moment.samples)
 
-    def _view(self, motions: list[Motion], picture: np.ndarray) -> _View | None:
-        """The avatar in these states over nothing; None where the face lies outside the picture."""
+    def _view(self, motions: list[Motion], image: np.ndarray) -> _View | None:
+        """The avatar in these states over nothing; None where the face lies outside the image."""
         points = [self._points_px(motion) for motion in motions]
-        box = _box(points[0], points[-1], (picture.shape[1], picture.shape[0]))
+        box = _box(points[0], points[-1], (image.shape[1], image.shape[0]))
         if box is None:
             return None
         left, top, right, bottom = box
@@ -276,7 +276,7 @@ class Onto:
             width=right - left, height=bottom - top,
         )  # fmt: skip
         self._talker.camera = camera
-        frames = self._talker.draw([Moment(0.0, motion, np.zeros(0, np.float32)) for motion in motions])
+        frames = self._talker.draw([MotionFrame(0.0, motion, np.zeros(0, np.float32)) for motion in motions])
         return _View((left, top), camera, frames, [each - np.array([left, top]) for each in points])
 
     def _points_px(self, motion: Motion) -> np.ndarray:
@@ -285,7 +285,7 @@ class Onto:
 
 
 def _box(first: np.ndarray, second: np.ndarray, size: tuple[int, int]) -> tuple[int, int, int, int] | None:
-    """Around both faces with a margin, inside the picture; None when they lie outside it."""
+    """Around both faces with a margin, inside the image; None when they lie outside it."""
     points = np.concatenate([first, second])
     low, high = points.min(0), points.max(0)
     margin = _MARGIN * float((high - low).max())

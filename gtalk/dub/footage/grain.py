@@ -1,7 +1,7 @@
 """Grain: the noise of a shot's camera, which a rendered face does not have.
 
-Grain is what is new in every picture; the texture of skin is not, it stays where it is. So grain is measured as the
-finest detail of the difference of two pictures in a row, where they are smooth, since there little else differs
+Grain is what is new in every image; the texture of skin is not, it stays where it is. So grain is measured as the
+finest detail of the difference of two images in a row, where they are smooth, since there little else differs
 when the head moves. Its size in pixels comes from how alike neighbours are: cameras and encoders blur it.
 """
 
@@ -24,12 +24,12 @@ _TILE_PX = 256
 _SIGMA_OF_MEDIAN = 1.4826  # of a normal distribution, by its median absolute value
 
 Pair = tuple[UInt8[np.ndarray, "... 3"], UInt8[np.ndarray, "... 3"], Bool[np.ndarray, "..."]]
-"""Two pictures in a row, [H,W,3], and where to look in both, [H,W]. Pairs differ in size."""
+"""Two images in a row, [H,W,3], and where to look in both, [H,W]. Pairs differ in size."""
 
 
 @dataclass(frozen=True)
 class Grain:
-    """How much the pictures of a shot are grained."""
+    """How much the images of a shot are grained."""
 
     level: float
     """Standard deviation in grey levels of its finest detail; 0 where there is none to speak of."""
@@ -38,7 +38,7 @@ class Grain:
 
     @staticmethod
     def learn(pairs: Sequence[Pair]) -> Grain:
-        """The usual grain of a shot, from pictures all over it."""
+        """The usual grain of a shot, from images all over it."""
         found = [seen for pair in pairs if (seen := _seen(*pair)) is not None]
         if not found:
             return Grain(0.0, 0.0)
@@ -48,7 +48,7 @@ class Grain:
         return Grain(float(level), min(_SIZES_PX, key=lambda size: abs(_traits(size)[1] - alike)))
 
     def field(self, size: tuple[int, int], rng: np.random.Generator) -> Float[np.ndarray, "H W"] | None:
-        """Fresh grain for a picture of `size`, grey levels (float32); None where the shot has none."""
+        """Fresh grain for an image of `size`, grey levels (float32); None where the shot has none."""
         if not self.level:
             return None
         return _noise(size, self.size_px, rng) * np.float32(self.level / _traits(self.size_px)[0])
@@ -60,7 +60,7 @@ def fine_level(values: Float[np.ndarray, "H W"], where: Bool[np.ndarray, "H W"])
 
 
 def _seen(first: np.ndarray, second: np.ndarray, where: np.ndarray) -> tuple[float, float] | None:
-    """(level, correlation of neighbours) of what is new in the second picture."""
+    """(level, correlation of neighbours) of what is new in the second image."""
     grey = first.astype(np.float32).mean(axis=2)
     smooth = cv2.GaussianBlur(grey, (0, 0), _FINE_SIGMA_PX)
     slope = np.hypot(cv2.Sobel(smooth, cv2.CV_32F, 1, 0), cv2.Sobel(smooth, cv2.CV_32F, 0, 1))

@@ -1,9 +1,9 @@
-"""What stands in front of the face in a shot: where the picture is not as it usually is there.
+"""What stands in front of the face in a shot: where the image is not as it usually is there.
 
-An avatar is never quite the person, so its difference to the picture says little by itself. But it is much the
+An avatar is never quite the person, so its difference to the image says little by itself. But it is much the
 same in every frame, while a hand, a cup or a microphone comes and goes. Two things are learned for every cell of
 a square that moves with the head, from frames all over the shot: the colour difference to the render, smoothed,
-and how rich in edges the picture is, since a hand may have the face's colour. Cells that leave both their usual
+and how rich in edges the image is, since a hand may have the face's colour. Cells that leave both their usual
 values and those of their neighbours together are an occluder.
 """
 
@@ -72,7 +72,7 @@ def to_cells(
     alpha: UInt8[np.ndarray, "H W"],
     points_px: Float[np.ndarray, "68 2"],
 ) -> Float[np.ndarray, "C C 4"]:
-    """Colour difference of a picture and its render, and edges of the picture; NaN off the face. float32."""
+    """Colour difference of an image and its render, and edges of the image; NaN off the face. float32."""
     transform = cells_from_pixels(points_px)
     scale = np.sqrt(abs(np.linalg.det(transform[:, :2])))
     # Collar and shoulders move against the head, and would look like something in front of it at each nod.
@@ -113,7 +113,7 @@ def cells_from_pixels(points_px: Float[np.ndarray, "68 2"]) -> Float[np.ndarray,
 def keep_mask(
     covered: Bool[np.ndarray, "C C"], points_px: Float[np.ndarray, "68 2"], size: tuple[int, int]
 ) -> Float[np.ndarray, "H W"]:
-    """Weight that the rendered face keeps, 1 where nothing stands before it, in a picture of `size`. float32."""
+    """Weight that the rendered face keeps, 1 where nothing stands before it, in an image of `size`. float32."""
     if not covered.any():
         return np.ones(size[::-1], np.float32)
     free = cv2.GaussianBlur(1.0 - covered.astype(np.float32), (0, 0), 1.0)
@@ -123,5 +123,5 @@ def keep_mask(
 
 
 def hides_mouth(free: Float[np.ndarray, "H W"], mask: Float[np.ndarray, "H W"]) -> bool:
-    """Whether so much of the mask is covered that the tracked mouth is a guess and the picture had better stay."""
+    """Whether so much of the mask is covered that the tracked mouth is a guess and the image had better stay."""
     return float((mask * (1.0 - free)).sum()) > _MOST_COVERED * float(mask.sum())

@@ -1,4 +1,4 @@
-"""Putting a rendered lower face back into the original picture. Pure functions of pictures.
+"""Putting a rendered lower face back into the original image. Pure functions of images.
 
 The avatar is rendered twice for a frame: as the shot shows it (the tracked mouth) and as it shall be.
 Where the two hardly differ, their difference is added to the original, which keeps its own detail, grain and
@@ -49,7 +49,7 @@ def lower_face_mask(points_px: list[Float[np.ndarray, "68 2"]], size: tuple[int,
         hull = cv2.convexHull(outline.astype(np.float32)).round().astype(np.int32)
         cv2.fillConvexPoly(filled, hull, (255.0,))
     feather = max(2.0, _FEATHER * face_width_px(points_px[0]))
-    # The picture's edge is no border of the face: the mask does not fade there.
+    # The image's edge is no border of the face: the mask does not fade there.
     distance = cv2.distanceTransform(filled, cv2.DIST_L2, 5)
     share = np.clip(distance / feather, 0.0, 1.0)
     return share * share * (3.0 - 2.0 * share)
@@ -90,7 +90,7 @@ def paste(
     """The original with another lower face.
 
     Args:
-        original: the shot's picture.
+        original: the shot's image.
         as_shot: the avatar with the mouth that the shot shows, over black, premultiplied.
         as_spoken: the avatar with the mouth that it shall have, likewise.
         alpha: coverage of `as_spoken`.

@@ -165,7 +165,7 @@ class _View:
         return smooth[y, x] / 255.0
 
     def mesh_mask(self, mesh: MovingMesh) -> np.ndarray:
-        """Where the mesh covers the picture."""
+        """Where the mesh covers the image."""
         dense = self.frame.motion.channels.get("landmarks478")
         points = mesh.mean if dense is None else dense[0]
         corners = self.pixels(points)[mesh.triangles]
@@ -202,7 +202,7 @@ def _mesh_seeds(
 
 
 def _mouth_seeds(context: FitContext, pose_code: PoseCode, mesh: MovingMesh, count: int) -> Seeds:
-    """Behind the lips, from the frames where the mouth is widest."""
+    """AsyncSink the lips, from the frames where the mouth is widest."""
     landmarks = context.dataset.motion.landmarks[context.indices]
     opening = np.linalg.norm(landmarks[:, 62] - landmarks[:, 66], axis=-1)
     widest = context.indices[np.argsort(-opening)[: max(1, len(opening) // 50)]]
@@ -230,7 +230,7 @@ def _mouth_seeds(context: FitContext, pose_code: PoseCode, mesh: MovingMesh, cou
 
 
 def _pixel_seeds(context: FitContext, views: list[_View], mesh: MovingMesh, count: int) -> Seeds:
-    """On a grid of the mean pose's picture, wherever some frame shows the person and no mesh."""
+    """On a grid of the mean pose's image, wherever some frame shows the person and no mesh."""
     camera = context.camera
     area = sum(len(p) for p, *_ in _uncovered(camera, views, mesh, 4.0)) * 16.0
     spacing = max(1.0, float(np.sqrt(area / max(count, 1))))
@@ -252,7 +252,7 @@ def _pixel_seeds(context: FitContext, views: list[_View], mesh: MovingMesh, coun
 
 
 def _uncovered(camera, views: list[_View], mesh: MovingMesh, spacing: float):
-    """Positions, colours and skinning logits, view by view, each cell of the mean picture once."""
+    """Positions, colours and skinning logits, view by view, each cell of the mean image once."""
     margin = 0.25
     columns, rows = (
         int(camera.width * (1 + 2 * margin) / spacing) + 2,

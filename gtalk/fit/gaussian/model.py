@@ -1,4 +1,4 @@
-"""The Gaussian avatar as the trainer's model: one whole picture a step, every gradient by hand-written kernels."""
+"""The Gaussian avatar as the trainer's model: one whole image a step, every gradient by hand-written kernels."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from gtalk.avatar.base import PLATE
 from gtalk.avatar.gaussian import (
     PLACES,
     REST_CODES,
+    FrameParams,
     GaussianAvatar,
     GaussianConfig,
-    Instant,
     intrinsics,
     raw_codes,
     split_code,
@@ -35,7 +35,7 @@ from gtalk.ops import splat
 
 BETAS, EPSILON = (0.9, 0.99), 1e-15
 GROUPS = ("face", "rest")
-LPIPS_PATCHES = PatchConfig(side=128, count=2)  # whole pictures of 512 pixels would cost seven times as much
+LPIPS_PATCHES = PatchConfig(side=128, count=2)  # whole images of 512 pixels would cost seven times as much
 TEETH_FREEDOM_M = 0.002  # how far they may come forward of where they were seeded
 
 
@@ -141,10 +141,10 @@ class GaussianModel:
         self.moments["base.second"] = torch.zeros_like(self.tensors["base"])
         self.refinement = Refinement(context.indices, raw.shape[1], config.refine)
         self.plate = clip_plate(context, config.avatar.plate_margin)
-        self.learner = self._avatar(self.tensors)
-        self.plate_planes = self.learner.plate_planes(PLATE, context.camera)
+        self.live_avatar = self._avatar(self.tensors)
+        self.plate_planes = self.live_avatar.plate_planes(PLATE, context.camera)
         self.need = torch.zeros(len(self.tensors["base"]), device=self.device)
-        self.instants: dict[int, Instant] = {}
+        self.instants: dict[int, FrameParams] = {}
         self.steps, self.factor = 0, 1.0
         self.weights = config.loss.regions.table().to(self.device)
 
@@ -158,11 +158,11 @@ class GaussianModel:
         return StepResult(sum(r[0] for r in results) / len(results), sum(r[1] for r in results) / len(results), terms)
 
     def _learn(self, frame: TrainingFrame, progress: float, rng: torch.Generator) -> tuple[float, float, dict]:
-        """One picture: forward, backward, step."""
+        """One image: forward, backward, step."""
         config = self.config
         now = self.instants.get(frame.index)
         if now is None:
-            now = self.instants[frame.index] = self.learner.instants(frame.motion, self.context.camera)[0]
+            now = self.instants[frame.index] = self.live_avatar.instants(frame.motion, self.context.camera)[0]
         now = self.refinement.apply(frame.index, now)
         code = now.code + config.code_noise * torch.randn(now.code.shape, generator=rng).to(self.device)
         patches = None
@@ -184,7 +184,7 @@ class GaussianModel:
     def _descend(
         self,
         frame: TrainingFrame,
-        now: Instant,
+        now: FrameParams,
         code: torch.Tensor,
         schedule: float,
         patches: torch.Tensor | None = None,
@@ -195,13 +195,13 @@ class GaussianModel:
         self.need += d_gaussians[:, splat.POSITION].norm(dim=1) + 0.05 * d_gaussians[:, splat.COLOUR].abs().sum(1)
         return d_transforms, self._update(gaussians, d_gaussians, code, schedule), parts_of_loss
 
-    def _slope(self, frame: TrainingFrame, patches: torch.Tensor | None, now: Instant) -> torch.Tensor:
+    def _slope(self, frame: TrainingFrame, patches: torch.Tensor | None, now: FrameParams) -> torch.Tensor:
         """Gradient of the loss by a correction of the instant; nothing is learned."""
         gaussians, d_gaussians, d_transforms, _ = self._backward(frame, now, now.code, patches)
         return correction_gradient(now, d_transforms, self._code_gradients(gaussians, d_gaussians)[1])
 
     def _backward(
-        self, frame: TrainingFrame, now: Instant, code: torch.Tensor, patches: torch.Tensor | None
+        self, frame: TrainingFrame, now: FrameParams, code: torch.Tensor, patches: torch.Tensor | None
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
         """The frame's Gaussians, the gradients of them and of the transforms, and the loss's parts.
 

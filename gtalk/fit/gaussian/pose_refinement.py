@@ -1,4 +1,4 @@
-"""Small corrections of each training frame's tracking, learned with the Gaussians through the picture.
+"""Small corrections of each training frame's tracking, learned with the Gaussians through the image.
 
 Tracking errs by fractions of a pixel from frame to frame; Gaussians that are fitted to such frames as they
 are become blurred. Corrections of a frame: head pose (6), torso similarity (4), code (K). Their mean over the
@@ -18,14 +18,14 @@ import cv2
 import numpy as np
 import torch
 
-from gtalk.avatar.gaussian import Instant
+from gtalk.avatar.gaussian import FrameParams
 from gtalk.shapes import Float, Int
 
 POSE, TORSO, PLACED = slice(0, 6), slice(6, 10), 10
 PARTS = {"pose": POSE, "torso": TORSO, "code": slice(PLACED, None)}
 LONGEST = 3.0  # expected errors that a step may be long
-Slope = Callable[[Instant], torch.Tensor]
-"""Gives the gradient [10+K] of a picture's loss by a correction of an instant."""
+Slope = Callable[[FrameParams], torch.Tensor]
+"""Gives the gradient [10+K] of an image's loss by a correction of an instant."""
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,11 @@ class RefineConfig:
     turn_rad: float = 4e-3
     """Expected error of the head's rotation, where tracking errs. No visit changes more than two expected errors."""
     across_m: float = 4e-4
-    """Of the head's place across the picture."""
+    """Of the head's place across the image."""
     along_m: float = 4e-3
     """Of its distance from the camera."""
     torso: float = 1.5e-3
-    """Of the torso's place in picture heights, of its angle and of its log scale."""
+    """Of the torso's place in image heights, of its angle and of its log scale."""
     code: float = 0.25
     """Of codes (standard deviations)."""
     doubt: float = 0.5
@@ -51,7 +51,7 @@ class RefineConfig:
     gain: float = 0.7
     """Share of the believed Newton step that a visit takes; 0 for no corrections."""
     damping: float = 0.1
-    """Added to the curvature, as a share of its mean: what the picture hardly shows is left alone."""
+    """Added to the curvature, as a share of its mean: what the image hardly shows is left alone."""
     pull: float = 0.01
     """Share of a correction that is forgotten at each visit of its frame."""
     begin: float = 0.15
@@ -86,7 +86,7 @@ class Curvature:
         self.squares = {name: torch.zeros_like(tensor) for name, tensor in self.products.items()}
         self.count = torch.zeros(())
 
-    def probe(self, now: Instant, units: Float[torch.Tensor, " C"], slope: Slope) -> None:
+    def probe(self, now: FrameParams, units: Float[torch.Tensor, " C"], slope: Slope) -> None:
         """Move an instant, one group of numbers at a time, and learn from how its gradient changes."""
         name = ("pose", "torso", "pose", "code")[int(self.count) % 4]
         part, step = PARTS[name], torch.zeros_like(units)
@@ -152,12 +152,12 @@ class Refinement:
         known = int(self.curvature.count) >= config.probes
         return step % (config.probe_every if known else 2) == 0
 
-    def apply(self, index: int, now: Instant) -> Instant:
+    def apply(self, index: int, now: FrameParams) -> FrameParams:
         """The instant with its frame's correction."""
         row = self.row_of[index]
         return moved(now, self.values[row]) if bool(self.visits[row]) else now
 
-    def probe(self, now: Instant, slope: Slope) -> None:
+    def probe(self, now: FrameParams, slope: Slope) -> None:
         """Measure curvature at an instant."""
         self.curvature.probe(now, self.units, slope)
 
@@ -193,16 +193,16 @@ class Refinement:
             tensor.copy_(state[name])
 
 
-def moved(now: Instant, correction: Float[torch.Tensor, " C"]) -> Instant:
+def moved(now: FrameParams, correction: Float[torch.Tensor, " C"]) -> FrameParams:
     """An instant with a correction [10+K]."""
     values = correction.double().cpu().numpy()
     head = corrected_head(now.T_camera_head, values[POSE])
     torso = corrected_torso(now.T_camera_torso, values[TORSO])
-    return Instant(now.code + correction[PLACED:].to(now.code), head, torso, now.framing)
+    return FrameParams(now.code + correction[PLACED:].to(now.code), head, torso, now.framing)
 
 
 def correction_gradient(
-    now: Instant, d_transforms: Float[torch.Tensor, "2 3 4"], d_code: Float[torch.Tensor, " K"]
+    now: FrameParams, d_transforms: Float[torch.Tensor, "2 3 4"], d_code: Float[torch.Tensor, " K"]
 ) -> Float[torch.Tensor, " C"]:
     """Gradient by a further correction of an instant, from those by its transforms and its code."""
     d = d_transforms.double().cpu().numpy()
@@ -224,7 +224,7 @@ def head_gradient(T: Float[np.ndarray, "3 4"], d: Float[np.ndarray, "3 4"]) -> F
 
 
 def corrected_torso(T: Float[np.ndarray, "3 4"], correction: Float[np.ndarray, "4"]) -> Float[np.ndarray, "3 4"]:
-    """Moved in the picture by (dx, dy) focal lengths, turned and scaled about the camera's axis."""
+    """Moved in the image by (dx, dy) focal lengths, turned and scaled about the camera's axis."""
     dx, dy, angle, scale = correction
     c, s = np.cos(angle) * np.exp(scale), np.sin(angle) * np.exp(scale)
     return np.array([[c, -s, dx], [s, c, dy], [0.0, 0.0, 1.0]]) @ T

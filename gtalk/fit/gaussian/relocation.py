@@ -1,4 +1,4 @@
-"""Dead Gaussians are put to use: a nearly transparent one moves to where the picture still errs."""
+"""Dead Gaussians are put to use: a nearly transparent one moves to where the image still errs."""
 
 from __future__ import annotations
 

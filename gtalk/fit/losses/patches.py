@@ -1,4 +1,4 @@
-"""Which pixels of a picture a step looks at: square patches, many of them on mouth and eyes."""
+"""Which pixels of an image a step looks at: square patches, many of them on mouth and eyes."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class PatchConfig:
     """Patches of one step."""
 
     side: int = 32
-    """Pixels along a patch; never more than the picture has."""
+    """Pixels along a patch; never more than the image has."""
     count: int = 10
-    """Patches of one picture and step."""
+    """Patches of one image and step."""
     mouth_share: float = 0.2
     eyes_share: float = 0.1
     torso_share: float = 0.25
@@ -32,7 +32,7 @@ class PatchConfig:
 def draw_patches(
     frame: TrainingFrame, camera: Camera, config: PatchConfig, rng: torch.Generator
 ) -> Int[torch.Tensor, "P s s"]:
-    """Flat pixel numbers (row * width + column) of square patches of one picture."""
+    """Flat pixel numbers (row * width + column) of square patches of one image."""
     height, width = frame.matte.shape
     side = min(config.side, height, width)
     centres = _centres(frame, camera, config, rng)

@@ -18,7 +18,7 @@ ENLARGED_PX = 64  # least side of what the network is shown
 
 @dataclass(frozen=True)
 class LpipsConfig:
-    """A learnt distance of pictures (Zhang et al. 2018) as a part of the loss."""
+    """A learnt distance of images (Zhang et al. 2018) as a part of the loss."""
 
     path: str = ""
     """LPIPS weights: AlexNet as safetensors, laid out as `gtalk/ops/lpips.py` says. Empty: a fit without."""
@@ -60,12 +60,12 @@ class PerceptualLoss:
         """The same for patches (flat pixel numbers) of colour + T plate; its gradient is added to `d_planes`."""
         width = truth.shape[1]
         behind = plate[..., :width]
-        picture = (planes[:3, :, :width] + planes[3, :, :width] * behind).detach().requires_grad_()
-        wanted = truth.reshape(-1, 3)[patches].to(picture) / 255.0
-        loss = self(picture.flatten(1)[:, patches].permute(1, 2, 3, 0), wanted)
-        (d_picture,) = torch.autograd.grad(loss, picture)
-        d_planes[:3, :, :width] += d_picture
-        d_planes[3, :, :width] += (d_picture * behind).sum(0)
+        image = (planes[:3, :, :width] + planes[3, :, :width] * behind).detach().requires_grad_()
+        wanted = truth.reshape(-1, 3)[patches].to(image) / 255.0
+        loss = self(image.flatten(1)[:, patches].permute(1, 2, 3, 0), wanted)
+        (d_image,) = torch.autograd.grad(loss, image)
+        d_planes[:3, :, :width] += d_image
+        d_planes[3, :, :width] += (d_image * behind).sum(0)
         return loss.detach()
 
 

@@ -1,4 +1,4 @@
-"""Losses on rendered pictures. Each returns a scalar and is differentiable in its first argument."""
+"""Losses on rendered images. Each returns a scalar and is differentiable in its first argument."""
 
 from __future__ import annotations
 
@@ -52,10 +52,10 @@ def l1_loss(
 def dssim_loss(
     render: Float[torch.Tensor, "B H W 3"], truth: Float[torch.Tensor, "B H W 3"], window: int = 7
 ) -> Float[torch.Tensor, ""]:
-    """(1 - SSIM) / 2 with a uniform window, over the window positions that lie inside the picture.
+    """(1 - SSIM) / 2 with a uniform window, over the window positions that lie inside the image.
 
     Wang et al. 2004, "Image quality assessment: from error visibility to structural similarity", eq. 13;
-    a box instead of the Gaussian, since separable sums are cheap. Pictures smaller than the window use
+    a box instead of the Gaussian, since separable sums are cheap. Images smaller than the window use
     one window of their own size.
     """
     both = torch.stack([render, truth]).permute(0, 1, 4, 2, 3)

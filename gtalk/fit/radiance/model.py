@@ -11,7 +11,7 @@ import torch
 from gtalk.avatar import head as head_field
 from gtalk.avatar import radiance
 from gtalk.avatar import torso as torso_field
-from gtalk.avatar.radiance import Instant, RadianceAvatar, RadianceConfig
+from gtalk.avatar.radiance import FrameParams, RadianceAvatar, RadianceConfig
 from gtalk.dataset.format import HEAD_CLASSES, MaskClass
 from gtalk.dataset.split import first_test_frame
 from gtalk.fit.frames import TrainingFrame
@@ -29,7 +29,7 @@ from gtalk.fit.setup import LEAST_SPREAD, clip_plate, clip_pose_code, device_of,
 from gtalk.fit.trainer import TrainerConfig
 from gtalk.ops.adapters import tcnn
 from gtalk.render.field import Traced
-from gtalk.render.picture import over
+from gtalk.render.image import over
 from gtalk.render.rays import pixel_centres
 
 FIELDS = ("head", "torso")
@@ -141,14 +141,14 @@ class RadianceModel:
         tensors["torso.area"] = torch.from_numpy(area.astype(np.uint8))
         self.tensors = {n: t.to(self.device) for n, t in tensors.items()}
         self.plate = clip_plate(context, config.avatar.plate_margin)
-        self.learner = self._avatar(self.tensors)
+        self.live_avatar = self._avatar(self.tensors)
         self.learned = [n for n in self.tensors if n.rsplit(".")[-1] not in FIXED]
         self.networks = [n for n in self.learned if n.rsplit(".")[-1] not in TABLES]
         for name in self.networks:
             self.tensors[name].requires_grad_()
         self.adam = Adam({n: self.tensors[n] for n in self.learned})
         self.pixels = pixel_centres(context.camera, self.device)
-        self.instants = self.learner.instants(dataset.motion[:stop])
+        self.instants = self.live_avatar.instants(dataset.motion[:stop])
         self.strongest = torch.full((config.avatar.head.occupancy_resolution**3,), -1.0, device=self.device)
         self.factor, self.prunes, self.steps = 1.0, 0, 0
 
@@ -172,7 +172,7 @@ class RadianceModel:
         rng: torch.Generator,
         gradients: dict[str, list[tuple[torch.Tensor, torch.Tensor]]],
     ) -> tuple[float, float, dict[str, float]]:
-        """Forward and backward on one picture; table gradients and codes are appended to `gradients`."""
+        """Forward and backward on one image; table gradients and codes are appended to `gradients`."""
         config, camera = self.config, self.context.camera
         flat = draw_patches(frame, camera, config.patches, rng)
         pixels = flat.reshape(-1).to(self.device)
@@ -180,19 +180,21 @@ class RadianceModel:
         codes = {"head": now.code, "torso": now.torso_code}
         tables = {}
         for name in FIELDS:
-            kind, fields = (head_field, self.learner.head) if name == "head" else (torso_field, self.learner.torso)
+            kind, fields = (
+                (head_field, self.live_avatar.head) if name == "head" else (torso_field, self.live_avatar.torso)
+            )
             tables[name] = kind.blended_table(fields, codes[name]).detach().requires_grad_()
         points = self.pixels[pixels]
-        head = self.learner.trace_head(now, camera, points, tables["head"])
-        torso_rgb, torso_alpha = self.learner.torso_layer(now, camera, points, tables["torso"])
-        behind = over(torso_rgb, torso_alpha, self.learner.behind(now.framing, camera, points))
+        head = self.live_avatar.trace_head(now, camera, points, tables["head"])
+        torso_rgb, torso_alpha = self.live_avatar.torso_layer(now, camera, points, tables["torso"])
+        behind = over(torso_rgb, torso_alpha, self.live_avatar.behind(now.framing, camera, points))
         render = over(head.rgb, head.alpha, behind)
         alpha = head.alpha + (1.0 - head.alpha) * torso_alpha
         terms = self._losses(frame, flat, render, alpha, head.alpha, torso_alpha)
         sharpen = config.loss.depth_variance * ramp(progress, config.loss.sharpen_from, 1.0)
         if sharpen > 0:
             spread = depth_variance(head.weights, head.depths_m, head.ray_of, len(pixels))
-            terms["depth"] = sharpen * spread / self.learner.volume.step_m**2
+            terms["depth"] = sharpen * spread / self.live_avatar.volume.step_m**2
         error = float(terms.pop("error"))
         loss = torch.stack(list(terms.values())).sum()
         loss.backward()
@@ -274,16 +276,16 @@ class RadianceModel:
             own += code[:, None, None] * gradient[reach] / len(gradients)
         self.adam.step("head.basis", own * self.changeable, basis_rate, sparse=True)
 
-    def _instant(self, frame: TrainingFrame, rng: torch.Generator) -> Instant:
+    def _instant(self, frame: TrainingFrame, rng: torch.Generator) -> FrameParams:
         now = self.instants[frame.index]
         noise = self.config.code_noise * torch.randn(now.code.shape[0] + now.torso_code.shape[0], generator=rng)
         face, torso = noise.to(self.device).split([now.code.shape[0], now.torso_code.shape[0]])
         places = now.places + torso[: len(now.places)]
-        return Instant(now.code + face, places, now.torso_code + torso, now.torso, now.framing, now.T_world_head)
+        return FrameParams(now.code + face, places, now.torso_code + torso, now.torso, now.framing, now.T_world_head)
 
     @torch.no_grad()
     def _remember(self, head: Traced) -> None:
-        resolution = self.learner.volume.occupied.shape[0]
+        resolution = self.live_avatar.volume.occupied.shape[0]
         cell = torch.floor(head.points * resolution).long().clamp_(0, resolution - 1)
         place = (cell[:, 0] * resolution + cell[:, 1]) * resolution + cell[:, 2]
         self.strongest.scatter_reduce_(0, place, head.weights.detach(), "amax")
@@ -294,7 +296,7 @@ class RadianceModel:
         kept = prune(occupied > 0, self.strongest.reshape(occupied.shape), self.config.prune_below)
         occupied.copy_(kept)
         self.strongest.fill_(-1.0)
-        self.learner = self._avatar(self.tensors)
+        self.live_avatar = self._avatar(self.tensors)
 
     def state(self) -> dict[str, torch.Tensor]:
         """See `Model.state`."""
@@ -316,7 +318,7 @@ class RadianceModel:
         self.adam.load_state({n.removeprefix("adam."): t for n, t in state.items() if n.startswith("adam.")})
         factor, prunes, steps = state["counters"].tolist()
         self.factor, self.prunes, self.steps = factor, int(prunes), int(steps)
-        self.learner = self._avatar(self.tensors)
+        self.live_avatar = self._avatar(self.tensors)
 
     def slow_down(self, factor: float) -> None:
         """See `Model.slow_down`."""

@@ -21,7 +21,7 @@ SEARCH_BOX = np.array([[-0.16, -0.17, -0.22], [0.16, 0.19, 0.10]])  # head space
 HULL_FRAMES = 48
 SURFACE_FRAMES = 12
 HULL_SHARE = 0.94  # a voxel is inside when this share of the frames that see it agrees: masks err
-SEEN_SHARE = 0.3  # what is out of the picture in most frames is not learned
+SEEN_SHARE = 0.3  # what is out of the image in most frames is not learned
 HEIGHT_RESOLUTION = 128
 UNKNOWN = 2
 
@@ -39,7 +39,7 @@ class ShellConfig:
     ears_m: float = 0.03
     """How much further back the head may be beside the mesh, below the brows: ears and the corners of the jaw."""
     mask_margin: float = 0.012
-    """Masks are widened by this share of the picture's height: hair is finer than masks."""
+    """Masks are widened by this share of the image's height: hair is finer than masks."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ PERSON_MARGIN = 0.02  # of the height: shadows and hair near the person are not 
 
 
 def widened_plate(context: FitContext, framing: Float[np.ndarray, "T 3"], margin: float) -> UInt8[np.ndarray, "H W 3"]:
-    """The plate with `margin` picture heights added on every side, at the clip's own size.
+    """The plate with `margin` image heights added on every side, at the clip's own size.
 
     Training frames are laid where their framing (rows of `framing`, by frame number) puts them, without
     the person, and averaged; the dataset's plate fills what none of them shows, and its edge the rest.
@@ -31,7 +31,7 @@ def widened_plate(context: FitContext, framing: Float[np.ndarray, "T 3"], margin
     for index in np.unique(chosen):
         rgb, matte = dataset.frame(int(index)), dataset.matte(int(index))
         seen = (cv2.dilate(matte, kernel) < 8).astype(np.float32)
-        matrix = _picture_to_plate(framing[index], width, height, pad)
+        matrix = _image_to_plate(framing[index], width, height, pad)
         total += cv2.warpAffine(rgb.astype(np.float32) * seen[..., None], matrix, size)
         weight += cv2.warpAffine(seen, matrix, size)
     outside = (1.0 - known) * np.clip(weight / 2.0, 0.0, 1.0)
@@ -41,8 +41,8 @@ def widened_plate(context: FitContext, framing: Float[np.ndarray, "T 3"], margin
     return np.clip(plate + 0.5, 0, 255).astype(np.uint8)
 
 
-def _picture_to_plate(framing: np.ndarray, width: int, height: int, pad: int) -> np.ndarray:
-    """OpenCV's matrix (whole numbers are pixel centres) from picture to widened plate."""
+def _image_to_plate(framing: np.ndarray, width: int, height: int, pad: int) -> np.ndarray:
+    """OpenCV's matrix (whole numbers are pixel centres) from image to widened plate."""
     dx, dy, log_scale = framing
     shrink = float(np.exp(-log_scale))
     centre = np.array([(width - 1) / 2, (height - 1) / 2])

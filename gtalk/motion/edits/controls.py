@@ -34,7 +34,7 @@ class Controls:
     blink_rate: float = 1.0
     """Blinks relative to the person's own rate, 0 to 1; more come from the motion model."""
     gaze_offset_rad: tuple[float, float] = (0.0, 0.0)
-    """Added to the gaze: yaw towards the picture's right, pitch up."""
+    """Added to the gaze: yaw towards the image's right, pitch up."""
     pose_offset_rad: tuple[float, float, float] = (0.0, 0.0, 0.0)
     """Added turn of the head about its own axes: pitch, yaw, roll."""
     smoothing_s: float = 0.0

@@ -1,9 +1,9 @@
 """Motion <-> the 52 blendshapes of ARKit and the CSV of Live Link Face, for game engines and mocap tools.
 
-ARKit's shapes are defined in words and pictures, not in numbers. Here each of those that 68 landmarks can tell
+ARKit's shapes are defined in words and images, not in numbers. Here each of those that 68 landmarks can tell
 is a displacement of the person's own lips, chin and jaw, in mouth widths; weights are the bounded least
 squares of a frame's displacement from the closed mouth. The same table brings weights back to landmarks.
-Left and right are the person's: the picture's right and left. Shapes that landmarks cannot tell (tongue,
+Left and right are the person's: the image's right and left. Shapes that landmarks cannot tell (tongue,
 cheeks, nose) stay 0. Names and columns: Apple, ARFaceAnchor.BlendShapeLocation; Epic, Live Link Face.
 """
 

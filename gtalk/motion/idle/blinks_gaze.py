@@ -18,7 +18,7 @@ _SACCADE_FRAMES = 2
 
 
 @dataclass(frozen=True)
-class EyeLife:
+class BlinkGazeModel:
     """Statistics of one person's blinks and gaze."""
 
     blink_rate_hz: float
@@ -42,7 +42,7 @@ class EyeLife:
         runs: list[tuple[int, int]],
         valid: Bool[np.ndarray, " T"],
         fps: float,
-    ) -> EyeLife:
+    ) -> BlinkGazeModel:
         """From tracked frames."""
         bottoms = blink_frames(eyes, runs, valid)
         duration_s = max(float(valid.sum()) / fps, 1e-6)
@@ -60,13 +60,15 @@ class EyeLife:
         follow = np.linalg.solve(scaled.T @ scaled + 50.0 * np.eye(6), scaled.T @ looked) / scale[:, None]
         targets, dwell = _fixations(looked - design @ follow, valid, gaze, fps)
         chosen = np.linspace(0, len(shapes) - 1, min(len(shapes), _MAX_SHAPES)).round().astype(int)
-        return EyeLife(float(rate), spread, np.array(shapes)[chosen], gaze[valid].mean(0), follow, targets, dwell)
+        return BlinkGazeModel(
+            float(rate), spread, np.array(shapes)[chosen], gaze[valid].mean(0), follow, targets, dwell
+        )
 
 
 class EyeStream:
     """One endless run: openness and gaze of the next frames, whatever the chunks."""
 
-    def __init__(self, life: EyeLife, fps: float, seed: int, blink_rate: float = 1.0) -> None:
+    def __init__(self, life: BlinkGazeModel, fps: float, seed: int, blink_rate: float = 1.0) -> None:
         self._life, self._fps, self.blink_rate = life, fps, blink_rate
         self._blinks, self._looks = np.random.default_rng([seed, 2]), np.random.default_rng([seed, 3])
         self._shape = np.zeros((0, 2))

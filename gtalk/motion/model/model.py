@@ -16,7 +16,7 @@ from gtalk.basis import UPPER_GROUP, MotionBasis
 from gtalk.errors import UserError
 from gtalk.files import atomic_path, write_json
 from gtalk.geometry.pose import pose_matrices
-from gtalk.motion.idle.blinks_gaze import EyeLife, EyeStream
+from gtalk.motion.idle.blinks_gaze import BlinkGazeModel, EyeStream
 from gtalk.motion.idle.head_motion import VOICE_ROWS, Sway, SwayStream, voice_columns
 from gtalk.motion.model.face import FaceMap
 from gtalk.motion.model.labial_closure import LipClosure
@@ -44,7 +44,7 @@ class PersonMotionModel:
     net: MotionNet
     face: FaceMap
     sway: Sway
-    eyes: EyeLife
+    eyes: BlinkGazeModel
     mean_pose: Float[np.ndarray, "4 4"]
     brow_scale: Float[np.ndarray, " 2"]
     """Metres per unit of the network's brow outputs."""
@@ -112,7 +112,7 @@ class PersonMotionStream:
         self._started = False
 
     def push(self, samples: Float[np.ndarray, " N"]) -> Motion:
-        """Take samples and return the frames that are now certain."""
+        """Utterance samples and return the frames that are now certain."""
         return self._predict(self._append(self._features.push(samples)))
 
     def finish(self) -> Motion:
@@ -250,7 +250,7 @@ def _from_arrays(settings: dict[str, Any], arrays: dict[str, np.ndarray]) -> Per
     net = hollow_net(features.size, len(basis.mouth) + N_BROWS, net_config)
     net.load_state_dict({k: torch.from_numpy(v) for k, v in group("net.").items()}, assign=True)
     face, sway, eyes = (
-        _dataclass(kind, group(p)) for kind, p in ((FaceMap, "face."), (Sway, "sway."), (EyeLife, "eyes."))
+        _dataclass(kind, group(p)) for kind, p in ((FaceMap, "face."), (Sway, "sway."), (BlinkGazeModel, "eyes."))
     )
     rest: dict[str, Any] = {name: _double(arrays[name]) for name in ("mean_pose", "brow_scale", "bank")}
     lead = int(settings.get("lead_rows", AHEAD_ROWS))

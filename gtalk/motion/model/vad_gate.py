@@ -13,7 +13,7 @@ import numpy as np
 
 from gtalk.basis import JAW, MotionBasis
 from gtalk.motion.model.net import ROWS_PER_FRAME
-from gtalk.motion.training.sequences import Take
+from gtalk.motion.training.sequences import Utterance
 from gtalk.shapes import Float
 
 HANG_ROWS = 8  # speech is taken to go on for so long after its last sign (10 ms each)
@@ -53,23 +53,27 @@ def activity_windows(
 
 
 def gated(
-    take: Take, mouth: Float[np.ndarray, "T Km"], activity_column: int, rest: Float[np.ndarray, " Km"], lead: int
+    utterance: Utterance,
+    mouth: Float[np.ndarray, "T Km"],
+    activity_column: int,
+    rest: Float[np.ndarray, " Km"],
+    lead: int,
 ) -> Float[np.ndarray, "T Km"]:
     """Predicted mouth codes of a whole recording after the gate.
 
     Args:
-        take: the recording.
+        utterance: the recording.
         mouth: codes, not gated.
         activity_column: of a row.
         rest: code of closed lips.
         lead: how far the gate looks ahead, in rows.
     """
-    windows = activity_windows(take.rows[:, activity_column], 0, len(mouth), lead)
+    windows = activity_windows(utterance.rows[:, activity_column], 0, len(mouth), lead)
     return rest + SilenceGate()(windows)[:, None] * (mouth - rest)
 
 
 def learned_lead(
-    takes: Sequence[Take],
+    utterances: Sequence[Utterance],
     predicted: Sequence[Float[np.ndarray, "T Km"]],
     activity_column: int,
     rest: Float[np.ndarray, " Km"],
@@ -78,7 +82,7 @@ def learned_lead(
     """The lead in rows with which gated predictions lie closest to the person's own lips.
 
     Args:
-        takes: recordings of the person.
+        utterances: recordings of the person.
         predicted: mouth codes for them, not gated.
         activity_column: of a row.
         rest: code of closed lips.
@@ -88,9 +92,9 @@ def learned_lead(
     errors = []
     for lead in LEADS_ROWS:
         distances = []
-        for take, mouth in zip(takes, predicted, strict=True):
-            error = gated(take, mouth, activity_column, rest, lead) - take.codes[:, : len(rest)]
-            moved = np.einsum("tk,kpc->tpc", error[take.usable], lips)
+        for utterance, mouth in zip(utterances, predicted, strict=True):
+            error = gated(utterance, mouth, activity_column, rest, lead) - utterance.codes[:, : len(rest)]
+            moved = np.einsum("tk,kpc->tpc", error[utterance.usable], lips)
             distances.append(np.linalg.norm(moved, axis=-1).mean(1))
         errors.append(float(np.concatenate(distances).mean()))
     return next(lead for lead, error in zip(LEADS_ROWS, errors, strict=True) if error <= _WORTH * min(errors))

@@ -1,4 +1,4 @@
-"""Random crops of takes, as batches."""
+"""Random crops of utterances, as batches."""
 
 from __future__ import annotations
 
@@ -8,27 +8,31 @@ import numpy as np
 import torch
 
 from gtalk.motion.model.net import ROWS_PER_FRAME, MotionNet
-from gtalk.motion.training.sequences import Take
+from gtalk.motion.training.sequences import Utterance
 
 
 class Crops:
     """Draws crops that do not cross a cut; what has no usable frame is never drawn."""
 
-    def __init__(self, takes: Sequence[Take], net: MotionNet, length: int) -> None:
+    def __init__(self, utterances: Sequence[Utterance], net: MotionNet, length: int) -> None:
         self.net, self.length = net, length
         self.rows, self.codes, self.usable = [], [], []
         starts = []
-        for index, take in enumerate(takes):
-            missing = (len(take.codes) + length) * ROWS_PER_FRAME + net.rows - len(take.rows)
+        for index, utterance in enumerate(utterances):
+            missing = (len(utterance.codes) + length) * ROWS_PER_FRAME + net.rows - len(utterance.rows)
             rows = np.concatenate(
-                [np.repeat(take.rows[:1], net.past_rows, 0), take.rows, np.repeat(take.rows[-1:], max(missing, 0), 0)]
+                [
+                    np.repeat(utterance.rows[:1], net.past_rows, 0),
+                    utterance.rows,
+                    np.repeat(utterance.rows[-1:], max(missing, 0), 0),
+                ]
             )
             self.rows.append(torch.from_numpy(np.ascontiguousarray(rows.T)))
-            self.codes.append(torch.from_numpy(_padded(take.codes, length)).float())
-            self.usable.append(torch.from_numpy(_padded(take.usable, length)))
-            for first, stop in take.runs:
+            self.codes.append(torch.from_numpy(_padded(utterance.codes, length)).float())
+            self.usable.append(torch.from_numpy(_padded(utterance.usable, length)))
+            for first, stop in utterance.runs:
                 for at in range(first, max(first + 1, stop - length + 1)):
-                    if take.usable[at : min(at + length, stop)].sum() >= length // 4:
+                    if utterance.usable[at : min(at + length, stop)].sum() >= length // 4:
                         starts.append((index, at, stop))
         self.starts = starts
 

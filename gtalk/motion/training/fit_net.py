@@ -1,4 +1,4 @@
-"""Training of the network on takes: random crops, AdamW, averaged weights, a validation block."""
+"""Training of the network on utterances: random crops, AdamW, averaged weights, a validation block."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 from gtalk.motion.model.net import ROWS_PER_FRAME, MotionNet, NetConfig
 from gtalk.motion.training.crops import Crops
 from gtalk.motion.training.losses import MotionLoss, style_divergence
-from gtalk.motion.training.sequences import Take
+from gtalk.motion.training.sequences import Utterance
 from gtalk.motion.training.sync_expert import SyncExpert, train_expert
 from gtalk.shapes import Float
 
@@ -50,9 +50,9 @@ class FitResult:
 
 
 def fit_net(
-    originals: Sequence[Take],
-    copies: Sequence[Take],
-    validation: Sequence[Take],
+    originals: Sequence[Utterance],
+    copies: Sequence[Utterance],
+    validation: Sequence[Utterance],
     loss: MotionLoss,
     net_config: NetConfig,
     config: FitConfig,
@@ -83,9 +83,9 @@ def fit_net(
         net.load_state_dict(start, strict=False)
         net.scale[list(blind)] = 0.0
     kept = copy.deepcopy(net).eval()
-    pool = [Crops(takes, net, config.crop_frames) for takes in (originals, copies or originals)]
+    pool = [Crops(utterances, net, config.crop_frames) for utterances in (originals, copies or originals)]
     expert = _expert(net, pool, originals, loss, generator)
-    descent = Descent(net.parameters(), config, config.steps)
+    descent = AdamState(net.parameters(), config, config.steps)
     best, result = math.inf, FitResult(kept, 0)
     n_first = round(config.batch * (config.original_share if copies else 1.0))
     for step in range(1, config.steps + 1):
@@ -106,7 +106,7 @@ def fit_net(
     return result
 
 
-class Descent:
+class AdamState:
     """AdamW with a warm-up of fifty steps, then a cosine; steep gradients are cut."""
 
     def __init__(self, parameters: Iterable[torch.nn.Parameter], config: FitConfig, steps: int) -> None:
@@ -127,12 +127,16 @@ class Descent:
 
 
 def _expert(
-    net: MotionNet, pools: Sequence[Crops], takes: Sequence[Take], loss: MotionLoss, generator: torch.Generator
+    net: MotionNet,
+    pools: Sequence[Crops],
+    utterances: Sequence[Utterance],
+    loss: MotionLoss,
+    generator: torch.Generator,
 ) -> SyncExpert | None:
     """A judge of lips and sound, learned from the same crops; None where the loss has no use for one."""
     if not loss.config.sync:
         return None
-    mouth = np.concatenate([take.codes[take.usable, : loss.n_mouth] for take in takes])
+    mouth = np.concatenate([utterance.codes[utterance.usable, : loss.n_mouth] for utterance in utterances])
     spread = torch.from_numpy(mouth.std(0)).float()
     expert = SyncExpert(net.shift, net.scale, spread, net.past_rows, loss.config.expert)
     train_expert(expert, pools, loss.config.expert, generator)
@@ -168,21 +172,23 @@ def predict(net: MotionNet, rows: Float[np.ndarray, "R D"], frames: int) -> Floa
         return net(torch.from_numpy(np.ascontiguousarray(padded.T))[None])[0].T.numpy().astype(np.float64)
 
 
-def validation_loss(net: MotionNet, takes: Sequence[Take], loss: MotionLoss) -> float:
-    """Landmark and velocity terms on the usable frames of whole takes; NaN without takes."""
-    if not takes:
+def validation_loss(net: MotionNet, utterances: Sequence[Utterance], loss: MotionLoss) -> float:
+    """Landmark and velocity terms on the usable frames of whole takes; NaN without utterances."""
+    if not utterances:
         return math.nan
     total = 0.0
-    for take in takes:
-        codes = torch.from_numpy(predict(net, take.rows, len(take.codes))).float()
-        terms = loss(codes[None], torch.from_numpy(take.codes).float()[None], torch.from_numpy(take.usable)[None])
+    for utterance in utterances:
+        codes = torch.from_numpy(predict(net, utterance.rows, len(utterance.codes))).float()
+        terms = loss(
+            codes[None], torch.from_numpy(utterance.codes).float()[None], torch.from_numpy(utterance.usable)[None]
+        )
         total += float(terms["landmarks"] + 0.25 * terms["velocity"])
-    return total / len(takes)
+    return total / len(utterances)
 
 
-def standardise(net: MotionNet, takes: Sequence[Take], blind: Sequence[int]) -> None:
+def standardise(net: MotionNet, utterances: Sequence[Utterance], blind: Sequence[int]) -> None:
     """Make the network see rows of zero mean and unit spread, and nothing of the blind columns."""
-    rows = np.concatenate([take.rows for take in takes])
+    rows = np.concatenate([utterance.rows for utterance in utterances])
     scale = 1.0 / np.maximum(rows.std(0), 0.05)
     scale[list(blind)] = 0.0
     net.shift.copy_(torch.from_numpy(rows.mean(0)))

@@ -1,6 +1,6 @@
 """What many people's mouths have in common: one network body, a head for each person's own basis.
 
-    datasets ─▶ material of each person ─▶ shared body + one head each ─▶ the body alone, as a file
+    datasets ─▶ data of each person ─▶ shared body + one head each ─▶ the body alone, as a file
 
 A person's training can start from such a body: the mouth then needs less of that person's speech.
 """
@@ -24,9 +24,9 @@ from gtalk.files import atomic_path, sha256_of_file
 from gtalk.motion.model.net import MotionNet, NetConfig
 from gtalk.motion.model.storage import check_finite, hollow_net, net_config_of
 from gtalk.motion.training.crops import Crops
-from gtalk.motion.training.fit_net import Descent, FitConfig, average, standardise
+from gtalk.motion.training.fit_net import AdamState, FitConfig, average, standardise
 from gtalk.motion.training.losses import LossConfig, MotionLoss
-from gtalk.motion.training.training_data import Material
+from gtalk.motion.training.training_data import TrainingData
 from gtalk.progress import OnProgress, Progress, silent
 from gtalk.reading.untrusted import parse_json
 from gtalk.speech.features import SpeechFeatures
@@ -61,7 +61,7 @@ class BaseModel:
 
 
 def pretrain(
-    people: Sequence[Material],
+    people: Sequence[TrainingData],
     net_config: NetConfig,
     loss_config: LossConfig,
     config: FitConfig,
@@ -81,19 +81,22 @@ def pretrain(
     _check(people, net_config)
     generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)
-    nets = [MotionNet(m.features.size, m.takes[0].codes.shape[1], net_config) for m in people]
-    standardise(nets[0], [take for m in people for take in m.takes], ())
+    nets = [MotionNet(m.features.size, m.utterances[0].codes.shape[1], net_config) for m in people]
+    standardise(nets[0], [utterance for m in people for utterance in m.utterances], ())
     for net in nets[1:]:
         for name in _SHARED:
             setattr(net, name, getattr(nets[0], name))
         net.shift, net.scale = nets[0].shift, nets[0].scale
     losses = [MotionLoss(m.basis, loss_config) for m in people]
-    pools = [[Crops(takes, nets[0], config.crop_frames) for takes in (m.takes, m.copies or m.takes)] for m in people]
+    pools = [
+        [Crops(utterances, nets[0], config.crop_frames) for utterances in (m.utterances, m.copies or m.utterances)]
+        for m in people
+    ]
     frames = np.array([len(m.motion) for m in people], np.float64)
     chances = torch.from_numpy(np.sqrt(frames))
     steps = round(config.steps * float(np.clip(np.sqrt(frames.sum() / (60.0 * VIDEO_FPS)), 1.0, 6.0)))
     parameters = list({id(p): p for net in nets for p in net.parameters()}.values())
-    descent = Descent(parameters, config, steps)
+    descent = AdamState(parameters, config, steps)
     kept = copy.deepcopy(nets[0]).eval()
     for step in range(1, steps + 1):
         who = int(torch.multinomial(chances, 1, generator=generator))
@@ -152,7 +155,7 @@ def _compare(base: BaseModel) -> None:
         raise ValueError("its tensors do not fit its settings")
 
 
-def _check(people: Sequence[Material], net_config: NetConfig) -> None:
+def _check(people: Sequence[TrainingData], net_config: NetConfig) -> None:
     if not people:
         raise UserError("datasets", expected="at least one", got="none", remedy="Run `gtalk prepare` first.")
     if net_config.style or len({m.features.phones for m in people}) > 1:

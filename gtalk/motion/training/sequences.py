@@ -29,7 +29,7 @@ class TrainingClip:
 
 
 @dataclass(frozen=True)
-class Take:
+class Utterance:
     """One recording (original or augmented) with its targets."""
 
     rows: Float[np.ndarray, "R D"]
@@ -60,21 +60,23 @@ def read_training_clip(dataset: Dataset, seconds: float | None = None) -> Traini
     return TrainingClip(samples, motion, segments)
 
 
-def make_take(clip: TrainingClip, codes: Float[np.ndarray, "T K"], features: SpeechFeatures) -> Take:
+def make_utterance(clip: TrainingClip, codes: Float[np.ndarray, "T K"], features: SpeechFeatures) -> Utterance:
     """The recording as it is."""
-    return _take(clip, codes, features, clip.samples, 1.0)
+    return _utterance(clip, codes, features, clip.samples, 1.0)
 
 
-def make_copies(
+def augmented_utterances(
     clip: TrainingClip, codes: Float[np.ndarray, "T K"], features: SpeechFeatures, config: AugmentConfig, seed: int
-) -> list[Take]:
+) -> list[Utterance]:
     """Augmented copies."""
     rng = np.random.default_rng(seed)
     copies = [augmented(clip.samples, config, rng) for _ in range(config.copies)]
-    return [_take(clip, codes, features, copy.samples, copy.speed) for copy in copies]
+    return [_utterance(clip, codes, features, copy.samples, copy.speed) for copy in copies]
 
 
-def _take(clip: TrainingClip, codes: np.ndarray, features: SpeechFeatures, samples: np.ndarray, speed: float) -> Take:
+def _utterance(
+    clip: TrainingClip, codes: np.ndarray, features: SpeechFeatures, samples: np.ndarray, speed: float
+) -> Utterance:
     rows = encode(features, samples)
     count = min(int(len(codes) / speed), len(rows) // ROWS_PER_FRAME)
     at = np.minimum(np.arange(count) * speed, len(codes) - 1.0)
@@ -84,4 +86,4 @@ def _take(clip: TrainingClip, codes: np.ndarray, features: SpeechFeatures, sampl
     runs = tuple((a, min(b, count)) for a, b in runs if min(b, count) > a)
     share = (at - low)[:, None]
     usable = clip.motion.valid[low] & clip.motion.valid[high]
-    return Take(rows, (1 - share) * codes[low] + share * codes[high], usable, runs)
+    return Utterance(rows, (1 - share) * codes[low] + share * codes[high], usable, runs)

@@ -15,7 +15,7 @@ from gtalk.dataset.format import Dataset
 from gtalk.errors import UserError
 from gtalk.files import sha256_of_file, sha256_of_json
 from gtalk.geometry.pose import mean_pose, pose_vectors
-from gtalk.motion.idle.blinks_gaze import EyeLife
+from gtalk.motion.idle.blinks_gaze import BlinkGazeModel
 from gtalk.motion.idle.head_motion import Sway, voice_columns
 from gtalk.motion.model.amplitude import opening_gain, stretch
 from gtalk.motion.model.face import FaceMap
@@ -27,8 +27,8 @@ from gtalk.motion.training.augment import AugmentConfig
 from gtalk.motion.training.fit_net import FitConfig, FitResult, fit_net, predict
 from gtalk.motion.training.losses import LossConfig, MotionLoss
 from gtalk.motion.training.pretrain import BaseModel, load_base
-from gtalk.motion.training.sequences import Take, TrainingClip, read_training_clip
-from gtalk.motion.training.training_data import Material, gather, split_takes
+from gtalk.motion.training.sequences import TrainingClip, Utterance, read_training_clip
+from gtalk.motion.training.training_data import TrainingData, gather, split_utterances
 from gtalk.progress import OnProgress, Progress, silent
 from gtalk.shapes import Float
 from gtalk.types import VIDEO_FPS
@@ -118,43 +118,43 @@ def fit_motion_model(
 ) -> PersonMotionModel:
     """The training itself, on clips of one person in memory."""
     started_s = time.perf_counter()
-    material = gather(clips, config.phones, config.augment, config.seed, on_progress)
-    model = fit_material(material, config, on_progress, facts, base)
+    data = gather(clips, config.phones, config.augment, config.seed, on_progress)
+    model = fit_material(data, config, on_progress, facts, base)
     model.facts["train_s"] = round(time.perf_counter() - started_s, 2)
     return model
 
 
 def fit_material(
-    material: Material,
+    data: TrainingData,
     config: MotionConfig,
     on_progress: OnProgress = silent,
     facts: dict | None = None,
     base: BaseModel | None = None,
 ) -> PersonMotionModel:
     """The training without what `gather` has done."""
-    centre = mean_pose(material.motion.head_pose[material.motion.valid])
-    pose = pose_vectors(material.motion.head_pose, centre)
-    face = FaceMap.fit(material.motion, material.basis, pose, material.silent_frames())
-    result, gain, lead = _fit(material, face.rest, config, on_progress, base)
-    sway, eyes = _idle_life(material, result.net, pose)
-    mouth = np.concatenate([t.codes[t.usable, :-N_BROWS] for t in material.takes])
+    centre = mean_pose(data.motion.head_pose[data.motion.valid])
+    pose = pose_vectors(data.motion.head_pose, centre)
+    face = FaceMap.fit(data.motion, data.basis, pose, data.silent_frames())
+    result, gain, lead = _fit(data, face.rest, config, on_progress, base)
+    sway, eyes = _idle_life(data, result.net, pose)
+    mouth = np.concatenate([t.codes[t.usable, :-N_BROWS] for t in data.utterances])
     facts = {
         **(facts or {}),
         "best_step": result.step,
         "opening_gain": round(gain, 4),
-        "frames": len(material.motion),
+        "frames": len(data.motion),
         "history": _plain(result.history),
     }
     return PersonMotionModel(
-        material.basis,
-        material.features,
+        data.basis,
+        data.features,
         config.net,
         result.net.eval(),
         face,
         sway,
         eyes,
         centre,
-        material.brow_scale,
+        data.brow_scale,
         mouth[np.linspace(0, len(mouth) - 1, min(len(mouth), _BANK)).round().astype(int)],
         facts,
         lead,
@@ -163,71 +163,73 @@ def fit_material(
 
 
 def _fit(
-    material: Material,
+    data: TrainingData,
     rest: Float[np.ndarray, " Km"],
     config: MotionConfig,
     on_progress: OnProgress,
     base: BaseModel | None,
 ) -> tuple[FitResult, float, int]:
     """(network trained on everything for as long as a held-back block advises, how far it was stretched, lead)."""
-    loss, n_mouth = MotionLoss(material.basis, config.loss), len(material.basis.mouth)
-    minutes = len(material.motion) / (60.0 * VIDEO_FPS)
+    loss, n_mouth = MotionLoss(data.basis, config.loss), len(data.basis.mouth)
+    minutes = len(data.motion) / (60.0 * VIDEO_FPS)
     steps = max(1, round(config.fit.steps * float(np.clip(np.sqrt(minutes), 1.0, 4.0))))
-    blind = [i for name in config.without for i in material.columns(name)]
+    blind = [i for name in config.without for i in data.columns(name)]
     start = None if base is None else base.tensors
     total = steps * (2 if config.validation_share > 0 else 1)
 
-    def train(takes: list[Take], more: list[Take], held: list[Take], steps: int, offset: int) -> FitResult:
+    def train(
+        utterances: list[Utterance], more: list[Utterance], held: list[Utterance], steps: int, offset: int
+    ) -> FitResult:
         def report(step: int, terms: dict[str, float]) -> None:
             note = " ".join(f"{name} {value:.3f}" for name, value in terms.items() if not math.isnan(value))
             on_progress(Progress("motion", min(offset + step, total), total, note))
 
         fit = dataclasses.replace(config.fit, steps=steps)
-        return fit_net(takes, more, held, loss, config.net, fit, config.seed, blind, start, report)
+        return fit_net(utterances, more, held, loss, config.net, fit, config.seed, blind, start, report)
 
-    closure = LipClosure.of(material.features, material.basis, rest, config.closure)
+    closure = LipClosure.of(data.features, data.basis, rest, config.closure)
 
     def spoken(net: MotionNet) -> list[np.ndarray]:
-        mouths = [predict(net, take.rows, len(take.codes))[:, :n_mouth] for take in material.takes]
+        mouths = [predict(net, utterance.rows, len(utterance.codes))[:, :n_mouth] for utterance in data.utterances]
         if closure is None:
             return mouths
-        return [closure(mouth, take.rows, 0) for mouth, take in zip(mouths, material.takes, strict=True)]
+        return [closure(mouth, utterance.rows, 0) for mouth, utterance in zip(mouths, data.utterances, strict=True)]
 
     if config.validation_share <= 0:
-        result = train(material.takes, material.copies, [], steps, 0)
-        lead = learned_lead(material.takes, spoken(result.net), material.activity_column, rest, material.basis)
+        result = train(data.utterances, data.copies, [], steps, 0)
+        lead = learned_lead(data.utterances, spoken(result.net), data.activity_column, rest, data.basis)
         return result, 1.0, lead
-    originals, held = split_takes(material.takes, config.validation_share)
-    first = train(originals, split_takes(material.copies, config.validation_share)[0], held, steps, 0)
+    originals, held = split_utterances(data.utterances, config.validation_share)
+    first = train(originals, split_utterances(data.copies, config.validation_share)[0], held, steps, 0)
     mouths = spoken(first.net)
-    lead = learned_lead(material.takes, mouths, material.activity_column, rest, material.basis)
-    shown = [gated(t, m, material.activity_column, rest, lead)[t.usable] for t, m in zip(held, mouths, strict=True)]
-    true = [take.codes[take.usable, :n_mouth] for take in held]
-    gain = opening_gain(np.concatenate(shown), np.concatenate(true), material.basis, config.amplitude)
-    result = train(material.takes, material.copies, [], first.step, steps)
+    lead = learned_lead(data.utterances, mouths, data.activity_column, rest, data.basis)
+    shown = [gated(t, m, data.activity_column, rest, lead)[t.usable] for t, m in zip(held, mouths, strict=True)]
+    true = [utterance.codes[utterance.usable, :n_mouth] for utterance in held]
+    gain = opening_gain(np.concatenate(shown), np.concatenate(true), data.basis, config.amplitude)
+    result = train(data.utterances, data.copies, [], first.step, steps)
     stretch(result.net, n_mouth, gain)
     result.history = first.history + result.history
     return result, gain, lead
 
 
-def _idle_life(material: Material, net: MotionNet, pose: Float[np.ndarray, "T 6"]) -> tuple[Sway, EyeLife]:
+def _idle_life(data: TrainingData, net: MotionNet, pose: Float[np.ndarray, "T 6"]) -> tuple[Sway, BlinkGazeModel]:
     """What the head, the eyes and the brows do besides speaking."""
-    motion = material.motion
-    pitch, energy = material.features.groups["pitch"].start, material.features.groups["energy"].start
+    motion = data.motion
+    pitch, energy = data.features.groups["pitch"].start, data.features.groups["energy"].start
     voices, activities, guesses, runs, offset = [], [], [], [], 0
-    for clip, take in zip(material.clips, material.takes, strict=True):
+    for clip, utterance in zip(data.clips, data.utterances, strict=True):
         count = len(clip.motion)
-        rows = take.rows[:, [energy, pitch, energy + 1]].astype(np.float64)
-        rows[:, 1] *= take.rows[:, pitch + 1]
+        rows = utterance.rows[:, [energy, pitch, energy + 1]].astype(np.float64)
+        rows[:, 1] *= utterance.rows[:, pitch + 1]
         voices.append(voice_columns(rows, 0, count))
         activities.append(rows[np.minimum(np.arange(count) * ROWS_PER_FRAME, len(rows) - 1), 2])
-        guesses.append(predict(net, take.rows, count)[:, -N_BROWS:] * material.brow_scale)
+        guesses.append(predict(net, utterance.rows, count)[:, -N_BROWS:] * data.brow_scale)
         runs += [(s.start + offset, s.stop + offset) for s in clip.segments]
         offset += count
     brows = motion.brows - np.concatenate(guesses)
     values = np.concatenate([pose, brows], 1)
     sway = Sway.fit(values, np.concatenate(voices), np.concatenate(activities), runs, motion.valid)
-    return sway, EyeLife.fit(motion.eyes, motion.gaze, pose, runs, motion.valid, motion.fps)
+    return sway, BlinkGazeModel.fit(motion.eyes, motion.gaze, pose, runs, motion.valid, motion.fps)
 
 
 def _key(datasets: list[Dataset], config: MotionConfig, base: BaseModel | None) -> str:

@@ -11,7 +11,7 @@ from gtalk.basis import MotionBasis
 from gtalk.errors import UserError
 from gtalk.motion.model.net import ROWS_PER_FRAME
 from gtalk.motion.training.augment import AugmentConfig
-from gtalk.motion.training.sequences import Take, TrainingClip, make_copies, make_take
+from gtalk.motion.training.sequences import TrainingClip, Utterance, augmented_utterances, make_utterance
 from gtalk.progress import OnProgress, Progress, silent
 from gtalk.shapes import Bool, Float
 from gtalk.speech.features import SpeechFeatures
@@ -21,7 +21,7 @@ GUARD_FRAMES = 12  # between training and validation frames: more than half a sy
 
 
 @dataclass(frozen=True)
-class Material:
+class TrainingData:
     """Clips of one person, ready to learn from."""
 
     clips: list[TrainingClip]
@@ -32,9 +32,9 @@ class Material:
     """Of all clips."""
     brow_mean: Float[np.ndarray, " 2"]
     brow_scale: Float[np.ndarray, " 2"]
-    takes: list[Take] = field(default_factory=list)
+    utterances: list[Utterance] = field(default_factory=list)
     """One for each clip."""
-    copies: list[Take] = field(default_factory=list)
+    copies: list[Utterance] = field(default_factory=list)
     """Augmented ones."""
 
     @property
@@ -52,8 +52,8 @@ class Material:
     def silent_frames(self) -> Bool[np.ndarray, " T"]:
         """Frames of `motion` in which nothing is said, nor just before and after."""
         activity = [
-            take.rows[np.minimum(np.arange(len(clip.motion)) * ROWS_PER_FRAME, len(take.rows) - 1)]
-            for clip, take in zip(self.clips, self.takes, strict=True)
+            utterance.rows[np.minimum(np.arange(len(clip.motion)) * ROWS_PER_FRAME, len(utterance.rows) - 1)]
+            for clip, utterance in zip(self.clips, self.utterances, strict=True)
         ]
         quiet = np.concatenate(activity)[:, self.activity_column] < 0.15
         return np.convolve(quiet, np.ones(7), mode="same") >= 7
@@ -65,47 +65,47 @@ def gather(
     augment: AugmentConfig,
     seed: int,
     on_progress: OnProgress = silent,
-) -> Material:
+) -> TrainingData:
     """Features, basis, targets and augmented copies of clips of one person."""
     on_progress(Progress("motion features", 0, len(clips) * (1 + augment.copies)))
     features = SpeechFeatures(phones).adapted(np.concatenate([clip.samples for clip in clips]))
     motion = Motion.concatenate([clip.motion for clip in clips])
     basis = MotionBasis.fit(motion)
     brows = motion.brows[motion.valid]
-    material = Material(clips, features, basis, motion, brows.mean(0), brows.std(0) + 1e-6)
-    material.takes.extend(make_take(clip, _codes(material, clip), features) for clip in clips)
-    material.copies.extend(_copies(material, augment, seed, on_progress))
-    return material
+    data = TrainingData(clips, features, basis, motion, brows.mean(0), brows.std(0) + 1e-6)
+    data.utterances.extend(make_utterance(clip, _codes(data, clip), features) for clip in clips)
+    data.copies.extend(_copies(data, augment, seed, on_progress))
+    return data
 
 
-def _codes(material: Material, clip: TrainingClip) -> np.ndarray:
-    mouth = material.basis.encode(clip.motion)[:, material.basis.groups["mouth"]]
-    return np.concatenate([mouth, (clip.motion.brows - material.brow_mean) / material.brow_scale], axis=1)
+def _codes(data: TrainingData, clip: TrainingClip) -> np.ndarray:
+    mouth = data.basis.encode(clip.motion)[:, data.basis.groups["mouth"]]
+    return np.concatenate([mouth, (clip.motion.brows - data.brow_mean) / data.brow_scale], axis=1)
 
 
-def _copies(material: Material, augment: AugmentConfig, seed: int, on_progress: OnProgress) -> list[Take]:
-    copies: list[Take] = []
-    total = len(material.clips) * (1 + augment.copies)
+def _copies(data: TrainingData, augment: AugmentConfig, seed: int, on_progress: OnProgress) -> list[Utterance]:
+    copies: list[Utterance] = []
+    total = len(data.clips) * (1 + augment.copies)
     one = dataclasses.replace(augment, copies=1)
-    for index, clip in enumerate(material.clips):
+    for index, clip in enumerate(data.clips):
         for number in range(augment.copies):
             own = seed * 10007 + index * 101 + number
-            copies += make_copies(clip, _codes(material, clip), material.features, one, own)
+            copies += augmented_utterances(clip, _codes(data, clip), data.features, one, own)
             on_progress(Progress("motion features", len(copies) + index + 1, total))
     return copies
 
 
-def split_takes(takes: list[Take], share: float) -> tuple[list[Take], list[Take]]:
+def split_utterances(utterances: list[Utterance], share: float) -> tuple[list[Utterance], list[Utterance]]:
     """(takes without the validation block and its guard, takes with nothing but the block)."""
     if share <= 0:
-        return takes, []
+        return utterances, []
     training, validation = [], []
-    for take in takes:
-        count = len(take.codes)
+    for utterance in utterances:
+        count = len(utterance.codes)
         start = int(count * (0.5 - share / 2))
         stop = int(count * (0.5 + share / 2))
         frame = np.arange(count)
         near = (frame >= start - GUARD_FRAMES) & (frame < stop + GUARD_FRAMES)
-        training.append(dataclasses.replace(take, usable=take.usable & ~near))
-        validation.append(dataclasses.replace(take, usable=take.usable & (frame >= start) & (frame < stop)))
+        training.append(dataclasses.replace(utterance, usable=utterance.usable & ~near))
+        validation.append(dataclasses.replace(utterance, usable=utterance.usable & (frame >= start) & (frame < stop)))
     return training, validation

@@ -21,7 +21,7 @@ NEAR_M = 0.01
 
 
 class Splats(NamedTuple):
-    """Gaussians as the picture sees them."""
+    """Gaussians as the image sees them."""
 
     centre_px: Float[torch.Tensor, "N 2"]
     covariance_px: Float[torch.Tensor, "N 3"]

@@ -1,1 +1,1 @@
-"""Files in: pictures and sound on one clock, cuts, the offset between lips and sound."""
+"""Files in: images and sound on one clock, cuts, the offset between lips and sound."""

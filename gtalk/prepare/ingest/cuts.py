@@ -1,4 +1,4 @@
-"""Jump cuts: instants at which the picture changes at once, as only an edit can change it."""
+"""Jump cuts: instants at which the image changes at once, as only an edit can change it."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ SIDE = 48
 LEAST_CHANGE = 1.6  # of 255, mean over the thumbnail
 OVER_TYPICAL = 5.0  # a cut changes this many times what frames around it change
 OVER_NEIGHBOURS = 3.0  # and this many times the largest change right beside it: a fast turn takes several frames
-FLASH = 4  # frames: what returns to the picture before it within so many was a flash, not a cut
+FLASH = 4  # frames: what returns to the image before it within so many was a flash, not a cut
 
 
 class CutFinder:
-    """Takes pictures one at a time (`see`), then says where the cuts are (`cuts`)."""
+    """Takes images one at a time (`see`), then says where the cuts are (`cuts`)."""
 
     def __init__(self) -> None:
         self._thumbnails: list[np.ndarray] = []
 
     def see(self, rgb: UInt8[np.ndarray, "H W 3"]) -> None:
-        """Remember a picture, 48 x 48 and grey."""
+        """Remember an image, 48 x 48 and grey."""
         grey = cv2.cvtColor(cv2.resize(rgb, (SIDE, SIDE), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
         self._thumbnails.append(grey)
 
@@ -53,7 +53,7 @@ def changes(thumbnails: UInt8[np.ndarray, "T S S"]) -> Float[np.ndarray, " T"]:
 
 
 def _flash(thumbnails: np.ndarray, change: np.ndarray, index: int) -> bool:
-    """Whether the picture before a flash or a drop-out (into or out of which `index` leads) continues after it."""
+    """Whether the image before a flash or a drop-out (into or out of which `index` leads) continues after it."""
     for start in range(max(1, index - FLASH), index + 1):
         for stop in range(start + 1, min(len(thumbnails), start + FLASH + 1)):
             if index not in (start, stop) or min(change[start], change[stop]) < 0.5 * change[index]:

@@ -22,7 +22,7 @@ from gtalk.progress import track
 from gtalk.types import AUDIO_RATE, VIDEO_FPS, AudioTrack
 
 GLIMPSES = 12
-GLANCE_SIZE = 1280  # pixels of the longest side of a picture in which a face is looked for
+GLANCE_SIZE = 1280  # pixels of the longest side of an image in which a face is looked for
 SEVERAL_SHARE = 0.2  # of the glimpses show more than one face: it matters who speaks
 LISTEN_S = 12.0
 AROUND_FACE = 2.3  # side of the square crop in heights of the face
@@ -32,7 +32,7 @@ SILENT = 1e-3  # of full scale
 
 @dataclass(frozen=True)
 class Window:
-    """What the dataset shows of a clip: its picture is scaled, then cut out at x, y (pixels of the scaled one)."""
+    """What the dataset shows of a clip: its image is scaled, then cut out at x, y (pixels of the scaled one)."""
 
     scale: float
     x: int
@@ -70,11 +70,11 @@ def run_media(job: Job) -> dict[str, Any]:
     with fresh_folder(job.root / "frames") as folder:
         for clip, reader, window, (_, notes) in zip(job.clips, readers, windows, chosen, strict=True):
             finder = CutFinder()
-            pictures = track(reader, f"media {clip.name}", total, job.on_progress)
-            cropped = (_cut_out(picture, window, size) for picture in pictures)
+            images = track(reader, f"media {clip.name}", total, job.on_progress)
+            cropped = (_cut_out(image, window, size) for image in images)
             for _ in in_order(
                 lambda item: write_frame(folder, item[0], item[1], job.config.jpeg_quality),
-                ((start + i, _seen(finder, picture)) for i, picture in enumerate(cropped)),
+                ((start + i, _seen(finder, image)) for i, image in enumerate(cropped)),
             ):
                 pass
             samples, facts = clip_sound(clip, reader, total_frames=len(reader))
@@ -92,11 +92,11 @@ def run_media(job: Job) -> dict[str, Any]:
 def choose_region(
     reader: VideoReader, size: int, framing: str, sound: Sound | None = None
 ) -> tuple[tuple[float, float, float, float], tuple[str, ...]]:
-    """What to keep of a clip's picture: x, y, width, height in its pixels; and what there is to say about the choice.
+    """What to keep of a clip's image: x, y, width, height in its pixels; and what there is to say about the choice.
 
-    Pictures that fit into `size` are kept whole. Of larger ones, "auto" keeps a square around the
+    Images that fit into `size` are kept whole. Of larger ones, "auto" keeps a square around the
     person (AROUND_FACE face heights, so that head, hair and shoulders are inside), and never less than
-    `size` source pixels, so nothing is scaled up; "full" keeps the whole picture. Of several people, it
+    `size` source pixels, so nothing is scaled up; "full" keeps the whole image. Of several people, it
     is the one whose lips move with `sound`.
     """
     width, height = reader.size
@@ -120,13 +120,13 @@ def choose_region(
 
 
 def even_size(region: tuple[float, float, float, float], size: int) -> tuple[int, int]:
-    """(width, height) of the dataset's pictures: at most `size` a side, even as video encoders want."""
+    """(width, height) of the dataset's images: at most `size` a side, even as video encoders want."""
     scale = min(1.0, size / max(region[2:]))
     return max(2, round(region[2] * scale) // 2 * 2), max(2, round(region[3] * scale) // 2 * 2)
 
 
 def window_of(region: tuple[float, float, float, float], source: tuple[int, int], size: tuple[int, int]) -> Window:
-    """How to scale and cut a clip of `source` size so that pictures of `size` show the middle of `region`."""
+    """How to scale and cut a clip of `source` size so that images of `size` show the middle of `region`."""
     x, y, width, height = region
     scale = max(size[0] / width, size[1] / height)
     if scale < 1 and scale * max(width, height) > max(width, height) - 2:
@@ -138,7 +138,7 @@ def window_of(region: tuple[float, float, float, float], source: tuple[int, int]
 
 
 def clip_sound(clip: Path, reader: VideoReader, total_frames: int) -> tuple[np.ndarray, dict[str, Any]]:
-    """Sound of one clip, exactly as long as its pictures, and what there is to say about it."""
+    """Sound of one clip, exactly as long as its images, and what there is to say about it."""
     wanted = round(total_frames * AUDIO_RATE / VIDEO_FPS)
     if not reader.info.has_audio:
         return np.zeros(wanted, np.float32), {"audio": None}
@@ -171,26 +171,26 @@ def _audio_of_frames(samples: np.ndarray, n_frames: int) -> np.ndarray:
     return np.pad(samples[:wanted], (0, max(0, wanted - len(samples)))).astype(np.float32)
 
 
-def _seen(finder: CutFinder, picture: np.ndarray) -> np.ndarray:
-    finder.see(picture)
-    return picture
+def _seen(finder: CutFinder, image: np.ndarray) -> np.ndarray:
+    finder.see(image)
+    return image
 
 
-def _cut_out(picture: np.ndarray, window: Window, size: tuple[int, int]) -> np.ndarray:
-    return picture[window.y : window.y + size[1], window.x : window.x + size[0]]
+def _cut_out(image: np.ndarray, window: Window, size: tuple[int, int]) -> np.ndarray:
+    return image[window.y : window.y + size[1], window.x : window.x + size[0]]
 
 
 def _sound_of(clip: Path, reader: VideoReader) -> Sound | None:
     return (lambda: read_audio(clip).samples) if reader.info.has_audio else None
 
 
-def _boxes_in(pictures: list[np.ndarray], size: tuple[int, int]) -> list[list[np.ndarray]]:
-    """x0, y0, x1, y1 of every face of each picture, the most prominent first."""
+def _boxes_in(images: list[np.ndarray], size: tuple[int, int]) -> list[list[np.ndarray]]:
+    """x0, y0, x1, y1 of every face of each image, the most prominent first."""
     finder, small = FaceMeshFinder(static=True), SmallFaceFinder()
     boxes = []
     try:
-        for picture in pictures:
-            faces = finder.find(picture) or small.find(picture)
+        for image in images:
+            faces = finder.find(image) or small.find(image)
             points = [faces[person.which[0]].points[:, :2] for person in find_cast([faces], size).people]
             boxes.append([np.concatenate([seen.min(0), seen.max(0)]) for seen in points])
     finally:
@@ -202,8 +202,8 @@ def _boxes_in(pictures: list[np.ndarray], size: tuple[int, int]) -> list[list[np
 def _speaker_box(glance: VideoReader, sound: Sound | None) -> tuple[np.ndarray | None, tuple[str, ...]]:
     """Where the face usually is whose lips move with the sound of the clip's first LISTEN_S, and who else is there."""
     stop = min(len(glance), round(LISTEN_S * VIDEO_FPS))
-    pictures = glance.read(0, stop)
-    found = detect_landmarks(pictures, glance.size, stop, model="facemesh", twice=False, sound=sound)
+    images = glance.read(0, stop)
+    found = detect_landmarks(images, glance.size, stop, model="facemesh", twice=False, sound=sound)
     if not found.valid.any():
         return None, ()
     points = found.points_px[found.valid]

@@ -22,7 +22,7 @@ from gtalk.prepare.landmarks.detectors import (
     SmallFaceFinder,
     TwiceFinder,
 )
-from gtalk.prepare.landmarks.identities import Cast, Sound, describe_cast, find_cast
+from gtalk.prepare.landmarks.identities import IdentityTracks, Sound, describe_cast, find_cast
 from gtalk.progress import OnProgress, silent, track
 from gtalk.shapes import Bool, Float, Int
 from gtalk.topology import N_POINTS
@@ -40,12 +40,12 @@ class Landmarks:
     """The network's own relative depth in pixels, smaller is nearer; irises have none (0)."""
     valid: Bool[np.ndarray, " T"]
     face_count: Int[np.ndarray, " T"]
-    """Faces in the picture, the main one included."""
+    """Faces in the image, the main one included."""
     source: str
     """Which detector."""
     arkit52: Float[np.ndarray, "T 52"] | None = None
     """Blendshape scores of the Face Landmarker in its own order (`_neutral` first, no tongue)."""
-    cast: Cast | None = None
+    cast: IdentityTracks | None = None
     """Everybody who was seen; not kept in files."""
     notes: tuple[str, ...] = ()
     """What was found out about them, in plain words; not kept in files."""
@@ -66,14 +66,14 @@ def detect_landmarks(
     Where the sound does not tell: the largest, most central, longest seen (`clip.people`).
 
     Args:
-        frames: uint8 [H,W,3] RGB pictures, consumed one at a time.
-        size: (width, height) of the pictures.
+        frames: uint8 [H,W,3] RGB images, consumed one at a time.
+        size: (width, height) of the images.
         n_frames: how many there will be, for progress only.
         on_progress: told after every frame.
         model: "facemesh"; a path of a `face_landmarker.task`; or "auto": that file in $GTALK_ASSETS if it is
             there, else FaceMesh.
         segment_starts: frames at which a new shot begins: the detector's memory is cleared there.
-        twice: look at every picture and at its mirror image, and average: steadier points for twice the time.
+        twice: look at every image and at its mirror image, and average: steadier points for twice the time.
         sound: loads the sound that belongs to the frames, at 25 of them a second.
 
     Raises:
@@ -86,10 +86,10 @@ def detect_landmarks(
     starts = frozenset(segment_starts)
     faces: list[list[Face]] = []
     try:
-        for index, picture in enumerate(track(frames, "landmarks", n_frames, on_progress)):
+        for index, image in enumerate(track(frames, "landmarks", n_frames, on_progress)):
             if index in starts:
                 finder.reset()
-            frame = np.ascontiguousarray(picture)
+            frame = np.ascontiguousarray(image)
             faces.append(finder.find(frame) or small.find(frame))
     finally:
         finder.close()
@@ -117,7 +117,7 @@ def _make_finder(model: str | Path) -> tuple[Finder, str]:
     return FaceLandmarkerFinder(path), "face_landmarker"
 
 
-def _assemble(faces: list[list[Face]], cast: Cast, source: str, notes: list[str]) -> Landmarks:
+def _assemble(faces: list[list[Face]], cast: IdentityTracks, source: str, notes: list[str]) -> Landmarks:
     """The speaker's face of every frame."""
     which = cast.people[0].which if cast.people else {}
     points = np.zeros((len(faces), N_POINTS, 3), np.float32)

@@ -1,4 +1,4 @@
-"""Who finds faces in one picture: MediaPipe's FaceMesh, its Face Landmarker, and a search for small faces."""
+"""Who finds faces in one image: MediaPipe's FaceMesh, its Face Landmarker, and a search for small faces."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SMALL_FACE_SIZE = 384  # the crop is enlarged to this many pixels
 
 @dataclass(frozen=True)
 class Face:
-    """One face of one picture."""
+    """One face of one image."""
 
     points: Float[np.ndarray, "478 3"]
     """float32: x, y in pixels, relative depth in pixels."""
@@ -33,10 +33,10 @@ class Face:
 
 @runtime_checkable
 class Finder(Protocol):
-    """Finds faces in the pictures of one shot after another."""
+    """Finds faces in the images of one shot after another."""
 
     def find(self, frame: UInt8[np.ndarray, "H W 3"]) -> list[Face]:
-        """The faces of the next picture; may use what it saw in the last one."""
+        """The faces of the next image; may use what it saw in the last one."""
         ...
 
     def reset(self) -> None:
@@ -61,7 +61,7 @@ class FaceMeshFinder:
         self.reset()
 
     def find(self, frame: UInt8[np.ndarray, "H W 3"]) -> list[Face]:
-        """Tracks from the last picture; searches anew where it lost a face."""
+        """Tracks from the last image; searches anew where it lost a face."""
         # Square, since the graph turns points by the head's roll as if width and height were equal.
         square = _pad_to_square(frame)
         with quiet() if self._greets else nullcontext():
@@ -73,7 +73,7 @@ class FaceMeshFinder:
         """Forget the tracked faces."""
         with quiet():
             self._mesh.reset()
-            # The native library writes its greetings with the first picture: let that one be black.
+            # The native library writes its greetings with the first image: let that one be black.
             self._mesh.process(np.zeros((64, 64, 3), np.uint8))
 
     def close(self) -> None:
@@ -90,7 +90,7 @@ class FaceLandmarkerFinder:
 
             options = vision.FaceLandmarkerOptions(
                 base_options=BaseOptions(model_asset_buffer=Path(path).read_bytes()),
-                # Every picture on its own: the video mode filters points in time.
+                # Every image on its own: the video mode filters points in time.
                 running_mode=vision.RunningMode.IMAGE,
                 num_faces=MAX_FACES,
                 output_face_blendshapes=True,
@@ -107,7 +107,7 @@ class FaceLandmarkerFinder:
             self.find(np.zeros((64, 64, 3), np.uint8))
 
     def find(self, frame: UInt8[np.ndarray, "H W 3"]) -> list[Face]:
-        """Each picture by itself."""
+        """Each image by itself."""
         import mediapipe as mp
 
         square = _pad_to_square(frame)
@@ -124,12 +124,12 @@ class FaceLandmarkerFinder:
 
 
 class TwiceFinder:
-    """Every picture seen twice, as it is and in the mirror; what both see is averaged.
+    """Every image seen twice, as it is and in the mirror; what both see is averaged.
 
     The two errors are largely independent: on real clips the skin under the averaged points varies a tenth
     less around the mouth, a fifth less around the brows, and the demo's truth is met better (head 0.37 instead
     of 0.56 degrees, lips 1.0 instead of 1.2 pixels off). The mirror has a thread of its own (the models run
-    outside Python's lock), so that two cores see both pictures in hardly more time than one.
+    outside Python's lock), so that two cores see both images in hardly more time than one.
     """
 
     def __init__(self, plain: Finder, mirrored: Finder) -> None:
@@ -137,7 +137,7 @@ class TwiceFinder:
         self._beside = ThreadPoolExecutor(1)
 
     def find(self, frame: UInt8[np.ndarray, "H W 3"]) -> list[Face]:
-        """Faces of the plain picture; a face that the mirror does not show stays as it is."""
+        """Faces of the plain image; a face that the mirror does not show stays as it is."""
         reflected = self._beside.submit(lambda: self._mirrored.find(np.asarray(cv2.flip(frame, 1))))
         faces = self._plain.find(frame)
         others = [_unmirror(face, frame.shape[1]) for face in reflected.result()]
@@ -163,7 +163,7 @@ class SmallFaceFinder:
         self._mesh: FaceMeshFinder | None = None
 
     def find(self, frame: UInt8[np.ndarray, "H W 3"]) -> list[Face]:
-        """Each picture by itself."""
+        """Each image by itself."""
         if self._detector is None or self._mesh is None:
             with quiet():
                 from mediapipe.python.solutions.face_detection import FaceDetection

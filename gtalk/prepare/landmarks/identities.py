@@ -57,7 +57,7 @@ class Person:
 
 
 @dataclass(frozen=True)
-class Cast:
+class IdentityTracks:
     """Everybody in a clip, the speaker first."""
 
     people: tuple[Person, ...]
@@ -72,26 +72,26 @@ class Cast:
 
 def find_cast(
     faces: Sequence[Sequence[Face]], size: tuple[int, int], starts: Sequence[int] = (), sound: Sound | None = None
-) -> Cast:
+) -> IdentityTracks:
     """Everybody in a clip.
 
     Args:
         faces: of every frame, in pixels.
-        size: (width, height) of the pictures.
+        size: (width, height) of the images.
         starts: frames at which a new shot begins.
         sound: to tell who of several speaks.
     """
     people = gather(link(faces, starts), faces, size)
     if not people:
-        return Cast((), ())
+        return IdentityTracks((), ())
     rivals = [person for person in people if person.prominence > RIVAL_SHARE * people[0].prominence]
     if len(rivals) < 2 or sound is None:
-        return Cast(tuple(people), (None,) * len(people))
+        return IdentityTracks(tuple(people), (None,) * len(people))
     samples = sound()
     heard = [_listen(person, faces, samples, starts) for person in rivals]
     order = sorted(range(len(rivals)), key=lambda i: _weight(rivals[i], heard[i]), reverse=True)
     rest = people[len(rivals) :]
-    return Cast((*(rivals[i] for i in order), *rest), (*(heard[i] for i in order), *(None for _ in rest)))
+    return IdentityTracks((*(rivals[i] for i in order), *rest), (*(heard[i] for i in order), *(None for _ in rest)))
 
 
 def link(faces: Sequence[Sequence[Face]], starts: Sequence[int]) -> list[Run]:
@@ -156,7 +156,7 @@ def shape_difference(a: Float[np.ndarray, "S 3"], b: Float[np.ndarray, "S 3"]) -
     return float(np.sqrt(((_turned(a, b) - b) ** 2).sum(1).mean()))
 
 
-def describe_cast(cast: Cast, faces: Sequence[Sequence[Face]], size: tuple[int, int]) -> list[str]:
+def describe_cast(cast: IdentityTracks, faces: Sequence[Sequence[Face]], size: tuple[int, int]) -> list[str]:
     """What people should know about who is followed, in sentences."""
     if not cast.people:
         return []
@@ -170,12 +170,12 @@ def describe_cast(cast: Cast, faces: Sequence[Sequence[Face]], size: tuple[int, 
         return []
     why = "whose lips move with the sound" if cast.by_sound else "who is the largest and most central"
     return [
-        f"{1 + len(others)} people are in the picture: the one at the {_place(main, faces, size)} is followed, "
+        f"{1 + len(others)} people are in the image: the one at the {_place(main, faces, size)} is followed, "
         f"{why}; others are {', '.join(others)}"
     ]
 
 
-def find_strangers(cast: Cast, sources: Sequence[Mapping[str, Any]]) -> list[str]:
+def find_strangers(cast: IdentityTracks, sources: Sequence[Mapping[str, Any]]) -> list[str]:
     """Sentences about clips (`name`, `start`, `n_frames`) in which somebody is seen, and never the speaker."""
     sentences = []
     for source in sources:

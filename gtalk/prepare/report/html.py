@@ -1,4 +1,4 @@
-"""report.html: what a person should know before an hour of training, in pictures and plain words."""
+"""report.html: what a person should know before an hour of training, in images and plain words."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from gtalk.prepare.frame_io import read_frame, read_grey
 from gtalk.prepare.records import load_landmarks
 from gtalk.prepare.report.curves import ANGLE_LEGEND, SOUND_LEGEND, angle_curves, lips_over_sound
 from gtalk.prepare.report.metrics import (
+    Image,
     Movement,
-    Picture,
     Sound,
     Verdict,
     judge,
+    judge_images,
     judge_movement,
-    judge_pictures,
     judge_sound,
 )
 from gtalk.prepare.report.pose_coverage import coverage_maps
@@ -58,15 +58,15 @@ def write_report(job: Job) -> dict[str, Any]:
     sound, speech = judge_sound(samples)
     seen = np.flatnonzero(landmarks.valid)
     chosen = seen[np.linspace(0, len(seen) - 1, min(SAMPLED, len(seen))).astype(int)]
-    picture = judge_pictures((read_frame(job.root / "frames", i), landmarks.points_px[i]) for i in chosen)
+    image = judge_images((read_frame(job.root / "frames", i), landmarks.points_px[i]) for i in chosen)
     job.on_progress(Progress("report", 1, 2))
     cuts = [segment["start"] for segment in job.facts["media"]["segments"][1:]]
     movement = judge_movement(motion, _jitter(landmarks.points_px, landmarks.valid, cuts))
-    verdict = judge(sound, picture, movement, job.facts)
+    verdict = judge(sound, image, movement, job.facts)
     body = "".join(
         [
             _words(verdict),
-            _numbers(job, sound, picture, movement),
+            _numbers(job, sound, image, movement),
             _section("Film strip with landmarks", _strip(job, landmarks.points_px, landmarks.valid, _with_points)),
             _section(f"Masks: {_legend()}", _strip(job, landmarks.points_px, landmarks.valid, _with_labels)),
             _section("Cut out on green", _strip(job, landmarks.points_px, landmarks.valid, _on_green)),
@@ -82,7 +82,7 @@ def write_report(job: Job) -> dict[str, Any]:
     with atomic_path(job.root / "report.html") as temporary:
         temporary.write_text(page, encoding="utf-8")
     job.on_progress(Progress("report", 2, 2))
-    facts = {"sound": asdict(sound), "picture": asdict(picture), "movement": asdict(movement)}
+    facts = {"sound": asdict(sound), "image": asdict(image), "movement": asdict(movement)}
     return json.loads(json.dumps({"verdict": verdict.to_json(), **facts}))
 
 
@@ -115,7 +115,7 @@ def _range(values: tuple[float, float]) -> str:
     return f"{values[0]:.1f} to {values[1]:.1f}"
 
 
-def _numbers(job: Job, sound: Sound, picture: Picture, movement: Movement) -> str:
+def _numbers(job: Job, sound: Sound, image: Image, movement: Movement) -> str:
     media, background = job.facts["media"], job.facts["background"]
     rows = [
         ("frames", f"{media['n_frames']} of {media['width']}x{media['height']} ({movement.duration_s} s)"),
@@ -123,8 +123,7 @@ def _numbers(job: Job, sound: Sound, picture: Picture, movement: Movement) -> st
         ("frames without a face", f"{job.facts['landmarks']['faceless_frames']}"),
         (
             "face",
-            f"{picture.face_height_px:.0f} px high, sharpness {picture.sharpness:.0f}, "
-            f"burnt out {picture.over_share:.2%}",
+            f"{image.face_height_px:.0f} px high, sharpness {image.sharpness:.0f}, burnt out {image.over_share:.2%}",
         ),
         (
             "voice",
@@ -155,7 +154,7 @@ def _numbers(job: Job, sound: Sound, picture: Picture, movement: Movement) -> st
             if sound_facts is None
             else (
                 f"{sound_facts['codec']}, {sound_facts['rate']} Hz, {sound_facts['channels']} channels, "
-                f"{sound_facts['longer_than_video_s']:+.2f} s longer than the pictures"
+                f"{sound_facts['longer_than_video_s']:+.2f} s longer than the images"
             )
         )
         rows.append(
@@ -215,8 +214,8 @@ def _on_green(job: Job, index: int, frame: np.ndarray, points: np.ndarray | None
 
 
 def _plate(job: Job) -> str:
-    picture = cv2.imread(str(job.root / "background.png"), cv2.IMREAD_COLOR)
-    return _image(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), style="width:auto;max-height:320px")
+    image = cv2.imread(str(job.root / "background.png"), cv2.IMREAD_COLOR)
+    return _image(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), style="width:auto;max-height:320px")
 
 
 def _image(rgb: np.ndarray, style: str = "") -> str:

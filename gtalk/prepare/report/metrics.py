@@ -32,7 +32,7 @@ class Sound:
 
 
 @dataclass(frozen=True)
-class Picture:
+class Image:
     """Of sampled frames."""
 
     face_height_px: float
@@ -98,7 +98,7 @@ def judge_sound(samples: Float[np.ndarray, " N"]) -> tuple[Sound, Bool[np.ndarra
     return Sound(round(float(loud), 1), round(noise, 1), round(float((~speech).mean()), 4), clipped), speech
 
 
-def judge_pictures(samples: Iterable[tuple[UInt8[np.ndarray, "H W 3"], Float[np.ndarray, "478 2"]]]) -> Picture:
+def judge_images(samples: Iterable[tuple[UInt8[np.ndarray, "H W 3"], Float[np.ndarray, "478 2"]]]) -> Image:
     """Facts of (frame, landmarks) pairs."""
     heights, sharp, over, under = [], [], [], []
     for frame, points in samples:
@@ -116,9 +116,9 @@ def judge_pictures(samples: Iterable[tuple[UInt8[np.ndarray, "H W 3"], Float[np.
         over.append(float((face.min(-1) >= 252).mean()))
         under.append(float((face.max(-1) <= 6).mean()))
     if not heights:
-        return Picture(0.0, 0.0, 1.0, 0.0, 0.0)
+        return Image(0.0, 0.0, 1.0, 0.0, 0.0)
     usual = float(np.median(sharp))
-    return Picture(
+    return Image(
         round(float(np.median(heights)), 1),
         round(usual, 1),
         round(float(np.mean(np.array(sharp) < usual / 3)), 4),
@@ -155,7 +155,7 @@ def _range(values: np.ndarray) -> tuple[float, float]:
 
 
 def head_angles(poses: Float[np.ndarray, "T 4 4"]) -> Float[np.ndarray, "T 3"]:
-    """Yaw (towards the picture's right), pitch (up), roll (towards the picture's left shoulder), radians."""
+    """Yaw (towards the image's right), pitch (up), roll (towards the image's left shoulder), radians."""
     forward = poses[:, :3, 2]
     yaw = np.arctan2(forward[:, 0], forward[:, 2])
     pitch = np.arcsin(np.clip(forward[:, 1], -1, 1))
@@ -176,7 +176,7 @@ def spans(flags: Bool[np.ndarray, " T"]) -> list[tuple[int, int]]:
     return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
-def judge(sound: Sound, picture: Picture, movement: Movement, facts: dict[str, dict[str, Any]]) -> Verdict:
+def judge(sound: Sound, image: Image, movement: Movement, facts: dict[str, dict[str, Any]]) -> Verdict:
     """A verdict with advice, from everything that was measured."""
     severe: list[str] = []
     mild: list[str] = []
@@ -189,7 +189,7 @@ def judge(sound: Sound, picture: Picture, movement: Movement, facts: dict[str, d
 
     silent_s = sound.silence_share * movement.duration_s
     _check_sound(check, sound, severe, mild, silent_s)
-    _check_picture(check, picture, severe, mild)
+    _check_image(check, image, severe, mild)
     check(
         movement.faceless_share > 0.3,
         severe,
@@ -314,20 +314,20 @@ def _check_sound(check, sound: Sound, severe: list[str], mild: list[str], silent
     )
 
 
-def _check_picture(check, picture: Picture, severe: list[str], mild: list[str]) -> None:
-    height = picture.face_height_px
+def _check_image(check, image: Image, severe: list[str], mild: list[str]) -> None:
+    height = image.face_height_px
     check(height < 70, severe, f"the face is only {height:.0f} px high", "Move the camera nearer.")
     check(
         70 <= height < 140, mild, f"the face is {height:.0f} px high: details will be soft", "Move the camera nearer."
     )
     check(
-        picture.sharpness < 12,
+        image.sharpness < 12,
         mild,
-        "the picture is soft (blur or strong compression)",
+        "the image is soft (blur or strong compression)",
         "Focus on the face; use the original file, not one sent through a messenger.",
     )
     check(
-        picture.blurred_share > 0.1, mild, "motion blur in many frames", "Use more light, so that the shutter is short."
+        image.blurred_share > 0.1, mild, "motion blur in many frames", "Use more light, so that the shutter is short."
     )
-    check(picture.over_share > 0.03, mild, "parts of the face are burnt out", "Lower the exposure or soften the light.")
-    check(picture.under_share > 0.10, mild, "parts of the face drown in black", "Add light from the front.")
+    check(image.over_share > 0.03, mild, "parts of the face are burnt out", "Lower the exposure or soften the light.")
+    check(image.under_share > 0.10, mild, "parts of the face drown in black", "Add light from the front.")

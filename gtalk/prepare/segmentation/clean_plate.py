@@ -15,15 +15,15 @@ from gtalk.prepare.frame_io import in_order, in_turns
 from gtalk.progress import OnProgress, Progress, silent
 from gtalk.shapes import Bool, Float, Int, UInt8
 
-MEMORY_BYTES = 260_000_000  # of pictures held for the median
+MEMORY_BYTES = 260_000_000  # of images held for the median
 MOST_PICTURES = 96
 MARGIN = 0.012  # of the height: pixels so near to the person may be hair or a shadow
 LEVELS = 5
 FEWEST_PIXELS = 40
 GAIN = 0.9  # a shift is believed when it leaves at most this share of the difference
-LEAST_SEEN = 0.04  # of the pictures: what is seen less often may be a strand that the matte lost
+LEAST_SEEN = 0.04  # of the images: what is seen less often may be a strand that the matte lost
 MOVING_DIFFERENCE = 14.0  # of 255
-ODD_SHARE = 0.5  # a frame of which more differs from the plate shows something else: a black picture, a title
+ODD_SHARE = 0.5  # a frame of which more differs from the plate shows something else: a black image, a title
 PIECE = 50  # frames that get a plate of their own, to see the camera drift
 MOST_PIECES = 60  # of a clip, cuts aside
 MOST_SAMPLES = 160  # frames that the plates of all pieces are made from, unless there are many cuts
@@ -32,7 +32,7 @@ UNEVEN = 0.25  # of the drift: how far a piece may lie off its neighbours' middl
 
 
 Read = Callable[[int], tuple[np.ndarray, np.ndarray]]
-"""Frame index -> (RGB picture, matte 0 to 255)."""
+"""Frame index -> (RGB image, matte 0 to 255)."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,9 @@ class Background:
     known: Bool[np.ndarray, "H W"]
     """Where the plate was really seen; the rest is painted in."""
     framing: Float[np.ndarray, "T 3"]
-    """Camera framing relative to the plate: dx, dy in picture heights, log scale (see `clip.similarity`)."""
+    """Camera framing relative to the plate: dx, dy in image heights, log scale (see `clip.similarity`)."""
     drift: float
-    """How far the framing drifts within a shot at most, picture heights; 0 for a camera on a stand."""
+    """How far the framing drifts within a shot at most, image heights; 0 for a camera on a stand."""
     moving_share: float
     """Share of background pixels that differ from the plate."""
 
@@ -108,20 +108,20 @@ def frames_needed(size: tuple[int, int], segments: Sequence[Segment]) -> Int[np.
     return np.unique(np.concatenate([_spread(segments, _capacity(size)), *samples]))
 
 
-def framed_like(picture: np.ndarray, framing: Float[np.ndarray, "3"], back: bool = False) -> np.ndarray:
-    """A picture of the plate as the camera framed it in a frame; with `back`, a frame brought to the plate."""
+def framed_like(image: np.ndarray, framing: Float[np.ndarray, "3"], back: bool = False) -> np.ndarray:
+    """An image of the plate as the camera framed it in a frame; with `back`, a frame brought to the plate."""
     if not framing.any():
-        return picture
-    size = (picture.shape[1], picture.shape[0])
+        return image
+    size = (image.shape[1], image.shape[0])
     matrix = opencv_matrix(matrices(np.array([framing[0], framing[1], 0.0, framing[2]]), size))
     flags = cv2.INTER_LINEAR | (cv2.WARP_INVERSE_MAP if back else 0)
-    return cv2.warpAffine(picture, matrix, size, flags=flags, borderMode=cv2.BORDER_CONSTANT)
+    return cv2.warpAffine(image, matrix, size, flags=flags, borderMode=cv2.BORDER_CONSTANT)
 
 
 def masked_median(
     stack: UInt8[np.ndarray, "N H W 3"], seen: np.ndarray
 ) -> tuple[UInt8[np.ndarray, "H W 3"], np.ndarray]:
-    """(median over the pictures in which a pixel was seen, where it was seen often enough)."""
+    """(median over the images in which a pixel was seen, where it was seen often enough)."""
     count = seen.sum(0)
     plate = np.zeros(stack.shape[1:], np.uint8)
 
@@ -148,7 +148,7 @@ def paint_in(plate: UInt8[np.ndarray, "H W 3"], known: np.ndarray) -> UInt8[np.n
 def align_plates(
     reference: tuple[np.ndarray, np.ndarray], other: tuple[np.ndarray, np.ndarray]
 ) -> Float[np.ndarray, "3"]:
-    """[dx, dy, log scale] that takes `reference` to `other`, both (picture, where it is known).
+    """[dx, dy, log scale] that takes `reference` to `other`, both (image, where it is known).
 
     Direct alignment (Gauss-Newton on grey values, coarse to fine): backgrounds are often smooth, which
     starves feature matching. Identity unless the shift explains the difference clearly better.
@@ -174,7 +174,7 @@ def align_plates(
 def _plates(
     read: Read, size: tuple[int, int], pieces: Sequence[Segment], on_progress: OnProgress
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """(picture, known) of each piece at reduced size, from a few of its frames."""
+    """(image, known) of each piece at reduced size, from a few of its frames."""
     scale = min(1.0, 256 / size[1])
     small = (round(size[0] * scale), round(size[1] * scale))
     plates = []
@@ -192,7 +192,7 @@ def _stack(
     framing: np.ndarray,
     small: tuple[int, int] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Pictures in the plate's framing and where they show background."""
+    """Images in the plate's framing and where they show background."""
     kernel = np.ones((2 * max(1, round(MARGIN * size[1])) + 1,) * 2, np.uint8)
 
     def load(index: int) -> tuple[np.ndarray, np.ndarray]:
@@ -208,13 +208,13 @@ def _stack(
     return np.stack([frame for frame, _ in loaded]), np.stack([seen for _, seen in loaded])
 
 
-def _moved(picture: np.ndarray, seen: np.ndarray, plate: np.ndarray) -> np.ndarray:
-    """Where a picture shows background other than the plate's."""
-    return (cv2.absdiff(picture, plate).max(-1) > MOVING_DIFFERENCE) & seen
+def _moved(image: np.ndarray, seen: np.ndarray, plate: np.ndarray) -> np.ndarray:
+    """Where an image shows background other than the plate's."""
+    return (cv2.absdiff(image, plate).max(-1) > MOVING_DIFFERENCE) & seen
 
 
 def _reach(shift: np.ndarray) -> float:
-    """How far a change of framing moves the picture's edge, picture heights."""
+    """How far a change of framing moves the image's edge, image heights."""
     return float(np.hypot(shift[0], shift[1]) + abs(shift[2]) / 2)
 
 
@@ -258,8 +258,8 @@ def _pull_push(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
     return np.where(weight[..., None] > 0, values, up)
 
 
-def _grey_pyramid(picture: np.ndarray, known: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32)
+def _grey_pyramid(image: np.ndarray, known: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
     weight = known.astype(np.float32)
     levels = []
     for _ in range(LEVELS):

@@ -1,4 +1,4 @@
-"""Guided filter: an image-like array made to follow the edges of a picture.
+"""Guided filter: an image-like array made to follow the edges of an image.
 
 He, Sun, Tang: Guided Image Filtering (PAMI 2013), colour guide, equations 19-21; its coefficients are
 computed at half size as in He, Sun: Fast Guided Filter (2015). With box filters its cost does not
@@ -23,11 +23,11 @@ def guided_filter(
     """The local linear function of `guide` that is nearest to `values` (float32, in their own range).
 
     Args:
-        guide: the picture whose edges the result takes.
+        guide: the image whose edges the result takes.
         values: what is filtered.
         radius: half width of the window, pixels.
         epsilon: variance of the guide (0 to 1 scale) below which it counts as flat.
-        subsample: the coefficients are computed on a picture so many times smaller.
+        subsample: the coefficients are computed on an image so many times smaller.
     """
     height, width = values.shape
     small_size = (max(1, width // subsample), max(1, height // subsample))

@@ -31,15 +31,15 @@ BESIDE_CHIN = 0.2  # head units below the chin
 JAW_SOFT = 0.1  # head units above the jaw above which all is head for sure
 BEARD = 0.3  # head units between the chin and the neck that a beard may cover
 CHIN = 152
-JAW = FACE_OVAL[9:28]  # from ear to ear along the chin, from the picture's right to its left
+JAW = FACE_OVAL[9:28]  # from ear to ear along the chin, from the image's right to its left
 SKIN, HAIR, CLOTHES = range(3)
 
 
 @dataclass(frozen=True)
 class HeadFrame:
-    """Coordinates fixed to the head in the picture: origin between the eyes, unit = half the width of the face.
+    """Coordinates fixed to the head in the image: origin between the eyes, unit = half the width of the face.
 
-    u to the picture's right along the eyes, v down along the face; the chin is at about v = 1.5.
+    u to the image's right along the eyes, v down along the face; the chin is at about v = 1.5.
     """
 
     origin_px: Float[np.ndarray, "2"]
@@ -63,7 +63,7 @@ class HeadFrame:
         return self.axes @ (point_px - self.origin_px) / self.unit_px
 
     def grid(self, size: tuple[int, int], scale: float) -> tuple[np.ndarray, np.ndarray]:
-        """U and v of every pixel of a picture of `size` (width, height) that is `scale` times the original."""
+        """U and v of every pixel of an image of `size` (width, height) that is `scale` times the original."""
         x = (np.arange(size[0], dtype=np.float32) + 0.5) / scale - np.float32(self.origin_px[0])
         y = (np.arange(size[1], dtype=np.float32) + 0.5) / scale - np.float32(self.origin_px[1])
         axes = (self.axes / self.unit_px).astype(np.float32)
@@ -162,7 +162,7 @@ class Labeller:
         neck[(neck > torso) & ~_piece(solid, below_chin | whole_head)] -= 30.0
 
     def _scores(self, likelihood: np.ndarray, points_px: np.ndarray, scale: float) -> list[np.ndarray]:
-        """How far below the jaw, and log-scores of head, neck and torso, for every pixel of the small picture."""
+        """How far below the jaw, and log-scores of head, neck and torso, for every pixel of the small image."""
         skin, hair, clothes = likelihood
         clothes = np.maximum(clothes, ANY_COLOUR)
         below, u, v = _below_jaw(points_px, skin.shape, scale)
@@ -212,7 +212,7 @@ def _knot(neck: np.ndarray, first: int, narrow: float) -> int:
 
 def _preferring(answer: np.ndarray, labels: np.ndarray, known: np.ndarray) -> np.ndarray:
     """A network's answer where it has one, else `labels`; `known` are the parts that it tells apart."""
-    # The matte knows the outline better than a network that looks at the whole picture.
+    # The matte knows the outline better than a network that looks at the whole image.
     silent = (answer == NO_ANSWER) | (answer == MaskClass.BACKGROUND)
     unknown = np.setdiff1d([MaskClass.LIPS, MaskClass.MOUTH, MaskClass.EYES], known)
     return np.where(silent | (np.isin(labels, unknown) & (answer == MaskClass.HEAD)), labels, answer)
@@ -241,7 +241,7 @@ def _shrink(frame: np.ndarray, matte: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 
 def _seeds(points_px: np.ndarray, scale: float, person: np.ndarray) -> list[np.ndarray]:
-    """Where skin, hair and clothes are beyond doubt, as masks of the small picture."""
+    """Where skin, hair and clothes are beyond doubt, as masks of the small image."""
     u, v = HeadFrame.of(points_px).grid((person.shape[1], person.shape[0]), scale)
     oval = np.zeros(person.shape, np.uint8)
     ring = points_px[FACE_OVAL] * scale

@@ -41,19 +41,19 @@ def make_masks(
     on_progress: OnProgress = silent,
     model: ParsingModel | None = None,
 ) -> dict[str, Any]:
-    """Write mattes/ and masks/ for the pictures in frames/.
+    """Write mattes/ and masks/ for the images in frames/.
 
     Args:
         root: the dataset folder.
         points_px: landmarks of every frame; those of faceless frames are interpolated.
         valid: where a face was seen.
         segments: parts without a cut.
-        size: (width, height) of the pictures.
+        size: (width, height) of the images.
         on_progress: told after every frame.
         model: a face-parsing network whose answers go before the built-in labels.
 
     Returns:
-        Mean share of the picture of each class, and [start, stop) of spans in which something hides the mouth.
+        Mean share of the image of each class, and [start, stop) of spans in which something hides the mouth.
     """
     frames, total = root / "frames", len(points_px)
     plate, colours = _first_look(root, points_px, valid, segments, size)
@@ -85,7 +85,7 @@ def _first_look(
     segments: Sequence[Segment],
     size: tuple[int, int],
 ) -> tuple[Background, ColourModel]:
-    """A plate of half the pictures' size and a colour model, from coarse mattes of some frames."""
+    """A plate of half the images' size and a colour model, from coarse mattes of some frames."""
     frames = root / "frames"
     half = (max(1, size[0] // 2), max(1, size[1] // 2))  # all that a matte needs of a plate
     needed = frames_needed(half, segments)
@@ -94,8 +94,8 @@ def _first_look(
     with TemporaryDirectory(prefix=".coarse.part", dir=root) as folder:
 
         def keep() -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-            pictures = coarse_mattes(read_frames(frames, needed), range(len(needed)))
-            for index, (frame, coarse) in zip(needed.tolist(), pictures, strict=True):
+            images = coarse_mattes(read_frames(frames, needed), range(len(needed)))
+            for index, (frame, coarse) in zip(needed.tolist(), images, strict=True):
                 matte = (cv2.resize(coarse, size, interpolation=cv2.INTER_LINEAR) * 255).astype(np.uint8)
                 write_grey(Path(folder), index, matte)
                 if index in samples:

@@ -87,7 +87,7 @@ def refine(
 
     axis = person - background
     axis /= np.maximum(np.einsum("hwc,hwc->hw", axis, axis), 1.0)[..., None]
-    # alpha = axis . I + offset, mixed in the picture's own resolution, where the strands are.
+    # alpha = axis . I + offset, mixed in the image's own resolution, where the strands are.
     line = cv2.merge([*cv2.split(axis), -np.einsum("hwc,hwc->hw", axis, background)])
     soft = np.clip((fallback - NETWORK_HALO) / (1 - NETWORK_HALO), 0.0, 1.0)
     decision = cv2.merge([trust, soft, near])
@@ -129,15 +129,15 @@ def _side_colours(
     small: np.ndarray, inside: np.ndarray, outside: np.ndarray, plate: Plate | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Colour of the person and of the background at every pixel, and the sum of their variances, float32."""
-    picture = small.astype(np.float32)
-    person, spread_person = _likest_nearby(picture, inside.astype(np.float32))
-    background, spread = _likest_nearby(picture, outside.astype(np.float32))
+    image = small.astype(np.float32)
+    person, spread_person = _likest_nearby(image, inside.astype(np.float32))
+    background, spread = _likest_nearby(image, outside.astype(np.float32))
     if plate is not None:
         size = (small.shape[1], small.shape[0])
         behind = cv2.resize(plate.rgb, size, interpolation=cv2.INTER_AREA).astype(np.float32)
         known = cv2.resize(plate.known, size, interpolation=cv2.INTER_AREA)
-        wrong = ((behind - picture) ** 2).sum(-1)
-        reach = (2 * _reach(picture) + 1,) * 2
+        wrong = ((behind - image) ** 2).sum(-1)
+        reach = (2 * _reach(image) + 1,) * 2
         seen = cv2.boxFilter((known * outside).astype(np.float32), -1, reach, borderType=cv2.BORDER_CONSTANT)
         compared = np.asarray(wrong * known * outside, np.float32)
         error = cv2.boxFilter(compared, -1, reach, borderType=cv2.BORDER_CONSTANT)
@@ -148,21 +148,21 @@ def _side_colours(
     return person, background, spread_person + spread
 
 
-def _likest_nearby(picture: np.ndarray, where: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _likest_nearby(image: np.ndarray, where: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(colour, its variance) that `where` has near every pixel, of its tones the ones most like the pixel.
 
     Beside a temple there is skin and hair: their mean is neither. So colours are averaged by tone (brightness
     in TONES steps) in a window around the pixel, in a wider one where that holds none of `where`.
     """
     # Planes, since numpy is slow along short axes: red, green, blue, their squares' sum, how much there is.
-    planes = np.stack([*cv2.split(picture), np.einsum("hwc,hwc->hw", picture, picture), np.ones_like(where)])
+    planes = np.stack([*cv2.split(image), np.einsum("hwc,hwc->hw", image, image), np.ones_like(where)])
     weighted, tone = planes * where, (planes[0] * 0.299 + planes[1] * 0.587 + planes[2] * 0.114) * ((TONES - 1) / 255)
     total = np.zeros_like(planes)
     for step in range(TONES):
         ramp = np.maximum(1 - np.abs(tone - step), 0)
         if not (ramp * where).any():
             continue
-        sums = np.stack([_nearby(plane, _reach(picture)) for plane in weighted * ramp])
+        sums = np.stack([_nearby(plane, _reach(image)) for plane in weighted * ramp])
         difference = sums[:3] / np.maximum(sums[4], 1e-9) - planes[:3]
         likeness = cv2.exp((difference**2).sum(0) * np.float32(-0.5 / ALIKE**2)) + np.float32(1e-6)
         total += sums * likeness
@@ -182,15 +182,15 @@ def _nearby(values: np.ndarray, reach: int) -> np.ndarray:
 
 
 def _of_height(frame: np.ndarray, most: int) -> np.ndarray:
-    """The picture made at most so high."""
+    """The image made at most so high."""
     height, width = frame.shape[:2]
     scale = min(1.0, most / height)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     return cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
 
 
-def _reach(picture: np.ndarray) -> int:
-    return max(2, round(REACH * picture.shape[0]))
+def _reach(image: np.ndarray) -> int:
+    return max(2, round(REACH * image.shape[0]))
 
 
 def _disc(radius: float) -> np.ndarray:
@@ -203,7 +203,7 @@ def _segmented(frames: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, np.nd
         from mediapipe.python.solutions.selfie_segmentation import SelfieSegmentation
 
         network = SelfieSegmentation(model_selection=0)
-        # Its threads write their greetings until a first picture is through: let that be a black one.
+        # Its threads write their greetings until a first image is through: let that be a black one.
         network.process(np.zeros((NETWORK_HEIGHT, NETWORK_HEIGHT, 3), np.uint8))
     try:
         for frame in frames:

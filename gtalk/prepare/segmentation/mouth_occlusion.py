@@ -1,7 +1,7 @@
 """Frames in which something hides the mouth: a hand, a cup, a microphone.
 
 A landmark detector goes on guessing lips behind a hand. So the lower face of every frame is brought to the
-same small picture, and compared with the clip's usual one: speech changes it a little, a hand a lot.
+same small image, and compared with the clip's usual one: speech changes it a little, a hand a lot.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from gtalk.topology import RIGID
 
 SIDE = 24
 PLACES = np.array([205, 425, 152])
-"""Cheeks beside the mouth, and the chin: where the corners of the small picture go."""
+"""Cheeks beside the mouth, and the chin: where the corners of the small image go."""
 TARGETS = np.array([[0.15, 0.1], [0.85, 0.1], [0.5, 0.95]], np.float32) * SIDE
 LEAST_CHANGE = 16.0  # of 255, mean over the patch
 OVER_USUAL = 2.5  # times the change of the middle frame
@@ -24,7 +24,7 @@ SHORTEST = 3  # frames
 def lower_face(
     frame: UInt8[np.ndarray, "H W 3"], points_px: Float[np.ndarray, "478 2"]
 ) -> UInt8[np.ndarray, "SIDE SIDE 3"]:
-    """The mouth with cheeks and chin as a small picture in Lab."""
+    """The mouth with cheeks and chin as a small image in Lab."""
     matrix = cv2.getAffineTransform((points_px[PLACES] - 0.5).astype(np.float32), TARGETS)
     extent = float(np.ptp(points_px[RIGID], axis=0).max())
     blur = max(1, round(extent / (4 * SIDE)))

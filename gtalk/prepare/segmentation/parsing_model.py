@@ -34,7 +34,7 @@ from gtalk.topology import FACE_OVAL
 
 ARGUMENT = "--parsing-model"
 NO_ANSWER = 255
-AROUND_FACE = 2.1  # side of the square in heights of the face: that of CelebAMask-HQ's pictures
+AROUND_FACE = 2.1  # side of the square in heights of the face: that of CelebAMask-HQ's images
 DEFAULT_SIZE = 512
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 PARTS: dict[str, MaskClass | None] = {
@@ -91,7 +91,7 @@ class ParsingModel:
         return there.astype(np.uint8)
 
     def _scores(self, square: np.ndarray) -> np.ndarray:
-        """[C,S,S] scores of a square picture. Raises UserError when the network does not keep to the contract."""
+        """[C,S,S] scores of a square image. Raises UserError when the network does not keep to the contract."""
         inputs = (square.astype(np.float32) / 255 - np.array(self.mean, np.float32)) / np.array(self.std, np.float32)
         answer = first_value(self.network(np.ascontiguousarray(inputs.transpose(2, 0, 1)[None])))
         expected = f"scores of shape [1,{len(self.parts) or 'C'},h,w]"
@@ -105,7 +105,7 @@ class ParsingModel:
 
 
 def load_parsing_model(path: Path) -> ParsingModel:
-    """Read a network, see by a grey picture that it keeps to the contract.
+    """Read a network, see by a grey image that it keeps to the contract.
 
     Raises UserError when it is missing, of another kind, or answers with other shapes.
     """
@@ -121,7 +121,7 @@ def load_parsing_model(path: Path) -> ParsingModel:
     network, own_size = loaders[path.suffix.lower()](path)
     size = own_size or settings.get("size", DEFAULT_SIZE)
     if settings.get("size", size) != size:
-        raise wrong_model(f"pictures of {size} as the model has it", f'"size": {settings["size"]}', path)
+        raise wrong_model(f"images of {size} as the model has it", f'"size": {settings["size"]}', path)
     mean, std = (tuple(settings.get(n, d)) for n, d in (("mean", IMAGENET_MEAN), ("std", IMAGENET_STD)))
     blank = ParsingModel(network, size, mean, std, np.zeros(0, np.uint8))
     try:
@@ -179,7 +179,7 @@ def _load_onnx(path: Path) -> tuple[Network, int | None]:
     fixed = isinstance(height, int)
     if (isinstance(channels, int) and channels != 3) or (fixed and height != width):
         raise wrong_model("one float32 input of shape [1,3,S,S]", f"{inputs[0].shape}", path)
-    return lambda picture: session.run(None, {name: picture}), height if fixed else None
+    return lambda image: session.run(None, {name: image}), height if fixed else None
 
 
 def _load_torchscript(path: Path) -> tuple[Network, int | None]:
@@ -193,9 +193,9 @@ def _load_torchscript(path: Path) -> tuple[Network, int | None]:
         got = "a pickled checkpoint or a damaged file" if "constants.pkl" in str(error) else str(error).splitlines()[0]
         raise wrong_model("a TorchScript archive (torch.jit.save)", got, path) from error
 
-    def run(picture: np.ndarray) -> Any:
+    def run(image: np.ndarray) -> Any:
         with torch.inference_mode():
-            return _to_numpy(module(torch.from_numpy(picture)))
+            return _to_numpy(module(torch.from_numpy(image)))
 
     return run, None
 
@@ -262,7 +262,7 @@ def _parts(path: Path, names: list[str] | None, n_classes: int) -> UInt8[np.ndar
 
 
 def _to_square(points_px: np.ndarray, size: int) -> np.ndarray:
-    """Matrix for OpenCV from the picture to the square around the head."""
+    """Matrix for OpenCV from the image to the square around the head."""
     low, high = points_px[FACE_OVAL].min(0), points_px[FACE_OVAL].max(0)
     side = AROUND_FACE * max(float(high[1] - low[1]), 8.0)
     # The face's oval ends at the hairline: the head's middle is higher than the oval's.

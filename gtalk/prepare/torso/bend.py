@@ -2,7 +2,7 @@
 
 A body turns and leans, a collar slides over a jacket. In the rest's place, points move by a displacement that is
 bilinear between a few control points. It is found as `torso_dense` finds the similarity: by Gauss-Newton steps that
-bring the frame's grey values onto the mean picture's, with neighbouring control points held together.
+bring the frame's grey values onto the mean image's, with neighbouring control points held together.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from scipy.ndimage import gaussian_filter1d
 from gtalk.dataset.format import Segment
 from gtalk.geometry.similarity import apply
 from gtalk.prepare.frame_io import in_turns
-from gtalk.prepare.torso.dense import Mean, Pictures, compare, mean_picture, normal_equations
+from gtalk.prepare.torso.dense import Images, Mean, compare, mean_image, normal_equations
 from gtalk.shapes import Float
 from gtalk.types import TORSO_BEND
 
@@ -27,30 +27,28 @@ FAR_PX = 3.0  # expected displacement
 SMOOTH_FRAMES = 1.0
 
 
-def bend(
-    pictures: Pictures, matrices: Float[np.ndarray, "T 2 3"], segments: Sequence[Segment]
-) -> Float[np.ndarray, "T B"]:
-    """Displacements (x, y) of the control points, row by row, in picture heights of the rest.
+def bend(images: Images, matrices: Float[np.ndarray, "T 2 3"], segments: Sequence[Segment]) -> Float[np.ndarray, "T B"]:
+    """Displacements (x, y) of the control points, row by row, in image heights of the rest.
 
     Args:
-        pictures: torsos of all frames.
+        images: torsos of all frames.
         matrices: rest -> frame, as good as similarities can be.
         segments: parts without a cut; nothing is smoothed across one.
 
     Returns:
         [T, TORSO_BEND]; zeros where there is nothing to follow.
     """
-    height = pictures.read(0)[0].shape[0]
+    height = images.read(0)[0].shape[0]
     moved = np.zeros((len(matrices), TORSO_BEND))
     box, prior = None, _prior()
     for blur_px, tolerance in ROUNDS:
-        mean = mean_picture(pictures, matrices, blur_px)
+        mean = mean_image(images, matrices, blur_px)
         if mean is None:
             return moved
         # One box for all rounds: what a round found is where the next one starts.
         box = (mean.points.min(0), mean.points.max(0)) if box is None else box
         shares = _shares(mean.points, *box)
-        step = partial(_step, mean, pictures, matrices, shares, moved, prior, blur_px, tolerance)
+        step = partial(_step, mean, images, matrices, shares, moved, prior, blur_px, tolerance)
         moved = np.stack([*in_turns(step, range(len(matrices)))])
     for segment in segments:
         span = slice(segment.start, segment.stop)
@@ -81,7 +79,7 @@ def _prior() -> Float[np.ndarray, "C C"]:
 
 def _step(
     mean: Mean,
-    pictures: Pictures,
+    images: Images,
     matrices: np.ndarray,
     shares: np.ndarray,
     moved: np.ndarray,
@@ -93,7 +91,7 @@ def _step(
     """Better displacements of a frame's control points, pixels."""
     count = shares.shape[1]
     places_px = apply(matrices[index], mean.points + shares @ moved[index].reshape(count, 2))
-    compared = compare(mean, pictures, index, places_px, blur_px, tolerance)
+    compared = compare(mean, images, index, places_px, blur_px, tolerance)
     if compared is None:
         return moved[index]
     seen, off, weight = compared

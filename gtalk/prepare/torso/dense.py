@@ -1,10 +1,10 @@
 """The torso's motion once more, from its pixels: every frame is aligned with the mean of all of them.
 
 Corners are few on a plain suit, and across a cut they are not found again; the edge between a dark jacket
-and a white collar is seen in every frame. The mean picture of the torso, in the rest's place, is what frames are
+and a white collar is seen in every frame. The mean image of the torso, in the rest's place, is what frames are
 aligned with (congealing, Learned-Miller 2006), by Gauss-Newton steps over a whole shot with the smoothness of
 `torso_solve`; the mean grows sharper as they agree. Grey values at points where the mean has a gradient are
-compared (Lucas and Kanade 1981), so that a step costs the points, not the picture.
+compared (Lucas and Kanade 1981), so that a step costs the points, not the image.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ ALIKE = 5.0  # neighbouring pixels that count as one
 LEAST_WORTH, MOST_WORTH = 8.0, 1000.0  # corners that a frame's pixels are worth: below, a shot stays as it is; at most
 
 
-class Pictures:
+class Images:
     """Grey torsos of all frames, in a temporary file: a long clip's do not fit in memory."""
 
     def __init__(self, total: int, size: tuple[int, int]) -> None:
@@ -77,7 +77,7 @@ class Pictures:
 
 @dataclass(frozen=True)
 class Mean:
-    """Points of the mean picture that say where it lies."""
+    """Points of the mean image that say where it lies."""
 
     points: Float[np.ndarray, "N 2"]
     grey: Float[np.ndarray, " N"]
@@ -85,7 +85,7 @@ class Mean:
 
 
 def align(
-    pictures: Pictures,
+    images: Images,
     matrices: Float[np.ndarray, "T 2 3"],
     contours: Sequence[Observations],
     segments: Sequence[Segment],
@@ -95,7 +95,7 @@ def align(
     """Matrices rest -> frame that bring every frame's torso onto the mean of all.
 
     Args:
-        pictures: at the size that the other arguments count in.
+        images: at the size that the other arguments count in.
         matrices: a first guess, some pixels off.
         contours: of each frame; what was seen of its shoulder line helps where pixels say nothing.
         segments: parts without a cut; nothing is smoothed across one.
@@ -103,13 +103,13 @@ def align(
     """
     matrices = matrices.copy()
     for blur_px, tolerance in ROUNDS:
-        mean = mean_picture(pictures, matrices, blur_px)
+        mean = mean_image(images, matrices, blur_px)
         if mean is None:
             return matrices
         for segment in segments:
             span = slice(segment.start, segment.stop)
             z = to_parameters(matrices[span], centre, radius)
-            step = partial(_step, mean, pictures, matrices, blur_px, tolerance, centre, radius)
+            step = partial(_step, mean, images, matrices, blur_px, tolerance, centre, radius)
             steps = list(in_turns(step, range(segment.start, segment.stop)))
             if np.median([worth for _, _, worth in steps]) >= LEAST_WORTH:
                 z = solve_steps(steps, contours[span], z, centre, radius)
@@ -117,15 +117,15 @@ def align(
     return matrices
 
 
-def mean_picture(pictures: Pictures, matrices: Float[np.ndarray, "T 2 3"], blur_px: float) -> Mean | None:
+def mean_image(images: Images, matrices: Float[np.ndarray, "T 2 3"], blur_px: float) -> Mean | None:
     """The mean of frames spread over the clip, brought to the rest's place; None where there is nothing to follow."""
-    chosen = np.unique(np.linspace(0, len(pictures) - 1, SAMPLES).round().astype(int)).tolist()
-    height, width = pictures.read(0)[1].shape
+    chosen = np.unique(np.linspace(0, len(images) - 1, SAMPLES).round().astype(int)).tolist()
+    height, width = images.read(0)[1].shape
     total, weight = np.zeros((height, width), np.float32), np.zeros((height, width), np.float32)
 
     def brought(index: int) -> tuple[np.ndarray, np.ndarray]:
         placed = _about_whole_pixels(matrices[index])
-        grey, torso = pictures.smooth(index, blur_px)
+        grey, torso = images.smooth(index, blur_px)
         seen = _placed(torso, placed).astype(np.float32) / 255
         seen[seen < 0.99] = 0.0
         return seen, seen * _placed(grey, placed)
@@ -151,7 +151,7 @@ def mean_picture(pictures: Pictures, matrices: Float[np.ndarray, "T 2 3"], blur_
 
 def _step(
     mean: Mean,
-    pictures: Pictures,
+    images: Images,
     matrices: np.ndarray,
     blur_px: float,
     tolerance: float,
@@ -161,7 +161,7 @@ def _step(
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """(normal matrix [4,4], right side [4], worth in corners) of a frame's pixels around its matrix."""
     matrix = matrices[index]
-    compared = compare(mean, pictures, index, apply(matrix, mean.points), blur_px, tolerance)
+    compared = compare(mean, images, index, apply(matrix, mean.points), blur_px, tolerance)
     if compared is None:
         return np.zeros((4, 4)), np.zeros(4), 0.0
     seen, off, weight = compared
@@ -176,9 +176,9 @@ def _step(
 
 
 def compare(
-    mean: Mean, pictures: Pictures, index: int, places_px: Float[np.ndarray, "N 2"], blur_px: float, tolerance: float
+    mean: Mean, images: Images, index: int, places_px: Float[np.ndarray, "N 2"], blur_px: float, tolerance: float
 ) -> tuple[Bool[np.ndarray, " N"], Float[np.ndarray, " S"], Float[np.ndarray, " S"]] | None:
-    """What the mean picture has more of than a frame at `places_px` of it.
+    """What the mean image has more of than a frame at `places_px` of it.
 
     Returns:
         Which of the mean's points show the torso, and of these the difference of grey and its weight; None where
@@ -186,13 +186,13 @@ def compare(
     """
     at = places_px - 0.5
     x, y = at.astype(np.float32)[:, None].transpose(2, 0, 1)
-    picture, torso = pictures.smooth(index, blur_px)
+    image, torso = images.smooth(index, blur_px)
     height, width = torso.shape
     seen = ((at > 1) & (at < [width - 2, height - 2])).all(1)
     seen &= cv2.remap(torso, x, y, cv2.INTER_LINEAR)[:, 0] > 250
     if seen.sum() < LEAST_POINTS:
         return None
-    off = (mean.grey - cv2.remap(picture, x, y, cv2.INTER_LINEAR)[:, 0])[seen]
+    off = (mean.grey - cv2.remap(image, x, y, cv2.INTER_LINEAR)[:, 0])[seen]
     weight = 1.0 / (ALIKE * GREY_NOISE**2 * (1.0 + ((off - np.median(off)) / tolerance) ** 2) ** 2)
     return seen, off, weight
 
@@ -208,9 +208,9 @@ def normal_equations(
     return normal, weighted.T @ off - total * mean_off * mean
 
 
-def _placed(picture: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+def _placed(image: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     """A frame brought to the rest's place."""
-    return cv2.warpAffine(picture, matrix, picture.shape[::-1], flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+    return cv2.warpAffine(image, matrix, image.shape[::-1], flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
 
 
 def _about_whole_pixels(matrix: np.ndarray) -> np.ndarray:

@@ -18,14 +18,14 @@ from gtalk.dataset.format import MaskClass, Segment
 from gtalk.geometry.similarity import apply, compose, from_matrices, inverse
 from gtalk.prepare.frame_io import in_order
 from gtalk.prepare.torso.bend import bend
-from gtalk.prepare.torso.dense import Pictures, align
+from gtalk.prepare.torso.dense import Images, align
 from gtalk.prepare.torso.shoulders import ShoulderLine
 from gtalk.prepare.torso.solve import Observations, solve_shot
 from gtalk.progress import OnProgress, Progress, silent
 from gtalk.shapes import Bool, Float
 from gtalk.types import TORSO_BEND
 
-WORK_HEIGHT = 256  # of pictures, pixels
+WORK_HEIGHT = 256  # of images, pixels
 CORNERS = 240
 WINDOW = (19, 19)
 BACK_AND_FORTH_PX = 0.4
@@ -37,7 +37,7 @@ STARTS = (0.5, 0.25, 0.75, 0.1, 0.9)  # of the longest shot: where a frame that 
 IDENTITY = np.eye(2, 3)
 
 Read = Callable[[int], tuple[np.ndarray, np.ndarray, np.ndarray]]
-"""Frame index -> (grey picture, at least of the working size; labels; matte)."""
+"""Frame index -> (grey image, at least of the working size; labels; matte)."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def track_torso(
 
     Args:
         read: called once per frame on several threads, and before that for a start.
-        size: (width, height) of the pictures.
+        size: (width, height) of the images.
         segments: parts without a cut. Each is registered to the same rest.
         on_progress: told after every frame.
     """
@@ -99,17 +99,17 @@ def track_torso(
     matrices = np.tile(IDENTITY, (total, 1, 1))
     tracked = np.zeros(total, bool)
     last = IDENTITY
-    pictures, seen = Pictures(total, work), []
+    images, seen = Images(total, work), []
     for segment in segments:
-        frames, last, n_corners = _observe(read, work, segment, rest, line, last, pictures, on_progress)
+        frames, last, n_corners = _observe(read, work, segment, rest, line, last, images, on_progress)
         span = slice(segment.start, segment.stop)
         matrices[span] = solve_shot(frames, centre, radius, n_corners)
         tracked[span] = [len(frame.rest) > 0 for frame in frames]
         seen += frames
-    matrices = align(pictures, matrices, seen, segments, centre, radius)
+    matrices = align(images, matrices, seen, segments, centre, radius)
     middle = _nearest_to_median(from_matrices(matrices, work), tracked, start)
     torso = from_matrices(compose(inverse(matrices[middle]), matrices), work)
-    return TorsoTrack(torso, tracked, middle, bend(pictures, matrices, segments))
+    return TorsoTrack(torso, tracked, middle, bend(images, matrices, segments))
 
 
 def _first_look(read: Read, work: tuple[int, int], segment: Segment) -> tuple[int, View]:
@@ -130,7 +130,7 @@ def _observe(
     rest: Keyframe,
     line: ShoulderLine,
     guess: np.ndarray,
-    pictures: Pictures,
+    images: Images,
     on_progress: OnProgress,
 ) -> tuple[list[Observations], np.ndarray, int]:
     """(what is seen of the torso in each frame of a shot, the last match, corner numbers in use)."""
@@ -138,7 +138,7 @@ def _observe(
     keyframes, lost = [rest], True
     shot = range(segment.start, segment.stop)
     for index, view in zip(shot, in_order(lambda index: _view(*read(index), work), shot), strict=True):
-        pictures.put(index, view.grey, view.torso)
+        images.put(index, view.grey, view.torso)
         best: tuple[np.ndarray, float, np.ndarray, np.ndarray, np.ndarray] | None = None
         for keyframe in keyframes:
             found = _match(keyframe, view, guess, search=lost)
@@ -152,7 +152,7 @@ def _observe(
             lost = True
         corner, source, seen = best[2:] if best is not None else (np.zeros(0, int), np.zeros((0, 2)), np.zeros((0, 2)))
         frames.append(Observations(corner, source, seen, *line.reach(view.matte, guess)))
-        on_progress(Progress("torso", index + 1, len(pictures)))
+        on_progress(Progress("torso", index + 1, len(images)))
     return frames, guess, keyframes[-1].first_corner + len(keyframes[-1].corners)
 
 

@@ -39,9 +39,9 @@ class FlowConfig:
     window: int = 17
     """Side of the patches that are compared, pixels at that scale."""
     worst_return_px: float = 0.25
-    """A point must come back from the other picture to within this distance."""
+    """A point must come back from the other image to within this distance."""
     likeness: float = 0.95
-    """Least correlation of the patches around a point in both pictures: below it, skin has folded or is lit anew."""
+    """Least correlation of the patches around a point in both images: below it, skin has folded or is lit anew."""
     rasteriser: Backend = "auto"
     """Who tells which part of the mesh a pixel shows: own, pytorch3d, or auto (pytorch3d where it is installed)."""
 
@@ -165,9 +165,9 @@ class _Tracker:
     def _add_keyframe(self, index: int, frame: np.ndarray) -> None:
         points = place(self._model, self._states[index : index + 1])[0]
         pixels = project(points, self._model.focal_px, self._model.centre_px)
-        crop_from_picture, side = _crop(pixels, self._config.eye_distance_px)
-        grey = _grey_crop(frame, crop_from_picture, side)
-        in_crop = pixels @ crop_from_picture[:, :2].T + crop_from_picture[:, 2]
+        crop_from_image, side = _crop(pixels, self._config.eye_distance_px)
+        grey = _grey_crop(frame, crop_from_image, side)
+        in_crop = pixels @ crop_from_image[:, :2].T + crop_from_image[:, 2]
         labels = _label_triangles(in_crop, points, self._rows, side, self._config.rasteriser)
         corners = cv2.goodFeaturesToTrack(
             grey, self._config.points, 0.002, 6, mask=(labels >= 0).astype(np.uint8), blockSize=7
@@ -177,8 +177,8 @@ class _Tracker:
         corners = corners.reshape(-1, 2)
         rows = labels[np.rint(corners[:, 1]).astype(int), np.rint(corners[:, 0]).astype(int)]
         corners, rows = corners[rows >= 0], rows[rows >= 0]
-        turn = np.linalg.inv(crop_from_picture[:, :2])
-        seen = (corners + 0.5 - crop_from_picture[:, 2]) @ turn.T
+        turn = np.linalg.inv(crop_from_image[:, :2])
+        seen = (corners + 0.5 - crop_from_image[:, 2]) @ turn.T
         head = (
             self._lift(seen, points[SKIN_TRIANGLES[rows]]) - self._states.translation[index]
         ) @ self._states.rotation[index]
@@ -218,10 +218,10 @@ class _Tracker:
         design = np.concatenate([source, np.ones((len(source), 1))], axis=1)
         if len(source) < 6:
             return None
-        affine = np.linalg.lstsq(design, predicted, rcond=None)[0].T  # picture <- keyframe crop
-        crop_from_picture = cv2.invertAffineTransform(affine)
-        grey = _grey_crop(frame, crop_from_picture, key.grey.shape[0])
-        guess = (predicted @ crop_from_picture[:, :2].T + crop_from_picture[:, 2] - 0.5).astype(np.float32)
+        affine = np.linalg.lstsq(design, predicted, rcond=None)[0].T  # image <- keyframe crop
+        crop_from_image = cv2.invertAffineTransform(affine)
+        grey = _grey_crop(frame, crop_from_image, key.grey.shape[0])
+        guess = (predicted @ crop_from_image[:, :2].T + crop_from_image[:, 2] - 0.5).astype(np.float32)
         found, good = _there_and_back(key.grey, grey, key.points_crop, guess, self._config)
         likeness = (_patches(grey, found, self._config.window) * key.patches).sum(1)
         good &= likeness > self._config.likeness
@@ -239,7 +239,7 @@ class _Tracker:
 
 
 def _crop(pixels: np.ndarray, eye_distance_px: float) -> tuple[np.ndarray, int]:
-    """Map [2,3] from the picture to a square crop around the face at working scale, and the crop's side."""
+    """Map [2,3] from the image to a square crop around the face at working scale, and the crop's side."""
     outer = pixels[EYE_CORNERS[:, 0]]
     scale = min(1.0, eye_distance_px / np.linalg.norm(outer[1] - outer[0]))
     low, high = pixels[:N_FACE].min(0), pixels[:N_FACE].max(0)
@@ -248,12 +248,12 @@ def _crop(pixels: np.ndarray, eye_distance_px: float) -> tuple[np.ndarray, int]:
     return np.array([[scale, 0.0, -scale * corner[0]], [0.0, scale, -scale * corner[1]]]), int(np.ceil(side * scale))
 
 
-def _grey_crop(frame: np.ndarray, crop_from_picture: np.ndarray, side: int) -> np.ndarray:
+def _grey_crop(frame: np.ndarray, crop_from_image: np.ndarray, side: int) -> np.ndarray:
     """Warped grey crop. Maps are between coordinates whose pixel centres lie at halves, cv2's lie at whole numbers."""
-    matrix = crop_from_picture.copy()
+    matrix = crop_from_image.copy()
     matrix[:, 2] += matrix[:, :2].sum(1) * 0.5 - 0.5
-    picture_from_crop = cv2.invertAffineTransform(matrix)
-    ends = np.array([[0, 0, 1], [side, 0, 1], [0, side, 1], [side, side, 1]]) @ picture_from_crop.T
+    image_from_crop = cv2.invertAffineTransform(matrix)
+    ends = np.array([[0, 0, 1], [side, 0, 1], [0, side, 1], [side, side, 1]]) @ image_from_crop.T
     x0, y0 = np.maximum(np.floor(ends.min(0)).astype(int) - 2, 0)
     x1, y1 = np.ceil(ends.max(0)).astype(int) + 3
     part = frame[y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)]
@@ -266,7 +266,7 @@ def _grey_crop(frame: np.ndarray, crop_from_picture: np.ndarray, side: int) -> n
 
 
 def _patches(grey: np.ndarray, points: np.ndarray, side: int) -> np.ndarray:
-    """[n,side*side] float32: the picture around points [n,2], of mean 0 and norm 1."""
+    """[n,side*side] float32: the image around points [n,2], of mean 0 and norm 1."""
     offset = np.arange(side, dtype=np.float32) - side // 2
     x = points[:, :1] + np.tile(offset, side)
     y = points[:, 1:] + np.repeat(offset, side)

@@ -21,7 +21,7 @@ Backend = Literal["auto", "own", "pytorch3d"]
 
 @dataclass(frozen=True)
 class Seen:
-    """What a picture of a mesh shows. Pixels without a mesh: triangle -1, depth infinite, weights 0."""
+    """What an image of a mesh shows. Pixels without a mesh: triangle -1, depth infinite, weights 0."""
 
     triangle: Int[np.ndarray, "H W"]
     depth: Float[np.ndarray, "H W"]
@@ -40,11 +40,11 @@ def rasterise(
     """The visible triangles of a mesh.
 
     Args:
-        points_px: corners in the picture, y down, pixel centres at halves.
+        points_px: corners in the image, y down, pixel centres at halves.
         depth: of each corner along the camera's axis, positive before the camera. A triangle with a corner that is
             not before it is left out.
         triangles: corners of each.
-        size: (width, height) of the picture.
+        size: (width, height) of the image.
         backend: "own"; "pytorch3d" (Ravi et al., arXiv:2007.08501); "auto" takes pytorch3d where it is installed.
 
     Raises:
@@ -91,7 +91,7 @@ def _own(points_px: np.ndarray, depth: np.ndarray, triangles: np.ndarray, size: 
 
 
 def _by_pytorch3d(points_px: np.ndarray, depth: np.ndarray, triangles: np.ndarray, size: tuple[int, int]) -> Seen:
-    """pytorch3d looks along +z with x to the left and y up; the picture's shorter side spans -1 to 1."""
+    """pytorch3d looks along +z with x to the left and y up; the image's shorter side spans -1 to 1."""
     import torch
     from pytorch3d.renderer.mesh.rasterize_meshes import rasterize_meshes
     from pytorch3d.structures import Meshes

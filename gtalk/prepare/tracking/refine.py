@@ -33,7 +33,7 @@ class RefineConfig:
     shake_rad: float = 0.008
     """Error of the landmarks' rotation that all points of a frame share."""
     shake_across_m: float = 0.0008
-    """The same of the shift across the picture."""
+    """The same of the shift across the image."""
     shake_along_m: float = 0.006
     """The same of the distance to the camera."""
     loosen: float = 10.0
@@ -44,7 +44,7 @@ class RefineConfig:
     jerk_rad: float = 0.006
     """Expected second difference of the rotation, per frame squared."""
     jerk_across_m: float = 0.0008
-    """The same of the shift across the picture."""
+    """The same of the shift across the image."""
     jerk_along_m: float = 0.0008
     """The same of the distance."""
     texture_px: float = 0.35

@@ -31,12 +31,12 @@ def motion_from_track(
     placed: Mapping[str, Float[np.ndarray, "T ..."]] | None = None,
     segments: Sequence[Segment] | None = None,
 ) -> Motion:
-    """The tracked Motion, one frame per picture; frames without a face are interpolated and marked.
+    """The tracked Motion, one frame per image; frames without a face are interpolated and marked.
 
     Args:
         track: the bundle adjustment's result.
         landmarks: what it was made from.
-        fps: pictures a second.
+        fps: images a second.
         placed: channels of how torso and framing lie, if known.
         segments: parts without a cut; nothing is interpolated across their ends.
     """

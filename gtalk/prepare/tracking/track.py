@@ -51,9 +51,9 @@ class TrackConfig:
     expressions: int = 36
     """Number of expressions of the person."""
     focal_prior: float = 2.2
-    """Expected focal length, in picture widths or heights (the longer one): a portrait lens."""
+    """Expected focal length, in image widths or heights (the longer one): a portrait lens."""
     flow: FlowConfig = field(default_factory=FlowConfig)
-    """Texture tracks, when the pictures are at hand."""
+    """Texture tracks, when the images are at hand."""
     refine: RefineConfig = field(default_factory=RefineConfig)
     """How far landmarks, texture and smoothness are trusted."""
 
@@ -91,11 +91,11 @@ def track_face(
 
     Args:
         landmarks: of every frame, as detected.
-        size: (width, height) of the pictures.
+        size: (width, height) of the images.
         segments: parts without a cut; motion is smooth only inside each.
         config: settings.
         on_progress: told after every alternation.
-        frames: gives the pictures (uint8 [H,W,3] RGB) once more, for the texture tracks; without it poses
+        frames: gives the images (uint8 [H,W,3] RGB) once more, for the texture tracks; without it poses
             come from landmarks and smoothness alone and shake more.
 
     Raises:
@@ -238,7 +238,7 @@ def _face_forward(model: Model, states: States, valid: np.ndarray) -> tuple[Mode
 
 
 def model_points(track: Track) -> Float[np.ndarray, "T 478 2"]:
-    """Where the tracked points lie in the pictures, pixels."""
+    """Where the tracked points lie in the images, pixels."""
     points = (
         track.landmarks478() @ track.T_world_head[:, :3, :3].transpose(0, 2, 1) + track.T_world_head[:, None, :3, 3]
     )

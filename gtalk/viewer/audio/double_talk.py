@@ -24,7 +24,7 @@ _SHARE_RISES, _SHARE_FALLS = 0.02, 0.005  # a block
 _NOISE_FALLS, _NOISE_RISES = 0.1, 0.005
 
 
-class EchoGuard:
+class DoubleTalkDetector:
     """Hears one microphone against one loudspeaker, in blocks of 10 ms."""
 
     def __init__(self, *, echo_cancelled: bool) -> None:

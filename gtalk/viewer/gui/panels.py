@@ -54,7 +54,7 @@ class Panels:
         self._server.gui.main_panel.dock_right()
         if controls is not None:
             self._build_motion(controls)
-        self._build_picture()
+        self._build_image()
         self._build_files()
 
     def stop(self) -> None:
@@ -124,7 +124,7 @@ class Panels:
         for i in range(len(style)):
             slider(i)
 
-    def _build_picture(self) -> None:
+    def _build_image(self) -> None:
         gui, talker, session = self._server.gui, self._session.talker, self._session
         camera = talker.avatar.camera
         height_now = (talker.size or (camera.width, camera.height))[1]
@@ -136,7 +136,7 @@ class Panels:
         def _(_event: viser.GuiEvent) -> None:
             session.barge_in = bool(barge_in.value)
 
-        with gui.add_folder("Picture"):
+        with gui.add_folder("Image"):
             heights = tuple(str(h) for h in sorted({*_HEIGHTS, height_now}))
             height = gui.add_dropdown("Height (px)", heights, initial_value=str(height_now))
             background = gui.add_dropdown("Background", ("its own", *_COLOURS))
@@ -146,7 +146,7 @@ class Panels:
             chosen = int(height.value)
             size = (round(camera.width * chosen / camera.height), chosen)
             colour = _COLOURS.get(background.value)
-            talker.background = PLATE  # never a background of another size than the picture
+            talker.background = PLATE  # never a background of another size than the image
             talker.size = size
             if colour is not None:
                 talker.background = np.full((size[1], size[0], 3), colour, np.uint8)

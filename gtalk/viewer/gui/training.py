@@ -24,7 +24,7 @@ class TrainingView:
         gui.configure_theme(dark_mode=True, show_logo=False)
         self.url = f"http://127.0.0.1:{self._server.get_port()}"
         self._status = gui.add_markdown("waiting for the first step")
-        self._picture = gui.add_image(np.zeros((64, 128, 3), np.uint8), label="truth | render", format="jpeg")
+        self._image = gui.add_image(np.zeros((64, 128, 3), np.uint8), label="truth | render", format="jpeg")
         self._steps: list[float] = []
         self._curves: dict[str, list[float]] = {"loss": [], "PSNR (dB)": []}
         self._plots = {name: self._plot(name) for name in self._curves}
@@ -42,8 +42,8 @@ class TrainingView:
             plot.data = (np.array(self._steps), np.array(self._curves[name]))
 
     def preview(self, truth: UInt8[np.ndarray, "H W 3"], render: UInt8[np.ndarray, "H W 3"]) -> None:
-        """A training frame beside the avatar's picture of it."""
-        self._picture.image = np.concatenate([truth, render], axis=1)
+        """A training frame beside the avatar's image of it."""
+        self._image.image = np.concatenate([truth, render], axis=1)
 
     def close(self) -> None:
         """End the page."""

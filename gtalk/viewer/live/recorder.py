@@ -13,16 +13,16 @@ import numpy as np
 
 from gtalk.media.writer import VideoWriter
 from gtalk.shapes import Float, UInt8
-from gtalk.talk import Moment
+from gtalk.talk import MotionFrame
 from gtalk.types import AUDIO_RATE, Frame
 from gtalk.viewer.live.session import LiveSession
 
-_WAITING = 100  # ticks that may wait for the encoder; past that pictures are left out, sound never
+_WAITING = 100  # ticks that may wait for the encoder; past that images are left out, sound never
 _Tick = tuple[UInt8[np.ndarray, "H W 3"] | None, Float[np.ndarray, " N"]]
 
 
 class Recorder:
-    """Writes every tick of a live session between `start` and `stop`. A dropped picture repeats the last one."""
+    """Writes every tick of a live session between `start` and `stop`. A dropped image repeats the last one."""
 
     def __init__(self, session: LiveSession) -> None:
         self._session = session
@@ -73,7 +73,7 @@ class Recorder:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = self.path = None
 
-    def _take(self, moment: Moment, frame: Frame | None) -> None:
+    def _take(self, moment: MotionFrame, frame: Frame | None) -> None:
         room = self._ticks.qsize() < _WAITING
         self._ticks.put((frame.rgb if frame is not None and room else None, moment.samples))
 
@@ -82,10 +82,10 @@ def _write(writer: VideoWriter, size: tuple[int, int], ticks: queue.SimpleQueue[
     shown = np.zeros((size[1], size[0], 3), np.uint8)
     with writer:
         while (tick := ticks.get()) is not None:
-            picture, samples = tick
-            if picture is not None:
-                same = picture.shape == shown.shape
-                shown = picture if same else cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+            image, samples = tick
+            if image is not None:
+                same = image.shape == shown.shape
+                shown = image if same else cv2.resize(image, size, interpolation=cv2.INTER_AREA)
             writer.write(shown)
             writer.write_audio(samples)
         if not writer.n_frames:  # stopped within its first tick

@@ -1,12 +1,12 @@
-"""One live conversation: a thread that turns the sound of now into the picture of now, 25 times a second.
+"""One live conversation: a thread that turns the sound of now into the image of now, 25 times a second.
 
     speech or microphone ─▶ TalkSession.advance ─▶ moments ─▶ (late? dropped) ─▶ Talker.draw ─▶ JPEG ─▶ every listener
 
-The clock is the sound's: picture n shows samples [n, n + 1) * AUDIO_RATE / fps, played or silent. Ticks take as
-many, but begin so much sooner that the motion model's look-ahead ends with a tick: no picture waits for the
-rest of one. A tick that comes late still takes its samples; only its picture is dropped. While a microphone
+The clock is the sound's: image n shows samples [n, n + 1) * AUDIO_RATE / fps, played or silent. Ticks take as
+many, but begin so much sooner that the motion model's look-ahead ends with a tick: no image waits for the
+rest of one. A tick that comes late still takes its samples; only its image is dropped. While a microphone
 drives the face, ticks follow *its* clock by fractions of a millisecond, so that its sound neither piles up nor
-runs dry. Every queue is bounded, and a slow listener loses its own oldest pictures, nobody else's.
+runs dry. Every queue is bounded, and a slow listener loses its own oldest images, nobody else's.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ import numpy as np
 
 from gtalk.shapes import Float, UInt8
 from gtalk.speech.pitch import WINDOW, yin
-from gtalk.talk import Moment, Talker, TalkSession
+from gtalk.talk import MotionFrame, Talker, TalkSession
 from gtalk.types import AUDIO_RATE, Frame
-from gtalk.viewer.audio.double_talk import EchoGuard
+from gtalk.viewer.audio.double_talk import DoubleTalkDetector
 from gtalk.viewer.audio.sources import AudioSource, PushSource
 from gtalk.viewer.live.stats import LiveStats, Timings
 
-_LATE_S = 0.06  # a picture later than this is not worth drawing: the next is due
+_LATE_S = 0.06  # an image later than this is not worth drawing: the next is due
 _ECHO_S = 0.3  # how long after its own speech the avatar stays deaf: what is in loudspeaker and room dies away
 _PATIENCE_S = 0.012  # how long a tick waits for a microphone's next piece
 _SPARE_S = 0.002  # sound that may be left after a tick before ticks come earlier
@@ -44,9 +44,9 @@ class LiveFrame:
     """What listeners get each tick."""
 
     time_s: float
-    """Media time that the picture shows and the sound starts at."""
+    """Media time that the image shows and the sound starts at."""
     jpeg: bytes | None
-    """None for a dropped picture: its sound is still played."""
+    """None for a dropped image: its sound is still played."""
     samples: Float[np.ndarray, " N"]
     audible: bool
     """Whether the page plays the sound."""
@@ -103,7 +103,7 @@ class LiveSession:
         """Whether a voice in the microphone cuts off what the avatar says."""
         self._talk: TalkSession = talker.session()
         self._sooner = _sooner_samples(talker)
-        self._guard = EchoGuard(echo_cancelled=False)
+        self._guard = DoubleTalkDetector(echo_cancelled=False)
         self._speech: AudioSource | None = None
         self._microphone: PushSource | None = None
         self._deaf_until = 0  # tick
@@ -119,8 +119,8 @@ class LiveSession:
         self._n_cuts = 0
         self._start_s = 0.0
         self._timings = Timings()
-        self.on_moment: Callable[[Moment, Frame | None], None] | None = None
-        """Sees every tick with its picture, None where that was dropped: the recorder."""
+        self.on_moment: Callable[[MotionFrame, Frame | None], None] | None = None
+        """Sees every tick with its image, None where that was dropped: the recorder."""
 
     def start(self) -> None:
         """Begin to live."""
@@ -149,7 +149,7 @@ class LiveSession:
             self._microphone = microphone
             self._left_over_s.clear()
             if microphone is not None:
-                self._guard = EchoGuard(echo_cancelled=microphone.echo_cancelled)
+                self._guard = DoubleTalkDetector(echo_cancelled=microphone.echo_cancelled)
 
     def interrupt(self) -> None:
         """Barge-in: drop what is being said and everything that waits, and ease the mouth shut."""
@@ -193,7 +193,7 @@ class LiveSession:
 
     @property
     def n_dropped(self) -> int:
-        """Pictures since the start that came too late to be drawn."""
+        """Images since the start that came too late to be drawn."""
         return self._timings.n_dropped
 
     def stats(self) -> LiveStats:
@@ -208,7 +208,7 @@ class LiveSession:
             return stats
 
     def tick(self) -> None:
-        """One frame's worth of sound in, and the pictures that are due out."""
+        """One frame's worth of sound in, and the images that are due out."""
         with self._lock:
             heard = self._take(self._tick_samples())
             self._taken.append(heard)
@@ -265,7 +265,7 @@ class LiveSession:
             elif self._n_ticks < self._deaf_until:
                 samples = np.zeros(count, np.float32)
             else:
-                later_ms = self._sooner * 1e3 / AUDIO_RATE if self._n_ticks else 0.0  # the picture's first sample
+                later_ms = self._sooner * 1e3 / AUDIO_RATE if self._n_ticks else 0.0  # the image's first sample
                 heard_ms = source.heard_ms + later_ms if len(samples) else math.nan
         if samples is None:
             source, samples = None, np.zeros(0, np.float32)
@@ -299,7 +299,7 @@ class LiveSession:
             listener.flushed = True
             listener.wake()
 
-    def _show(self, moment: Moment, heard: _Heard, n_cuts: int, *, draw: bool) -> None:
+    def _show(self, moment: MotionFrame, heard: _Heard, n_cuts: int, *, draw: bool) -> None:
         watched = bool(self._listeners) or self.on_moment is not None  # nobody there: an open server costs little
         frame, jpeg = self._draw(moment) if draw and watched else (None, None)
         if frame is None and watched:
@@ -320,12 +320,12 @@ class LiveSession:
                 listener.frames.append(live)
                 listener.wake()
 
-    def _draw(self, moment: Moment) -> tuple[Frame, bytes] | tuple[None, None]:
+    def _draw(self, moment: MotionFrame) -> tuple[Frame, bytes] | tuple[None, None]:
         begin = self._clock()
         try:
             frame = self.talker.draw([moment])[0]
-        except Exception as error:  # a background of another size, say: one picture, not the conversation
-            self._report(f"a picture failed: {type(error).__name__}: {error}")
+        except Exception as error:  # a background of another size, say: one image, not the conversation
+            self._report(f"an image failed: {type(error).__name__}: {error}")
             return None, None
         jpeg = encode_jpeg(frame.rgb, self.jpeg_quality)
         now = self._clock()
@@ -334,7 +334,7 @@ class LiveSession:
 
 
 def _sooner_samples(talker: Talker) -> int:
-    """How much sooner than pictures ticks begin."""
+    """How much sooner than images ticks begin."""
     model = talker.motion_model
     if model is None or talker.fps != model.fps:
         return 0  # frames are made between frames: their look-ahead varies
@@ -342,7 +342,7 @@ def _sooner_samples(talker: Talker) -> int:
     return -math.ceil(model.lookahead_s * AUDIO_RATE - 1e-6) % tick
 
 
-def aperture_of(moment: Moment) -> float:
+def aperture_of(moment: MotionFrame) -> float:
     """Mean opening of the inner lips in parts of the outer eye distance."""
     lips = moment.motion.landmarks[0]
     gap = np.linalg.norm(lips[[61, 62, 63]] - lips[[67, 66, 65]], axis=1).mean()
@@ -350,7 +350,7 @@ def aperture_of(moment: Moment) -> float:
 
 
 def encode_jpeg(rgb: UInt8[np.ndarray, "H W 3"], quality: int) -> bytes:
-    """JPEG of a picture."""
+    """JPEG of an image."""
     done, data = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
     assert done
     return data.tobytes()

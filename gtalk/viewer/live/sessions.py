@@ -30,15 +30,15 @@ _LOOK_EVERY_S = 2.0
 _PATH = re.compile(r"/s/([a-z0-9-]{1,32})(/.*)?")
 _PAGE_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
 
-Cast = Callable[[], tuple[Talker, Controls | None]]
+TalkerFactory = Callable[[], tuple[Talker, Controls | None]]
 """Makes a fresh talker for a conversation, and the controls that its edits obey."""
 
 
-class Room:
+class HostedSession:
     """One conversation with everything that serves it."""
 
     def __init__(
-        self, cast: Cast, speaker: Speaker, config: ViewConfig, secret: str, report: Callable[[str], None]
+        self, cast: TalkerFactory, speaker: Speaker, config: ViewConfig, secret: str, report: Callable[[str], None]
     ) -> None:
         talker, controls = cast()
         self.session = LiveSession(talker, jpeg_quality=config.jpeg_quality, report=report)
@@ -61,7 +61,7 @@ class Room:
             "/push": Upstream("127.0.0.1", port, "/push", self._secret),
             "/viser": viser,
             "/viser/": viser,
-            "/live.mjpg": Stream("gtalk", self.media.pictures),
+            "/live.mjpg": Stream("gtalk", self.media.images),
             "/recording.mp4": Download(lambda: self.recorder.path, "video/mp4", "gtalk.mp4"),
         }
         self.session.start()
@@ -77,20 +77,20 @@ class Room:
         self.panels.stop()
 
 
-class Rooms:
+class SessionManager:
     """All conversations of a server, at most `config.max_sessions`."""
 
     def __init__(
-        self, cast: Cast, config: ViewConfig, speaker: Speaker, secret: str, report: Callable[[str], None]
+        self, cast: TalkerFactory, config: ViewConfig, speaker: Speaker, secret: str, report: Callable[[str], None]
     ) -> None:
-        self._make = lambda: Room(cast, speaker, config, secret, report)
+        self._make = lambda: HostedSession(cast, speaker, config, secret, report)
         self._limit, self._report = config.max_sessions, report
-        self._rooms: dict[str, Room] = {}
+        self._rooms: dict[str, HostedSession] = {}
         self._opening = asyncio.Lock()
         self._keeper: asyncio.Task[None] | None = None
 
     @property
-    def main(self) -> Room:
+    def main(self) -> HostedSession:
         """The conversation that the server began with."""
         return self._rooms[MAIN]
 
@@ -122,7 +122,7 @@ class Rooms:
         found = find_route((await self._enter(name)).routes, rest)
         return None if found is None else (found[0], f"/s/{name}{found[1]}" if found[1] else "")
 
-    async def _enter(self, name: str) -> Room:
+    async def _enter(self, name: str) -> HostedSession:
         async with self._opening:
             if name not in self._rooms:
                 if len(self._rooms) >= self._limit:

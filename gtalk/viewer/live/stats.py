@@ -18,19 +18,19 @@ class LiveStats:
 
     fps: float = 0.0
     latency_p50_ms: float = 0.0
-    """How far pictures lag the sound that they show when they leave the server, look-ahead included."""
+    """How far images lag the sound that they show when they leave the server, look-ahead included."""
     latency_p95_ms: float = 0.0
     lookahead_ms: float = 0.0
     """The part of it that the motion model waits for."""
     draw_p95_ms: float = 0.0
     drawn: int = 0
     dropped: int = 0
-    """Pictures since the start that came too late to be drawn."""
+    """Images since the start that came too late to be drawn."""
     listeners: int = 0
     buffered_s: float = 0.0
     """Sound that waits in the source."""
     decided: int = 0
-    """Ticks whose sound was taken and whose picture waits for the look-ahead."""
+    """Ticks whose sound was taken and whose image waits for the look-ahead."""
     speaking: str = ""
     """Name of the source that drives the face."""
     memory_mb: float = 0.0
@@ -48,7 +48,7 @@ class Timings:
     n_dropped: int = 0
 
     def drawn(self, begin_s: float, end_s: float, lag_s: float) -> None:
-        """A picture was drawn from `begin_s` to `end_s`, `lag_s` after its sound began."""
+        """An image was drawn from `begin_s` to `end_s`, `lag_s` after its sound began."""
         self.n_drawn += 1
         self.draw_ms.append((end_s - begin_s) * 1e3)
         self.latency_ms.append(lag_s * 1e3)

@@ -1,1 +1,1 @@
-"""One port: requests checked and answered, pictures and sound over a socket, speech from programs."""
+"""One port: requests checked and answered, images and sound over a socket, speech from programs."""

@@ -51,7 +51,7 @@ class Page:
 
 @dataclass(frozen=True)
 class Stream:
-    """An endless answer: parts of a `multipart/x-mixed-replace` picture stream."""
+    """An endless answer: parts of a `multipart/x-mixed-replace` image stream."""
 
     boundary: str
     parts: StreamSource

@@ -70,7 +70,7 @@ class MediaSocket:
         self._server: Server | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self.skew_ms: float | None = None
-        """Sound against picture as the newest page measured it; positive: the picture is late."""
+        """Sound against image as the newest page measured it; positive: the image is late."""
 
     @property
     def n_pages(self) -> int:
@@ -109,7 +109,7 @@ class MediaSocket:
         with suppress(ConnectionClosed):
             await asyncio.gather(*(page.tell(notice=text) for page in self._pages))
 
-    async def pictures(self) -> AsyncIterator[bytes]:
+    async def images(self) -> AsyncIterator[bytes]:
         """JPEGs as they are drawn, for an MJPEG stream."""
         async with Listening(self._session) as listening:
             while True:

@@ -7,7 +7,7 @@
                      text: {"do": "mic" | "mute" | "stop" | "say" | "orbit" | "record" | "skew", ..}
 
 `captured_ms` is when the first sample entered the page, on a clock of the page's own; it comes back as
-`heard_ms` with the picture that shows that sound, so that the page knows the whole latency.
+`heard_ms` with the image that shows that sound, so that the page knows the whole latency.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Long jobs in parts: the same pictures and samples as in one go, cut where nothing is said, resumed part by part."""
+"""Long jobs in parts: the same images and samples as in one go, cut where nothing is said, resumed part by part."""
 
 import json
 from pathlib import Path
@@ -11,15 +11,15 @@ import pytest
 from gtalk.dub.batch.chunks import is_long, parts_at_silences, parts_folder, quietest
 from gtalk.dub.batch.jobs import read_jobs
 from gtalk.dub.batch.run import run_batch
-from gtalk.dub.batch.scheduler import Agenda, Event, Task
-from gtalk.dub.batch.workers import Bench
+from gtalk.dub.batch.scheduler import Event, Scheduler, Task
+from gtalk.dub.batch.workers import Worker
 from gtalk.dub.config import DubConfig
 from gtalk.dub.outputs import sweep
 from gtalk.media.audio import read_audio, write_wav
-from gtalk.talk import Moment
+from gtalk.talk import MotionFrame
 from gtalk.types import AudioTrack, Motion
-from tests.dub.batch.test_run import pictures
-from tests.support.toys import load_toy_performer, motion_of, speech_like, write_toy_folder
+from tests.dub.batch.test_run import images
+from tests.support.toys import load_toy_character, motion_of, speech_like, write_toy_folder
 
 SECONDS, PART_S = 7.3, 2.0
 
@@ -38,7 +38,7 @@ def both(tmp_path: Path, output: str, **options) -> tuple[Path, Path, list]:
     for name, split_s in (("whole", 0.0), ("parts", PART_S)):
         (tmp_path / name).mkdir()
         results.append(
-            run_batch(batch_of(tmp_path / name, output, **options), workers=2, split_s=split_s, load=load_toy_performer)
+            run_batch(batch_of(tmp_path / name, output, **options), workers=2, split_s=split_s, load=load_toy_character)
         )
         assert results[-1].n_failed == 0, results[-1].table()
         outputs.append(tmp_path / name / output)
@@ -47,7 +47,7 @@ def both(tmp_path: Path, output: str, **options) -> tuple[Path, Path, list]:
     return *outputs, results
 
 
-def times_and_pictures(path: Path, decoder: str | None = None) -> tuple[list[float], list[np.ndarray]]:
+def times_and_images(path: Path, decoder: str | None = None) -> tuple[list[float], list[np.ndarray]]:
     times, shown = [], []
     with av.open(str(path)) as file:
         context = av.CodecContext.create(decoder, "r") if decoder else None
@@ -59,9 +59,9 @@ def times_and_pictures(path: Path, decoder: str | None = None) -> tuple[list[flo
     return times, shown
 
 
-def test_parts_hold_the_pictures_and_samples_of_one_go_bit_for_bit(tmp_path):
+def test_parts_hold_the_images_and_samples_of_one_go_bit_for_bit(tmp_path):
     whole, parts, results = both(tmp_path, "out", background="transparent")
-    assert pictures(whole) == pictures(parts)
+    assert images(whole) == images(parts)
     first, second = (result.jobs[0] for result in results)
     assert (first.n_frames, first.n_samples) == (second.n_frames, second.n_samples) == (183, round(SECONDS * 22_050))
     assert second.duration_s == pytest.approx(first.duration_s) and second.wall_s > 0 and second.encode_s > 0
@@ -77,9 +77,9 @@ def test_parts_hold_the_pictures_and_samples_of_one_go_bit_for_bit(tmp_path):
         ("a.webm", {"background": "transparent", "crf": 10}, "libvpx-vp9", 2.0),
     ],
 )
-def test_joined_files_keep_time_pictures_and_sound(tmp_path, name, options, decoder, limit):
+def test_joined_files_keep_time_images_and_sound(tmp_path, name, options, decoder, limit):
     whole, parts, _ = both(tmp_path, name, **options)
-    (times, shown), (joined_times, joined) = (times_and_pictures(p, decoder) for p in (whole, parts))
+    (times, shown), (joined_times, joined) = (times_and_images(p, decoder) for p in (whole, parts))
     assert len(times) == len(joined_times)
     np.testing.assert_allclose(joined_times, times, atol=1.1e-3)
     for one, two in zip(shown, joined, strict=True):  # encoders forget the past where a part begins
@@ -118,7 +118,7 @@ def test_cuts_fall_into_silence():
     for pause in pauses:
         loud[pause : pause + 20] = 0.0
     motion = motion_of(np.zeros(1000))
-    moments = (Moment(i / 25, motion[i], np.full(640, loud[i], np.float32)) for i in range(1000))
+    moments = (MotionFrame(i / 25, motion[i], np.full(640, loud[i], np.float32)) for i in range(1000))
     ends = np.cumsum([len(part) for part in parts_at_silences(moments, 25.0, 8.0)])
     assert ends[-1] == 1000
     for end, pause in zip(ends[:-1], pauses, strict=True):
@@ -128,7 +128,7 @@ def test_cuts_fall_into_silence():
 def test_without_silence_parts_have_the_length_asked_for():
     assert quietest(np.ones(100), 20, 60, 5) == 40
     motion = motion_of(np.zeros(333))
-    moments = (Moment(i / 25, motion[i], np.zeros(640, np.float32)) for i in range(333))
+    moments = (MotionFrame(i / 25, motion[i], np.zeros(640, np.float32)) for i in range(333))
     assert [len(part) for part in parts_at_silences(moments, 25.0, 4.0)] == [100, 100, 100, 33]
 
 
@@ -147,7 +147,7 @@ def test_jobs_of_the_same_name_leave_each_others_parts_alone(tmp_path):
     path = batch_of(tmp_path, "a[1].mp4")
     path.write_text(path.read_text() + "\n" + path.read_text().replace("a[1].mp4", "a[1].mov"))
     first, second = read_jobs(path)
-    bench = Bench(load_toy_performer)
+    bench = Worker(load_toy_character)
     for job in (first, second):
         assert bench.do(Task(job, "listen", 0, PART_S), lambda progress: None)[0] == "done"
     folders = [parts_folder(job.output, job.key) for job in (first, second)]
@@ -171,13 +171,13 @@ def test_sweeping_takes_what_killed_runs_left_and_nothing_else(tmp_path):
     assert {p.name for p in tmp_path.iterdir()} == set(others[:-1])
 
 
-def drained(agenda: Agenda) -> list[Task]:
+def drained(agenda: Scheduler) -> list[Task]:
     return [agenda.next() for _ in range(len(agenda))]
 
 
 def test_the_agenda_leads_from_listening_to_joining_and_drops_a_failed_job(tmp_path):
     (job,) = read_jobs(batch_of(tmp_path, "a.mp4"))
-    agenda = Agenda([job], PART_S)
+    agenda = Scheduler([job], PART_S)
     (listening,) = drained(agenda)
     assert listening.step == "listen"
     assert agenda.see(Event(listening, "done", {"part_frames": [50, 50, 40]})) is None
@@ -192,7 +192,7 @@ def test_the_agenda_leads_from_listening_to_joining_and_drops_a_failed_job(tmp_p
     end = agenda.see(Event(join, "done", {"n_frames": 140}))
     assert (join.step, join.part) == ("join", 3) and end is not None and end.facts["encode_s"] == 1.5
 
-    agenda = Agenda([job], PART_S)
+    agenda = Scheduler([job], PART_S)
     (listening,) = drained(agenda)
     agenda.see(Event(listening, "done", {"part_frames": [50, 50, 40]}))
     first = agenda.next()
@@ -204,12 +204,12 @@ def test_the_agenda_leads_from_listening_to_joining_and_drops_a_failed_job(tmp_p
 
 def test_parts_that_are_there_are_not_drawn_again(tmp_path):
     (tmp_path / "whole").mkdir()
-    run_batch(batch_of(tmp_path / "whole", "out"), workers=1, split_s=0.0, load=load_toy_performer)
+    run_batch(batch_of(tmp_path / "whole", "out"), workers=1, split_s=0.0, load=load_toy_character)
     path = batch_of(tmp_path, "out")
     (job,) = read_jobs(path)
     folder = parts_folder(job.output, job.key)
     write_toy_folder(tmp_path / "me", 48, fail=False)
-    bench = Bench(load_toy_performer)
+    bench = Worker(load_toy_character)
     kind, facts = bench.do(Task(job, "listen", 0, PART_S), lambda progress: None)
     assert kind == "done" and sum(facts["part_frames"]) == 183
     assert bench.do(Task(job, "draw", 1, PART_S), lambda progress: None)[0] == "done"
@@ -221,7 +221,7 @@ def test_parts_that_are_there_are_not_drawn_again(tmp_path):
     assert not (folder / "0001" / "000003.png").exists()
     assert bench.do(Task(job, "listen", 0, 3.0), lambda progress: None)[0] == "done"
     assert not (folder / "0001").exists(), "parts of another length are none of ours"
-    result = run_batch(path, workers=1, split_s=PART_S, load=load_toy_performer)
+    result = run_batch(path, workers=1, split_s=PART_S, load=load_toy_character)
     assert result.n_failed == 0
-    assert pictures(tmp_path / "out") == pictures(tmp_path / "whole/out")
+    assert images(tmp_path / "out") == images(tmp_path / "whole/out")
     assert cv2.imread(str(tmp_path / "out/000000.png")) is not None

@@ -1,4 +1,4 @@
-"""A Ray cluster of two nodes on this machine: the same pictures, whatever becomes of a node."""
+"""A Ray cluster of two nodes on this machine: the same images, whatever becomes of a node."""
 
 import json
 import os
@@ -11,8 +11,8 @@ from gtalk.dub.batch.run import run_batch
 from gtalk.media.audio import write_wav
 from gtalk.progress import Progress
 from gtalk.types import AudioTrack
-from tests.dub.batch.test_run import ROOT, make_jobs, pictures
-from tests.support.toys import load_toy_performer, speech_like
+from tests.dub.batch.test_run import ROOT, images, make_jobs
+from tests.support.toys import load_toy_character, speech_like
 
 ray = pytest.importorskip("ray", reason="needs the optional package ray")
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -44,7 +44,7 @@ def jobs_with_a_long_one(folder: Path) -> Path:
 
 
 def test_a_node_that_is_lost_in_the_middle_costs_time_and_nothing_else(tmp_path, cluster):
-    run_batch(jobs_with_a_long_one(tmp_path / "one"), "local", 1, split_s=0.0, load=load_toy_performer)
+    run_batch(jobs_with_a_long_one(tmp_path / "one"), "local", 1, split_s=0.0, load=load_toy_character)
     lost: list[Progress] = []
 
     def lose_a_node(progress: Progress) -> None:
@@ -53,7 +53,7 @@ def test_a_node_that_is_lost_in_the_middle_costs_time_and_nothing_else(tmp_path,
             cluster.remove_node(cluster.second, allow_graceful=False)
 
     path = jobs_with_a_long_one(tmp_path / "two")
-    result = run_batch(path, "ray", None, True, lose_a_node, split_s=2.0, load=load_toy_performer)
+    result = run_batch(path, "ray", None, True, lose_a_node, split_s=2.0, load=load_toy_character)
     assert lost and lost[0].done < 5, "lost too late to test anything"
     for _ in range(60):  # the cluster notices after a while
         if sum(node["Alive"] for node in ray.nodes()) == 1:
@@ -61,4 +61,4 @@ def test_a_node_that_is_lost_in_the_middle_costs_time_and_nothing_else(tmp_path,
         time.sleep(0.5)
     assert sum(node["Alive"] for node in ray.nodes()) == 1
     assert [job.state for job in result.jobs] == ["done"] * 5, result.table()
-    assert pictures(tmp_path / "two/out") == pictures(tmp_path / "one/out")
+    assert images(tmp_path / "two/out") == images(tmp_path / "one/out")

@@ -19,13 +19,13 @@ from gtalk.errors import UserError
 from gtalk.media.audio import write_wav
 from gtalk.progress import Progress
 from gtalk.types import AudioTrack
-from tests.support.toys import load_toy_performer, speech_like, write_toy_folder
+from tests.support.toys import load_toy_character, speech_like, write_toy_folder
 
 ROOT = Path(__file__).parents[3]
 
 
 def make_jobs(folder: Path, count: int, seconds: float = 0.2, **extra) -> Path:
-    """`count` jobs that write PNG pictures, so that results can be compared exactly."""
+    """`count` jobs that write PNG images, so that results can be compared exactly."""
     write_toy_folder(folder / "me", 32)
     lines = []
     for i in range(count):
@@ -35,7 +35,7 @@ def make_jobs(folder: Path, count: int, seconds: float = 0.2, **extra) -> Path:
     return folder / "jobs.jsonl"
 
 
-def pictures(folder: Path) -> dict[str, bytes]:
+def images(folder: Path) -> dict[str, bytes]:
     """Every file below a folder, by its path."""
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
@@ -43,23 +43,23 @@ def pictures(folder: Path) -> dict[str, bytes]:
 def test_two_workers_do_all_jobs_and_a_second_run_keeps_them(tmp_path):
     seen: list[Progress] = []
     path = make_jobs(tmp_path, 3)
-    result = run_batch(path, "local", 2, True, seen.append, load=load_toy_performer)
+    result = run_batch(path, "local", 2, True, seen.append, load=load_toy_character)
     assert [job.state for job in result.jobs] == ["done"] * 3 and result.n_failed == 0
     assert [job.n_frames for job in result.jobs] == [5] * 3
     assert seen[0].done == 0 and seen[-1].done == seen[-1].total == 3
     for i in range(3):
         assert len(list((tmp_path / f"out/{i}").glob("*.png"))) == 5
-    before = pictures(tmp_path / "out")
-    again = run_batch(path, "local", 2, load=load_toy_performer)
+    before = images(tmp_path / "out")
+    again = run_batch(path, "local", 2, load=load_toy_character)
     assert [job.state for job in again.jobs] == ["kept"] * 3 and again.jobs[1].n_frames == 5
-    assert pictures(tmp_path / "out") == before
+    assert images(tmp_path / "out") == before
     (tmp_path / "out/1/000000.png").unlink()
     for left in (tmp_path / "out/1").iterdir():
         left.unlink()
     (tmp_path / "out/1").rmdir()
-    third = run_batch(path, "local", 1, load=load_toy_performer)
+    third = run_batch(path, "local", 1, load=load_toy_character)
     assert [job.state for job in third.jobs] == ["kept", "done", "kept"]
-    assert pictures(tmp_path / "out") == before
+    assert images(tmp_path / "out") == before
 
 
 def test_one_bad_avatar_stops_no_other_job_and_is_tried_again(tmp_path):
@@ -68,13 +68,13 @@ def test_one_bad_avatar_stops_no_other_job_and_is_tried_again(tmp_path):
     path.write_text(
         path.read_text().replace('"avatar": "me", "audio": "0.wav"', '"avatar": "broken", "audio": "0.wav"')
     )
-    result = run_batch(path, "local", 1, load=load_toy_performer)
+    result = run_batch(path, "local", 1, load=load_toy_character)
     assert [job.state for job in result.jobs] == ["failed", "done"] and result.n_failed == 1
     assert "broken on purpose" in result.jobs[0].error and "Traceback" in result.jobs[0].detail
     assert "broken on purpose" in result.table() and "1 done, 0 kept, 1 failed" in result.table()
     json.dumps(result.to_json())
     write_toy_folder(tmp_path / "broken", 32)
-    assert [job.state for job in run_batch(path, "local", 1, load=load_toy_performer).jobs] == ["done", "kept"]
+    assert [job.state for job in run_batch(path, "local", 1, load=load_toy_character).jobs] == ["done", "kept"]
 
 
 def deadly_load(folder: Path):
@@ -84,7 +84,7 @@ def deadly_load(folder: Path):
     if deaths > 0:
         flag.write_text(str(deaths - 1))
         os.kill(os.getpid(), signal.SIGKILL)
-    return load_toy_performer(folder)
+    return load_toy_character(folder)
 
 
 @pytest.mark.parametrize(("deaths", "states"), [(2, ["done"]), (99, ["failed"])])
@@ -101,7 +101,7 @@ def load_and_tell_the_gpu(folder: Path):
     """Leaves a file that is named by what the worker sees."""
     (Path(folder) / f"gpu-{os.environ.get('CUDA_VISIBLE_DEVICES')}").touch()
     time.sleep(0.5)  # so that every worker gets a job
-    return load_toy_performer(folder)
+    return load_toy_character(folder)
 
 
 def test_each_worker_sees_one_gpu(tmp_path, monkeypatch):
@@ -119,9 +119,9 @@ import sys
 from pathlib import Path
 sys.path.insert(0, {root!r})
 from gtalk.dub.batch.run import run_batch
-from tests.support.toys import load_toy_performer
+from tests.support.toys import load_toy_character
 if __name__ == "__main__":
-    run_batch(Path({jobs!r}), "local", 2, load=load_toy_performer)
+    run_batch(Path({jobs!r}), "local", 2, load=load_toy_character)
 """
 
 
@@ -129,7 +129,7 @@ def test_kill_9_in_the_middle_then_resume_equals_an_uninterrupted_run(tmp_path):
     one, two = tmp_path / "one", tmp_path / "two"
     one.mkdir()
     two.mkdir()
-    run_batch(make_jobs(one, 4, 2.0), "local", 2, load=load_toy_performer)
+    run_batch(make_jobs(one, 4, 2.0), "local", 2, load=load_toy_character)
     jobs = make_jobs(two, 4, 2.0)
     (tmp_path / "run.py").write_text(RUN.format(root=str(ROOT), jobs=str(jobs)))
     process = subprocess.Popen([sys.executable, str(tmp_path / "run.py")])
@@ -141,35 +141,35 @@ def test_kill_9_in_the_middle_then_resume_equals_an_uninterrupted_run(tmp_path):
     process.kill()
     process.wait()
     done = sum('"done"' in line for line in journal.read_text().splitlines())
-    result = run_batch(jobs, "local", 2, load=load_toy_performer)
+    result = run_batch(jobs, "local", 2, load=load_toy_character)
     assert done < 4, "killed too late to test anything"
     assert result.n_failed == 0 and {job.state for job in result.jobs} <= {"done", "kept"}
-    assert pictures(two / "out") == pictures(one / "out")
+    assert images(two / "out") == images(one / "out")
     assert sorted(p.name for p in (two / "out").iterdir()) == ["0", "1", "2", "3"], "nothing half-written is left"
 
 
 def test_an_output_put_in_place_just_before_the_kill_is_kept(tmp_path):
     path = make_jobs(tmp_path, 1)
-    run_batch(path, "local", 1, load=load_toy_performer)
+    run_batch(path, "local", 1, load=load_toy_character)
     journal = tmp_path / "jobs.jsonl.journal"
     lines = journal.read_text().splitlines()
     journal.write_text(lines[0] + "\n" + lines[1][: len(lines[1]) // 2])
-    assert run_batch(path, "local", 1, load=load_toy_performer).jobs[0].state == "kept"
+    assert run_batch(path, "local", 1, load=load_toy_character).jobs[0].state == "kept"
     journal.write_text("")
     with pytest.raises(UserError, match="overwrite"):
-        run_batch(path, "local", 1, load=load_toy_performer)
+        run_batch(path, "local", 1, load=load_toy_character)
 
 
 def test_a_journal_of_another_version_is_read_as_far_as_it_is_known(tmp_path):
     path = make_jobs(tmp_path, 2)
-    run_batch(path, "local", 1, load=load_toy_performer)
+    run_batch(path, "local", 1, load=load_toy_character)
     journal = tmp_path / "jobs.jsonl.journal"
     records = [json.loads(line) for line in journal.read_text().splitlines()]
     for record in records:
         record |= {"gpu": 3, "line": 7, "n_frames": "five", "duration_s": 1, "warnings": None}
     broken = ["null", "[]", '{"state": "done"}', '{"job": [], "state": "done"}', '{"job": {}, "state": []}', "\x00{"]
     journal.write_text("\n".join([*broken, *(json.dumps(record) for record in records)]) + "\n")
-    result = run_batch(path, "local", 1, load=load_toy_performer)
+    result = run_batch(path, "local", 1, load=load_toy_character)
     assert [(job.line, job.state, job.n_frames, job.duration_s, job.warnings) for job in result.jobs] == [
         (1, "kept", 0, 1.0, ()),
         (2, "kept", 0, 1.0, ()),
@@ -179,16 +179,16 @@ def test_a_journal_of_another_version_is_read_as_far_as_it_is_known(tmp_path):
 
 def test_without_resume_everything_is_done_again(tmp_path):
     path = make_jobs(tmp_path, 1, overwrite=True)
-    run_batch(path, "local", 1, load=load_toy_performer)
-    assert run_batch(path, "local", 1, load=load_toy_performer).jobs[0].state == "kept"
-    assert run_batch(path, "local", 1, False, load=load_toy_performer).jobs[0].state == "done"
+    run_batch(path, "local", 1, load=load_toy_character)
+    assert run_batch(path, "local", 1, load=load_toy_character).jobs[0].state == "kept"
+    assert run_batch(path, "local", 1, False, load=load_toy_character).jobs[0].state == "done"
 
 
 def test_two_runs_of_the_same_jobs_are_refused(tmp_path):
     path = make_jobs(tmp_path, 1)
     journal = Journal(path, True)
     with pytest.raises(UserError, match="running"):
-        run_batch(path, "local", 1, load=load_toy_performer)
+        run_batch(path, "local", 1, load=load_toy_character)
     journal.close()
 
 
@@ -203,12 +203,12 @@ def test_a_full_disk_fails_its_job_alone_and_leaves_nothing_half_written(tmp_pat
         lines = path.read_text().splitlines()
         large = json.loads(lines[1]) | {"output": "out/large.mov", "height": 512}
         path.write_text("\n".join([lines[0], json.dumps(large), lines[2]]))
-        result = run_batch(path, "local", 1, load=load_toy_performer)
+        result = run_batch(path, "local", 1, load=load_toy_character)
         assert [job.state for job in result.jobs] == ["done", "failed", "done"]
         assert "enough room on the disk" in result.jobs[1].error
         assert sorted(p.name for p in small.iterdir()) == ["0", "2"]
         path.write_text(path.read_text().replace('"height": 512', '"height": 32'))
-        assert [job.state for job in run_batch(path, "local", 1, load=load_toy_performer).jobs] == [
+        assert [job.state for job in run_batch(path, "local", 1, load=load_toy_character).jobs] == [
             "kept",
             "done",
             "kept",
@@ -226,30 +226,30 @@ def test_wrong_arguments(tmp_path):
 
 
 @pytest.mark.slow
-def test_ray_gives_the_same_pictures(tmp_path, monkeypatch):
+def test_ray_gives_the_same_images(tmp_path, monkeypatch):
     pytest.importorskip("ray", reason="needs the optional package ray")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
     one, two = tmp_path / "one", tmp_path / "two"
     one.mkdir()
     two.mkdir()
-    run_batch(make_jobs(one, 2), "local", 1, load=load_toy_performer)
+    run_batch(make_jobs(one, 2), "local", 1, load=load_toy_character)
     write_toy_folder(two / "broken", 32, fail=True)
     path = make_jobs(two, 3)
     path.write_text(
         path.read_text().replace('"avatar": "me", "audio": "2.wav"', '"avatar": "broken", "audio": "2.wav"')
     )
-    result = run_batch(path, "ray", 2, load=load_toy_performer)
+    result = run_batch(path, "ray", 2, load=load_toy_character)
     assert [job.state for job in result.jobs] == ["done", "done", "failed"]
-    assert pictures(two / "out") == pictures(one / "out")
+    assert images(two / "out") == images(one / "out")
 
 
-def test_pictures_of_a_batch_are_those_of_a_dub(tmp_path):
+def test_images_of_a_batch_are_those_of_a_dub(tmp_path):
     from gtalk.dub.config import DubConfig
     from gtalk.dub.render import dub
 
-    run_batch(make_jobs(tmp_path, 1), "local", 1, load=load_toy_performer)
-    dub(tmp_path / "me", tmp_path / "0.wav", tmp_path / "single", DubConfig(), load=load_toy_performer)
+    run_batch(make_jobs(tmp_path, 1), "local", 1, load=load_toy_character)
+    dub(tmp_path / "me", tmp_path / "0.wav", tmp_path / "single", DubConfig(), load=load_toy_character)
     for i in range(5):
         first, second = (cv2.imread(str(tmp_path / f"{n}/{i:06d}.png")) for n in ("out/0", "single"))
         np.testing.assert_array_equal(first, second)

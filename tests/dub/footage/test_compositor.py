@@ -9,7 +9,7 @@ from scipy.spatial.transform import Rotation
 
 from gtalk.dub import render
 from gtalk.dub.config import DubConfig
-from gtalk.dub.footage.compositor import Alignment, Onto, Shot, near_share, pictures_in_order, shot_order
+from gtalk.dub.footage.compositor import Alignment, FootageCompositor, Shot, images_in_order, near_share, shot_order
 from gtalk.dub.footage.occlusion import CELLS, Occlusion, cells_from_pixels, hides_mouth, keep_mask, to_cells
 from gtalk.dub.footage.paste import light_difference, lower_face_mask, paste
 from gtalk.errors import UserError
@@ -17,7 +17,7 @@ from gtalk.media.audio import stream_audio, write_wav
 from gtalk.media.video import read_video
 from gtalk.media.writer import VideoWriter, WriteConfig
 from gtalk.types import AudioTrack, Motion
-from tests.support.toys import ToyAvatar, landmarks_68, motion_of, speech_like, toy_performer
+from tests.support.toys import ToyAvatar, landmarks_68, motion_of, speech_like, toy_character
 
 SIZE = 160
 TINT = np.array([0.9, 0.85, 0.8])
@@ -25,12 +25,12 @@ TINT = np.array([0.9, 0.85, 0.8])
 
 @pytest.fixture(scope="module")
 def shot(tmp_path_factory) -> Shot:
-    """The toy says something else under another light, before a noisy wall. 30 pictures."""
+    """The toy says something else under another light, before a noisy wall. 30 images."""
     path = tmp_path_factory.mktemp("shot") / "shot.mp4"
     motion = motion_of(np.abs(np.sin(np.arange(30) / 3)) * 0.02, first=100)
     rng = np.random.default_rng(0)
     wall = rng.integers(60, 200, (SIZE, SIZE, 3)).astype(np.uint8)
-    talker = toy_performer(SIZE).talker(background=wall)
+    talker = toy_character(SIZE).talker(background=wall)
     with VideoWriter(path, (SIZE, SIZE), 25.0, config=WriteConfig(crf=1)) as writer:
         for frame in talker.render_motion(motion):
             writer.write((frame.rgb * TINT).astype(np.uint8))
@@ -45,16 +45,16 @@ def sound(tmp_path_factory) -> Path:
 
 
 def dubbed(shot: Shot, sound: Path, order: np.ndarray) -> list[np.ndarray]:
-    talker = toy_performer(SIZE).talker(background=None)
-    return [frame.rgb for frame in Onto(talker, shot, order).frames(talker.moments(stream_audio(sound)))]
+    talker = toy_character(SIZE).talker(background=None)
+    return [frame.rgb for frame in FootageCompositor(talker, shot, order).frames(talker.moments(stream_audio(sound)))]
 
 
 def test_outside_the_mask_every_pixel_stays_and_inside_the_mouth_is_the_new_one(shot, sound):
     order = shot_order(30, 50, "loop")
-    pictures = list(shot.pictures)
+    images = list(shot.images)
     out = dubbed(shot, sound, order)
     assert len(out) == 50
-    talker = toy_performer(SIZE).talker(background=np.zeros((SIZE, SIZE, 3), np.uint8))
+    talker = toy_character(SIZE).talker(background=np.zeros((SIZE, SIZE, 3), np.uint8))
     moments = list(talker.moments(stream_audio(sound)))
     mouths = 0
     for now, moment, index in zip(out, moments, order, strict=True):
@@ -65,12 +65,12 @@ def test_outside_the_mask_every_pixel_stays_and_inside_the_mouth_is_the_new_one(
         sets = [shot.camera.project(p[0] @ pose[:3, :3].T + pose[:3, 3]) for p in (was.landmarks, spoken)]
         mask = lower_face_mask(sets, (SIZE, SIZE))
         assert (mask == 0).mean() > 0.6
-        np.testing.assert_array_equal(now[mask == 0], pictures[index][mask == 0])
+        np.testing.assert_array_equal(now[mask == 0], images[index][mask == 0])
         # The render of the new mouth under the shot's light is the truth inside.
         truth = talker.draw([type(moment)(0.0, was.replace(landmarks=spoken), moment.samples)])[0].rgb * TINT
         inside = mask > 0.99
         error = np.abs(now[inside].astype(float) - truth[inside]).mean()
-        before = np.abs(pictures[index][inside].astype(float) - truth[inside]).mean()
+        before = np.abs(images[index][inside].astype(float) - truth[inside]).mean()
         mouths += before > 12
         assert error < 6 and (before < 12 or error < 0.6 * before)
     assert mouths > 5, "the words differ, or nothing was tested"
@@ -78,7 +78,7 @@ def test_outside_the_mask_every_pixel_stays_and_inside_the_mouth_is_the_new_one(
 
 def test_no_seam_at_the_border_of_the_mask(shot, sound):
     out = dubbed(shot, sound, np.arange(30))
-    for now, before, motion in zip(out, shot.pictures, [shot.motion[i] for i in range(30)], strict=True):
+    for now, before, motion in zip(out, shot.images, [shot.motion[i] for i in range(30)], strict=True):
         pose = motion.head_pose[0]
         points = shot.camera.project(motion.landmarks[0] @ pose[:3, :3].T + pose[:3, 3])
         mask = lower_face_mask([points], (SIZE, SIZE))
@@ -88,11 +88,11 @@ def test_no_seam_at_the_border_of_the_mask(shot, sound):
 
 
 def test_a_frame_without_a_face_is_left_alone(shot, sound):
-    blind = Shot(shot.pictures, shot.camera, shot.motion.replace(valid=np.arange(30) != 7))
+    blind = Shot(shot.images, shot.camera, shot.motion.replace(valid=np.arange(30) != 7))
     out = dubbed(blind, sound, np.arange(30))
-    pictures = list(shot.pictures)
-    np.testing.assert_array_equal(out[7], pictures[7])
-    assert (out[8] != pictures[8]).any()
+    images = list(shot.images)
+    np.testing.assert_array_equal(out[7], images[7])
+    assert (out[8] != images[8]).any()
 
 
 def test_alignment_between_head_frames_keeps_the_projection():
@@ -126,9 +126,9 @@ def test_orders():
 @pytest.mark.parametrize(
     "order", [[0, 1, 2, 3, 2, 1, 0, 1, 2], [5, 4, 3], [0, 0, 2, 5, 29], [3], list(range(29, -1, -1)), []]
 )
-def test_pictures_come_in_any_order(shot, order):
-    every = list(shot.pictures)
-    for got, index in zip(pictures_in_order(shot.pictures, np.array(order, int)), order, strict=True):
+def test_images_come_in_any_order(shot, order):
+    every = list(shot.images)
+    for got, index in zip(images_in_order(shot.images, np.array(order, int)), order, strict=True):
         np.testing.assert_array_equal(got, every[index])
 
 
@@ -150,14 +150,14 @@ def test_light_is_smooth_and_exact_where_it_is_constant():
 def test_a_whole_dub_onto_a_shot(shot, sound, tmp_path, monkeypatch):
     # Tracking has tests of its own and needs a real face.
     monkeypatch.setattr(render, "track_shot", lambda path, fps, on_progress: shot)
-    config = DubConfig(onto=shot.pictures.info.path)
+    config = DubConfig(onto=shot.images.info.path)
     render.check_dub(sound, tmp_path / "a.mp4", config)
-    result = render.render_dub(toy_performer(SIZE), sound, tmp_path / "a.mp4", config)
+    result = render.render_dub(toy_character(SIZE), sound, tmp_path / "a.mp4", config)
     assert result.n_frames == 50 and result.n_samples == 32_000
     out = read_video(tmp_path / "a.mp4", 25.0, retime=False)
     assert out.size == (SIZE, SIZE) and len(out) == 50
     with pytest.raises(UserError, match="onto"):
-        render.check_dub(sound, tmp_path / "b.mp4", DubConfig(onto=shot.pictures.info.path, height=64))
+        render.check_dub(sound, tmp_path / "b.mp4", DubConfig(onto=shot.images.info.path, height=64))
     with pytest.raises(UserError, match="media file"):
         render.check_dub(sound, tmp_path / "b.mp4", DubConfig(onto=tmp_path / "none.mp4"))
     with pytest.raises(UserError, match="a video"):
@@ -171,8 +171,8 @@ def hand_shot(shot: Shot, frames: range, path: Path) -> Shot:
     points = shot.camera.project(shot.motion.landmarks[15] @ pose[:3, :3].T + pose[:3, 3])
     centre = (int(points[54, 0]) + 2, int(points[54, 1]) + 6)
     with VideoWriter(path, (SIZE, SIZE), 25.0, config=WriteConfig(crf=1)) as writer:
-        for i, picture in enumerate(shot.pictures):
-            shown = picture.copy()
+        for i, image in enumerate(shot.images):
+            shown = image.copy()
             if i in frames:
                 cv2.circle(shown, centre, 13, (160, 110, 82), -1, cv2.LINE_AA)
             writer.write(shown)
@@ -182,25 +182,25 @@ def hand_shot(shot: Shot, frames: range, path: Path) -> Shot:
 def test_what_stands_before_the_mouth_stays_in_front_and_is_told(shot, sound, tmp_path):
     covered = range(12, 20)
     behind = hand_shot(shot, covered, tmp_path / "hand.mp4")
-    pictures = list(behind.pictures)
-    talker = toy_performer(SIZE).talker(background=None)
-    onto = Onto(talker, behind, np.arange(30))
+    images = list(behind.images)
+    talker = toy_character(SIZE).talker(background=None)
+    onto = FootageCompositor(talker, behind, np.arange(30))
     out = [frame.rgb for frame in onto.frames(talker.moments(stream_audio(sound)))]
     for i in covered:
-        np.testing.assert_array_equal(out[i], pictures[i])
+        np.testing.assert_array_equal(out[i], images[i])
     # The new mouth goes and comes back gradually: the nearer to the hand, the less of it.
     free = dubbed(shot, sound, np.arange(30))
 
     def share(i: int) -> float:
-        change = free[i].astype(float) - pictures[i]
-        return float(((out[i].astype(float) - pictures[i]) * change).sum() / (change**2).sum())
+        change = free[i].astype(float) - images[i]
+        return float(((out[i].astype(float) - images[i]) * change).sum() / (change**2).sum())
 
     before, after = [share(i) for i in (6, 8, 10, 11)], [share(i) for i in (25, 23, 21, 20)]
     for shares in (before, after):
         np.testing.assert_allclose(shares, [1.0, 0.8, 0.4, 0.2], atol=0.2)
     assert np.abs(out[2].astype(int) - free[2]).mean() < 3, "the wall's noise was encoded again"
     assert onto.warnings == ["in 8 of 30 frames the mouth was hidden: left as they are"]
-    clear = Onto(talker, shot, np.arange(30))
+    clear = FootageCompositor(talker, shot, np.arange(30))
     assert len(list(clear.frames(talker.moments(stream_audio(sound))))) == 30
     assert clear.warnings == []
 

@@ -1,17 +1,17 @@
-"""Grain is measured as what is new in every picture, and made as strong and as coarse."""
+"""Grain is measured as what is new in every image, and made as strong and as coarse."""
 
 import cv2
 import numpy as np
 import pytest
 
-from gtalk.dub.footage.compositor import Onto, Shot
+from gtalk.dub.footage.compositor import FootageCompositor, Shot
 from gtalk.dub.footage.grain import Grain, fine_level
 from gtalk.dub.footage.paste import paste
 from gtalk.media.video import read_video
 from gtalk.media.writer import VideoWriter, WriteConfig
 from gtalk.types import AudioTrack
 from tests.dub.footage.test_compositor import SIZE
-from tests.support.toys import ToyAvatar, motion_of, speech_like, toy_performer
+from tests.support.toys import ToyAvatar, motion_of, speech_like, toy_character
 
 EVERYWHERE = np.ones((200, 200), bool)
 
@@ -80,22 +80,22 @@ def test_a_grained_shot_gets_its_grain_back_where_the_mouth_is_new(tmp_path):
     motion = motion_of(np.abs(np.sin(np.arange(16) / 3)) * 0.02, first=100)
     rng = np.random.default_rng(0)
     with VideoWriter(path, (SIZE, SIZE), 25.0, config=WriteConfig(crf=1)) as writer:
-        for frame in toy_performer(SIZE).talker().render_motion(motion):
+        for frame in toy_character(SIZE).talker().render_motion(motion):
             noise = rng.normal(0, 5, (SIZE, SIZE, 1))
             writer.write(np.clip(frame.rgb * 0.9 + noise, 0, 255).astype(np.uint8))
     shot = Shot(read_video(path, 25.0, retime=False), ToyAvatar(SIZE).camera, motion)
-    talker = toy_performer(SIZE).talker(background=None)
+    talker = toy_character(SIZE).talker(background=None)
     sound = AudioTrack(speech_like(0.64, seed=4)).samples
 
     def dubbed() -> list[np.ndarray]:
-        return [f.rgb for f in Onto(talker, shot, np.arange(16)).frames(talker.moments([sound]))]
+        return [f.rgb for f in FootageCompositor(talker, shot, np.arange(16)).frames(talker.moments([sound]))]
 
-    first, again, before = dubbed(), dubbed(), list(shot.pictures)
+    first, again, before = dubbed(), dubbed(), list(shot.images)
     np.testing.assert_array_equal(first, again)
     new = [(np.abs(a.astype(int) - b).max(axis=2) > 25) for a, b in zip(first, before, strict=True)]
     chosen = max(range(16), key=lambda i: int(new[i].sum()))
     inside = cv2.erode(new[chosen].astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
     assert inside.sum() > 40, "the words differ, or nothing was tested"
-    grey = [picture.astype(np.float32).mean(axis=2) for picture in (first[chosen], before[chosen])]
+    grey = [image.astype(np.float32).mean(axis=2) for image in (first[chosen], before[chosen])]
     after_level, before_level = (fine_level(one, inside) for one in grey)
     assert after_level == pytest.approx(before_level, rel=0.4)

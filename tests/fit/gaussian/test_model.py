@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from gtalk.avatar.gaussian import REST_CODES, Instant, torso_motion
+from gtalk.avatar.gaussian import REST_CODES, FrameParams, torso_motion
 from gtalk.config import from_mapping, load_preset, to_mapping
 from gtalk.dataset.split import train_test_split
 from gtalk.fit.checkpoint import load_checkpoint
@@ -143,7 +143,7 @@ def test_a_step_stays_on_its_device(fitted, monkeypatch):
     context = fitted[0].context
     model.prepare(context)
     frame = context.frames[int(context.indices[0])]
-    now = Instant(
+    now = FrameParams(
         torch.zeros(context.basis.size + REST_CODES, device="meta"), np.eye(4)[:3], np.eye(4)[:3], (0.0, 0.0, 0.0)
     )
     results = model._descend(frame, now, now.code, 1.0)
@@ -182,7 +182,7 @@ def test_correction_gradients_are_slopes():
 def bowl(goal: torch.Tensor, curve: torch.Tensor):
     """Gradient, by a further correction, of a loss that is least when a frame is moved by `goal`: curve (at - goal)."""
 
-    def slope(now: Instant) -> torch.Tensor:
+    def slope(now: FrameParams) -> torch.Tensor:
         turn = cv2.Rodrigues(now.T_camera_head[:, :3])[0][:, 0]
         torso = now.T_camera_torso
         at = np.concatenate(
@@ -197,8 +197,8 @@ def bowl(goal: torch.Tensor, curve: torch.Tensor):
     return slope
 
 
-def still(code_size: int) -> Instant:
-    return Instant(torch.zeros(code_size), np.eye(4)[:3].copy(), np.eye(4)[:3].copy(), (0.0, 0.0, 0.0))
+def still(code_size: int) -> FrameParams:
+    return FrameParams(torch.zeros(code_size), np.eye(4)[:3].copy(), np.eye(4)[:3].copy(), (0.0, 0.0, 0.0))
 
 
 def steep(units: torch.Tensor) -> torch.Tensor:

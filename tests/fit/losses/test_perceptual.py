@@ -82,7 +82,7 @@ def test_its_gradient_reaches_every_patch_of_any_size(weights: Path, side: int) 
         )
 
 
-def test_on_planes_it_is_the_loss_of_the_composed_picture_and_its_gradient(weights: Path) -> None:
+def test_on_planes_it_is_the_loss_of_the_composed_image_and_its_gradient(weights: Path) -> None:
     loss = PerceptualLoss(LpipsConfig(str(weights)), CPU)
     loss.tensors = {name: tensor.double() for name, tensor in loss.tensors.items()}
     rng = torch.Generator().manual_seed(2)
@@ -98,8 +98,8 @@ def test_on_planes_it_is_the_loss_of_the_composed_picture_and_its_gradient(weigh
         return float(loss.on_planes(at, plate, truth, flat, gradient)), gradient - 1.0
 
     here, gradient = value(planes)
-    picture = (planes[:3] + planes[3] * plate)[..., :width].permute(1, 2, 0).reshape(-1, 3)
-    assert here == pytest.approx(float(loss(picture[flat], truth.reshape(-1, 3)[flat].double() / 255.0)), rel=1e-12)
+    image = (planes[:3] + planes[3] * plate)[..., :width].permute(1, 2, 0).reshape(-1, 3)
+    assert here == pytest.approx(float(loss(image[flat], truth.reshape(-1, 3)[flat].double() / 255.0)), rel=1e-12)
     for place in ((0, 12, 14), (2, 3, 20), (3, 15, 15), (1, 27, 30), (3, 39, 35)):
         step = torch.zeros_like(planes)
         step[place] = 1e-6

@@ -66,7 +66,7 @@ def test_prune_keeps_what_was_seen_and_its_neighbours() -> None:
     assert kept.sum() == 26 and kept[2:5, 2:5, 2:5].sum() == 26
 
 
-def test_patches_lie_in_the_picture_and_favour_the_mouth(context: FitContext) -> None:
+def test_patches_lie_in_the_image_and_favour_the_mouth(context: FitContext) -> None:
     frame, rng = context.frames[3], torch.Generator().manual_seed(0)
     config = PatchConfig(side=12, count=64, mouth_share=0.6, eyes_share=0.0, person_share=0.0)
     flat = draw_patches(frame, context.camera, config, rng)
@@ -95,7 +95,7 @@ def test_the_torso_does_not_carve_the_volume_beside_the_neck(context: FitContext
     assert (labels[mask == UNKNOWN] == MaskClass.TORSO).all() and (mask[labels == MaskClass.TORSO] == 0).any()
 
 
-def test_a_patch_is_never_larger_than_the_picture(context: FitContext) -> None:
+def test_a_patch_is_never_larger_than_the_image(context: FitContext) -> None:
     flat = draw_patches(
         context.frames[0], context.camera, PatchConfig(side=500, count=2), torch.Generator().manual_seed(0)
     )

@@ -54,7 +54,7 @@ def test_each_shape_finds_itself(model, name: str) -> None:
     assert found[NAMES.index(name)] == pytest.approx(0.8, abs=0.25)
 
 
-def test_the_persons_left_is_the_pictures_right(model) -> None:
+def test_the_persons_left_is_the_images_right(model) -> None:
     motion = motion_of_arkit(weights(MouthSmileLeft=1.0, EyeBlinkLeft=1.0), np.zeros((40, 3)), 60.0, model)
     moved = motion.landmarks[-1] - motion.landmarks[0]
     assert moved[54, 1] > 0.002 and abs(moved[48, 1]) < 1e-4

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from gtalk.motion.idle.blinks_gaze import BLINK_BELOW, EyeLife, EyeStream, blink_frames
+from gtalk.motion.idle.blinks_gaze import BLINK_BELOW, BlinkGazeModel, EyeStream, blink_frames
 
 FPS = 25.0
 CLOSING = np.array([0.8, 0.3, 0.0, 0.1, 0.4, 0.7, 0.9])
@@ -14,14 +14,14 @@ def eyes_with_blinks(starts: list[int], count: int) -> np.ndarray:
     return eyes
 
 
-def fitted(rate_hz: float = 0.4, seconds: float = 90.0) -> EyeLife:
+def fitted(rate_hz: float = 0.4, seconds: float = 90.0) -> BlinkGazeModel:
     rng = np.random.default_rng(0)
     count = int(seconds * FPS)
     starts = np.cumsum(rng.gamma(6.0, FPS / rate_hz / 6.0, 200)).astype(int)
     eyes = eyes_with_blinks([s for s in starts.tolist() if 10 < s < count - 20], count)
     gaze = np.repeat(rng.normal(size=(count // 25 + 1, 2)) * 0.05, 25, axis=0)[:count]
     pose = rng.normal(size=(count, 6)) * 0.001
-    return EyeLife.fit(eyes, gaze, pose, [(0, count)], np.ones(count, bool), FPS)
+    return BlinkGazeModel.fit(eyes, gaze, pose, [(0, count)], np.ones(count, bool), FPS)
 
 
 def test_blinks_are_found_where_they_are_and_not_across_cuts() -> None:
@@ -71,7 +71,7 @@ def test_chunks_and_seeds() -> None:
 def test_a_clip_without_blinks_gets_usual_ones() -> None:
     count = 200
     still = np.zeros((count, 2))
-    life = EyeLife.fit(still + 1.0, still, np.zeros((count, 6)), [(0, count)], np.ones(count, bool), FPS)
+    life = BlinkGazeModel.fit(still + 1.0, still, np.zeros((count, 6)), [(0, count)], np.ones(count, bool), FPS)
     eyes, _ = EyeStream(life, FPS, seed=0)(np.zeros((2500, 6)))
     assert 10 < (np.diff((eyes[:, 0] < 0.5).astype(int)) == 1).sum() < 50
 
@@ -81,6 +81,6 @@ def test_eyes_counter_the_head() -> None:
     pose = np.cumsum(rng.normal(size=(2000, 6)), axis=0) * [0.002] * 1
     pose -= pose.mean(0)
     gaze = -0.8 * pose[:, [1, 0]] + 0.003 * rng.normal(size=(2000, 2))
-    life = EyeLife.fit(np.ones((2000, 2)), gaze, pose, [(0, 2000)], np.ones(2000, bool), FPS)
+    life = BlinkGazeModel.fit(np.ones((2000, 2)), gaze, pose, [(0, 2000)], np.ones(2000, bool), FPS)
     np.testing.assert_allclose(life.gaze_of_head[1, 0], -0.8, atol=0.25)
     np.testing.assert_allclose(life.gaze_of_head[0, 1], -0.8, atol=0.25)

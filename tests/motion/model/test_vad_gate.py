@@ -3,7 +3,7 @@ import pytest
 
 from gtalk.basis import MotionBasis
 from gtalk.motion.model.vad_gate import AHEAD_ROWS, CLOSE_FRAMES, HANG_ROWS, SilenceGate, activity_windows, learned_lead
-from gtalk.motion.training.sequences import Take
+from gtalk.motion.training.sequences import Utterance
 from tests.motion.talking import motion_of_openness
 
 
@@ -52,5 +52,5 @@ def test_the_lead_is_the_persons(ahead_s: float, lead: int) -> None:
     basis = MotionBasis.fit(motion_of_openness(rng.uniform(size=400)))
     mouth = np.zeros((500, len(basis.mouth)))
     mouth[:, 0] = 2.0
-    take = Take(activity[:, None], opened[:, None] * mouth, np.ones(500, bool), ((0, 500),))
-    assert learned_lead([take], [mouth], 0, np.zeros(len(basis.mouth)), basis) == lead
+    utterance = Utterance(activity[:, None], opened[:, None] * mouth, np.ones(500, bool), ((0, 500),))
+    assert learned_lead([utterance], [mouth], 0, np.zeros(len(basis.mouth)), basis) == lead

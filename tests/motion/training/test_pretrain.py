@@ -14,14 +14,14 @@ from tests.motion.talking import SMALL, write_dataset
 QUICK = dataclasses.replace(SMALL, fit=dataclasses.replace(SMALL.fit, steps=20, check_every=10), validation_share=0.0)
 
 
-def material(folder, seed: int, seconds: float = 10.0):
+def data(folder, seed: int, seconds: float = 10.0):
     clip = read_training_clip(write_dataset(folder / str(seed), seconds=seconds, seed=seed))
     return gather([clip], False, QUICK.augment, seed, lambda progress: None)
 
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory) -> BaseModel:
-    people = [material(tmp_path_factory.mktemp("people"), seed, 20.0) for seed in (1, 2)]
+    people = [data(tmp_path_factory.mktemp("people"), seed, 20.0) for seed in (1, 2)]
     fit = dataclasses.replace(SMALL.fit, steps=240)
     return pretrain(people, SMALL.net, SMALL.loss, fit)
 
@@ -34,7 +34,7 @@ def error(model, held) -> float:
 
 
 def test_a_third_person_learns_faster_from_the_base(base: BaseModel, tmp_path) -> None:
-    third = material(tmp_path, 3, 12.0)
+    third = data(tmp_path, 3, 12.0)
     scratch, begun = (fit_material(third, QUICK, base=start) for start in (None, base))
     held = third.takes[0]
     assert error(begun, held) < 0.92 * error(scratch, held)

@@ -8,7 +8,7 @@ from gtalk.motion.training.fit_net import fit_net, standardise
 from gtalk.motion.training.losses import LossConfig, MotionLoss
 from gtalk.motion.training.sequences import read_training_clip
 from gtalk.motion.training.sync_expert import ExpertConfig, SyncExpert, contrast, train_expert
-from gtalk.motion.training.training_data import Material, gather, split_takes
+from gtalk.motion.training.training_data import TrainingData, gather, split_utterances
 from tests.motion.talking import SMALL, write_dataset
 
 PAST, FRAMES, COLUMNS, CODES = 30, 12, 7, 3
@@ -59,13 +59,13 @@ def test_crops_that_end_early_are_continued(past: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def material(tmp_path_factory) -> Material:
+def data(tmp_path_factory) -> TrainingData:
     dataset = write_dataset(tmp_path_factory.mktemp("sync") / "a", seconds=30.0)
     return gather([read_training_clip(dataset)], False, SMALL.augment, 0)
 
 
-def test_it_learns_which_lips_belong_to_which_sound(material) -> None:
-    training, held = split_takes(material.takes, 0.3)
+def test_it_learns_which_lips_belong_to_which_sound(data) -> None:
+    training, held = split_utterances(data.utterances, 0.3)
     net = MotionNet(training[0].rows.shape[1], training[0].codes.shape[1], SMALL.net)
     standardise(net, training, ())
     mouth = torch.from_numpy(training[0].codes[:, :-2]).float()
@@ -79,11 +79,11 @@ def test_it_learns_which_lips_belong_to_which_sound(material) -> None:
     assert not any(p.requires_grad for p in judge.parameters())
 
 
-def test_training_with_it_is_a_term_of_the_loss(material) -> None:
+def test_training_with_it_is_a_term_of_the_loss(data) -> None:
     config = LossConfig(sync=0.1, expert=ExpertConfig(steps=5, batch=4))
-    loss, quick = MotionLoss(material.basis, config), SMALL.fit.__class__(steps=2, batch=4, check_every=1)
-    result = fit_net(material.takes, material.copies, [], loss, SMALL.net, quick)
+    loss, quick = MotionLoss(data.basis, config), SMALL.fit.__class__(steps=2, batch=4, check_every=1)
+    result = fit_net(data.utterances, data.copies, [], loss, SMALL.net, quick)
     assert 0.0 < result.history[-1]["sync"] < 1.0
-    off = MotionLoss(material.basis, LossConfig(sync=0.0))
-    without = fit_net(material.takes, material.copies, [], off, SMALL.net, quick)
+    off = MotionLoss(data.basis, LossConfig(sync=0.0))
+    without = fit_net(data.utterances, data.copies, [], off, SMALL.net, quick)
     assert "sync" not in without.history[-1]

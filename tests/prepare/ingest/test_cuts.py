@@ -6,16 +6,16 @@ from gtalk.prepare.ingest.cuts import CutFinder
 
 
 def scene(shift: float, seed: int = 0) -> np.ndarray:
-    """A textured picture moved by some pixels."""
+    """A textured image moved by some pixels."""
     rng = np.random.default_rng(seed)
     base = cv2.resize(rng.integers(0, 255, (12, 12, 3), dtype=np.uint8), (128, 128), interpolation=cv2.INTER_CUBIC)
     return cv2.warpAffine(base, np.array([[1.0, 0, shift], [0, 1.0, 0]]), (128, 128), borderMode=cv2.BORDER_REFLECT)
 
 
-def cuts_of(pictures: list[np.ndarray]) -> list[int]:
+def cuts_of(images: list[np.ndarray]) -> list[int]:
     finder = CutFinder()
-    for picture in pictures:
-        finder.see(picture)
+    for image in images:
+        finder.see(image)
     return finder.cuts().tolist()
 
 
@@ -45,10 +45,10 @@ def test_a_sudden_start_of_motion_is_no_cut() -> None:
 
 @pytest.mark.parametrize("length", [1, 2])
 def test_a_flash_or_black_frame_is_no_cut(length: int) -> None:
-    pictures = drift(40)
+    images = drift(40)
     for index in range(20, 20 + length):
-        pictures[index] = np.full_like(pictures[0], 255)
-    assert cuts_of(pictures) == []
+        images[index] = np.full_like(images[0], 255)
+    assert cuts_of(images) == []
 
 
 def test_short_clips() -> None:

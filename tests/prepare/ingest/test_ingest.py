@@ -1,4 +1,4 @@
-"""What of a clip's picture and sound goes into a dataset."""
+"""What of a clip's image and sound goes into a dataset."""
 
 from pathlib import Path
 
@@ -16,11 +16,11 @@ LARGE, SMALL = np.array([60.0, 40.0, 260.0, 280.0]), np.array([430.0, 100.0, 530
 
 
 @pytest.mark.parametrize(("speaker", "followed"), [(SMALL + 6.0, SMALL), (LARGE - 6.0, LARGE), (None, LARGE)])
-def test_the_picture_is_framed_on_who_speaks(
+def test_the_image_is_framed_on_who_speaks(
     speaker: np.ndarray | None, followed: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reader = read_video(write_clip(tmp_path / "wide.mp4", Recipe(size=(640, 360), seconds=0.4, flash_s=9)))
-    monkeypatch.setattr(ingest, "_boxes_in", lambda pictures, size: [[LARGE, SMALL] for _ in pictures])
+    monkeypatch.setattr(ingest, "_boxes_in", lambda images, size: [[LARGE, SMALL] for _ in images])
     monkeypatch.setattr(ingest, "_speaker_box", lambda glance, sound: (speaker, ("2 people",)))
     (x, y, side, _), notes = choose_region(reader, 256, "auto")
     assert notes == ("2 people",)
@@ -36,10 +36,10 @@ def test_nobody_is_listened_to_where_there_is_one_face(tmp_path: Path, monkeypat
     reader = read_video(write_clip(tmp_path / "wide.mp4", Recipe(size=(640, 360), seconds=0.4, flash_s=9)))
     monkeypatch.setattr(ingest, "_speaker_box", refuse)
     seen = [[LARGE]] * 9 + [[SMALL, LARGE]] + [[]]
-    monkeypatch.setattr(ingest, "_boxes_in", lambda pictures, size: seen)
+    monkeypatch.setattr(ingest, "_boxes_in", lambda images, size: seen)
     (x, _, side, _), notes = choose_region(reader, 256, "auto")
     assert x < LARGE[0] and x + side > LARGE[2] and notes == ()
-    monkeypatch.setattr(ingest, "_boxes_in", lambda pictures, size: [[] for _ in pictures])
+    monkeypatch.setattr(ingest, "_boxes_in", lambda images, size: [[] for _ in images])
     assert choose_region(reader, 256, "auto") == ((0.0, 0.0, 640.0, 360.0), ())
 
 

@@ -42,7 +42,7 @@ def mirrored(face: np.ndarray) -> np.ndarray:
     return flipped[MIRROR]
 
 
-def test_what_picture_and_mirror_show_is_averaged():
+def test_what_image_and_mirror_show_is_averaged():
     true, error = points(), np.float32(0.5)
     plain, mirror = Fake([Face(true + error)]), Fake([Face(mirrored(true - error))])
     finder = TwiceFinder(plain, mirror)

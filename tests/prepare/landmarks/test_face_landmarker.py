@@ -23,8 +23,8 @@ def test_points_and_blendshapes_of_the_demo_person(tmp_path: Path) -> None:
     if model is None:
         pytest.skip("needs the optional file face_landmarker.task")
     truth = load_truth(DEMO)
-    pictures = [p for i, p in enumerate(read_video(DEMO / "clip.mp4").read(0, FRAMES.stop)) if i in FRAMES]
-    found = detect_landmarks(pictures, (512, 512), model=model, twice=False)
+    images = [p for i, p in enumerate(read_video(DEMO / "clip.mp4").read(0, FRAMES.stop)) if i in FRAMES]
+    found = detect_landmarks(images, (512, 512), model=model, twice=False)
     assert found.source == "face_landmarker" and found.valid.all()
     error = np.linalg.norm(found.points_px - truth.points_px[list(FRAMES)], axis=-1)
     assert np.median(error) < 4.0  # of a face 210 px high

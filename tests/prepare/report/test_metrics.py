@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from gtalk.prepare.report.metrics import (
+    Image,
     Movement,
-    Picture,
     Sound,
     head_angles,
     judge,
+    judge_images,
     judge_movement,
-    judge_pictures,
     judge_sound,
     spans,
 )
@@ -21,7 +21,7 @@ from tests.support.toys import motion_of
 HIDDEN_MOUTH = {"masks": {"mouth_hidden_spans": [(10, 35)]}}
 LATE_SOUND = {"sync": {"clips": [{"name": "a.mp4", "corrected_s": 0.1, "words": "the sound came 100 ms late"}]}}
 GOOD_SOUND = Sound(-22.0, -60.0, 0.3, 0.0)
-GOOD_PICTURE = Picture(260.0, 120.0, 0.0, 0.0, 0.0)
+GOOD_IMAGE = Image(260.0, 120.0, 0.0, 0.0, 0.0)
 GOOD_MOVEMENT = Movement(120.0, 0.0, [], (-10.0, 10.0), (-5.0, 5.0), (-5.0, 5.0), (0.5, 12.0), 0.3, 15.0, 0.5)
 
 
@@ -54,12 +54,12 @@ def test_blur_and_exposure() -> None:
     points[FACE_OVAL] = 60 + 40 * np.stack([np.cos(np.arange(36) / 5.7), np.sin(np.arange(36) / 5.7)], 1)
     sharp = rng.integers(60, 190, (120, 120, 3), dtype=np.uint8)
     soft = np.full((120, 120, 3), 128, np.uint8)
-    picture = judge_pictures([(sharp, points)] * 3 + [(soft, points)])
-    assert picture.face_height_px == pytest.approx(80, abs=2)
-    assert picture.sharpness > 100
-    assert picture.blurred_share == 0.25
-    assert judge_pictures([(np.full_like(sharp, 255), points)]).over_share == 1.0
-    assert judge_pictures([]).face_height_px == 0.0
+    image = judge_images([(sharp, points)] * 3 + [(soft, points)])
+    assert image.face_height_px == pytest.approx(80, abs=2)
+    assert image.sharpness > 100
+    assert image.blurred_share == 0.25
+    assert judge_images([(np.full_like(sharp, 255), points)]).over_share == 1.0
+    assert judge_images([]).face_height_px == 0.0
 
 
 def test_movement() -> None:
@@ -93,9 +93,9 @@ def test_angles_and_spans() -> None:
         ({"sound": Sound(-22.0, -60.0, 0.02, 0.0)}, "usable", "2 s of silence"),
         ({"sound": Sound(-22.0, -60.0, 0.3, 0.02)}, "usable", "clipped"),
         ({"sound": Sound(-22.0, -30.0, 0.3, 0.0)}, "usable", "noise"),
-        ({"picture": Picture(50.0, 120.0, 0.0, 0.0, 0.0)}, "poor", "50 px"),
-        ({"picture": Picture(260.0, 4.0, 0.0, 0.0, 0.0)}, "usable", "soft"),
-        ({"picture": Picture(260.0, 120.0, 0.0, 0.2, 0.0)}, "usable", "burnt out"),
+        ({"image": Image(50.0, 120.0, 0.0, 0.0, 0.0)}, "poor", "50 px"),
+        ({"image": Image(260.0, 4.0, 0.0, 0.0, 0.0)}, "usable", "soft"),
+        ({"image": Image(260.0, 120.0, 0.0, 0.2, 0.0)}, "usable", "burnt out"),
         ({"facts": {"background": {"moving_share": 0.3}}}, "usable", "background moves"),
         ({"facts": HIDDEN_MOUTH}, "usable", "before the mouth in 25 frames (0.4 to 1.4 s)"),
         ({"facts": LATE_SOUND}, "usable", "a.mp4: the sound came 100 ms late"),
@@ -106,7 +106,7 @@ def test_angles_and_spans() -> None:
 def test_verdict(change: dict, word: str, problem: str) -> None:
     verdict = judge(
         change.get("sound", GOOD_SOUND),
-        change.get("picture", GOOD_PICTURE),
+        change.get("image", GOOD_IMAGE),
         change.get("movement", GOOD_MOVEMENT),
         change.get("facts", {}),
     )

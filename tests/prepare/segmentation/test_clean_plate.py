@@ -101,7 +101,7 @@ def test_errors_of_measurement_are_no_drift() -> None:
     assert np.abs(framing[24::50, 0] - swaying[:, 0]).max() < 1e-3
 
 
-def test_black_pictures_between_are_no_background() -> None:
+def test_black_images_between_are_no_background() -> None:
     plain = reader(np.zeros((60, 3)))
 
     def read(index: int) -> tuple[np.ndarray, np.ndarray]:

@@ -35,7 +35,7 @@ def test_equals_the_definition_at_full_size() -> None:
     assert np.abs(result - expected)[inner].max() < 2e-4
 
 
-def test_an_edge_that_is_off_moves_to_the_pictures_edge() -> None:
+def test_an_edge_that_is_off_moves_to_the_images_edge() -> None:
     guide = np.full((96, 96, 3), 40, np.uint8)
     guide[:, 48:] = (200, 150, 90)
     coarse = (np.arange(96) >= 52).astype(np.float32)[None].repeat(96, 0)

@@ -63,7 +63,7 @@ def test_alike_colours_fall_back_to_the_network() -> None:
     assert np.abs((refined > 127).astype(int) - (coarse > 0.5)).mean() < 0.02
 
 
-def test_empty_and_full_pictures() -> None:
+def test_empty_and_full_images() -> None:
     frame = np.random.default_rng(0).integers(0, 255, (48, 64, 3), dtype=np.uint8)
     assert (refine(frame, np.zeros((48, 64), np.float32)) == 0).all()
     assert (refine(frame, np.ones((48, 64), np.float32)) == 255).all()

@@ -1,4 +1,4 @@
-"""A hand before the mouth is found, speech is not taken for one: on the demo person's pictures."""
+"""A hand before the mouth is found, speech is not taken for one: on the demo person's images."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from tests.support.bad_clips import HIDDEN, Recipe, demo, glasses, hand, landmar
 
 
 def patches_of(recipe: Recipe) -> np.ndarray:
-    return np.stack([lower_face(paint(recipe, shown), landmarks_px(shown)) for shown in recipe.pictures])
+    return np.stack([lower_face(paint(recipe, shown), landmarks_px(shown)) for shown in recipe.images])
 
 
 def test_a_hand_is_found() -> None:

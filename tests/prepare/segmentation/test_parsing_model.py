@@ -66,7 +66,7 @@ def expected_labels() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize("side", [SIZE, None], ids=["fixed", "any"])
 @pytest.mark.parametrize("kind", ["onnx", "torchscript"])
-def test_answers_lie_where_the_picture_is(kind: str, side: int | None, tmp_path: Path) -> None:
+def test_answers_lie_where_the_image_is(kind: str, side: int | None, tmp_path: Path) -> None:
     path = tmp_path / ("net.onnx" if kind == "onnx" else "net.pt")
     if kind == "onnx":
         pytest.importorskip("onnxruntime")
@@ -152,7 +152,7 @@ def test_onnx_models_of_the_wrong_shape_are_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"one float32 input of shape \[1,3,S,S\]"):
         load_parsing_model(tmp_path / "grey.onnx")
     write_conv(tmp_path / "fixed.onnx", *nearest_colour(), SIZE)
-    with pytest.raises(UserError, match="pictures of 128 as the model has it"):
+    with pytest.raises(UserError, match="images of 128 as the model has it"):
         load_parsing_model(named(tmp_path / "fixed.onnx", classes=CLASSES, size=256))
 
 

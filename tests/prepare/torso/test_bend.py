@@ -4,30 +4,30 @@ import numpy as np
 from gtalk.dataset.format import Segment
 from gtalk.geometry.similarity import apply
 from gtalk.prepare.torso.bend import _shares, bend
-from gtalk.prepare.torso.dense import Pictures, mean_picture
+from gtalk.prepare.torso.dense import Images, mean_image
 from gtalk.types import TORSO_BEND
 from tests.prepare.torso.test_dense import SIZE, suit
 
 STILL = np.tile(np.eye(2, 3), (40, 1, 1))
 
 
-def leaning(count: int, most_px: float) -> tuple[Pictures, np.ndarray]:
-    """A collar whose lower end slides sideways, further the lower it is; and how far at the picture's foot."""
+def leaning(count: int, most_px: float) -> tuple[Images, np.ndarray]:
+    """A collar whose lower end slides sideways, further the lower it is; and how far at the image's foot."""
     foot_px = most_px * np.sin(np.arange(count) / 5)
     x, y = np.meshgrid(np.arange(SIZE[0], dtype=np.float32), np.arange(SIZE[1], dtype=np.float32))
     seen = np.full((SIZE[1], SIZE[0]), 255, np.uint8)
-    pictures = Pictures(count, SIZE)
+    images = Images(count, SIZE)
     for index, far in enumerate(foot_px):
         moved = cv2.remap(suit(True), (x - far * y / SIZE[1]).astype(np.float32), y, cv2.INTER_LINEAR)
-        pictures.put(index, moved, seen)
-    return pictures, foot_px
+        images.put(index, moved, seen)
+    return images, foot_px
 
 
 def test_what_no_similarity_explains_is_found() -> None:
-    pictures, foot_px = leaning(40, 2.0)
-    found = bend(pictures, STILL, [Segment(0, 40, "a")])
+    images, foot_px = leaning(40, 2.0)
+    found = bend(images, STILL, [Segment(0, 40, "a")])
     assert found.shape == (40, TORSO_BEND)
-    mean = mean_picture(pictures, STILL, 1.0)
+    mean = mean_image(images, STILL, 1.0)
     assert mean is not None
     across = found.reshape(40, 3, 6, 2)[:, :, :, 0].mean(2) * SIZE[1]  # of the upper, middle and lower row
     assert np.corrcoef(across[:, 1], foot_px)[0, 1] > 0.98
@@ -35,12 +35,12 @@ def test_what_no_similarity_explains_is_found() -> None:
 
 
 def test_nothing_is_smoothed_across_a_cut() -> None:
-    pictures, _ = leaning(40, 0.0)
+    images, _ = leaning(40, 0.0)
     shifted = np.array([[1.0, 0.0, 1.0], [0.0, 1.0, 0.0]])
     other = cv2.warpAffine(suit(True), shifted, SIZE, borderMode=cv2.BORDER_REPLICATE)
     for index in range(20, 40):
-        pictures.put(index, other, pictures.read(index)[1])
-    found = bend(pictures, STILL, [Segment(0, 20, "a"), Segment(20, 40, "a")])
+        images.put(index, other, images.read(index)[1])
+    found = bend(images, STILL, [Segment(0, 20, "a"), Segment(20, 40, "a")])
     np.testing.assert_allclose(found[:20], np.broadcast_to(found[0], (20, TORSO_BEND)), atol=1e-4)
     np.testing.assert_allclose(found[20:], np.broadcast_to(found[20], (20, TORSO_BEND)), atol=1e-4)
     assert np.abs(found[20] - found[19]).max() > 0.3 / SIZE[1]
@@ -60,21 +60,21 @@ def test_control_points_stay_where_they_are_whatever_points_are_looked_at() -> N
 
 
 def test_a_plain_suit_does_not_bend() -> None:
-    pictures = Pictures(10, SIZE)
+    images = Images(10, SIZE)
     for index in range(10):
-        pictures.put(index, suit(False), np.full((SIZE[1], SIZE[0]), 255, np.uint8))
-    assert not bend(pictures, STILL[:10], [Segment(0, 10, "a")]).any()
+        images.put(index, suit(False), np.full((SIZE[1], SIZE[0]), 255, np.uint8))
+    assert not bend(images, STILL[:10], [Segment(0, 10, "a")]).any()
 
 
 def test_a_bend_is_of_the_rest_s_place() -> None:
     """Frames that a similarity moves as a whole do not bend."""
     place = np.array([[1.0, -0.05, 3.0], [0.05, 1.0, -2.0]])
-    pictures = Pictures(10, SIZE)
+    images = Images(10, SIZE)
     for index in range(10):
         moved = cv2.warpAffine(suit(True), place if index % 2 else np.eye(2, 3), SIZE, borderMode=cv2.BORDER_REPLICATE)
-        pictures.put(index, moved, np.full((SIZE[1], SIZE[0]), 255, np.uint8))
+        images.put(index, moved, np.full((SIZE[1], SIZE[0]), 255, np.uint8))
     whole = place.copy()
     whole[:, 2] += [0.5, 0.5] - place[:, :2] @ [0.5, 0.5]
     matrices = np.stack([whole if index % 2 else np.eye(2, 3) for index in range(10)])
     assert np.allclose(apply(whole, np.array([[0.5, 0.5]])), place[:, 2] + 0.5)
-    assert np.abs(bend(pictures, matrices, [Segment(0, 10, "a")])).max() * SIZE[1] < 0.2
+    assert np.abs(bend(images, matrices, [Segment(0, 10, "a")])).max() * SIZE[1] < 0.2

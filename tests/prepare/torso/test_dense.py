@@ -3,7 +3,7 @@ import numpy as np
 
 from gtalk.dataset.format import Segment
 from gtalk.geometry.similarity import compose, inverse, matrices, opencv_matrix
-from gtalk.prepare.torso.dense import Pictures, align
+from gtalk.prepare.torso.dense import Images, align
 from gtalk.prepare.torso.solve import Observations, to_matrices, to_parameters
 
 SIZE = (160, 120)
@@ -19,16 +19,16 @@ def suit(collar: bool) -> np.ndarray:
     return cv2.GaussianBlur(cloth, (0, 0), 1.0)
 
 
-def filmed(truth: np.ndarray, collar: bool) -> Pictures:
+def filmed(truth: np.ndarray, collar: bool) -> Images:
     rng = np.random.default_rng(0)
     seen = np.zeros((SIZE[1], SIZE[0]), np.uint8)
     seen[20:] = 255
-    pictures = Pictures(len(truth), SIZE)
+    images = Images(len(truth), SIZE)
     for index, place in enumerate(truth):
         moved = cv2.warpAffine(suit(collar), opencv_matrix(place), SIZE, borderMode=cv2.BORDER_REPLICATE)
         noisy = np.clip(moved + rng.normal(0, 2, moved.shape), 0, 255).astype(np.uint8)
-        pictures.put(index, noisy, seen)
-    return pictures
+        images.put(index, noisy, seen)
+    return images
 
 
 def motion(count: int) -> np.ndarray:
@@ -63,10 +63,10 @@ def test_a_plain_suit_is_left_as_it_was() -> None:
 
 def test_a_hidden_torso_stays_between_its_neighbours() -> None:
     truth = motion(40)
-    pictures = filmed(truth, True)
+    images = filmed(truth, True)
     for index in (18, 19, 20):
-        pictures.put(index, np.full((SIZE[1], SIZE[0]), 128, np.uint8), np.zeros((SIZE[1], SIZE[0]), np.uint8))
-    found = align(pictures, np.tile(np.eye(2, 3), (40, 1, 1)), [NOTHING] * 40, [Segment(0, 40, "a")], CENTRE, RADIUS)
+        images.put(index, np.full((SIZE[1], SIZE[0]), 128, np.uint8), np.zeros((SIZE[1], SIZE[0]), np.uint8))
+    found = align(images, np.tile(np.eye(2, 3), (40, 1, 1)), [NOTHING] * 40, [Segment(0, 40, "a")], CENTRE, RADIUS)
     assert apart_px(found, truth)[18:21].max() < 0.6
 
 

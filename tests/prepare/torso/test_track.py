@@ -100,7 +100,7 @@ def test_a_torso_that_the_middle_frame_hides_is_followed_all_the_same() -> None:
     assert found.tracked[:15].all() and error_px[:15, :2].max() < 0.35
 
 
-def test_no_torso_in_the_picture() -> None:
+def test_no_torso_in_the_image() -> None:
     def read(index: int):
         empty = np.zeros((64, 64), np.uint8)
         return empty, empty, empty

@@ -1,4 +1,4 @@
-"""A face with known truth for tracker tests: shape, expressions, poses, noisy landmarks, textured pictures."""
+"""A face with known truth for tracker tests: shape, expressions, poses, noisy landmarks, textured images."""
 
 from __future__ import annotations
 
@@ -65,9 +65,9 @@ def observe(face: SyntheticFace, noise_px: float = 0.3, shake_px: float = 0.3, s
 
 
 def paint(face: SyntheticFace, frame: int, texture: np.ndarray) -> np.ndarray:
-    """RGB picture: `texture` glued to the mesh (texture space: the shape seen from the front), triangle by triangle."""
+    """RGB image: `texture` glued to the mesh (texture space: the shape seen from the front), triangle by triangle."""
     side, size = face.camera.width, texture.shape[0]
-    picture = np.full((side, side), 90, np.uint8)
+    image = np.full((side, side), 90, np.uint8)
     source = texture_px(face.shape, size)
     target = face.points_px[frame] - 0.5  # cv2 puts pixel centres at whole numbers
     for row in topology.TRIANGLES:
@@ -82,8 +82,8 @@ def paint(face: SyntheticFace, frame: int, texture: np.ndarray) -> np.ndarray:
         )
         mask = np.zeros(patch.shape, np.uint8)
         cv2.fillConvexPoly(mask, np.rint((b - [x0, y0]) * 16).astype(np.int32), 1, lineType=cv2.LINE_8, shift=4)
-        np.copyto(picture[y0:y1, x0:x1], patch, where=mask.astype(bool))
-    return np.repeat(picture[..., None], 3, axis=2)
+        np.copyto(image[y0:y1, x0:x1], patch, where=mask.astype(bool))
+    return np.repeat(image[..., None], 3, axis=2)
 
 
 def skin_texture(size: int = 640, seed: int = 2) -> np.ndarray:

@@ -49,7 +49,7 @@ def turning():
 def test_recovers_rotation_focal_and_shape(turning):
     face, _, found = turning
     assert rms(rotation_errors_deg(found, face)) < 0.2
-    # The prior, 2.2 picture widths, is 40 % off.
+    # The prior, 2.2 image widths, is 40 % off.
     assert found.camera.focal_px == pytest.approx(500.0, rel=0.06)
     assert "measured" in found.notes[0]
     error_m = np.linalg.norm(found.person.shape - face.shape, axis=1)[:N_FACE]
@@ -126,9 +126,9 @@ def test_texture_steadies_the_pose():
     face = make_face(50, turn_deg=6.0)
     landmarks = observe(face, noise_px=0.4, shake_px=0.8)
     texture = skin_texture()
-    pictures = [paint(face, i, texture) for i in range(50)]
+    images = [paint(face, i, texture) for i in range(50)]
     alone = track(face, landmarks)
-    helped = track(face, landmarks, frames=lambda: iter(pictures))
+    helped = track(face, landmarks, frames=lambda: iter(images))
     bone = np.array([168, 6, 197, 195, 151, 9, 127, 356])
     truth = face.points_px[:, bone]
 
@@ -148,9 +148,9 @@ def test_texture_corrects_landmarks_that_understate_nods():
     understated[:, :3, :3] = exp_so3(turns)
     landmarks = observe(replace(face, T_world_head=understated))
     texture = skin_texture()
-    pictures = [paint(face, i, texture) for i in range(60)]
+    images = [paint(face, i, texture) for i in range(60)]
     alone = track(face, landmarks)
-    helped = track(face, landmarks, frames=lambda: iter(pictures))
+    helped = track(face, landmarks, frames=lambda: iter(images))
     assert rms(rotation_errors_deg(alone, face)) > 2.0
     assert rms(rotation_errors_deg(helped, face)) < 0.65 * rms(rotation_errors_deg(alone, face))
 
@@ -159,9 +159,9 @@ def test_texture_that_changed_is_no_witness():
     face = make_face(12, turn_deg=3.0)
     model = Model(face.camera.focal_px, np.array([SIDE / 2, SIDE / 2]), face.shape, np.zeros((0, 478, 3)))
     states = States(FLIP @ face.T_world_head[:, :3, :3], face.T_world_head[:, :3, 3] @ FLIP, np.zeros((12, 0)))
-    pictures = [paint(face, i, skin_texture()) for i in range(12)]
-    pictures[6:] = [paint(face, i, skin_texture(seed=9)) for i in range(6, 12)]
-    found = track_texture(pictures, model, states, np.ones(12, bool), [Segment(0, 12, "")])
+    images = [paint(face, i, skin_texture()) for i in range(12)]
+    images[6:] = [paint(face, i, skin_texture(seed=9)) for i in range(6, 12)]
+    found = track_texture(images, model, states, np.ones(12, bool), [Segment(0, 12, "")])
     seen = np.bincount(found.frame, minlength=12)
     assert seen[:6].min() > 30
     assert seen[6:].max() < 0.1 * seen[:6].min()

@@ -33,9 +33,9 @@ def relabelled_px(truth, offset: np.ndarray) -> np.ndarray:
 def test_a_label_elsewhere_on_the_head_is_no_error_under_head_but_shows_when_raw(truth):
     offset = np.random.default_rng(0).normal(0.0, 0.003, (468, 3))
     error, jacobian = relabelled_px(truth, offset), head_jacobian(truth)
-    picture, head = without_constants(error, jacobian)
+    image, head = without_constants(error, jacobian)
     assert rms_px(error) > 3.0
-    assert 0.2 < rms_px(picture) < 0.2 * rms_px(error)
+    assert 0.2 < rms_px(image) < 0.2 * rms_px(error)
     assert rms_px(head) < 0.02
     np.testing.assert_allclose(constant_offset(error, jacobian), offset, atol=2e-4)
 

@@ -27,7 +27,7 @@ def truth() -> Truth:
 
 
 @cache
-def first_pictures() -> list[np.ndarray]:
+def first_images() -> list[np.ndarray]:
     return list(itertools.islice(read_video(DEMO / "clip.mp4"), max(FIRST_FRAMES) + 1))
 
 
@@ -38,12 +38,12 @@ def psnr(a: np.ndarray, b: np.ndarray) -> float:
 def test_the_script_renders_the_committed_clip() -> None:
     renderer = make_renderer()
     for index in FIRST_FRAMES:
-        picture, landmarks = render_frame(renderer, truth().performance, index)
-        assert psnr(picture.rgb, first_pictures()[index]) > 35
+        image, landmarks = render_frame(renderer, truth().performance, index)
+        assert psnr(image.rgb, first_images()[index]) > 35
         np.testing.assert_allclose(landmarks, truth().landmarks478[index], atol=2e-5)
         kept = np.flatnonzero(truth().mask_frames == index)
         for k in kept:
-            assert (picture.label == truth().masks[k]).mean() > 0.9995
+            assert (image.label == truth().masks[k]).mean() > 0.9995
 
 
 def test_voice_and_motion_are_reproduced() -> None:

@@ -9,7 +9,7 @@ from gtalk.viewer.live.session import LiveSession
 from tests.viewer.live_servers import Clock, bursts, run, still_session, voice
 
 
-def test_ticks_keeps_sound_and_picture_together() -> None:
+def test_ticks_keeps_sound_and_image_together() -> None:
     session, clock = still_session()
     listener = session.listen(lambda: None)
     source = PushSource("tts", audible=True, bounded=False)
@@ -30,7 +30,7 @@ def test_ticks_keeps_sound_and_picture_together() -> None:
     assert len(session._taken) <= 4
 
 
-def test_late_pictures_are_dropped_but_their_sound_is_not() -> None:
+def test_late_images_are_dropped_but_their_sound_is_not() -> None:
     session, clock = still_session()
     listener = session.listen(lambda: None)
     run(session, clock, 25)
@@ -140,7 +140,7 @@ def test_a_voice_does_not_cut_in_where_that_is_switched_off() -> None:
     assert session.source is microphone
 
 
-def test_no_picture_waits_longer_than_the_look_ahead() -> None:
+def test_no_image_waits_longer_than_the_look_ahead() -> None:
     session, clock = still_session(16, lookahead_s=0.1)  # two and a half ticks
     listener = session.listen(lambda: None)
     source = PushSource("microphone", audible=False)
@@ -160,7 +160,7 @@ def test_no_picture_waits_longer_than_the_look_ahead() -> None:
     assert len(lags) == 23
 
 
-def test_speech_that_begins_within_a_picture_is_heard_from_its_first_sample() -> None:
+def test_speech_that_begins_within_a_image_is_heard_from_its_first_sample() -> None:
     session, clock = still_session(16, lookahead_s=0.1)
     listener = session.listen(lambda: None)
     run(session, clock, 8)
@@ -216,7 +216,7 @@ def test_a_microphone_that_stalls_is_live_again_at_once() -> None:
     assert microphone.buffered_s < 0.01
 
 
-def test_capture_times_come_back_with_the_picture_of_that_sound() -> None:
+def test_capture_times_come_back_with_the_image_of_that_sound() -> None:
     session, clock = still_session(16)
     listener = session.listen(lambda: None)
     microphone = PushSource("microphone", audible=False)
@@ -249,7 +249,7 @@ def test_a_source_that_breaks_is_dropped_and_told() -> None:
     assert told == ["broken.mp3 failed: gone"]
 
 
-def test_a_picture_that_fails_is_dropped_and_told() -> None:
+def test_a_image_that_fails_is_dropped_and_told() -> None:
     session, clock = still_session(16)
     told: list[str] = []
     session._report = told.append
@@ -260,7 +260,7 @@ def test_a_picture_that_fails_is_dropped_and_told() -> None:
     run(session, clock, 10)
     assert session.n_dropped >= 5
     assert told
-    assert told[0].startswith("a picture failed")
+    assert told[0].startswith("an image failed")
     assert session.stats().drawn >= 9
 
 
@@ -312,7 +312,7 @@ def test_nothing_is_drawn_while_nobody_looks() -> None:
     assert all(frame.jpeg is not None for frame in listener.frames)
 
 
-def test_sound_that_is_cut_off_while_its_picture_is_drawn_is_not_handed_out() -> None:
+def test_sound_that_is_cut_off_while_its_image_is_drawn_is_not_handed_out() -> None:
     session, clock = still_session()
     listener = session.listen(lambda: None)
     source = PushSource("text", audible=True, bounded=False)

@@ -176,12 +176,12 @@ def test_websockets_of_other_origins_are_refused() -> None:
     assert b"Upgrade: websocket" in heard[0]
 
 
-def test_a_picture_stream_is_multipart() -> None:
-    async def pictures():
+def test_a_image_stream_is_multipart() -> None:
+    async def images():
         for part in (b"one", b"two"):
             yield part
 
-    answer, _ = exchange(get("/live.mjpg", Host="localhost"), {"/live.mjpg": Stream("gtalk", pictures)})
+    answer, _ = exchange(get("/live.mjpg", Host="localhost"), {"/live.mjpg": Stream("gtalk", images)})
     assert b"multipart/x-mixed-replace; boundary=gtalk" in answer
     assert answer.count(b"--gtalk\r\nContent-Type: image/jpeg\r\nContent-Length: 3\r\n\r\n") == 2
 

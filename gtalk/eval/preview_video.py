@@ -1,4 +1,4 @@
-"""A short film for the report: pictures side by side, with their sound, small enough to live inside a page."""
+"""A short film for the report: images side by side, with their sound, small enough to live inside a page."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MOST_BYTES = 6_000_000
 DIFFERENCE_GAIN = 4.0
 
 
-class Film:
+class PreviewVideo:
     """Takes panels frame by frame; `finish` gives an H.264 mp4 as bytes."""
 
     def __init__(self, fps: float) -> None:
@@ -35,7 +35,7 @@ class Film:
         return self._writer is not None and self._writer.n_frames >= MOST_S * self._fps
 
     def add(self, panels: Sequence[UInt8[np.ndarray, "H W 3"]], samples: Float[np.ndarray, " N"]) -> None:
-        """One instant: pictures of one size from left to right, and its sound at 16 kHz."""
+        """One instant: images of one size from left to right, and its sound at 16 kHz."""
         if self.full:
             return
         height, width = panels[0].shape[:2]

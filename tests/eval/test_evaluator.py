@@ -5,13 +5,13 @@ import pytest
 import torch
 
 from gtalk.eval import run
-from gtalk.eval.film import DIFFERENCE_GAIN, MOST_S, Film, difference
-from gtalk.eval.run import evaluate_performer
+from gtalk.eval.evaluator import Metrics
+from gtalk.eval.preview_video import DIFFERENCE_GAIN, MOST_S, PreviewVideo, difference
+from gtalk.eval.run import evaluate_character
 from gtalk.eval.sync import SyncNet
-from gtalk.eval.watch import Judges
 from gtalk.media.audio import read_audio
 from gtalk.media.video import read_video
-from gtalk.talk import Identity, Performer
+from gtalk.talk import Character, Identity
 from tests.eval.test_run import OFF_BY, Copyist, Latecomer
 from tests.support.synthetic_dataset import make_synthetic_dataset
 
@@ -19,9 +19,9 @@ from tests.support.synthetic_dataset import make_synthetic_dataset
 class BrightnessReader:
     """Sees the mean brightness as jawOpen."""
 
-    def read(self, picture):
+    def read(self, image):
         scores = np.zeros(52, np.float32)
-        scores[25] = picture.astype(np.float32).mean() / 255
+        scores[25] = image.astype(np.float32).mean() / 255
         return scores
 
     def close(self):
@@ -37,17 +37,17 @@ def result(tmp_path_factory):
         patch.setattr(
             run,
             "open_judges",
-            lambda config: Judges(lambda a, b: float(a[0, 0, 0]) - float(b[0, 0, 0]), network, reader),
+            lambda config: Metrics(lambda a, b: float(a[0, 0, 0]) - float(b[0, 0, 0]), network, reader),
         )
-        performer = Performer(Copyist(dataset), Latecomer(dataset), Identity("id", "nobody", "0"))
-        result = evaluate_performer(performer, dataset)
+        character = Character(Copyist(dataset), Latecomer(dataset), Identity("id", "nobody", "0"))
+        result = evaluate_character(character, dataset)
     assert reader.closed
     return result
 
 
-def test_judges_see_rendered_and_real_pictures(result):
+def test_judges_see_rendered_and_real_images(result):
     assert result["self_driven"]["full"]["lpips"] == pytest.approx(OFF_BY, abs=1)
-    assert result["audio_driven_pictures"]["full"]["lpips"] == pytest.approx(OFF_BY, abs=1)
+    assert result["audio_driven_images"]["full"]["lpips"] == pytest.approx(OFF_BY, abs=1)
     assert result["self_driven"]["aue_lower"] == pytest.approx((OFF_BY / 255) ** 2, rel=0.05)
     assert result["real"]["aue_lower"] == 0.0 and result["self_driven"]["aue_upper"] == 0.0
     for row in ("audio_driven", "real"):
@@ -66,22 +66,22 @@ def test_the_film_is_an_mp4_with_four_panels_and_sound(result, tmp_path):
     assert result.film is not None and result.film_panels == 4
     path = tmp_path / "film.mp4"
     path.write_bytes(result.film)
-    pictures = list(read_video(path))
-    assert len(pictures) == 36 and pictures[0].shape == (64, 256, 3)
+    images = list(read_video(path))
+    assert len(images) == 36 and images[0].shape == (64, 256, 3)
     assert len(read_audio(path).samples) == 36 * 640 and read_audio(path).samples.std() > 0.01
-    truth, driven = pictures[10][:, :64].astype(int), pictures[10][:, 64:128].astype(int)
+    truth, driven = images[10][:, :64].astype(int), images[10][:, 64:128].astype(int)
     assert np.median(driven - truth) == pytest.approx(OFF_BY, abs=2)
-    assert np.median(pictures[10][:, 128:192]) == pytest.approx(DIFFERENCE_GAIN * OFF_BY, abs=4)
+    assert np.median(images[10][:, 128:192]) == pytest.approx(DIFFERENCE_GAIN * OFF_BY, abs=4)
 
 
 def test_a_film_ends_after_its_time_and_shrinks_large_panels():
-    film = Film(2.0)
-    picture = np.zeros((400, 800, 3), np.uint8)
+    film = PreviewVideo(2.0)
+    image = np.zeros((400, 800, 3), np.uint8)
     for _ in range(50):
-        film.add([picture, picture], np.zeros(8000, np.float32))
+        film.add([image, image], np.zeros(8000, np.float32))
     assert film.full and film._writer.n_frames == MOST_S * 2 and film._writer.size == (576, 144)
     assert film.finish()
-    assert Film(25.0).finish() is None
+    assert PreviewVideo(25.0).finish() is None
 
 
 def test_difference_is_absolute_and_clipped():

@@ -1,4 +1,4 @@
-"""Layers become pictures: the plate under the camera's framing, and the person over it."""
+"""Layers become images: the plate under the camera's framing, and the person over it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ def framed_plate(
     size: tuple[int, int],
     margin: float = 0.0,
 ) -> Float[torch.Tensor, "N 3"]:
-    """The plate as the camera frames it, at points of a picture of `size` = (width, height).
+    """The plate as the camera frames it, at points of an image of `size` = (width, height).
 
-    `framing` is (dx, dy in picture heights, log scale) about the picture's centre: a plate point p is
-    seen at centre + (dx, dy) + exp(scale) * (p - centre). The plate reaches `margin` picture heights
-    beyond the picture on every side; beyond the plate its edge goes on. A plate much finer than
-    the picture should be averaged beforehand.
+    `framing` is (dx, dy in image heights, log scale) about the image's centre: a plate point p is
+    seen at centre + (dx, dy) + exp(scale) * (p - centre). The plate reaches `margin` image heights
+    beyond the image on every side; beyond the plate its edge goes on. A plate much finer than
+    the image should be averaged beforehand.
     """
     width, height = size
     centre = points_px.new_tensor([width / 2, height / 2])

@@ -23,14 +23,14 @@ REGIONS = ("full", "head", "mouth")
 
 @dataclass(frozen=True)
 class Truth:
-    """The clip's own pictures at the size that the avatar was fitted at."""
+    """The clip's own images at the size that the avatar was fitted at."""
 
     dataset: Dataset
     camera: Camera
     """The clip's camera at that size."""
 
-    def picture(self, index: int) -> UInt8[np.ndarray, "H W 3"]:
-        """Picture of an instant."""
+    def image(self, index: int) -> UInt8[np.ndarray, "H W 3"]:
+        """Image of an instant."""
         return self._resized(self.dataset.frame(index), cv2.INTER_AREA)
 
     def head(self, index: int) -> np.ndarray:
@@ -54,9 +54,9 @@ class Truth:
             "mouth": box_around(points[LIPS], MOUTH_MARGIN, size),
         }
 
-    def _resized(self, picture: np.ndarray, how: int) -> np.ndarray:
+    def _resized(self, image: np.ndarray, how: int) -> np.ndarray:
         size = (self.camera.width, self.camera.height)
-        return picture if picture.shape[1::-1] == size else cv2.resize(picture, size, interpolation=how)
+        return image if image.shape[1::-1] == size else cv2.resize(image, size, interpolation=how)
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""One pass over the held-out frames: everything that looks at pictures looks here, each frame once."""
+"""One pass over the held-out frames: everything that looks at images looks here, each frame once."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy as np
 
 from gtalk.dataset.format import Dataset
 from gtalk.eval.expression import ScoreReader, dataset_scores, error_of
-from gtalk.eval.film import Film, difference
+from gtalk.eval.frames import Scores, Truth
 from gtalk.eval.image import Flicker
 from gtalk.eval.lips import HeldOut
 from gtalk.eval.perceptual import Distance
-from gtalk.eval.pictures import Scores, Truth
+from gtalk.eval.preview_video import PreviewVideo, difference
 from gtalk.eval.sync import REACH, SYNC_FPS, SyncMeter, SyncNet
 from gtalk.shapes import UInt8
 from gtalk.types import AUDIO_RATE
@@ -22,8 +22,8 @@ PEER_NOTE = "true pose, eyes, torso and background pasted in; mouth from sound"
 
 
 @dataclass(frozen=True)
-class Judges:
-    """Networks that score pictures where the user brought their weights."""
+class Metrics:
+    """Networks that score images where the user brought their weights."""
 
     lpips: Distance | None = None
     syncnet: SyncNet | None = None
@@ -32,7 +32,7 @@ class Judges:
 
 @dataclass
 class _Row:
-    """What is kept about one way to make the pictures."""
+    """What is kept about one way to make the images."""
 
     scores: Scores
     flicker: Flicker = field(default_factory=Flicker)
@@ -41,17 +41,17 @@ class _Row:
     """Blendshape scores by frame number."""
 
 
-class Watch:
-    """Scores self-driven and audio-driven pictures of the same instants against the truth."""
+class Evaluator:
+    """Scores self-driven and audio-driven images of the same instants against the truth."""
 
-    def __init__(self, truth: Truth, part: HeldOut, judges: Judges) -> None:
+    def __init__(self, truth: Truth, part: HeldOut, judges: Metrics) -> None:
         self._truth, self._part, self._judges = truth, part, judges
         self._starts = {segment.start for segment in truth.dataset.segments}
         self._last: int | None = None
         self.driven, self.said = self._row(synced=False), self._row()
         self._real = self._row()
         self._pasted = Scores(judges.lpips)
-        self.film = Film(part.truth.fps)
+        self.film = PreviewVideo(part.truth.fps)
 
     def _row(self, synced: bool = True) -> _Row:
         network = self._judges.syncnet if synced and self._part.truth.fps == SYNC_FPS else None
@@ -87,15 +87,15 @@ class Watch:
         self.film.add(panels, self._sound_of(index))
 
     def self_driven(self) -> dict[str, Any]:
-        """Picture scores of tracked motion."""
+        """Image scores of tracked motion."""
         return {
             **self.driven.scores.mean(),
             "flicker": self.driven.flicker.values()[0],
             **self._expression(self.driven),
         }
 
-    def audio_driven_pictures(self) -> dict[str, Any]:
-        """Picture scores with the mouth from sound, pose and eyes as tracked, nothing pasted in."""
+    def audio_driven_images(self) -> dict[str, Any]:
+        """Image scores with the mouth from sound, pose and eyes as tracked, nothing pasted in."""
         return {**self.said.scores.mean(), "flicker": self.said.flicker.values()[0]}
 
     def peer_protocol(self) -> dict[str, Any]:
@@ -104,11 +104,11 @@ class Watch:
         return {"psnr": full["psnr"], "ssim": full["ssim"], "lpips": full["lpips"], "note": PEER_NOTE}
 
     def audio_driven(self) -> dict[str, float | None]:
-        """Sync and expression of the pictures made from sound."""
+        """Sync and expression of the images made from sound."""
         return {**self._sync(self.said), **self._expression(self.said)}
 
     def real(self) -> dict[str, float | None]:
-        """The same measures of the real pictures, and their flicker."""
+        """The same measures of the real images, and their flicker."""
         return {"flicker": self.driven.flicker.values()[1], **self._sync(self._real), **self._expression(self._real)}
 
     def _sync(self, row: _Row) -> dict[str, float | None]:
@@ -121,7 +121,7 @@ class Watch:
         }
 
     def _expression(self, row: _Row) -> dict[str, float | None]:
-        """Against the scores that `prepare` kept; where it kept none, against those of the real pictures."""
+        """Against the scores that `prepare` kept; where it kept none, against those of the real images."""
         upper, lower = error_of(row.expressions, _true_expressions(self._truth.dataset) or self._real.expressions)
         return {"aue_upper": upper, "aue_lower": lower}
 
