@@ -55,7 +55,7 @@ $(VENV)/.runtime: $(VENV)/.packages setup.py $(CSRC)
 
 $(VENV)/.develop: $(VENV)/.runtime
 	$(INSTALL) pytest pytest-timeout pytest-cov hypothesis beartype ruff pyright pre-commit plyfile \
-	    transformers onnxruntime ray c2pa-python websockets espeakng-loader
+	    onnxruntime ray c2pa-python websockets espeakng-loader
 	touch $@
 
 # The viewer's tests drive a real Chromium; without one they are skipped, and the run says so.

@@ -25,14 +25,6 @@ class MotionStream(Protocol):
 
 
 @runtime_checkable
-class StyledStream(MotionStream, Protocol):
-    """A stream of a model that knows several ways to say a thing."""
-
-    style: Float[np.ndarray, " S"]
-    """Which way, from now on; 0 is the usual one, each number about normal over what was learned. S may be 0."""
-
-
-@runtime_checkable
 class MotionModel(Protocol):
     """Turns speech into motion for one person."""
 

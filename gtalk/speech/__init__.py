@@ -3,5 +3,5 @@
     samples ─▶ frontend (spectrum, pitch, loudness) ─▶ activity ─▶ running normalisation ─┬─▶ mel, pitch, energy
                                                                                           └─▶ phones
 
-`gtalk.speech.features` joins them; `gtalk.speech.hubert` is an optional encoder behind the same interface.
+`gtalk.speech.features` joins them.
 """

@@ -18,7 +18,7 @@ import numpy as np
 from gtalk.avatar.base import PLATE, Avatar
 from gtalk.basis import MOUTH_GROUP
 from gtalk.errors import UserError
-from gtalk.motion.base import MotionEdit, MotionModel, StyledStream
+from gtalk.motion.base import MotionEdit, MotionModel
 from gtalk.shapes import Float, Shaped, UInt8
 from gtalk.talk.interpolate import MotionResampler, first_sample, frame_count, resampled_count
 from gtalk.talk.pixels import byte_images
@@ -193,16 +193,6 @@ class TalkSession:
         """Samples that were NaN or infinite; they were taken as silence."""
         for edit in talker.edits:
             edit.reset()
-
-    @property
-    def n_styles(self) -> int:
-        """Numbers that say how a thing is said; 0 where the motion model knows one way only."""
-        return len(self._stream.style) if isinstance(self._stream, StyledStream) else 0
-
-    def set_style(self, style: Sequence[float]) -> None:
-        """Say it like this from now on; see `StyledStream`. `style`: `n_styles` numbers."""
-        if isinstance(self._stream, StyledStream):
-            self._stream.style = np.asarray(style, np.float32)
 
     def push(self, samples: Shaped[np.ndarray, "..."]) -> list[Frame]:
         """Take mono samples at AUDIO_RATE, any number; return the frames that are now decided."""

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from gtalk.render.image import framed_plate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gtalk.fit.losses.terms import dssim_loss
 from gtalk.ops import native, splat
 from gtalk.ops.reference import splat as reference
+from gtalk.render.image import framed_plate
 
 COMPILED = native.BUILT or hasattr(torch.ops.gtalk, "use_isa")
 LENS = (150.0, 148.0, 18.0, 15.0)

@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from gtalk.render.image import framed_plate, over
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gtalk.render.image import framed_plate, over
 from gtalk.render.rays import onto_plane, pixel_centres, rays_in, undo_similarity
 from gtalk.types import Camera
 

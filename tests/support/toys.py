@@ -97,25 +97,6 @@ class ToyMotionModel:
         return ToyStream(self, seed)
 
 
-class StyledToyStream(ToyStream):
-    """Looks where its style says."""
-
-    def __init__(self, model: ToyMotionModel, seed: int) -> None:
-        super().__init__(model, seed)
-        self.style = np.zeros(2, np.float32)
-
-    def push(self, samples: np.ndarray) -> Motion:
-        motion = super().push(samples)
-        return motion.replace(gaze=motion.gaze + self.style)
-
-
-class StyledToyModel(ToyMotionModel):
-    """A model with two numbers of style."""
-
-    def stream(self, seed: int = 0) -> StyledToyStream:
-        return StyledToyStream(self, seed)
-
-
 class ToyAvatar:
     """Draws with soft ellipses whose centres follow the projected landmarks."""
 

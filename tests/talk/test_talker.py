@@ -13,7 +13,7 @@ from gtalk.basis import MOUTH_GROUP
 from gtalk.errors import UserError
 from gtalk.talk import Talker
 from gtalk.types import AUDIO_RATE, Motion
-from tests.support.toys import StyledToyModel, ToyAvatar, motion_of, speech_like, toy_talker
+from tests.support.toys import ToyAvatar, motion_of, speech_like, toy_talker
 
 
 def aperture(motion: Motion) -> np.ndarray:
@@ -224,17 +224,3 @@ def test_view_can_change_while_talking():
 def test_rest_mouth_is_the_answer_to_silence():
     talker = toy_talker(16)
     np.testing.assert_array_equal(talker.rest_mouth, motion_of(np.zeros(1)).landmarks[0, MOUTH_GROUP])
-
-
-def test_a_style_changes_what_is_said_from_now_on():
-    plain = toy_talker().session()
-    plain.set_style([1.0])  # nothing to be set: no fault
-    assert plain.n_styles == 0
-    avatar = ToyAvatar()
-    session = Talker(avatar, StyledToyModel(avatar.basis)).session()
-    assert session.n_styles == 2
-    before = session.advance(speech_like(1.0))
-    session.set_style([0.5, -0.25])
-    after = session.advance(speech_like(1.0))
-    assert all((moment.motion.gaze == 0).all() for moment in before)
-    np.testing.assert_allclose(after[-1].motion.gaze[0], [0.5, -0.25])

@@ -75,7 +75,7 @@ MODELS = (
     ("FaceMesh with irises, SelfieSegmentation", "in mediapipe's wheel", "Apache-2.0"),
     ("English acoustic model", "in pocketsphinx's wheel", "BSD-2-Clause"),
     ("face_landmarker.task", "optional, `gtalk assets get`", "Apache-2.0"),
-    ("SyncNet, LPIPS, HuBERT, face parsing", "optional, brought by the user as files", "theirs"),
+    ("SyncNet, LPIPS, face parsing", "optional, brought by the user as files", "theirs"),
     ("demo person: clip, truth, speech", "in data/demo, made by tools/demo_person", "Apache-2.0, as gtalk"),
 )
 NOTE = """\

@@ -21,7 +21,7 @@ from gtalk.motion.idle.head_motion import VOICE_ROWS, Sway, SwayStream, voice_co
 from gtalk.motion.model.face import FaceMap
 from gtalk.motion.model.labial_closure import LipClosure
 from gtalk.motion.model.net import ROWS_PER_FRAME, MotionNet, NetConfig
-from gtalk.motion.model.storage import check_finite, hollow_net, net_config_of
+from gtalk.motion.model.storage import FORMER_PARTS, check_finite, hollow_net, net_config_of
 from gtalk.motion.model.vad_gate import AHEAD_ROWS, HANG_ROWS, LEADS_ROWS, SilenceGate, activity_windows
 from gtalk.reading.untrusted import read_json
 from gtalk.shapes import Float
@@ -97,12 +97,10 @@ class PersonMotionModel:
 
 
 class PersonMotionStream:
-    """One running utterance; a StyledStream."""
+    """One running utterance; a MotionStream."""
 
     def __init__(self, model: PersonMotionModel, seed: int) -> None:
         self._model = model
-        self.style = np.zeros(model.net_config.style, np.float32)
-        """How it is said, where the network has styles; 0 is the usual way."""
         self._features = model.features.stream()
         self._gate = SilenceGate()
         self._sway, self._eyes = SwayStream(model.sway, seed), EyeStream(model.eyes, model.fps, seed)
@@ -148,10 +146,9 @@ class PersonMotionStream:
         model, now = self._model, self._past
         first = now - model.net.past_rows
         window = self._rows[first : first + (count - 1) * ROWS_PER_FRAME + model.net.rows]
-        style = torch.from_numpy(self.style)[None] if self.style.any() else None
         with torch.inference_mode():
             heard = torch.from_numpy(np.ascontiguousarray(window.T))[None]
-            out = model.net(heard, style)[0].T.numpy().astype(np.float64)
+            out = model.net(heard)[0].T.numpy().astype(np.float64)
         mouth, brows = out[:, :-N_BROWS], out[:, -N_BROWS:] * model.brow_scale
         activity = self._rows[:, model.prosody_columns[2]]
         gate = self._gate(activity_windows(activity, now, count, model.ahead_rows))[:, None]
@@ -248,7 +245,8 @@ def _from_arrays(settings: dict[str, Any], arrays: dict[str, np.ndarray]) -> Per
     prior = VoicePrior(_double(arrays["voice.mean"]), arrays["voice.log_f0"].item())
     features = SpeechFeatures(bool(settings["phones"]), prior)
     net = hollow_net(features.size, len(basis.mouth) + N_BROWS, net_config)
-    net.load_state_dict({k: torch.from_numpy(v) for k, v in group("net.").items()}, assign=True)
+    weights = {k: torch.from_numpy(v) for k, v in group("net.").items() if not k.startswith(FORMER_PARTS)}
+    net.load_state_dict(weights, assign=True)
     face, sway, eyes = (
         _dataclass(kind, group(p)) for kind, p in ((FaceMap, "face."), (Sway, "sway."), (BlinkGazeModel, "eyes."))
     )

@@ -32,8 +32,6 @@ class NetConfig:
     """Share of hidden channels that are dropped in training."""
     future_rows: int = 10
     """Rows after a frame's instant that it may look at (10 ms each)."""
-    style: int = 0
-    """Numbers of a latent code of how something is said (a conditional VAE); 0 is plain regression."""
 
 
 class MotionNet(nn.Module):
@@ -52,9 +50,6 @@ class MotionNet(nn.Module):
         self.blocks = nn.ModuleList([_Block(width, d, config) for d in config.dilations])
         self.head = nn.Conv1d(width, width, 2, stride=2)
         self.out = nn.Conv1d(width, n_out, 1)
-        if config.style:
-            self.styled = nn.Linear(config.style, width)
-            self.recognise = _StyleEncoder(n_out, width, config.style)
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)  # type: ignore[arg-type]
 
@@ -68,16 +63,11 @@ class MotionNet(nn.Module):
         """Rows before a frame's instant that it looks at."""
         return self.rows - 1 - self.config.future_rows
 
-    def forward(
-        self, rows: Float[torch.Tensor, "B D R"], style: Float[torch.Tensor, "B S"] | None = None
-    ) -> Float[torch.Tensor, "B K T"]:
-        """See the class. Without a style the prior's mean is used."""
+    def forward(self, rows: Float[torch.Tensor, "B D R"]) -> Float[torch.Tensor, "B K T"]:
+        """See the class."""
         x = (rows - self.shift[:, None]) * self.scale[:, None]
         x = F.gelu(self.stem(F.dropout1d(x, 0.5 * self.config.dropout, self.training)))
-        x = self.down(x)
-        if style is not None:
-            x = x + self.styled(style)[:, :, None]
-        x = F.gelu(x)
+        x = F.gelu(self.down(x))
         for block in self.blocks:
             x = block(x)
         return self.out(F.gelu(self.head(x)))
@@ -99,17 +89,3 @@ class _Block(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         y = F.dropout1d(F.gelu(self.conv(x)), self.dropout, self.training)
         return x[:, :, self.before : x.shape[2] - self.after] + self.mix(y)
-
-
-class _StyleEncoder(nn.Module):
-    """Codes of a crop -> mean and log-variance of the style that they were said in."""
-
-    def __init__(self, n_codes: int, width: int, style: int) -> None:
-        super().__init__()
-        self.first = nn.Conv1d(n_codes, width, 5, padding=2)
-        self.second = nn.Conv1d(width, 2 * style, 1)
-
-    def forward(self, codes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """[B,K,T] -> two of [B,S]."""
-        mean, log_variance = self.second(F.gelu(self.first(codes)).mean(2, keepdim=True))[..., 0].chunk(2, dim=1)
-        return mean, log_variance.clamp(-8.0, 4.0)

@@ -13,13 +13,16 @@ from gtalk.motion.model.net import MotionNet, NetConfig
 from gtalk.reading.untrusted import check_numbers
 
 _LARGEST_OPTION = 4096.0  # no number of a network's config is larger
+FORMER_PARTS = ("styled.", "recognise.")
+"""Parts of older networks that a model which talks by itself never used; they are passed over."""
+_FORMER = {"style"}  # options of older files, without effect on how a model talks by itself
 _MOST_FUTURE_ROWS, _MOST_BLOCKS, _LONGEST_DILATIONS = 64, 32, 256
 
 
 def net_config_of(settings: Any) -> NetConfig:
     """The config that a file names. Raises ValueError or UserError when it is none or out of bounds."""
     check_numbers(settings, _LARGEST_OPTION, "net")
-    config = from_mapping(NetConfig, settings, "net")
+    config = from_mapping(NetConfig, {name: value for name, value in settings.items() if name not in _FORMER}, "net")
     if (
         not 0 <= config.future_rows <= _MOST_FUTURE_ROWS
         or len(config.dilations) > _MOST_BLOCKS

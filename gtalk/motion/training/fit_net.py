@@ -12,7 +12,7 @@ import torch
 
 from gtalk.motion.model.net import ROWS_PER_FRAME, MotionNet, NetConfig
 from gtalk.motion.training.crops import Crops
-from gtalk.motion.training.losses import MotionLoss, style_divergence
+from gtalk.motion.training.losses import MotionLoss
 from gtalk.motion.training.sequences import Utterance
 from gtalk.motion.training.sync_expert import SyncExpert, train_expert
 from gtalk.shapes import Float
@@ -93,7 +93,7 @@ def fit_net(
         parts = [crops.draw(count, generator) for crops, count in shares if count]
         rows, codes, usable = (torch.cat(part) for part in zip(*parts, strict=True))
         net.train()
-        terms = _terms(net, rows, codes, usable, loss, expert, generator)
+        terms = _terms(net, rows, codes, usable, loss, expert)
         descent.step(terms)
         average(kept, net, min(config.averaging, 1.0 - 1.0 / step))
         if step % config.check_every == 0 or step == config.steps:
@@ -150,17 +150,12 @@ def _terms(
     usable: torch.Tensor,
     loss: MotionLoss,
     expert: SyncExpert | None,
-    generator: torch.Generator,
 ) -> dict[str, torch.Tensor]:
-    style, more = None, {}
-    if net.config.style:
-        mean, log_variance = net.recognise(codes.transpose(1, 2))
-        style = mean + torch.exp(0.5 * log_variance) * torch.randn(mean.shape, generator=generator)
-        more["style"] = loss.config.style * style_divergence(mean, log_variance)
-    predicted = net(rows, style).transpose(1, 2)
+    predicted = net(rows).transpose(1, 2)
+    terms = loss(predicted, codes, usable)
     if expert is not None:
-        more["sync"] = loss.config.sync * expert.loss(rows, predicted, usable)
-    return loss(predicted, codes, usable) | more
+        terms["sync"] = loss.config.sync * expert.loss(rows, predicted, usable)
+    return terms
 
 
 def predict(net: MotionNet, rows: Float[np.ndarray, "R D"], frames: int) -> Float[np.ndarray, "T K"]:

@@ -38,8 +38,6 @@ class LossConfig:
     """The judge."""
     closure: float = 0.1
     """Of the opening at instants at which the lips are briefly shut amid speech."""
-    style: float = 0.01
-    """Of the divergence of the style's posterior from its prior, where the network has styles."""
 
 
 SHUT_SHARE, NEAR_FRAMES = 0.25, 4  # shut: below this share of the widest opening within so many frames
@@ -101,11 +99,6 @@ class MotionLoss:
     def _spread(self, codes: torch.Tensor, usable: torch.Tensor) -> torch.Tensor:
         """[K] standard deviation over all usable frames of the batch."""
         return codes[..., : self.n_mouth][usable].std(0)
-
-
-def style_divergence(mean: Float[torch.Tensor, "B S"], log_variance: Float[torch.Tensor, "B S"]) -> torch.Tensor:
-    """KL divergence of N(mean, variance) from N(0, 1), summed over the style and averaged over the batch."""
-    return 0.5 * (mean**2 + log_variance.exp() - 1.0 - log_variance).sum(1).mean()
 
 
 def _masked_mean(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

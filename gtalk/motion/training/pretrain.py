@@ -72,13 +72,13 @@ def pretrain(
 
     Args:
         people: one entry for each person, all with the same groups of features.
-        net_config: the network; styles are not shared, so it must have none.
+        net_config: the network.
         loss_config: the loss, in every person's own basis; without the judge, which belongs to one person.
         config: the optimiser; `steps` are for a minute of speech and grow with the root of its length, up to six times.
         seed: of weights, people and crops.
         on_progress: told at every look.
     """
-    _check(people, net_config)
+    _check(people)
     generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)
     nets = [MotionNet(m.features.size, m.utterances[0].codes.shape[1], net_config) for m in people]
@@ -155,13 +155,13 @@ def _compare(base: BaseModel) -> None:
         raise ValueError("its tensors do not fit its settings")
 
 
-def _check(people: Sequence[TrainingData], net_config: NetConfig) -> None:
+def _check(people: Sequence[TrainingData]) -> None:
     if not people:
         raise UserError("datasets", expected="at least one", got="none", remedy="Run `gtalk prepare` first.")
-    if net_config.style or len({m.features.phones for m in people}) > 1:
+    if len({m.features.phones for m in people}) > 1:
         raise UserError(
             "pre-training",
-            expected="no styles, and the same features for all",
+            expected="the same features for all",
             got="others",
             remedy="Change the config.",
         )

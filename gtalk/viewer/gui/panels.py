@@ -99,8 +99,6 @@ class Panels:
                 "Turn (rad)", controls.pose_offset_rad, min=(-0.3, -0.3, -0.3), max=(0.3, 0.3, 0.3), step=0.01
             )
 
-            self._build_style()
-
         @gaze.on_update
         def _(_event: viser.GuiEvent) -> None:
             controls.gaze_offset_rad = gaze.value
@@ -108,21 +106,6 @@ class Panels:
         @turn.on_update
         def _(_event: viser.GuiEvent) -> None:
             controls.pose_offset_rad = turn.value
-
-    def _build_style(self) -> None:
-        """A slider for each number of the model's speaking style; none where it has one style."""
-        style = [0.0] * self._session.n_styles
-
-        def slider(i: int) -> None:
-            handle = self._server.gui.add_slider(f"Style {i + 1}", -2.0, 2.0, 0.1, 0.0)
-
-            @handle.on_update
-            def _(_event: viser.GuiEvent) -> None:
-                style[i] = float(handle.value)
-                self._session.set_style(style)
-
-        for i in range(len(style)):
-            slider(i)
 
     def _build_image(self) -> None:
         gui, talker, session = self._server.gui, self._session.talker, self._session

@@ -15,7 +15,7 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import cv2
@@ -168,16 +168,6 @@ class LiveSession:
     def microphone(self) -> PushSource | None:
         """The microphone that is followed when nothing is spoken."""
         return self._microphone
-
-    @property
-    def n_styles(self) -> int:
-        """See TalkSession."""
-        return self._talk.n_styles
-
-    def set_style(self, style: Sequence[float]) -> None:
-        """See TalkSession."""
-        with self._lock:
-            self._talk.set_style(style)
 
     def listen(self, wake: Callable[[], None]) -> Listener:
         """A new listener; `wake` is called (from the live thread) when a frame was put in its queue."""

@@ -5,16 +5,15 @@ import time
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.numpy import load_file, save_file
 
 from gtalk.errors import UserError
 from gtalk.motion.base import MotionModel, MotionStream
 from gtalk.motion.model import model as module
 from gtalk.motion.model.face import signed_aperture
 from gtalk.motion.model.model import has_motion_model, load_motion_model, save_motion_model
-from gtalk.motion.model.net import MotionNet
 from gtalk.types import Motion
 from tests.motion.talking import OPEN_M
 from tests.speech.voices import babble, room_noise, vowel
@@ -143,20 +142,13 @@ def test_streaming_is_much_faster_than_real_time(model) -> None:
     assert time.process_time() - start < 1.0  # two seconds of sound; five times slower than measured
 
 
-def test_a_style_bends_what_is_said_and_none_is_the_usual_one(model) -> None:
-    config = dataclasses.replace(model.net_config, style=2)
-    state = model.net.state_dict()
-    torch.manual_seed(0)
-    net = MotionNet(model.features.size, len(state["out.bias"]), config).eval()
-    assert not net.load_state_dict(state, strict=False).unexpected_keys
-    styled = dataclasses.replace(model, net_config=config, net=net)
-
-    def said(stream, style: list[float] | None) -> np.ndarray:
-        if style is not None:
-            stream.style = np.array(style, np.float32)
-        return stream.push(SPEECH).landmarks
-
-    usual = said(model.stream(), None)
-    np.testing.assert_array_equal(said(styled.stream(), [0.0, 0.0]), usual)
-    assert np.abs(said(styled.stream(), [1.5, 0.0]) - usual).max() > 1e-5
-    assert len(model.stream().style) == 0
+def test_a_model_of_older_code_with_styles_says_what_it_said_without_one(model, tmp_path) -> None:
+    save_motion_model(model, tmp_path)
+    settings = json.loads((tmp_path / "motion.json").read_text())
+    settings["net"]["style"] = 2
+    (tmp_path / "motion.json").write_text(json.dumps(settings))
+    arrays = load_file(tmp_path / "motion.safetensors")
+    former = {"net.styled.weight": np.ones((8, 2), np.float32), "net.recognise.first.bias": np.ones(8, np.float32)}
+    save_file(arrays | former, tmp_path / "motion.safetensors")
+    older = load_motion_model(tmp_path)
+    np.testing.assert_array_equal(whole(older, SPEECH).landmarks, whole(model, SPEECH).landmarks)

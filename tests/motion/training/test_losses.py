@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from gtalk.basis import JAW, MotionBasis
-from gtalk.motion.training.losses import LossConfig, MotionLoss, style_divergence
+from gtalk.motion.training.losses import LossConfig, MotionLoss
 from tests.motion.talking import motion_of_openness
 
 BASIS = MotionBasis.fit(motion_of_openness(np.random.default_rng(0).uniform(size=400)))
@@ -54,12 +54,6 @@ def test_amplitude_term_asks_for_the_truths_spread() -> None:
     assert right < 1e-9 < small
     off = MotionLoss(BASIS, dataclasses.replace(LossConfig(), amplitude=0.0))
     assert "amplitude" not in off(truth, truth, usable)
-
-
-def test_divergence_of_a_style() -> None:
-    mean, log_variance = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, np.log(4.0)]]).float()
-    assert float(style_divergence(mean, log_variance)) == pytest.approx(0.5 + 0.5 * (4 - 1 - np.log(4.0)), rel=1e-5)
-    assert float(style_divergence(torch.zeros(3, 2), torch.zeros(3, 2))) == 0.0
 
 
 def test_gradients_match_finite_differences() -> None:

@@ -36,7 +36,7 @@ def error(model, held) -> float:
 def test_a_third_person_learns_faster_from_the_base(base: BaseModel, tmp_path) -> None:
     third = data(tmp_path, 3, 12.0)
     scratch, begun = (fit_material(third, QUICK, base=start) for start in (None, base))
-    held = third.takes[0]
+    held = third.utterances[0]
     assert error(begun, held) < 0.92 * error(scratch, held)
 
 

@@ -102,14 +102,3 @@ def test_groups_can_be_hidden_and_wrong_names_are_user_errors(tmp_path) -> None:
     assert (model.net.scale[:40] == 0).all() and (model.net.scale[40:] > 0).all()
     with pytest.raises(UserError, match="some of mel, pitch, energy"):
         train_motion(dataset, tmp_path / "out2", dataclasses.replace(QUICK, without=("mell",)))
-
-
-def test_a_style_is_learned_and_saved(tmp_path) -> None:
-    config = dataclasses.replace(QUICK, net=dataclasses.replace(QUICK.net, style=3))
-    model = train_motion(write_dataset(tmp_path / "a", seconds=8.0), tmp_path / "out", config)
-    assert {"style", "landmarks"} <= set(model.facts["history"][0])
-    again = load_motion_model(tmp_path / "out")
-    rows = torch.randn(1, again.features.size, again.net.rows)
-    with torch.no_grad():
-        plain, styled = again.net(rows), again.net(rows, torch.full((1, 3), 2.0))
-    assert torch.isfinite(styled).all() and not torch.equal(plain, styled)
