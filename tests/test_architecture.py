@@ -25,7 +25,7 @@ ARROWS = {
     "talk": {"avatar", "motion", "media", "speech"},
     "dub": {"talk", "media", "dataset", "prepare"},
     "viewer": {"talk", "motion", "media", "speech", "voice"},
-    "export": {"avatar", "talk", "media"},
+    "export": {"avatar", "talk", "media", "ops"},
     "eval": {"talk", "dataset", "media", "speech", "motion", "avatar", "prepare", "ops"},
 }
 ONLY_IN = {

@@ -12,12 +12,10 @@ import numpy as np
 from gtalk.errors import UserError
 from gtalk.shapes import Float
 from gtalk.types import AUDIO_RATE
-from gtalk.viewer.audio.sources import PushSource
 
 MAX_TEXT = 2000  # characters said at once
 ESPEAK_VOICES = ("en-us", "en-gb", "de", "fr-fr", "es", "it", "pt", "nl", "pl", "ru", "tr", "hi", "ja", "cmn")
 PIPER = "Piper"
-_LONGEST_S = 900.0  # MAX_TEXT read slowly
 _SYNCHRONOUS = 2  # AUDIO_OUTPUT_SYNCHRONOUS: samples go to the callback, none to a sound card
 _UTF8 = 1
 _CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
@@ -36,20 +34,14 @@ class Speaker:
         self._piper = None if piper_voice is None else _load_piper(piper_voice)
         self.voices = ESPEAK_VOICES if self._piper is None else (PIPER, *ESPEAK_VOICES)
 
-    def say(self, text: str, voice: str = "") -> PushSource:
-        """A source that speaks a text. Raises UserError for an unknown voice or a missing library."""
+    def say(self, text: str, voice: str = "") -> Float[np.ndarray, " N"]:
+        """Speech of a text, mono at AUDIO_RATE. Raises UserError for an unknown voice or a missing library."""
         if len(text) > MAX_TEXT:
             raise UserError("text", expected=f"at most {MAX_TEXT} characters", got=str(len(text)), remedy="Split it.")
         voice = voice or self.voices[0]
-        source = PushSource("text", audible=True, bounded=False, limit_s=_LONGEST_S)
         if voice == PIPER and self._piper is not None:
-            for chunk in self._piper.synthesize(text):
-                pcm = np.frombuffer(chunk.audio_int16_bytes, "<i2").astype(np.float32) / 32768
-                source.push(pcm, chunk.sample_rate)
-        else:
-            source.push(speak(text, voice))
-        source.close()
-        return source
+            return _piper_speech(self._piper, text)
+        return speak(text, voice)
 
 
 def _load_piper(voice: Path) -> Any:
@@ -63,6 +55,16 @@ def _load_piper(voice: Path) -> Any:
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise UserError(f"--piper-voice {voice}", expected="a Piper voice with its .onnx.json beside it",
                         got=str(error), remedy="Download both files of the voice.") from error  # fmt: skip
+
+
+def _piper_speech(piper: Any, text: str) -> np.ndarray:
+    import soxr
+
+    chunks = list(piper.synthesize(text))
+    if not chunks:
+        return np.zeros(0, np.float32)
+    pcm = np.concatenate([np.frombuffer(chunk.audio_int16_bytes, "<i2") for chunk in chunks])
+    return soxr.resample(pcm.astype(np.float32) / 32768, chunks[0].sample_rate, AUDIO_RATE).astype(np.float32)
 
 
 def speak(text: str, voice: str = "en-us", words_per_minute: int = 165) -> Float[np.ndarray, " N"]:

@@ -165,6 +165,14 @@ class PushSource:
         return captured_ms + (sample - first) * 1e3 / AUDIO_RATE
 
 
+def speech_source(samples: Float[np.ndarray, " N"]) -> PushSource:
+    """A source of speech that is whole already: a synthesised text."""
+    source = PushSource("text", audible=True, bounded=False, limit_s=len(samples) / AUDIO_RATE + 1.0)
+    source.push(samples)
+    source.close()
+    return source
+
+
 class FileSource:
     """A sound file, decoded in pieces as it is played. Raises UserError when it holds no sound."""
 

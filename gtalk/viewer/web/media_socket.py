@@ -16,7 +16,7 @@ from websockets.asyncio.server import Request, Response, Server, ServerConnectio
 from websockets.exceptions import ConnectionClosed
 
 from gtalk.errors import UserError
-from gtalk.viewer.audio.sources import PushSource
+from gtalk.viewer.audio.sources import PushSource, speech_source
 from gtalk.viewer.live.orbit import DISTANCES, MAX_PITCH_RAD, MAX_YAW_RAD, Orbit
 from gtalk.viewer.live.recorder import Recorder
 from gtalk.viewer.live.session import Listener, LiveFrame, LiveSession
@@ -225,7 +225,7 @@ class MediaSocket:
         if not isinstance(text, str) or not isinstance(voice, str) or len(text) > MAX_TEXT:
             raise BadMessage(f"'say' without a text of at most {MAX_TEXT} characters")
         try:
-            self._session.play(await asyncio.to_thread(self._speaker.say, text, voice))
+            self._session.play(speech_source(await asyncio.to_thread(self._speaker.say, text, voice)))
         except UserError as error:
             await page.tell(notice=str(error))
 
