@@ -11,7 +11,16 @@ import numpy as np
 
 from gtalk.errors import UserError
 from gtalk.files import atomic_path
-from gtalk.media.source import LONGEST_GAP_S, audio_stream, decode, image_time, not_media, open_media, video_stream
+from gtalk.media.source import (
+    LONGEST_GAP_S,
+    audio_stream,
+    check_gaps,
+    decode,
+    image_time,
+    not_media,
+    open_media,
+    video_stream,
+)
 from gtalk.shapes import Float
 from gtalk.types import AUDIO_RATE, AudioTrack
 
@@ -42,7 +51,7 @@ def stream_audio(path: Path, rate: int = AUDIO_RATE, track: int | None = None) -
         zero = _video_start(path)
         resample = _Resampler(source_rate, rate)
         decoded = False
-        for piece in _placed(decode(container, stream), source_rate, zero, _end_s(stream)):
+        for piece in _placed(decode(container, stream), path, source_rate, zero, _end_s(stream)):
             decoded = True
             yield from resample(piece)
         if not decoded:
@@ -67,7 +76,7 @@ def stream_channels(path: Path, track: int | None = None) -> Iterator[Float[np.n
             return values if values.shape[1] == n_channels else np.repeat(_mono(frame)[:, None], n_channels, axis=1)
 
         rate = stream.codec_context.sample_rate
-        yield from _placed(decode(container, stream), rate, _video_start(path), _end_s(stream), channels)
+        yield from _placed(decode(container, stream), path, rate, _video_start(path), _end_s(stream), channels)
 
 
 def no_sound(path: Path) -> UserError:
@@ -144,6 +153,7 @@ class _Resampler:
 
 def _placed(
     frames: Iterator,
+    path: Path,
     rate: int,
     zero_s: float | None,
     end_s: float | None,
@@ -151,20 +161,30 @@ def _placed(
 ) -> Iterator[np.ndarray]:
     """Pieces in sequence so that sample j is the instant zero_s + j / rate: gaps become silence.
 
+    Where times begin again (recordings put one after the other in one file), the new ones follow the old.
     `values_of` makes an array out of an audio frame, samples first; mono by default.
     """
-    position = 0  # in samples after zero
+    position = held = 0  # in samples after zero; of them, those that are no gap
+    before_s = -np.inf  # when the piece before this one begins
+    strayed: float | None = None  # what zero was before times began again
     for frame in frames:
         piece = (values_of or _mono)(frame)
+        held += len(piece)
         start_s = image_time(frame, float("nan"))
         if zero_s is None:
             zero_s = 0.0 if np.isnan(start_s) else start_s
         if not np.isnan(start_s):
+            if start_s < before_s - GAP_S:
+                strayed, zero_s, end_s = zero_s, start_s - position / rate, None
+            elif strayed is not None and abs((start_s - strayed) * rate - position) <= GAP_S * rate:
+                zero_s, strayed = strayed, None  # it was a single wrong stamp
+            before_s = start_s
             offset = round((start_s - zero_s) * rate) - position
             if abs(offset) > LONGEST_GAP_S * rate:
                 offset = 0
             if position == 0 or abs(offset) > GAP_S * rate:
                 if offset > 0:
+                    check_gaps(path, (position + offset) / rate, held / rate)
                     yield from _silence(offset, rate, piece.shape[1:])
                     position += offset
                 elif offset < 0:

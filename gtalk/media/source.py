@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gtalk.errors import UserError
+from gtalk.media import colour
+from gtalk.media.orientation import Orientation, pixel_aspect
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -24,6 +26,8 @@ MOST_PIXELS = 1 << 26
 """Of a decoded image: 8192 x 8192."""
 LONGEST_GAP_S = 3600.0
 """Between neighbours in a file: timestamps that jump farther are damage."""
+GAPS_S, GAP_SHARE = 600.0, 2.0
+"""A file may be longer than what is in it by so much, and by this many times its length (seconds; images count 1 s)."""
 HD_HEIGHT = 720  # untagged video of this height or more is ITU-R BT.709, below it BT.601
 
 
@@ -42,6 +46,11 @@ class MediaInfo:
     """Average rate that the container declares; 0 without video or when it declares none."""
     rotation_deg: int
     """Counter-clockwise quarter turns that bring the stored image upright, in degrees."""
+    mirrored: bool
+    """Whether it is shown mirrored, left to right before the turn."""
+    transfer: colour.Transfer
+    """What its values mean: sdr is brought to BT.709, hlg and pq (high dynamic range) too, with their highlights
+    rolled off."""
     video_start_s: float
     """FrameParams of the first image: time zero of everything that gtalk reads from the file."""
     video_codec: str
@@ -73,7 +82,9 @@ def probe(path: Path) -> MediaInfo:
             width=width,
             height=height,
             fps=float(video.average_rate or video.base_rate or 0) if video is not None else 0.0,
-            rotation_deg=_rotation(first) if first is not None else 0,
+            rotation_deg=Orientation.of(first).rotation_deg if first is not None else 0,
+            mirrored=first is not None and Orientation.of(first).mirrored,
+            transfer=colour.transfer_of(first) if first is not None else "sdr",
             video_start_s=image_time(first, 0.0) if first is not None else 0.0,
             video_codec=video.codec_context.name if video is not None else "",
             declared_frames=video.frames if video is not None else 0,
@@ -186,38 +197,52 @@ def image_time(frame: VideoFrame, otherwise: float) -> float:
     return otherwise if stamp is None or frame.time_base is None else float(stamp * frame.time_base)
 
 
+def check_gaps(path: Path, length_s: float, held_s: float) -> None:
+    """Raise UserError where `length_s` of a file hold only `held_s` of images or sound: pieces that lie hours apart."""
+    if length_s > GAPS_S + (1.0 + GAP_SHARE) * held_s:
+        raise UserError(
+            f"media file {path}",
+            expected="pieces that follow each other",
+            got=f"{length_s / 3600:.1f} h, of which {held_s:.0f} s hold something",
+            remedy="Cut the file at its gaps, or export it again.",
+        )
+
+
 def shown_size(frame: VideoFrame, stream: Any) -> tuple[int, int]:
-    """(width, height) after rotation and with square pixels."""
-    aspect = stream.codec_context.sample_aspect_ratio
-    width = round(frame.width * aspect) if aspect else frame.width
-    turned = _rotation(frame) % 180 == 90
-    return (frame.height, width) if turned else (width, frame.height)
+    """(width, height) upright and with square pixels."""
+    width = max(1, round(frame.width * pixel_aspect(stream)))
+    return (frame.height, width) if Orientation.of(frame).transpose else (width, frame.height)
 
 
 def to_rgb(frame: VideoFrame, size: tuple[int, int]) -> Any:
-    """Upright RGB image [H,W,3] uint8 of `size` = (width, height)."""
-    import numpy as np
+    """Upright RGB image [H,W,3] uint8 of `size` = (width, height), BT.709 whatever the file's range of colours."""
     from av.video.reformatter import Colorspace
 
-    rotation = _rotation(frame)
-    width, height = size[::-1] if rotation % 180 == 90 else size
-    untagged = int(frame.colorspace) == 2
-    rgb = frame.to_ndarray(
-        format="rgb24",
-        width=width,
-        height=height,
-        src_colorspace=Colorspace.ITU709 if untagged and frame.height >= HD_HEIGHT else None,
-        interpolation="AREA" if width * height < frame.width * frame.height else "BICUBIC",
-    )
-    return np.ascontiguousarray(np.rot90(rgb, rotation // 90)) if rotation else rgb
+    orientation = Orientation.of(frame)
+    width, height = size[::-1] if orientation.transpose else size
+    scaling = "AREA" if width * height < frame.width * frame.height else "BICUBIC"
+    if colour.is_plain(frame):
+        untagged = int(frame.colorspace) == 2
+        rgb = frame.to_ndarray(
+            format="rgb24",
+            width=width,
+            height=height,
+            src_colorspace=Colorspace.ITU709 if untagged and frame.height >= HD_HEIGHT else None,
+            interpolation=scaling,
+        )
+    else:
+        primaries = colour.primaries_of(frame)
+        # Its luma weights, where the file does not say: those of its primaries.
+        space = Colorspace.BT2020 if int(frame.colorspace) == 2 and primaries == "bt2020" else None
+        deep = frame.to_ndarray(
+            format="rgb48le", width=width, height=height, src_colorspace=space, interpolation=scaling
+        )
+        rgb = colour.to_standard(deep, colour.transfer_of(frame), primaries)
+    return orientation.apply(rgb)
 
 
 def _first_image(container: InputContainer, stream: Any) -> VideoFrame | None:
     return next(decode(container, stream), None)
-
-
-def _rotation(frame: VideoFrame) -> int:
-    return round(getattr(frame, "rotation", 0) / 90) * 90 % 360
 
 
 def _start_s(stream: Any) -> float:

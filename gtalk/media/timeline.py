@@ -13,6 +13,7 @@ import numpy as np
 
 from gtalk.media.source import (
     LONGEST_GAP_S,
+    check_gaps,
     decode,
     image_time,
     not_media,
@@ -40,6 +41,7 @@ standard errors. Clips without copies: 0.81 or more, 0.82 or more, or far fewer 
 FEWEST_ASTRAY, SHARE_ASTRAY = 1.5, 0.25
 """Copies may be more or fewer than the rate makes by so many, or by this share of them."""
 WINDOW = 50  # unique images on either side in the local straight line of a cadence
+RESTART_S = 0.5  # images of one recording are never out of order by so much
 COMMON_RATES = (10.0, 12.0, 12.5, 14.985, 15.0, 20.0, 23.976, 24.0, 25.0, 29.97, 30.0, 50.0)
 
 
@@ -86,9 +88,13 @@ def scan(path: Path, retime: bool = True) -> Timeline:
     notes = []
     if info.declared_frames and len(times) < 0.98 * info.declared_frames:
         notes.append(f"the file is damaged or cut off: {len(times)} of {info.declared_frames} images can be decoded")
-    times = times - times[0]
+    if restarts := _join_restarts(times):
+        notes.append(f"{1 + restarts} recordings in one file: they follow each other")
+    times = np.maximum.accumulate(times - times[0])
+    times += 1e-6 * _ranks_of_equals(times)  # images stamped alike would break the search; they follow at once
     step = float(np.median(np.diff(times))) if len(times) > 1 else last_duration or 0.04
     duration = float(times[-1]) + step
+    check_gaps(path, duration, float(len(times)))
     stored = (len(times) - 1) / times[-1] if len(times) > 1 else 1.0 / step
     index = np.arange(len(times))
     if len(times) > 2 and np.diff(times).std() > 0.15 * step:
@@ -206,6 +212,25 @@ def _running_quantile(values: np.ndarray, half: int, quantile: float = 0.5) -> n
     return np.quantile(np.lib.stride_tricks.sliding_window_view(padded, 2 * half + 1), quantile, axis=-1)
 
 
+def _join_restarts(times_s: np.ndarray) -> int:
+    """Times that begin again, as where recordings were put one after the other, go on instead. In place; how many."""
+    count = 0
+    step = float(np.median(np.diff(times_s))) if len(times_s) > 1 else 0.0
+    for index in np.flatnonzero(np.diff(times_s) < -RESTART_S) + 1:
+        shift = times_s[index - 1] + max(step, 0.0) - times_s[index]
+        alone = index + 1 < len(times_s) and times_s[index + 1] >= times_s[index - 1]
+        if shift > 0 and not alone:  # a single wrong stamp is none
+            times_s[index:] += shift
+            count += 1
+    return count
+
+
+def _ranks_of_equals(times_s: np.ndarray) -> np.ndarray:
+    """For each of the sorted times, how many before it are the same."""
+    first = np.searchsorted(times_s, times_s)
+    return np.arange(len(times_s)) - first
+
+
 def _read_times(path: Path) -> tuple[np.ndarray, np.ndarray, float]:
     """Times of all images, their change to the one before (0 to 1), duration of the last one."""
     times: list[float] = []
@@ -218,10 +243,7 @@ def _read_times(path: Path) -> tuple[np.ndarray, np.ndarray, float]:
         for frame in decode(container, stream):
             guess = times[-1] + step if times else 0.0
             time_s = image_time(frame, guess)
-            if times and abs(time_s - times[-1]) > LONGEST_GAP_S:
-                time_s = guess
-            # Images out of order or stamped alike would break the search; they follow at once.
-            times.append(max(time_s, times[-1] + 1e-6) if times else time_s)
+            times.append(guess if times and abs(time_s - times[-1]) > LONGEST_GAP_S else time_s)
             small = frame.to_ndarray(format="gray8", width=THUMBNAIL, height=THUMBNAIL, interpolation="POINT")
             small = small.astype(np.int16)
             differences.append(float(np.abs(small - previous).mean()) / 255 if previous is not None else 1.0)

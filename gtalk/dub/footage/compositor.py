@@ -19,6 +19,7 @@ from gtalk.basis import JAW, MOUTH_GROUP, NOSE
 from gtalk.dub.footage.grain import Grain, Pair
 from gtalk.dub.footage.occlusion import Occlusion, hides_mouth, keep_mask, to_cells
 from gtalk.dub.footage.paste import lower_face_mask, paste
+from gtalk.media.colour import describe as describe_colour
 from gtalk.media.video import VideoReader, read_video
 from gtalk.progress import OnProgress
 from gtalk.shapes import Bool, Float, Int, UInt8
@@ -206,7 +207,9 @@ class FootageCompositor:
             "the mouth was hidden: left as they are": self._n_hidden,
             "something stood before the face: it was kept in front": self._n_partly,
         }
-        return [f"in {count} of {len(self._order)} frames {what}" for what, count in kinds.items() if count]
+        colours = describe_colour(self._shot.images.info.transfer)
+        told = [f"the shot is of {colours}; so is what was written"] if colours else []
+        return told + [f"in {count} of {len(self._order)} frames {what}" for what, count in kinds.items() if count]
 
     def _learned(self) -> tuple[Occlusion | None, Grain]:
         """What is usual in this shot, from frames all over it and from those after them."""

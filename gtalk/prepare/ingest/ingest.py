@@ -11,6 +11,7 @@ import numpy as np
 
 from gtalk.errors import UserError
 from gtalk.media.audio import read_audio, write_wav
+from gtalk.media.colour import describe as describe_colour
 from gtalk.media.video import VideoReader, read_video
 from gtalk.prepare.frame_io import fresh_folder, in_order, write_frame
 from gtalk.prepare.ingest.cuts import CutFinder
@@ -224,7 +225,7 @@ def _source_facts(
     framing_notes: tuple[str, ...],
 ) -> dict[str, Any]:
     info, timeline = reader.info, reader.timeline
-    notes = [*timeline.notes, *framing_notes]
+    notes = [*timeline.notes, *filter(None, [describe_colour(info.transfer)]), *framing_notes]
     if audio is not None and audio["used_instead"] is not None:
         notes.append(f"the sound track that players choose is silent: track {audio['used_instead'] + 1} is used")
     return {
@@ -237,6 +238,8 @@ def _source_facts(
         "true_fps": round(timeline.true_fps, 4),
         "duration_s": round(timeline.duration_s, 4),
         "rotation_deg": info.rotation_deg,
+        "mirrored": info.mirrored,
+        "transfer": info.transfer,
         "codec": info.video_codec,
         "crop": crop,
         "notes": notes,
