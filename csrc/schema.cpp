@@ -2,7 +2,7 @@
 #include <Python.h>
 #include <torch/library.h>
 
-#include "tuned/kernels.h"
+#include "simd/kernels.h"
 
 TORCH_LIBRARY(gtalk, m) {
   m.def("hash_encode(Tensor points, Tensor table, int[] resolutions, int log2_table_size) -> Tensor");
@@ -27,9 +27,28 @@ TORCH_LIBRARY(gtalk, m) {
         "float step, int max_samples, Tensor table, int[] resolutions, int log2_table_size, Tensor[] weights, "
         "Tensor[] biases, float density_bias, float early_stop, Tensor? warp) -> (Tensor, Tensor, Tensor)");
 
+  // Gaussian splatting; on CUDA by gsplat and torch (gtalk/ops/splat_torch.py).
+  m.def("splat_deform(Tensor base, Tensor basis, Tensor code, Tensor limit) -> Tensor");
+  m.def("splat_deform_backward(Tensor base, Tensor basis, Tensor limit, Tensor out, Tensor d_out) -> (Tensor, Tensor)");
+  m.def("splat_rasterise(Tensor gaussians, Tensor transforms, float[] intrinsics, int width, int height)"
+        " -> (Tensor, Tensor, Tensor, Tensor)");
+  m.def("splat_rasterise_backward(Tensor gaussians, Tensor transforms, float[] intrinsics, int width, int height,"
+        " Tensor planes, Tensor splats, Tensor ranges, Tensor list, Tensor d_planes) -> (Tensor, Tensor)");
+  m.def("splat_photo_loss(Tensor planes, Tensor background, Tensor truth, Tensor matte, Tensor labels, Tensor weights,"
+        " float dssim_share, float coverage_weight) -> (Tensor, Tensor)");
+  m.def("splat_adam_(Tensor(a!) value, Tensor gradient, Tensor(b!) first, Tensor(c!) second, Tensor rates, float beta1,"
+        " float beta2, float epsilon, int step) -> ()");
+  m.def("splat_adam_basis_(Tensor(a!) basis, Tensor gradient, Tensor code, Tensor(b!) first, Tensor second, Tensor rates,"
+        " Tensor kept, float beta1, float beta2, float epsilon, int step) -> ()");
+  m.def("splat_plate(Tensor plate, int plate_width, float[] framing, int width, int height) -> Tensor");
+  m.def("splat_frame(Tensor base, Tensor basis_a, Tensor code_a, Tensor basis_b, Tensor code_b, Tensor limit,"
+        " Tensor transforms, float[] intrinsics, int width, int height, Tensor? plate, int plate_width, float[] framing,"
+        " float scale, bool as_bytes)"
+        " -> (Tensor, Tensor, Tensor)");
+
   // Which instruction set the CPU kernels use; for tests and benchmarks.
-  m.def("isa() -> str", [] { return gtalk::tuned::isa(); });
-  m.def("use_isa(str name) -> str", [](std::string name) { return gtalk::tuned::use_isa(name); });
+  m.def("isa() -> str", gtalk::simd::isa);
+  m.def("use_isa(str name) -> str", [](std::string name) { return gtalk::simd::use_isa(name); });
 }
 
 PyMODINIT_FUNC PyInit__C() {

@@ -5,6 +5,7 @@
 #include <c10/util/Exception.h>
 
 #include <initializer_list>
+#include <optional>
 
 #include "grid.h"
 
@@ -26,6 +27,22 @@ inline void check_dtype(const char* name, const at::Tensor& tensor, at::ScalarTy
 
 inline void check_in_place(const char* name, const at::Tensor& tensor) {
   TORCH_CHECK_VALUE(tensor.is_contiguous(), name, ": expected a contiguous tensor; got strides ", tensor.strides(), ".");
+}
+
+struct Named {
+  const char* name;
+  const at::Tensor* tensor;  // nullptr: an optional one that is not there
+
+  Named(const char* name, const at::Tensor& t) : name(name), tensor(&t) {}
+  Named(const char* name, const std::optional<at::Tensor>& t) : name(name), tensor(t ? &*t : nullptr) {}
+};
+
+// All must be where the first one is: a kernel takes their addresses as its own.
+inline void check_same_device(std::initializer_list<Named> all) {
+  const Named& first = *all.begin();
+  for (const Named& one : all)
+    TORCH_CHECK_VALUE(!one.tensor || one.tensor->device() == first.tensor->device(), one.name, ": expected device ",
+                      first.tensor->device(), " of ", first.name, "; got ", one.tensor->device(), ".");
 }
 
 inline Grid make_grid(int64_t dim, int64_t n_features, at::IntArrayRef resolutions, int64_t log2_table_size) {

@@ -1,11 +1,12 @@
 // The two backends: how a functor is run over a range of elements.
 #pragma once
 
-#include <ATen/Parallel.h>
 #include <c10/core/DeviceGuard.h>
 
 #include <algorithm>
 #include <cstdint>
+
+#include "crew.h"
 
 #if defined(__CUDACC__)
 #include <c10/cuda/CUDAException.h>
@@ -14,16 +15,29 @@
 
 namespace gtalk {
 
-// `cost` below is the rough number of nanoseconds of one element: a thread gets at least 20 microseconds of work.
+// `cost` below is the rough number of nanoseconds of one element: a piece of work is at least 20 microseconds long.
 struct Cpu {
   static constexpr bool is_cpu = true;
+  static constexpr int kPieces = 4;  // for each worker: enough to even out, few enough to cost nothing
 
-  static int64_t grain(double cost) { return std::max<int64_t>(1, static_cast<int64_t>(20000.0 / cost)); }
+  // f(begin, end) for ranges that together are [0, n).
+  template <class F>
+  static void for_ranges(int64_t n, double cost, const F& f, int pieces_each = kPieces) {
+    if (n <= 0) return;
+    const int workers = Crew::workers();
+    const auto most = static_cast<int64_t>(1.0 + cost * static_cast<double>(n) / 20000.0);
+    const int64_t pieces = workers == 1 ? 1 : std::min({n, most, int64_t{workers} * pieces_each});
+    if (pieces == 1) {
+      f(int64_t{0}, n);
+      return;
+    }
+    Crew::get().run(pieces, [&](int64_t piece, int) { f(n * piece / pieces, n * (piece + 1) / pieces); });
+  }
 
   // f(i) for i in [0, n).
   template <class F>
   static void for_each(int64_t n, double cost, const F& f) {
-    at::parallel_for(0, n, grain(cost), [&](int64_t begin, int64_t end) {
+    for_ranges(n, cost, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) f(i);
     });
   }
@@ -31,7 +45,7 @@ struct Cpu {
   // f(row, i) for all rows and i in [0, n). One thread does all of a row, in order.
   template <class F>
   static void for_rows(int64_t rows, int64_t n, double cost, const F& f) {
-    at::parallel_for(0, rows, grain(cost * std::max<int64_t>(n, 1)), [&](int64_t begin, int64_t end) {
+    for_ranges(rows, cost * static_cast<double>(n), [&](int64_t begin, int64_t end) {
       for (int64_t row = begin; row < end; ++row)
         for (int64_t i = 0; i < n; ++i) f(row, i);
     });

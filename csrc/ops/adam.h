@@ -13,9 +13,10 @@
 
 #include <cmath>
 
+#include "../common/adam.h"
 #include "../common/check.h"
 #include "../common/parallel_for.h"
-#include "../tuned/kernels.h"
+#include "../simd/kernels.h"
 
 namespace gtalk {
 
@@ -31,7 +32,7 @@ struct AdamRates {
     TORCH_CHECK_VALUE(step >= 1, "step: expected a number from 1; got ", step, ".");
   }
 
-  tuned::AdamNumbers numbers() const { return {beta1, beta2, eps, root_scale}; }
+  AdamNumbers numbers() const { return {beta1, beta2, eps, root_scale}; }
 
   GTALK_HD void apply(float g, float rate, float* p, float* m, float* v) const {
     const float mean = beta1 * *m + (1.f - beta1) * g, square = beta2 * *v + (1.f - beta2) * g * g;
@@ -114,16 +115,17 @@ void adam_step(const at::Tensor& param, const at::Tensor& grad, const at::Tensor
     TORCH_CHECK_VALUE(all[i]->sizes() == param.sizes(), names[i], ": expected shape ", param.sizes(), "; got ",
                       all[i]->sizes(), ".");
   }
+  check_same_device({{"param", param}, {"grad", grad}, {"exp_avg", exp_avg}, {"exp_avg_sq", exp_avg_sq}});
   const c10::OptionalDeviceGuard guard(param.device());
   const AdamRates rates(step, lr, beta1, beta2, eps);
   const int64_t n = param.numel();
   if constexpr (Backend::is_cpu) {
-    if (const tuned::Kernels* kernels = tuned::kernels()) {
+    if (const simd::Kernels* kernels = simd::kernels()) {
       auto* p = param.mutable_data_ptr<float>();
       auto* m = exp_avg.mutable_data_ptr<float>();
       auto* v = exp_avg_sq.mutable_data_ptr<float>();
       const auto* g = grad.const_data_ptr<float>();
-      at::parallel_for(0, n, Backend::grain(1.0), [&](int64_t begin, int64_t end) {
+      Backend::for_ranges(n, 1.0, [&](int64_t begin, int64_t end) {
         kernels->adam(rates.numbers(), rates.lr, 1.f, p + begin, g + begin, m + begin, v + begin, end - begin, sparse);
       });
       return;
@@ -152,19 +154,20 @@ void adam_basis_step(const at::Tensor& tables, const at::Tensor& grad, const at:
   TORCH_CHECK_VALUE(grad.numel() == n, "grad: expected ", n, " numbers; got ", grad.numel(), ".");
   check_shape("coefs", coefs, {rows - 1});
   check_dtype("coefs", coefs, at::kFloat);
+  check_same_device({{"tables", tables}, {"grad", grad}, {"coefs", coefs}, {"exp_avg", exp_avg}, {"exp_avg_sq", exp_avg_sq}});
   const c10::OptionalDeviceGuard guard(tables.device());
   const at::Tensor c = coefs.contiguous();
   const AdamRates rates(step, lr, beta1, beta2, eps);
   const float basis_rate = AdamRates(step, lr_basis, beta1, beta2, eps).lr;
   if constexpr (Backend::is_cpu) {
-    if (const tuned::Kernels* kernels = tuned::kernels()) {
+    if (const simd::Kernels* kernels = simd::kernels()) {
       auto* p = tables.mutable_data_ptr<float>();
       auto* m = exp_avg.mutable_data_ptr<float>();
       auto* v = exp_avg_sq.mutable_data_ptr<float>();
       const auto* g = grad.const_data_ptr<float>();
       const auto* factors = c.const_data_ptr<float>();
       constexpr int64_t kColumns = 1024;  // whose gradient stays in the first cache while all rows are stepped
-      at::parallel_for(0, (n + kColumns - 1) / kColumns, Backend::grain(1.0 * kColumns * rows), [&](int64_t a, int64_t b) {
+      Backend::for_ranges((n + kColumns - 1) / kColumns, 1.0 * kColumns * rows, [&](int64_t a, int64_t b) {
         for (int64_t run = a; run < b; ++run) {
           const int64_t begin = run * kColumns, size = std::min(kColumns, n - begin);
           for (int64_t k = 0; k < rows; ++k)
@@ -200,6 +203,7 @@ at::Tensor blend_basis(const at::Tensor& tables, const at::Tensor& coefs, const 
                     tables.sizes(), ".");
   check_shape("coefs", coefs, {tables.size(0) - 1});
   check_dtype("coefs", coefs, tables.scalar_type());
+  check_same_device({{"tables", tables}, {"coefs", coefs}, {"rest", rest}});
   const c10::OptionalDeviceGuard guard(tables.device());
   const at::Tensor h = tables.contiguous(), c = coefs.contiguous();
   auto shape = tables.sizes().slice(1).vec();

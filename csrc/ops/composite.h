@@ -17,7 +17,7 @@
 
 #include "../common/check.h"
 #include "../common/parallel_for.h"
-#include "../tuned/kernels.h"
+#include "../simd/kernels.h"
 
 namespace gtalk {
 
@@ -105,6 +105,7 @@ struct CompositeArguments {
     check_dtype("features", f, s.scalar_type());
     check_dtype("t", depth, s.scalar_type());
     check_dtype("ray_offsets", o, at::kLong);
+    check_same_device({{"sigmas", s}, {"features", f}, {"t", depth}, {"dt", d}, {"ray_offsets", o}});
     TORCH_CHECK_VALUE(o.size(0) > 0, "ray_offsets: expected one number more than there are rays; got none.");
     if (!d) return;
     check_shape("dt", *d, {s.size(0)});
@@ -118,8 +119,8 @@ struct CompositeArguments {
     return 20.0 + (10.0 + features.size(1)) * static_cast<double>(sigmas.size(0)) / std::max<double>(1.0, rays());
   }
 
-  tuned::CompositeJob job(double step, double early_stop) const {
-    tuned::CompositeJob job{};
+  simd::CompositeJob job(double step, double early_stop) const {
+    simd::CompositeJob job{};
     job.sigmas = sigmas.const_data_ptr<float>();
     job.features = features.const_data_ptr<float>();
     job.t = t.const_data_ptr<float>();
@@ -149,14 +150,14 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor> composite(
   at::Tensor alpha = at::empty({in.rays()}, sigmas.options()), depth = at::empty_like(alpha);
   at::Tensor weight = at::empty_like(in.sigmas);
   if constexpr (Backend::is_cpu) {
-    const tuned::Kernels* kernels = tuned::kernels();
+    const simd::Kernels* kernels = simd::kernels();
     if (kernels && sigmas.scalar_type() == at::kFloat) {
-      tuned::CompositeJob job = in.job(step, early_stop);
+      simd::CompositeJob job = in.job(step, early_stop);
       job.features_out = feature.mutable_data_ptr<float>();
       job.alpha = alpha.mutable_data_ptr<float>();
       job.depth = depth.mutable_data_ptr<float>();
       job.weights = weight.mutable_data_ptr<float>();
-      at::parallel_for(0, in.rays(), Backend::grain(0.4 * in.cost()),
+      Backend::for_ranges(in.rays(), 0.4 * in.cost(),
                        [&](int64_t begin, int64_t end) { kernels->composite(job, begin, end); });
       return {feature, alpha, depth, weight};
     }
@@ -182,14 +183,16 @@ std::tuple<at::Tensor, at::Tensor> composite_backward(
   check_shape("grad_depth", grad_depth, {in.rays()});
   check_shape("grad_weight", grad_weight, {sigmas.size(0)});
   check_shape("weights", weights, {sigmas.size(0)});
+  check_same_device({{"sigmas", sigmas}, {"grad_feature", grad_feature}, {"grad_alpha", grad_alpha},
+                     {"grad_depth", grad_depth}, {"grad_weight", grad_weight}, {"weights", weights}});
   const c10::OptionalDeviceGuard guard(sigmas.device());
   const at::Tensor gf = grad_feature.contiguous(), ga = grad_alpha.contiguous(), gd = grad_depth.contiguous();
   const at::Tensor gw = grad_weight.contiguous(), w = weights.contiguous();
   at::Tensor g_sigma = at::empty_like(in.sigmas), g_sample = at::empty_like(in.features);
   if constexpr (Backend::is_cpu) {
-    const tuned::Kernels* kernels = tuned::kernels();
+    const simd::Kernels* kernels = simd::kernels();
     if (kernels && sigmas.scalar_type() == at::kFloat) {
-      tuned::CompositeJob job = in.job(step, early_stop);
+      simd::CompositeJob job = in.job(step, early_stop);
       job.weights = const_cast<float*>(w.const_data_ptr<float>());  // only read
       job.grad_features = gf.const_data_ptr<float>();
       job.grad_alpha = ga.const_data_ptr<float>();
@@ -197,7 +200,7 @@ std::tuple<at::Tensor, at::Tensor> composite_backward(
       job.grad_weights = gw.const_data_ptr<float>();
       job.grad_sigmas = g_sigma.mutable_data_ptr<float>();
       job.grad_samples = g_sample.mutable_data_ptr<float>();
-      at::parallel_for(0, in.rays(), Backend::grain(0.6 * in.cost()),
+      Backend::for_ranges(in.rays(), 0.6 * in.cost(),
                        [&](int64_t begin, int64_t end) { kernels->composite_backward(job, begin, end); });
       return {g_sigma, g_sample};
     }

@@ -19,7 +19,7 @@
 #include "../common/check.h"
 #include "../common/grid.h"
 #include "../common/parallel_for.h"
-#include "../tuned/kernels.h"
+#include "../simd/kernels.h"
 
 namespace gtalk {
 
@@ -99,7 +99,7 @@ struct HashEncodePointGrad {
 };
 
 // What the vectorised kernels can do.
-inline bool tuned_grid(const Grid& grid) {
+inline bool simd_grid(const Grid& grid) {
   bool small = grid.n_features == 2;
   for (int l = 0; l < grid.n_levels; ++l) small &= grid.levels[l].size <= 1u << 22;
   return small;
@@ -112,11 +112,11 @@ void run_hash_encode(const Grid& grid, const at::Tensor& points, const at::Tenso
   auto* to = out.mutable_data_ptr<T>();
   const double cost = 10.0 * grid.n_levels;
   if constexpr (Backend::is_cpu && std::is_same_v<T, float>) {
-    const tuned::Kernels* kernels = tuned::kernels();
-    if (kernels && tuned_grid(grid)) {
+    const simd::Kernels* kernels = simd::kernels();
+    if (kernels && simd_grid(grid)) {
       const auto kernel =
           std::is_same_v<Table, float> ? kernels->hash_encode_float : kernels->hash_encode_bfloat16;
-      at::parallel_for(0, points.size(0), Backend::grain(2.0 * grid.n_levels), [&](int64_t begin, int64_t end) {
+      Backend::for_ranges(points.size(0), 2.0 * grid.n_levels, [&](int64_t begin, int64_t end) {
         kernel(grid, p + begin * grid.dim, from, to + begin * grid.n_levels * grid.n_features, end - begin);
       });
       return;
@@ -136,6 +136,7 @@ at::Tensor hash_encode(
   check_shape("table", table, {grid.n_entries, grid.n_features});
   const auto dtype = table.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
   check_dtype("points", points, dtype);
+  check_same_device({{"points", points}, {"table", table}});
   const c10::OptionalDeviceGuard guard(points.device());
   const at::Tensor p = points.contiguous(), from = table.contiguous();
   at::Tensor out = at::empty({points.size(0), grid.n_levels * grid.n_features}, points.options());
@@ -161,12 +162,12 @@ void run_hash_encode_backward(
     auto* to = table_grad.mutable_data_ptr<T>();
     bool done = false;
     if constexpr (Backend::is_cpu && std::is_same_v<T, float>) {
-      const tuned::Kernels* kernels = tuned::kernels();
-      if (kernels && kernels->hash_encode_backward && tuned_grid(grid)) {
-        // a thread owns a run of levels, and reads only their part of each row of grad
-        at::parallel_for(0, grid.n_levels, Backend::grain(15.0 * n + 1.0), [&](int64_t begin, int64_t end) {
+      const simd::Kernels* kernels = simd::kernels();
+      if (kernels && kernels->hash_encode_backward && simd_grid(grid)) {
+        // whoever has a run of levels reads only their part of each row of grad: so the runs are long
+        Backend::for_ranges(grid.n_levels, 15.0 * n + 1.0, [&](int64_t begin, int64_t end) {
           kernels->hash_encode_backward(grid, p, g, to, n, begin, end);
-        });
+        }, 2);
         done = true;
       }
     }
@@ -176,9 +177,9 @@ void run_hash_encode_backward(
     auto* to = point_grad.mutable_data_ptr<T>();
     const auto* from = table.const_data_ptr<T>();
     if constexpr (Backend::is_cpu && std::is_same_v<T, float>) {
-      const tuned::Kernels* kernels = tuned::kernels();
-      if (kernels && tuned_grid(grid)) {
-        at::parallel_for(0, n, Backend::grain(4.0 * grid.n_levels), [&](int64_t begin, int64_t end) {
+      const simd::Kernels* kernels = simd::kernels();
+      if (kernels && simd_grid(grid)) {
+        Backend::for_ranges(n, 4.0 * grid.n_levels, [&](int64_t begin, int64_t end) {
           kernels->hash_encode_point_grad(
               grid, p + begin * D, from, g + begin * grid.n_levels * 2, to + begin * D, end - begin);
         });
@@ -198,6 +199,7 @@ std::tuple<at::Tensor, at::Tensor> hash_encode_backward(
   check_shape("grad", grad, {points.size(0), grid.n_levels * grid.n_features});
   check_dtype("table", table, grad.scalar_type());
   check_dtype("points", points, grad.scalar_type());
+  check_same_device({{"points", points}, {"table", table}, {"grad", grad}});
   const c10::OptionalDeviceGuard guard(points.device());
   const at::Tensor g = grad.contiguous(), p = points.contiguous(), from = table.contiguous();
   at::Tensor point_grad = at::empty({need_points ? points.size(0) : 0, grid.dim}, points.options());

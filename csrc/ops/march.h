@@ -17,7 +17,7 @@
 #include "../common/check.h"
 #include "../common/parallel_for.h"
 #include "../common/rays.h"
-#include "../tuned/kernels.h"
+#include "../simd/kernels.h"
 
 namespace gtalk {
 
@@ -94,13 +94,14 @@ OccupancyTensors make_occupancy(const at::Tensor& occupancy, const at::Tensor& a
 }
 
 inline void check_rays(const at::Tensor& origins, const at::Tensor& directions, const at::Tensor& near,
-                       const at::Tensor& far, double step, int64_t max_samples) {
+                       const at::Tensor& far, const at::Tensor& occupancy, double step, int64_t max_samples) {
   const int64_t rays = origins.size(0);
   check_shape("origins", origins, {-1, 3});
   check_shape("directions", directions, {rays, 3});
   check_shape("near", near, {rays});
   check_shape("far", far, {rays});
   for (const at::Tensor& tensor : {origins, directions, near, far}) check_dtype("rays", tensor, at::kFloat);
+  check_same_device({{"origins", origins}, {"directions", directions}, {"near", near}, {"far", far}, {"occupancy", occupancy}});
   TORCH_CHECK_VALUE(step > 0, "step: expected a positive number; got ", step, ".");
   TORCH_CHECK_VALUE(max_samples > 0, "max_samples: expected a positive number; got ", max_samples, ".");
 }
@@ -122,14 +123,14 @@ struct MarchCopy {
 
 // Every ray is walked once; its samples are then copied to their place.
 template <class Backend>
-std::tuple<at::Tensor, at::Tensor, at::Tensor> march_tuned(
-    const tuned::Kernels& kernels, const Occupancy& grid, const RayBundle& rays, int64_t n, const at::Tensor& like) {
+std::tuple<at::Tensor, at::Tensor, at::Tensor> march_simd(
+    const simd::Kernels& kernels, const Occupancy& grid, const RayBundle& rays, int64_t n, const at::Tensor& like) {
   at::Tensor found = at::empty({n * rays.max_samples}, like.options());
   at::Tensor offsets = at::empty({n + 1}, like.options().dtype(at::kLong));
   auto* samples = found.mutable_data_ptr<float>();
   auto* ends = offsets.mutable_data_ptr<int64_t>();
   ends[0] = 0;
-  at::parallel_for(0, n, Backend::grain(100.0), [&](int64_t begin, int64_t end) {
+  Backend::for_ranges(n, 100.0, [&](int64_t begin, int64_t end) {
     kernels.march(grid, rays, begin, end, ends + 1, samples);
   });
   for (int64_t r = 0; r < n; ++r) ends[r + 1] += ends[r];
@@ -145,7 +146,7 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> march(
     const at::Tensor& origins, const at::Tensor& directions, const at::Tensor& near, const at::Tensor& far,
     const at::Tensor& occupancy, const at::Tensor& aabb, double step, int64_t max_samples,
     const std::optional<at::Tensor>& jitter) {
-  check_rays(origins, directions, near, far, step, max_samples);
+  check_rays(origins, directions, near, far, occupancy, step, max_samples);
   const c10::OptionalDeviceGuard guard(origins.device());
   const int64_t n = origins.size(0);
   const at::Tensor o = origins.contiguous(), d = directions.contiguous(), a = near.contiguous(), b = far.contiguous();
@@ -153,6 +154,7 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> march(
   if (jitter) {
     check_shape("jitter", *jitter, {n});
     check_dtype("jitter", *jitter, at::kFloat);
+    check_same_device({{"origins", origins}, {"jitter", *jitter}});
     shift = jitter->contiguous();
   }
   const OccupancyTensors boxes = make_occupancy<Backend>(occupancy, aabb);
@@ -161,8 +163,8 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> march(
                        b.const_data_ptr<float>(), jitter ? shift.const_data_ptr<float>() : nullptr,
                        static_cast<float>(step), static_cast<int>(std::min<int64_t>(max_samples, 1 << 30))};
   if constexpr (Backend::is_cpu) {
-    const tuned::Kernels* kernels = tuned::kernels();
-    if (kernels && n * rays.max_samples < int64_t{1} << 26) return march_tuned<Backend>(*kernels, grid, rays, n, origins);
+    const simd::Kernels* kernels = simd::kernels();
+    if (kernels && n * rays.max_samples < int64_t{1} << 26) return march_simd<Backend>(*kernels, grid, rays, n, origins);
   }
   const double cost = 200.0;
   at::Tensor offsets = at::zeros({n + 1}, origins.options().dtype(at::kLong));

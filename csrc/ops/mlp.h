@@ -17,12 +17,12 @@
 
 #include "../common/check.h"
 #include "../common/parallel_for.h"
-#include "../tuned/kernels.h"
+#include "../simd/kernels.h"
 
 namespace gtalk {
 
 constexpr int kMaxWidth = 128;
-using tuned::kMaxLayers;
+using simd::kMaxLayers;
 
 template <class T>
 struct Net {
@@ -105,6 +105,7 @@ struct NetTensors {
     for (size_t l = 0; l < w.size(); ++l) {
       check_shape("weights", w[l], {-1, sizes[l]});
       check_dtype("weights", w[l], x.scalar_type());
+      check_same_device({{"x", x}, {"weights", w[l]}});
       TORCH_CHECK_VALUE(w[l].size(0) >= 1 && w[l].size(0) <= kMaxWidth && sizes[l] >= 1 && sizes[l] <= kMaxWidth,
                         "weights: expected sizes 1 to ", kMaxWidth, "; got ", w[l].sizes(), ".");
       sizes[l + 1] = static_cast<int>(w[l].size(0));
@@ -112,6 +113,7 @@ struct NetTensors {
       if (b.empty()) continue;
       check_shape("biases", b[l], {sizes[l + 1]});
       check_dtype("biases", b[l], x.scalar_type());
+      check_same_device({{"x", x}, {"biases", b[l]}});
       biases.push_back(b[l].contiguous());
     }
   }
@@ -143,12 +145,12 @@ at::Tensor mlp(const at::Tensor& x, at::TensorList weights, at::TensorList biase
   const at::Tensor in = x.contiguous();
   at::Tensor y = at::empty({x.size(0), tensors.sizes[weights.size()]}, x.options());
   if constexpr (Backend::is_cpu) {
-    const tuned::Kernels* kernels = tuned::kernels();
+    const simd::Kernels* kernels = simd::kernels();
     if (kernels && x.scalar_type() == at::kFloat) {
-      const auto net = tensors.net<tuned::Mlp, float>(slope);
+      const auto net = tensors.net<simd::Mlp, float>(slope);
       const auto* from = in.const_data_ptr<float>();
       auto* to = y.mutable_data_ptr<float>();
-      at::parallel_for(0, x.size(0), Backend::grain(0.02 * tensors.cost()), [&](int64_t begin, int64_t end) {
+      Backend::for_ranges(x.size(0), 0.02 * tensors.cost(), [&](int64_t begin, int64_t end) {
         kernels->mlp_forward(net, from + begin * x.size(1), to + begin * y.size(1), end - begin);
       });
       return y;
@@ -164,15 +166,14 @@ at::Tensor mlp(const at::Tensor& x, at::TensorList weights, at::TensorList biase
 
 using MlpGrads = std::tuple<at::Tensor, std::vector<at::Tensor>, std::vector<at::Tensor>>;
 
-// Every thread sums over its own points; the partial sums are added in order, so that results do not vary.
+// The partial sums of so many parts are added in order, so that results depend neither on the threads nor on luck.
 template <class Backend>
-MlpGrads mlp_backward_tuned(
-    const tuned::Kernels& kernels, const NetTensors& tensors, const at::Tensor& dy, const at::Tensor& x, double slope,
+MlpGrads mlp_backward_simd(
+    const simd::Kernels& kernels, const NetTensors& tensors, const at::Tensor& dy, const at::Tensor& x, double slope,
     bool need_x) {
-  const auto net = tensors.net<tuned::Mlp, float>(slope);
+  const auto net = tensors.net<simd::Mlp, float>(slope);
   const int64_t n = x.size(0), layers = net.n_layers;
-  const int64_t most = (n + 2047) / 2048;
-  const int64_t parts = std::max<int64_t>(1, std::min<int64_t>(at::get_num_threads(), most));
+  const int64_t parts = std::clamp<int64_t>(n / 2048, 1, 16);
   at::Tensor dx = at::empty({need_x ? n : 0, x.size(1)}, x.options());
   std::vector<at::Tensor> dw, db;
   for (int64_t l = 0; l < layers; ++l) {
@@ -182,17 +183,15 @@ MlpGrads mlp_backward_tuned(
   const auto* from = x.const_data_ptr<float>();
   const auto* slopes = dy.const_data_ptr<float>();
   auto* to = need_x ? dx.mutable_data_ptr<float>() : nullptr;
-  at::parallel_for(0, parts, 1, [&](int64_t first, int64_t last) {
-    for (int64_t part = first; part < last; ++part) {
-      float *weight_sums[kMaxLayers], *bias_sums[kMaxLayers];
-      for (int64_t l = 0; l < layers; ++l) {
-        weight_sums[l] = dw[l].mutable_data_ptr<float>() + part * net.sizes[l] * net.sizes[l + 1];
-        bias_sums[l] = tensors.biases.empty() ? nullptr : db[l].mutable_data_ptr<float>() + part * net.sizes[l + 1];
-      }
-      const int64_t begin = n * part / parts, end = n * (part + 1) / parts;
-      kernels.mlp_backward(net, from + begin * x.size(1), slopes + begin * dy.size(1),
-                           to ? to + begin * x.size(1) : nullptr, weight_sums, bias_sums, end - begin);
+  Crew::get().run(parts, [&](int64_t part, int) {
+    float *weight_sums[kMaxLayers], *bias_sums[kMaxLayers];
+    for (int64_t l = 0; l < layers; ++l) {
+      weight_sums[l] = dw[l].mutable_data_ptr<float>() + part * net.sizes[l] * net.sizes[l + 1];
+      bias_sums[l] = tensors.biases.empty() ? nullptr : db[l].mutable_data_ptr<float>() + part * net.sizes[l + 1];
     }
+    const int64_t begin = n * part / parts, end = n * (part + 1) / parts;
+    kernels.mlp_backward(net, from + begin * x.size(1), slopes + begin * dy.size(1),
+                         to ? to + begin * x.size(1) : nullptr, weight_sums, bias_sums, end - begin);
   });
   for (int64_t l = 0; l < layers; ++l) {
     dw[l] = dw[l].sum(0);
@@ -209,12 +208,13 @@ MlpGrads mlp_backward(
   const int64_t layers = static_cast<int64_t>(weights.size());
   check_shape("grad", grad, {x.size(0), tensors.sizes[layers]});
   check_dtype("grad", grad, x.scalar_type());
+  check_same_device({{"x", x}, {"grad", grad}});
   const c10::OptionalDeviceGuard guard(x.device());
   const at::Tensor in = x.contiguous(), dy = grad.contiguous();
   if constexpr (Backend::is_cpu) {
-    const tuned::Kernels* kernels = tuned::kernels();
+    const simd::Kernels* kernels = simd::kernels();
     if (kernels && x.scalar_type() == at::kFloat) {
-      return mlp_backward_tuned<Backend>(*kernels, tensors, dy, in, slope, need_x);
+      return mlp_backward_simd<Backend>(*kernels, tensors, dy, in, slope, need_x);
     }
   }
   at::Tensor dx = at::empty({need_x ? x.size(0) : 0, x.size(1)}, x.options());

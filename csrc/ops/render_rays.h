@@ -64,17 +64,14 @@ struct RenderRays {
 template <class Backend, class Table>
 void run_render_rays(const RenderRays<Table>& job, const NetTensors& tensors, int64_t n) {
   if constexpr (Backend::is_cpu) {
-    const tuned::Kernels* kernels = tuned::kernels();
-    if (kernels && tuned_grid(job.grid)) {
-      const tuned::RenderJob tuned_job{job.occupancy, job.rays, job.grid, job.table,
-                                       std::is_same_v<Table, c10::BFloat16>, tensors.net<tuned::Mlp, float>(0.0),
+    const simd::Kernels* kernels = simd::kernels();
+    if (kernels && simd_grid(job.grid)) {
+      const simd::RenderJob fast_job{job.occupancy, job.rays, job.grid, job.table,
+                                       std::is_same_v<Table, c10::BFloat16>, tensors.net<simd::Mlp, float>(0.0),
                                        job.density_bias, job.early_stop, job.warp, job.feature, job.alpha, job.depth};
-      // Pieces are small, and handed out in turn: how many samples a ray takes varies over the picture.
-      const int64_t piece = 1024, pieces = (n + piece - 1) / piece, threads = at::get_num_threads();
-      at::parallel_for(0, std::min(pieces, threads), 1, [&](int64_t first, int64_t last) {
-        for (int64_t thread = first; thread < last; ++thread)
-          for (int64_t p = thread; p < pieces; p += threads)
-            kernels->render_rays(tuned_job, p * piece, std::min(n, (p + 1) * piece));
+      const int64_t piece = 1024;  // small: how many samples a ray takes varies over the picture
+      Crew::get().run((n + piece - 1) / piece, [&](int64_t p, int) {
+        kernels->render_rays(fast_job, p * piece, std::min(n, (p + 1) * piece));
       });
       return;
     }
@@ -88,9 +85,10 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> render_rays(
     const at::Tensor& occupancy, const at::Tensor& aabb, double step, int64_t max_samples, const at::Tensor& table,
     at::IntArrayRef resolutions, int64_t log2_table_size, at::TensorList weights, at::TensorList biases,
     double density_bias, double early_stop, const std::optional<at::Tensor>& warp) {
-  check_rays(origins, directions, near, far, step, max_samples);
+  check_rays(origins, directions, near, far, occupancy, step, max_samples);
   const Grid grid = make_grid(3, table.size(1), resolutions, log2_table_size);
   check_shape("table", table, {grid.n_entries, grid.n_features});
+  check_same_device({{"origins", origins}, {"table", table}, {"warp", warp}});
   const int64_t n = origins.size(0), inputs = grid.n_levels * grid.n_features;
   TORCH_CHECK_VALUE(inputs <= kMaxWidth, "resolutions: expected at most ", kMaxWidth, " features; got ", inputs, ".");
   const c10::OptionalDeviceGuard guard(origins.device());

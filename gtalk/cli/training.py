@@ -201,13 +201,15 @@ def choose(renderer: Renderer, preset: Preset) -> tuple[str, str, str]:
 
 def draw_fit(bars: Bars, events: Iterator[FitEvent], watch: Callable[[FitEvent], None] | None = None) -> None:
     """Consume a fit's events: a bar, a line at rollbacks and at the end; `watch` sees each one too."""
-    from gtalk.fit.events import DoneEvent, RollbackEvent, StepEvent
+    from gtalk.fit.events import DoneEvent, RollbackEvent, StartEvent, StepEvent
 
     for event in events:
         if watch is not None:
             watch(event)
         if isinstance(event, StepEvent):
             bars(Progress("fit", event.step, event.total_steps, f"loss {event.loss:.4f}  {event.psnr:.1f} dB"))
+        elif isinstance(event, StartEvent):
+            bars.say(f"fit: on {event.backend}")
         elif isinstance(event, RollbackEvent):
             bars.say(f"fit: {event.reason} at step {event.step}, went back to step {event.back_to}")
         elif isinstance(event, DoneEvent):

@@ -12,6 +12,14 @@ from gtalk.shapes import UInt8
 
 
 @dataclass(frozen=True)
+class StartEvent:
+    """A fit begins; the first event."""
+
+    backend: str
+    """What its operators run on, in words."""
+
+
+@dataclass(frozen=True)
 class StepEvent:
     """A training step is done. Yielded every `TrainerConfig.report_every` steps."""
 
@@ -61,4 +69,4 @@ class DoneEvent:
     """`fit_s`, `steps`, `train_psnr`, and `held_out_psnr` where a block was held out."""
 
 
-FitEvent = StepEvent | PreviewEvent | CheckpointEvent | RollbackEvent | DoneEvent
+FitEvent = StartEvent | StepEvent | PreviewEvent | CheckpointEvent | RollbackEvent | DoneEvent

@@ -15,9 +15,10 @@ from gtalk.config import load_preset, load_yaml
 from gtalk.dataset.format import Dataset
 from gtalk.errors import UserError
 from gtalk.files import require_writable_folder, sha256_of_json
-from gtalk.fit.events import DoneEvent, FitEvent
-from gtalk.fit.setup import config_values
+from gtalk.fit.events import DoneEvent, FitEvent, StartEvent
+from gtalk.fit.setup import config_values, device_of
 from gtalk.fit.trainer import CHECKPOINT_NAME, train
+from gtalk.ops import native
 
 # Each module offers FitConfig (a frozen dataclass with a `trainer: TrainerConfig`) and make_model(config).
 RENDERERS = {"radiance": "gtalk.fit.radiance.model", "gaussian": "gtalk.fit.gaussian.model"}
@@ -49,6 +50,7 @@ def fit(
     module = _renderer(renderer)
     dataset, folder = Dataset(Path(dataset_path)), Path(avatar_path)
     require_writable_folder(folder)
+    yield StartEvent(_backend(renderer, device_of(config.device).type))
     for event in train(module.make_model(config), dataset, folder, config.trainer, resume=resume):
         if isinstance(event, DoneEvent):
             middle = len(dataset.motion) // 2
@@ -79,6 +81,13 @@ def is_fitted(dataset_path: Path, avatar_path: Path, renderer: str, config: Any,
     made_of = (facts["kind"], facts["consent"], *(facts["provenance"].get(n) for n in ("dataset_sha256", "config")))
     plain = json.loads(json.dumps([renderer, asdict(consent), sha256_of_json(dataset.manifest), config_values(config)]))
     return list(made_of) == plain and not (folder / CHECKPOINT_NAME).exists()
+
+
+def _backend(renderer: str, device: str) -> str:
+    """What the fit's operators run on, in words."""
+    if renderer == "gaussian" and device == "cuda":
+        return "gsplat on cuda (compiled at its first use on a machine, which takes minutes)"
+    return native.backend(device)
 
 
 def _renderer(name: str) -> Any:

@@ -64,6 +64,7 @@ def check(
     if isinstance(dt, torch.Tensor):
         checks.has_shape("dt", dt, samples)
         checks.has_dtype("dt", dt, sigmas.dtype)
+        checks.on_one_device(["sigmas", "dt"], [sigmas, dt])
 
 
 @native.fake("composite")

@@ -8,7 +8,7 @@ up to 16. On CUDA, and without the extension, the same operators run in torch (`
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 
@@ -19,6 +19,11 @@ from gtalk.shapes import Float, UInt8
 CHANNELS = reference.CHANNELS
 POSITION, LOG_SCALE, QUATERNION = reference.POSITION, reference.LOG_SCALE, reference.QUATERNION
 OPACITY, COLOUR, SKIN = reference.OPACITY, reference.COLOUR, reference.SKIN
+
+
+def _operator(name: str) -> Callable:
+    """The extension's operator, or where there is none the function that CUDA would run."""
+    return getattr(torch.ops.gtalk, name) if native.BUILT else splat_torch.KERNELS[name]
 
 
 def row_stride(width: int) -> int:
@@ -42,10 +47,9 @@ def deform(
     checks.has_shape("limit", limit, CHANNELS)
     checks.has_dtype("basis", basis, base.dtype, torch.float16)
     checks.on_one_device(["base", "basis", "code", "limit"], [base, basis, code, limit])
-    if base.dtype != torch.float32:
+    if not native.available() or base.dtype != torch.float32:
         return reference.deform(base, basis, code, limit)
-    native.available()
-    return torch.ops.gtalk.splat_deform(base.contiguous(), basis.contiguous(), code.contiguous(), limit)
+    return _operator("splat_deform")(base.contiguous(), basis.contiguous(), code.contiguous(), limit)
 
 
 def rasterise(
@@ -70,10 +74,9 @@ def rasterise(
     checks.has_dtype("gaussians", gaussians, torch.float32, torch.float64)
     checks.has_dtype("transforms", transforms, gaussians.dtype)
     checks.on_one_device(["gaussians", "transforms"], [gaussians, transforms])
-    native.available()
-    if gaussians.dtype != torch.float32:
+    if not native.available() or gaussians.dtype != torch.float32:
         return reference.rasterise(gaussians, transforms, gaussians.new_tensor(list(intrinsics)), width, height)
-    planes = torch.ops.gtalk.splat_rasterise(
+    planes = _operator("splat_rasterise")(
         gaussians.contiguous(), transforms.contiguous(), list(intrinsics), width, height
     )
     return planes[0][..., :width]
@@ -87,7 +90,7 @@ def rasterise_planes(
     height: int,
 ) -> tuple[Float[torch.Tensor, "5 H S"], tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
     """As `rasterise`, for a fit that writes its own backward pass: whole planes, and what that pass needs."""
-    planes, *saved = torch.ops.gtalk.splat_rasterise(gaussians, transforms, list(intrinsics), width, height)
+    planes, *saved = _operator("splat_rasterise")(gaussians, transforms, list(intrinsics), width, height)
     return planes, (saved[0], saved[1], saved[2])
 
 
@@ -101,7 +104,7 @@ def rasterise_backward(
     d_planes: Float[torch.Tensor, "C H S"],
 ) -> tuple[Float[torch.Tensor, "N 16"], Float[torch.Tensor, "2 3 4"]]:
     """Gradients of Gaussians and transforms from those of (at least) the first four planes."""
-    return torch.ops.gtalk.splat_rasterise_backward(
+    return _operator("splat_rasterise_backward")(
         gaussians, transforms, list(intrinsics), width, planes.shape[1], planes, *saved, d_planes
     )
 
@@ -114,7 +117,7 @@ def deform_backward(
     d_out: Float[torch.Tensor, "N 16"],
 ) -> tuple[Float[torch.Tensor, "N 16"], Float[torch.Tensor, " K"]]:
     """Of `deform`: the gradient that passes the clamp (that of basis[n, k] is code[k] times it), and the code's."""
-    return torch.ops.gtalk.splat_deform_backward(base, basis, limit, out, d_out)
+    return _operator("splat_deform_backward")(base, basis, limit, out, d_out)
 
 
 def photo_loss(
@@ -135,7 +138,7 @@ def photo_loss(
     The parts: weighted L1, (1 - SSIM) / 2, coverage error squared, colour error squared. SSIM has 7 x 7
     uniform windows inside the image, as `gtalk.fit.losses.terms.dssim_loss`.
     """
-    return torch.ops.gtalk.splat_photo_loss(
+    return _operator("splat_photo_loss")(
         planes, background, truth, matte, labels, weights, dssim_share, coverage_weight
     )
 
@@ -151,7 +154,7 @@ def adam_(
     step: int,
 ) -> None:
     """One step of Adam (Kingma and Ba 2015) in place, with a rate per channel. `step` counts from 1."""
-    torch.ops.gtalk.splat_adam_(value, gradient, first, second, rates, *betas, epsilon, step)
+    _operator("splat_adam_")(value, gradient, first, second, rates, *betas, epsilon, step)
 
 
 def adam_basis_(
@@ -172,7 +175,7 @@ def adam_basis_(
     a direction that the clip seldom visits moves in proportion to its evidence instead of in full steps.
     `kept` is what remains of each channel after a step's decay.
     """
-    torch.ops.gtalk.splat_adam_basis_(basis, gradient, code, first, second, rates, kept, *betas, epsilon, step)
+    _operator("splat_adam_basis_")(basis, gradient, code, first, second, rates, kept, *betas, epsilon, step)
 
 
 def framed_plate(
@@ -182,7 +185,7 @@ def framed_plate(
 
     The plate may be larger than the image; its centre is the image's, and its edge goes on beyond it.
     """
-    return torch.ops.gtalk.splat_plate(plate, plate_width, list(framing), width, height)
+    return _operator("splat_plate")(plate, plate_width, list(framing), width, height)
 
 
 def plate_planes(image: UInt8[torch.Tensor, "H W 3"]) -> Float[torch.Tensor, "3 H S"]:
@@ -214,7 +217,7 @@ def render_frame(
         plate: what stands behind; None leaves colour premultiplied on nothing.
         scale: size of this image over the one that the Gaussians were fitted at.
     """
-    return torch.ops.gtalk.splat_frame(
+    return _operator("splat_frame")(
         base, bases[0], codes[0], bases[1], codes[1], limit, transforms, list(intrinsics), *size, plate, plate_width,
         list(framing), scale, as_bytes,
     )  # fmt: skip
@@ -273,5 +276,6 @@ def _register() -> None:
     torch.library.register_autograd("gtalk::splat_rasterise", rasterise_gradients, setup_context=save_rasterise)
 
 
-_library = splat_torch.register(define=not hasattr(torch.ops.gtalk, "splat_rasterise"))
-_register()
+if native.BUILT:
+    _library = splat_torch.register()
+    _register()

@@ -14,25 +14,6 @@ import torch.nn.functional as F
 from gtalk.ops.reference import splat as reference
 
 WINDOW = 7
-SCHEMAS = (
-    "splat_deform(Tensor base, Tensor basis, Tensor code, Tensor limit) -> Tensor",
-    "splat_deform_backward(Tensor base, Tensor basis, Tensor limit, Tensor out, Tensor d_out) -> (Tensor, Tensor)",
-    "splat_rasterise(Tensor gaussians, Tensor transforms, float[] intrinsics, int width, int height)"
-    " -> (Tensor, Tensor, Tensor, Tensor)",
-    "splat_rasterise_backward(Tensor gaussians, Tensor transforms, float[] intrinsics, int width, int height,"
-    " Tensor planes, Tensor splats, Tensor ranges, Tensor list, Tensor d_planes) -> (Tensor, Tensor)",
-    "splat_photo_loss(Tensor planes, Tensor background, Tensor truth, Tensor matte, Tensor labels, Tensor weights,"
-    " float dssim_share, float coverage_weight) -> (Tensor, Tensor)",
-    "splat_adam_(Tensor(a!) value, Tensor gradient, Tensor(b!) first, Tensor(c!) second, Tensor rates, float beta1,"
-    " float beta2, float epsilon, int step) -> ()",
-    "splat_adam_basis_(Tensor(a!) basis, Tensor gradient, Tensor code, Tensor(b!) first, Tensor second, Tensor rates,"
-    " Tensor kept, float beta1, float beta2, float epsilon, int step) -> ()",
-    "splat_plate(Tensor plate, int plate_width, float[] framing, int width, int height) -> Tensor",
-    "splat_frame(Tensor base, Tensor basis_a, Tensor code_a, Tensor basis_b, Tensor code_b, Tensor limit,"
-    " Tensor transforms, float[] intrinsics, int width, int height, Tensor? plate, int plate_width, float[] framing,"
-    " float scale, bool as_bytes)"
-    " -> (Tensor, Tensor, Tensor)",
-)
 
 
 def _deform(base, basis, code, limit):
@@ -188,12 +169,9 @@ KERNELS = {
 }
 
 
-def register(*, define: bool) -> torch.library.Library:
-    """Give the operators their CUDA kernels; with `define` (no extension) their schemas and CPU kernels too."""
-    library = torch.library.Library("gtalk", "FRAGMENT")
-    for schema in SCHEMAS if define else ():
-        library.define(schema)
+def register() -> torch.library.Library:
+    """Give the extension's operators these as their CUDA kernels."""
+    library = torch.library.Library("gtalk", "IMPL")
     for name, kernel in KERNELS.items():
-        for key in ("CPU", "CUDA") if define else ("CUDA",):
-            library.impl(name, kernel, key)
+        library.impl(name, kernel, "CUDA")
     return library

@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "splat_types.h"
+#include "types.h"
 
 namespace gtalk::splat {
 

@@ -1,6 +1,6 @@
 // Vectorised CPU kernels, one set per instruction set, chosen at run time. Raw pointers, one thread each.
 //
-// tuned/<isa>.cpp includes all.inl under its own `#pragma GCC target` and in its own namespace, so that nothing
+// simd/<isa>.cpp includes all.inl under its own `#pragma GCC target` and in its own namespace, so that nothing
 // compiled for one instruction set can be picked by the linker for another, and one binary runs everywhere.
 #pragma once
 
@@ -10,8 +10,9 @@
 #include "../common/grid.h"
 #include "../common/rays.h"
 #include "../common/warp.h"
+#include "../splat/types.h"
 
-namespace gtalk::tuned {
+namespace gtalk::simd {
 
 using HashEncode = void (*)(const Grid&, const float* points, const void* table, float* out, int64_t n);
 // Levels [first, last) only; adds to table_grad.
@@ -54,10 +55,6 @@ struct RenderJob {
 
 using RenderRays = void (*)(const RenderJob&, int64_t begin, int64_t end);
 
-struct AdamNumbers {
-  float beta1, beta2, eps, root_scale;  // see ops/adam.h
-};
-
 // On n numbers, with the gradient `factor` * grad. `sparse`: numbers with grad = 0 are left alone.
 using Adam = void (*)(
     const AdamNumbers&, float rate, float factor, float* p, const float* grad, float* m, float* v, int64_t n, bool sparse);
@@ -86,6 +83,7 @@ struct Kernels {
   RenderRays render_rays;
   Adam adam;
   Composite composite, composite_backward;
+  splat::Kernels splats;
 };
 
 extern const Kernels kernels_avx512, kernels_avx2, kernels_portable;
@@ -93,10 +91,14 @@ extern const Kernels kernels_avx512, kernels_avx2, kernels_portable;
 // The kernels in use; nullptr where only the plain functors are wanted.
 const Kernels* kernels();
 
+// Those of the splats, which have no plain functors: with "plain" they are the portable ones.
+const splat::Kernels& splat_kernels();
+
 // Names of instruction sets: "avx512", "avx2", "portable" (no intrinsics), "plain" (the functors that CUDA runs
 // too). "best" is the best of the first three that this machine has. Returns the name in use; an unknown name or
-// one that this machine cannot run throws std::invalid_argument. The environment variable GTALK_ISA is the default.
+// one that this machine cannot run throws std::invalid_argument. The environment variable GTALK_ISA is the default,
+// and a wrong name there is thrown by whatever needs the choice first.
 std::string use_isa(const std::string& name);
 std::string isa();
 
-}  // namespace gtalk::tuned
+}  // namespace gtalk::simd

@@ -6,7 +6,7 @@
 
 #include "kernels.h"
 
-namespace gtalk::tuned {
+namespace gtalk::simd {
 namespace {
 
 struct Choice {
@@ -18,7 +18,8 @@ struct Choice {
 bool always() { return true; }
 #if defined(__x86_64__)
 bool has_avx2() {
-  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2") &&
+         __builtin_cpu_supports("f16c");
 }
 bool has_avx512() {
   return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
@@ -35,17 +36,20 @@ const Choice kChoices[] = {  // best first
     {"plain", nullptr, always},
 };
 
-const Choice* find(const std::string& name) {
-  for (const Choice& choice : kChoices)
-    if ((name == "best" || name == choice.name) && choice.runs()) return &choice;
-  return nullptr;
+const Choice& find(const std::string& name, const char* asked_by) {
+  std::string known;
+  for (const Choice& choice : kChoices) {
+    if (!choice.runs()) continue;
+    if (name == "best" || name == choice.name) return choice;
+    known += std::string(known.empty() ? "" : ", ") + choice.name;
+  }
+  throw std::invalid_argument(asked_by + std::string(": expected best or one of ") + known + "; got " + name + ".");
 }
 
 std::atomic<const Choice*>& current() {
   static std::atomic<const Choice*> choice{[] {
     const char* wanted = std::getenv("GTALK_ISA");
-    const Choice* found = find(wanted ? wanted : "best");
-    return found ? found : find("best");
+    return &find(wanted && *wanted ? wanted : "best", "GTALK_ISA");
   }()};
   return choice;
 }
@@ -54,18 +58,17 @@ std::atomic<const Choice*>& current() {
 
 const Kernels* kernels() { return current().load()->kernels; }
 
+const splat::Kernels& splat_kernels() {
+  const Kernels* chosen = kernels();
+  return (chosen ? *chosen : kernels_portable).splats;
+}
+
 std::string isa() { return current().load()->name; }
 
 std::string use_isa(const std::string& name) {
-  const Choice* found = find(name);
-  if (!found) {
-    std::string known;
-    for (const Choice& choice : kChoices)
-      if (choice.runs()) known += std::string(known.empty() ? "" : ", ") + choice.name;
-    throw std::invalid_argument("isa: expected best or one of " + known + "; got " + name + ".");
-  }
-  current().store(found);
-  return found->name;
+  const Choice& found = find(name, "isa");
+  current().store(&found);
+  return found.name;
 }
 
-}  // namespace gtalk::tuned
+}  // namespace gtalk::simd

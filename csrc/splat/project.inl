@@ -1,4 +1,4 @@
-// Sixteen floats per Gaussian to sixteen per splat, and back. No include guard: see splat_vec.h.
+// Sixteen floats per Gaussian to sixteen per splat, and back. Included by simd/all.inl.
 //
 // Gaussian  0-2 position   3-5 log scale   6-9 quaternion wxyz   10 opacity (logit)   11-13 colour
 //           14 skin (logit): share w of the torso's motion       15 unused
@@ -23,7 +23,7 @@ GTALK_INLINE F dot3(const F* a, const F* b) { return a[0] * b[0] + a[1] * b[1] +
 
 GTALK_INLINE void rotation_of(const F* q, F* R) {
   F w = q[0], x = q[1], y = q[2], z = q[3];
-  F x2 = x + x, y2 = y + y, z2 = z + z, one = splat(1.0f);
+  F x2 = x + x, y2 = y + y, z2 = z + z, one = row_of(1.0f);
   R[0] = one - y * y2 - z * z2, R[1] = x * y2 - w * z2, R[2] = x * z2 + w * y2;
   R[3] = x * y2 + w * z2, R[4] = one - x * x2 - z * z2, R[5] = y * z2 - w * x2;
   R[6] = x * z2 - w * y2, R[7] = y * z2 + w * x2, R[8] = one - x * x2 - y * y2;
@@ -31,21 +31,21 @@ GTALK_INLINE void rotation_of(const F* q, F* R) {
 
 GTALK_INLINE void project_16(const F* g, const View& view, Projection& o) {
   for (int i = 0; i < 3; i++) o.p[i] = g[i], o.s[i] = exp2_of(g[3 + i] * LOG2_E);
-  o.inverse_norm = 1.0f / root(g[6] * g[6] + g[7] * g[7] + g[8] * g[8] + g[9] * g[9] + splat(1e-24f));
+  o.inverse_norm = 1.0f / root(g[6] * g[6] + g[7] * g[7] + g[8] * g[8] + g[9] * g[9] + row_of(1e-24f));
   for (int i = 0; i < 4; i++) o.q[i] = g[6 + i] * o.inverse_norm;
   rotation_of(o.q, o.R);
   o.w = sigmoid(g[14]);
-  for (int i = 0; i < 12; i++) o.M[i] = splat(view.transforms[i]) + o.w * (view.transforms[12 + i] - view.transforms[i]);
+  for (int i = 0; i < 12; i++) o.M[i] = row_of(view.transforms[i]) + o.w * (view.transforms[12 + i] - view.transforms[i]);
   for (int i = 0; i < 3; i++) o.t[i] = dot3(o.M + 4 * i, o.p) + o.M[4 * i + 3];
   for (int i = 0; i < 9; i++) o.RS[i] = o.R[i] * o.s[i % 3];
   for (int i = 0; i < 3; i++)
     for (int j = 0; j < 3; j++)
       o.A[3 * i + j] = o.M[4 * i] * o.RS[j] + o.M[4 * i + 1] * o.RS[3 + j] + o.M[4 * i + 2] * o.RS[6 + j];
-  F z = maximum(o.t[2], splat(view.near));
+  F z = maximum(o.t[2], row_of(view.near));
   o.rz = 1.0f / z;
   const float slack_x = 0.15f * view.width / view.fx, slack_y = 0.15f * view.height / view.fy;
-  const F low_x = splat(-view.cx / view.fx - slack_x), high_x = splat((view.width - view.cx) / view.fx + slack_x);
-  const F low_y = splat(-view.cy / view.fy - slack_y), high_y = splat((view.height - view.cy) / view.fy + slack_y);
+  const F low_x = row_of(-view.cx / view.fx - slack_x), high_x = row_of((view.width - view.cx) / view.fx + slack_x);
+  const F low_y = row_of(-view.cy / view.fy - slack_y), high_y = row_of((view.height - view.cy) / view.fy + slack_y);
   F slope_x = o.t[0] * o.rz, slope_y = o.t[1] * o.rz;
   o.free_x = (slope_x >= low_x) & (high_x >= slope_x);
   o.free_y = (slope_y >= low_y) & (high_y >= slope_y);
@@ -56,7 +56,7 @@ GTALK_INLINE void project_16(const F* g, const View& view, Projection& o) {
     o.B0[j] = o.jx * o.A[j] + o.jxz * o.A[6 + j];
     o.B1[j] = o.jy * o.A[3 + j] + o.jyz * o.A[6 + j];
   }
-  o.a = dot3(o.B0, o.B0) + splat(view.blur), o.b = dot3(o.B0, o.B1), o.c = dot3(o.B1, o.B1) + splat(view.blur);
+  o.a = dot3(o.B0, o.B0) + row_of(view.blur), o.b = dot3(o.B0, o.B1), o.c = dot3(o.B1, o.B1) + row_of(view.blur);
   o.det = o.a * o.c - o.b * o.b;
   o.opacity = sigmoid(g[10]);
 }
@@ -68,7 +68,7 @@ GTALK_INLINE void gather_16(const float* from, long n, long count, F* to, int ch
     const float* row = from + (n + (i < live ? i : 0)) * 16;
     for (int j = 0; j < channels; j++) lane[j][i] = row[j];
   }
-  for (int j = 0; j < channels; j++) to[j] = load(lane[j]);
+  for (int j = 0; j < channels; j++) to[j] = load_row(lane[j]);
 }
 GTALK_INLINE void scatter_16(const F* from, float* to, long n, long count) {
   alignas(64) float lane[16][16];
@@ -87,21 +87,21 @@ static void project(const float* gaussians, const View& view, float* splats, lon
     F inverse = 1.0f / o.det;
     if (view.fit_blur < view.blur) {
       const float less = view.blur - view.fit_blur;
-      F fitted = maximum((o.a - splat(less)) * (o.c - splat(less)) - o.b * o.b, splat(0.0f));
+      F fitted = maximum((o.a - row_of(less)) * (o.c - row_of(less)) - o.b * o.b, row_of(0.0f));
       o.opacity = o.opacity * root(fitted * inverse);
     }
-    F cut = log2_of(maximum(o.opacity, splat(1e-12f)));
-    F reach = (cut + splat(7.99435344f)) * (2.0f / LOG2_E);  // 2 ln(255 opacity)
-    F x = o.t[0] * o.jx + splat(view.cx), y = o.t[1] * o.jy + splat(view.cy);
-    F half_x = root(maximum(reach * o.a, splat(0.0f))), half_y = root(maximum(reach * o.c, splat(0.0f)));
-    Mask seen = (o.t[2] >= splat(view.near)) & (reach >= splat(1e-6f)) & (o.det >= splat(1e-12f));
-    seen = seen & (x + half_x >= splat(0.0f)) & (splat(view.width) >= x - half_x);
-    seen = seen & (y + half_y >= splat(0.0f)) & (splat(view.height) >= y - half_y);
+    F cut = log2_of(maximum(o.opacity, row_of(1e-12f)));
+    F reach = (cut + row_of(7.99435344f)) * (2.0f / LOG2_E);  // 2 ln(255 opacity)
+    F x = o.t[0] * o.jx + row_of(view.cx), y = o.t[1] * o.jy + row_of(view.cy);
+    F half_x = root(maximum(reach * o.a, row_of(0.0f))), half_y = root(maximum(reach * o.c, row_of(0.0f)));
+    Mask seen = (o.t[2] >= row_of(view.near)) & (reach >= row_of(1e-6f)) & (o.det >= row_of(1e-12f));
+    seen = seen & (x + half_x >= row_of(0.0f)) & (row_of(view.width) >= x - half_x);
+    seen = seen & (y + half_y >= row_of(0.0f)) & (row_of(view.height) >= y - half_y);
     out[0] = x, out[1] = y;
     out[2] = o.c * inverse * (-0.5f * LOG2_E), out[3] = o.b * inverse * LOG2_E, out[4] = o.a * inverse * (-0.5f * LOG2_E);
     out[5] = cut, out[6] = g[11], out[7] = g[12], out[8] = g[13], out[9] = o.t[2];
     out[10] = keep(seen, half_x), out[11] = keep(seen, half_y), out[12] = o.opacity;
-    out[13] = out[14] = out[15] = splat(0.0f);
+    out[13] = out[14] = out[15] = row_of(0.0f);
     scatter_16(out, splats, n, end);
   }
 }
@@ -110,7 +110,7 @@ static void project(const float* gaussians, const View& view, float* splats, lon
 static void project_backward(const float* gaussians, const View& view, const float* d_splats, float* d_gaussians,
                              float* d_transforms, long begin, long end) {
   F total[24];
-  for (int i = 0; i < 24; i++) total[i] = splat(0.0f);
+  for (int i = 0; i < 24; i++) total[i] = row_of(0.0f);
   for (long n = begin; n < end; n += 16) {
     F g[16], d[16], out[16];
     gather_16(gaussians, n, end, g, 15);
@@ -118,12 +118,12 @@ static void project_backward(const float* gaussians, const View& view, const flo
     if (end - n < 16) {
       alignas(64) float live[16];
       for (long i = 0; i < 16; i++) live[i] = i < end - n ? 1.0f : 0.0f;
-      for (int j = 0; j < 9; j++) d[j] = d[j] * load(live);
+      for (int j = 0; j < 9; j++) d[j] = d[j] * load_row(live);
     }
     Projection o;
     project_16(g, view, o);
-    Mask before = splat(view.near) >= o.t[2];
-    for (int j = 0; j < 9; j++) d[j] = select(before, splat(0.0f), d[j]);
+    Mask before = row_of(view.near) >= o.t[2];
+    for (int j = 0; j < 9; j++) d[j] = select(before, row_of(0.0f), d[j]);
     F inverse = 1.0f / o.det;
     F kxx = o.c * inverse, kxy = -(o.b * inverse), kyy = o.a * inverse;
     // covariance = inverse of the conic: d_cov = -K G K, G = [[d2, d3/2], [d3/2, d4]]
@@ -131,7 +131,7 @@ static void project_backward(const float* gaussians, const View& view, const flo
     F l0 = kxx * d[2] + kxy * half, l1 = kxx * half + kxy * d[4];
     F l2 = kxy * d[2] + kyy * half, l3 = kxy * half + kyy * d[4];
     F da = -(l0 * kxx + l1 * kxy), db = -2.0f * (l0 * kxy + l1 * kyy), dc = -(l2 * kxy + l3 * kyy);
-    F dA[9], djx = splat(0.0f), djy = splat(0.0f), djxz = splat(0.0f), djyz = splat(0.0f);
+    F dA[9], djx = row_of(0.0f), djy = row_of(0.0f), djxz = row_of(0.0f), djyz = row_of(0.0f);
     for (int j = 0; j < 3; j++) {
       F dB0 = 2.0f * da * o.B0[j] + db * o.B1[j], dB1 = 2.0f * dc * o.B1[j] + db * o.B0[j];
       dA[j] = o.jx * dB0, dA[3 + j] = o.jy * dB1, dA[6 + j] = o.jxz * dB0 + o.jyz * dB1;
@@ -152,7 +152,7 @@ static void project_backward(const float* gaussians, const View& view, const flo
       out[i] = o.M[i] * dt[0] + o.M[4 + i] * dt[1] + o.M[8 + i] * dt[2];
       for (int j = 0; j < 3; j++) dRS[3 * i + j] = o.M[i] * dA[j] + o.M[4 + i] * dA[3 + j] + o.M[8 + i] * dA[6 + j];
     }
-    F dw = splat(0.0f);
+    F dw = row_of(0.0f);
     for (int i = 0; i < 12; i++) {
       F moved = o.w * dM[i];
       dw += dM[i] * (view.transforms[12 + i] - view.transforms[i]);
@@ -160,7 +160,7 @@ static void project_backward(const float* gaussians, const View& view, const flo
     }
     F dR[9];
     for (int j = 0; j < 3; j++) {
-      F ds = splat(0.0f);
+      F ds = row_of(0.0f);
       for (int i = 0; i < 3; i++) ds += dRS[3 * i + j] * o.R[3 * i + j], dR[3 * i + j] = dRS[3 * i + j] * o.s[j];
       out[3 + j] = ds * o.s[j];
     }
@@ -173,7 +173,7 @@ static void project_backward(const float* gaussians, const View& view, const flo
     for (int i = 0; i < 4; i++) out[6 + i] = (dq[i] - o.q[i] * along) * o.inverse_norm;
     out[10] = d[5] * o.opacity * (1.0f - o.opacity);
     out[11] = d[6], out[12] = d[7], out[13] = d[8];
-    out[14] = dw * o.w * (1.0f - o.w), out[15] = splat(0.0f);
+    out[14] = dw * o.w * (1.0f - o.w), out[15] = row_of(0.0f);
     scatter_16(out, d_gaussians, n, end);
   }
   for (int i = 0; i < 24; i++) d_transforms[i] += sum(total[i]);

@@ -7,9 +7,9 @@
 #include "kernels.h"
 
 #define GTALK_WIDTH 4
-namespace gtalk::tuned::portable {
+namespace gtalk::simd::portable {
 namespace {
 #include "all.inl"
 }
-}  // namespace gtalk::tuned::portable
-constexpr gtalk::tuned::Kernels gtalk::tuned::kernels_portable = gtalk::tuned::portable::all_kernels;
+}  // namespace gtalk::simd::portable
+constexpr gtalk::simd::Kernels gtalk::simd::kernels_portable = gtalk::simd::portable::all_kernels;

@@ -1,18 +1,13 @@
-// Blended planes to pictures, and the plate under the camera's framing. No include guard: see splat_vec.h.
+// Blended planes to pictures, and the plate under the camera's framing. Included by simd/all.inl.
 
-typedef unsigned char NB __attribute__((vector_size(WIDTH), may_alias));
+typedef unsigned char VB __attribute__((vector_size(W), may_alias));
 typedef unsigned char B16 __attribute__((vector_size(16), aligned(1), may_alias));
 
 // [0, 1] to the nearest of 0..255; what lies outside is clamped, NaN is 0.
 GTALK_INLINE void store_levels(unsigned char* to, F v) {
-  F scaled = minimum(maximum(v, splat(0.0f)), splat(1.0f)) * 255.0f + splat(0.5f);
-#define X(i)                                                                            \
-  {                                                                                     \
-    NB level = __builtin_convertvector(__builtin_convertvector(scaled.p[i], NI), NB);   \
-    __builtin_memcpy(to + i * WIDTH, &level, WIDTH);                                    \
-  }
-  GTALK_EACH(X)
-#undef X
+  const F scaled = minimum(maximum(v, row_of(0.0f)), row_of(1.0f)) * 255.0f + 0.5f;
+  GTALK_EACH(const VB level = __builtin_convertvector(__builtin_convertvector(scaled.p[i], VI), VB);
+             __builtin_memcpy(to + i * W, &level, W))
 }
 // r0 g0 b0 r1 ... of 16 pixels, from 16 bytes each.
 GTALK_INLINE void interleave(const unsigned char (*c)[16], unsigned char* to) {
@@ -37,10 +32,10 @@ static void resolve_bytes(const Resolve& o, unsigned char* rgb, unsigned char* a
     for (long i = 0; i < o.stride; i += 16) {
       const long at = row * o.stride + i, to = long(row) * o.width + i;
       const int live = o.width - i < 16 ? int(o.width - i) : 16;
-      F T = load(o.planes + 3 * o.plane_size + at);
+      F T = load_row(o.planes + 3 * o.plane_size + at);
       for (int c = 0; c < 3; c++) {
-        F v = load(o.planes + c * o.plane_size + at);
-        if (o.background) v = v + T * load(o.background + c * o.plane_size + at);
+        F v = load_row(o.planes + c * o.plane_size + at);
+        if (o.background) v = v + T * load_row(o.background + c * o.plane_size + at);
         store_levels(level[c], v);
       }
       store_levels(level[3], 1.0f - T);
@@ -62,18 +57,18 @@ static void resolve_floats(const Resolve& o, float* rgb, float* alpha, float* de
     for (long i = 0; i < o.stride; i += 16) {
       const long at = row * o.stride + i, to = long(row) * o.width + i;
       const int live = o.width - i < 16 ? int(o.width - i) : 16;
-      F T = load(o.planes + 3 * o.plane_size + at);
+      F T = load_row(o.planes + 3 * o.plane_size + at);
       for (int c = 0; c < 3; c++) {
-        F v = load(o.planes + c * o.plane_size + at);
-        if (o.background) v = v + T * load(o.background + c * o.plane_size + at);
+        F v = load_row(o.planes + c * o.plane_size + at);
+        if (o.background) v = v + T * load_row(o.background + c * o.plane_size + at);
         store(lane, v);
         for (int j = 0; j < live; j++) rgb[(to + j) * 3 + c] = lane[j];
       }
       F covered = 1.0f - T;
       store(lane, covered);
       for (int j = 0; j < live; j++) alpha[to + j] = lane[j];
-      F mean = load(o.planes + 4 * o.plane_size + at) / maximum(covered, splat(1e-3f));
-      store(lane, keep(covered >= splat(1e-3f), mean));
+      F mean = load_row(o.planes + 4 * o.plane_size + at) / maximum(covered, row_of(1e-3f));
+      store(lane, keep(covered >= row_of(1e-3f), mean));
       for (int j = 0; j < live; j++) depth[to + j] = lane[j];
     }
 }
@@ -81,7 +76,7 @@ static void resolve_floats(const Resolve& o, float* rgb, float* alpha, float* de
 // A plate point p is seen at centre + (dx, dy) heights + exp(log_scale) (p - centre); edges go on beyond the plate,
 // which may be larger than the picture (both have one centre). Bilinear, one axis at a time.
 static void frame_plate(const Plate& o, float* out, int first_row, int last_row) {
-  const float shrink = exp2_of(splat(-o.log_scale * LOG2_E)).p[0][0];
+  const float shrink = exp2_of(row_of(-o.log_scale * LOG2_E)).p[0][0];
   const float middle_x = 0.5f * o.plate_width - 0.5f, middle_y = 0.5f * o.plate_height - 0.5f;
   for (int x = 0; x < o.width; x++) {
     float at = (x + 0.5f - 0.5f * o.width - o.dx * o.height) * shrink + middle_x;
@@ -99,16 +94,16 @@ static void frame_plate(const Plate& o, float* out, int first_row, int last_row)
       const float* a = o.plate + (long(c) * o.plate_height + top) * o.plate_stride;
       const float* b = o.plate + (long(c) * o.plate_height + bottom) * o.plate_stride;
       for (long i = 0; i < o.plate_stride; i += 16) {
-        F upper = load(a + i);
-        store(o.row + i, upper + (load(b + i) - upper) * down);
+        F upper = load_row(a + i);
+        store(o.row + i, upper + (load_row(b + i) - upper) * down);
       }
       float* to = out + (long(c) * o.height + y) * o.stride;
       int x = 0;
       for (; x + 16 <= o.width; x += 16) {
         const int from = o.column[x];
         if (o.column[x + 15] - from == 15) {
-          F left = load(o.row + from);
-          store(to + x, left + (load(o.row + from + 1) - left) * load(o.share + x));
+          F left = load_row(o.row + from);
+          store(to + x, left + (load_row(o.row + from + 1) - left) * load_row(o.share + x));
         } else {
           for (int j = x; j < x + 16; j++) {
             const float* at_column = o.row + o.column[j];

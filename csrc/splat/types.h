@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "../common/adam.h"
+
 namespace gtalk::splat {
 
 constexpr int TILE_W = 16, TILE_H = 16;
@@ -20,10 +22,6 @@ struct View {
   float blur;       // variance added to every splat, px^2
   float fit_blur;   // what it was when the Gaussians were fitted, in pixels of this picture: less in a smaller one,
                     // and a wider splat is then made fainter by as much (mip-splatting, Yu et al. 2024)
-};
-
-struct AdamStep {
-  float beta1, beta2, epsilon, correction1, correction2;  // corrections: 1 - beta^t
 };
 
 struct Tile {
@@ -48,9 +46,9 @@ struct Photo {
 };
 
 inline long stride_of(int width) { return (width + 15) / 16 * 16; }
-inline long padded(int width) { return stride_of(width) + 32; }
+inline long padded_width(int width) { return stride_of(width) + 32; }
 inline long photo_scratch(int width, int height) {
-  return 2 * stride_of(width) * height + padded(width) * (8 + 3 * WINDOW) + 64;
+  return 2 * stride_of(width) * height + padded_width(width) * (8 + 3 * WINDOW) + 64;
 }
 
 struct Resolve {
@@ -67,21 +65,21 @@ struct Plate {
   float dx, dy, log_scale;
   int* column;   // scratch: width
   float* share;  // scratch: width
-  float* row;    // scratch: padded(plate_width)
+  float* row;    // scratch: padded_width(plate_width)
 };
 
 // One instruction set's functions. `begin`, `end` and rows are ranges, so that callers may share work out.
 struct Kernels {
   void (*deform)(const float* base, const float* basis, const float* code, const float* limit, float* out, long begin,
                  long end, int K);
-  void (*deform_half)(const float* base, const unsigned short* basis, const float* code, const float* limit, float* out,
+  void (*deform_half)(const float* base, const uint16_t* basis, const float* code, const float* limit, float* out,
                       long begin, long end, int K);
   void (*deform_backward)(const float* base, const float* basis, const float* limit, const float* out,
                           const float* d_out, float* inner, float* d_code, long begin, long end, int K);
-  void (*adam)(float* value, const float* gradient, float* first, float* second, const float* rate, const AdamStep& step,
+  void (*adam)(float* value, const float* gradient, float* first, float* second, const float* rate, const AdamNumbers& adam,
                long begin, long end);
   void (*adam_basis)(float* basis, const float* gradient, const float* code, float* first, const float* second,
-                     const float* rate, const float* kept, const AdamStep& step, long begin, long end, int K);
+                     const float* rate, const float* kept, const AdamNumbers& adam, long begin, long end, int K);
   void (*project)(const float* gaussians, const View& view, float* splats, long begin, long end);
   void (*project_backward)(const float* gaussians, const View& view, const float* d_splats, float* d_gaussians,
                            float* d_transforms, long begin, long end);

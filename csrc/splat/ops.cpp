@@ -1,4 +1,4 @@
-// Gaussian splatting on the CPU: tensors in, tensors out. The arithmetic is in splat_*.h, its twin in
+// Gaussian splatting on the CPU: tensors in, tensors out. The arithmetic is in *.inl beside this file, its twin in
 // gtalk/ops/reference/splat.py. On CUDA the same operators are gsplat's (gtalk/ops/splat_torch.py).
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
@@ -6,13 +6,13 @@
 #include <ATen/ops/zeros.h>
 #include <torch/library.h>
 
-#include <mutex>
+#include <array>
 
 #include "../common/check.h"
-#include "../tuned/kernels.h"
-#include "splat_bin.h"
-#include "splat_crew.h"
-#include "splat_kernels.h"
+#include "../common/crew.h"
+#include "../ops/adam.h"
+#include "../simd/kernels.h"
+#include "bin.h"
 
 namespace gtalk::splat {
 namespace {
@@ -20,8 +20,9 @@ namespace {
 using at::Tensor;
 
 constexpr long CHUNK = 1024;  // Gaussians of a chunk of work
+constexpr int MOST = 8;       // workers that sum gradients: each has its own copy of them
 
-const Kernels& kernels() { return kernels_of(tuned::isa()); }
+const Kernels& kernels() { return simd::splat_kernels(); }
 
 const float* floats(const char* name, const Tensor& t) {
   check_dtype(name, t, at::kFloat);
@@ -37,9 +38,8 @@ const unsigned char* bytes(const char* name, const Tensor& t) {
 
 template <class F>
 void for_chunks(long n, const F& f) {
-  Crew::get().run((n + CHUNK - 1) / CHUNK, [&](long chunk, int worker) {
-    f(chunk * CHUNK, std::min(n, (chunk + 1) * CHUNK), worker);
-  });
+  const auto work = [&](long chunk, int worker) { f(chunk * CHUNK, std::min(n, (chunk + 1) * CHUNK), worker); };
+  Crew::get().run((n + CHUNK - 1) / CHUNK, work, MOST);
 }
 
 View view_of(const Tensor& transforms, at::ArrayRef<double> intrinsics, int64_t width, int64_t height) {
@@ -66,7 +66,7 @@ struct Moved {
   }
   void rows(const Kernels& k, float* out, long begin, long end) const {
     if (half)
-      k.deform_half(base, static_cast<const unsigned short*>(basis), code, limit, out, begin, end, K);
+      k.deform_half(base, static_cast<const uint16_t*>(basis), code, limit, out, begin, end, K);
     else
       k.deform(base, static_cast<const float*>(basis), code, limit, out, begin, end, K);
   }
@@ -82,6 +82,7 @@ Tensor splat_deform(const Tensor& base, const Tensor& basis, const Tensor& code,
   check_shape("code", code, {-1});
   check_shape("limit", limit, {16});
   check_basis(basis, base.size(0), code);
+  check_same_device({{"base", base}, {"basis", basis}, {"code", code}, {"limit", limit}});
   Tensor out = at::empty_like(base);
   const Moved moved(floats("base", base), basis, floats("code", code), floats("limit", limit));
   float* to = out.mutable_data_ptr<float>();
@@ -97,8 +98,9 @@ std::tuple<Tensor, Tensor> splat_deform_backward(const Tensor& base, const Tenso
   check_shape("basis", basis, {n, K, 16});
   check_shape("out", out, {n, 16});
   check_shape("d_out", d_out, {n, 16});
+  check_same_device({{"base", base}, {"basis", basis}, {"limit", limit}, {"out", out}, {"d_out", d_out}});
   check_shape("limit", limit, {16});
-  Tensor inner = at::empty_like(base), d_code = at::zeros({Crew::MOST, K}, base.options());
+  Tensor inner = at::empty_like(base), d_code = at::zeros({MOST, K}, base.options());
   const float *b = floats("base", base), *B = floats("basis", basis), *l = floats("limit", limit);
   const float *o = floats("out", out), *d = floats("d_out", d_out);
   float *to = inner.mutable_data_ptr<float>(), *codes = d_code.mutable_data_ptr<float>();
@@ -132,6 +134,7 @@ float* at_least(std::vector<float>& v, long size) {
 std::tuple<Tensor, Tensor, Tensor, Tensor> splat_rasterise(const Tensor& gaussians, const Tensor& transforms,
                                                            at::ArrayRef<double> intrinsics, int64_t width, int64_t height) {
   check_shape("gaussians", gaussians, {-1, 16});
+  check_same_device({{"gaussians", gaussians}, {"transforms", transforms}});
   const View view = view_of(transforms, intrinsics, width, height);
   const long n = gaussians.size(0);
   const float* from = floats("gaussians", gaussians);
@@ -172,10 +175,11 @@ std::tuple<Tensor, Tensor> splat_rasterise_backward(const Tensor& gaussians, con
   check_shape("ranges", ranges, {2, tiles});
   check_dtype("ranges", ranges, at::kInt);
   check_dtype("list", list, at::kInt);
+  check_same_device({{"gaussians", gaussians}, {"transforms", transforms}, {"planes", planes}, {"splats", splats}, {"ranges", ranges}, {"list", list}, {"d_planes", d_planes}});
   const auto* begin = reinterpret_cast<const uint32_t*>(ranges.const_data_ptr<int>());
   const auto* ids = reinterpret_cast<const uint32_t*>(list.const_data_ptr<int>());
   const float *rows = floats("splats", splats), *c = floats("planes", planes), *d = floats("d_planes", d_planes);
-  const int workers = Crew::workers();
+  const int workers = std::min(Crew::workers(), MOST);
   std::vector<float>& buffer = scratch().d_splats;
   buffer.assign(size_t(workers) * n * 16, 0.0f);
   float* d_splats = buffer.data();
@@ -183,8 +187,8 @@ std::tuple<Tensor, Tensor> splat_rasterise_backward(const Tensor& gaussians, con
   Crew::get().run(tiles, [&](long t, int worker) {
     k.blend_tile_backward(tile_of(rows, ids, begin, begin + tiles, t, tiles_x, int(height)), c, d,
                           d_splats + worker * n * 16, stride, stride * height);
-  });
-  Tensor d_gaussians = at::empty_like(gaussians), d_transforms = at::zeros({Crew::MOST, 24}, gaussians.options());
+  }, MOST);
+  Tensor d_gaussians = at::empty_like(gaussians), d_transforms = at::zeros({MOST, 24}, gaussians.options());
   const float* g = floats("gaussians", gaussians);
   float *to = d_gaussians.mutable_data_ptr<float>(), *moved = d_transforms.mutable_data_ptr<float>();
   for_chunks(n, [&](long a, long b, int worker) {
@@ -205,6 +209,7 @@ std::tuple<Tensor, Tensor> splat_photo_loss(const Tensor& planes, const Tensor& 
   check_shape("matte", matte, {height, width});
   check_shape("labels", labels, {height, width});
   check_shape("weights", weights, {256});
+  check_same_device({{"planes", planes}, {"background", background}, {"truth", truth}, {"matte", matte}, {"labels", labels}, {"weights", weights}});
   TORCH_CHECK_VALUE(planes.size(0) >= 4, "planes: expected 4 planes or more; got ", planes.size(0), ".");
   Tensor d_planes = at::empty({4, height, stride}, planes.options()), terms = at::empty({4}, planes.options().dtype(at::kDouble));
   std::vector<float>& space = scratch().photo;
@@ -216,23 +221,27 @@ std::tuple<Tensor, Tensor> splat_photo_loss(const Tensor& planes, const Tensor& 
   return {d_planes, terms};
 }
 
-AdamStep adam_step(double beta1, double beta2, double epsilon, int64_t step) {
-  return {float(beta1), float(beta2), float(epsilon), float(1.0 - std::pow(beta1, double(step))), float(1.0 - std::pow(beta2, double(step)))};
-}
-
 float* changed(const char* name, const Tensor& t) { return const_cast<float*>(floats(name, t)); }
+
+std::array<float, 16> corrected(const Tensor& rates, const AdamRates& adam) {  // for the bias of the first moment
+  check_shape("rates", rates, {16});
+  std::array<float, 16> out;
+  for (int c = 0; c < 16; c++) out[c] = floats("rates", rates)[c] * adam.lr;
+  return out;
+}
 
 void splat_adam_(const Tensor& value, const Tensor& gradient, const Tensor& first, const Tensor& second,
                  const Tensor& rates, double beta1, double beta2, double epsilon, int64_t step) {
   const int64_t n = value.size(0);
   for (const auto& [name, t] : {std::pair{"value", value}, {"gradient", gradient}, {"first", first}, {"second", second}})
     check_shape(name, t, {n, 16});
-  check_shape("rates", rates, {16});
+  check_same_device({{"value", value}, {"gradient", gradient}, {"first", first}, {"second", second}, {"rates", rates}});
   float *v = changed("value", value), *m = changed("first", first), *s = changed("second", second);
-  const float *g = floats("gradient", gradient), *r = floats("rates", rates);
-  const AdamStep adam = adam_step(beta1, beta2, epsilon, step);
+  const float *g = floats("gradient", gradient);
+  const AdamRates adam(step, 1.0, beta1, beta2, epsilon);
+  const std::array<float, 16> rate = corrected(rates, adam);
   const Kernels& k = kernels();
-  for_chunks(n, [&](long a, long b, int) { k.adam(v, g, m, s, r, adam, a, b); });
+  for_chunks(n, [&](long a, long b, int) { k.adam(v, g, m, s, rate.data(), adam.numbers(), a, b); });
 }
 
 void splat_adam_basis_(const Tensor& basis, const Tensor& gradient, const Tensor& code, const Tensor& first,
@@ -243,19 +252,20 @@ void splat_adam_basis_(const Tensor& basis, const Tensor& gradient, const Tensor
   check_shape("first", first, {n, K, 16});
   check_shape("gradient", gradient, {n, 16});
   check_shape("second", second, {n, 16});
-  check_shape("rates", rates, {16});
   check_shape("kept", kept, {16});
+  check_same_device({{"basis", basis}, {"gradient", gradient}, {"code", code}, {"first", first}, {"second", second}, {"rates", rates}, {"kept", kept}});
   float *B = changed("basis", basis), *m = changed("first", first);
   const float *g = floats("gradient", gradient), *c = floats("code", code), *s = floats("second", second);
-  const float *r = floats("rates", rates), *keep = floats("kept", kept);
-  const AdamStep adam = adam_step(beta1, beta2, epsilon, step);
+  const float* keep = floats("kept", kept);
+  const AdamRates adam(step, 1.0, beta1, beta2, epsilon);
+  const std::array<float, 16> rate = corrected(rates, adam);
   const Kernels& k = kernels();
-  for_chunks(n, [&](long a, long b, int) { k.adam_basis(B, g, c, m, s, r, keep, adam, a, b, int(K)); });
+  for_chunks(n, [&](long a, long b, int) { k.adam_basis(B, g, c, m, s, rate.data(), keep, adam.numbers(), a, b, int(K)); });
 }
 
 void frame_plate_into(const Tensor& plate, int64_t plate_width, at::ArrayRef<double> framing, int width, int height, float* out) {
   Scratch& s = scratch();
-  s.column.resize(width), s.share.resize(width + padded(int(plate_width)));
+  s.column.resize(width), s.share.resize(width + padded_width(int(plate_width)));
   const Plate o{floats("plate", plate), plate.size(2), stride_of(width), int(plate_width), int(plate.size(1)), width, height,
                 float(framing[0]), float(framing[1]), float(framing[2]), s.column.data(), s.share.data(), s.share.data() + width};
   kernels().frame_plate(o, out, 0, height);
@@ -286,6 +296,7 @@ std::tuple<Tensor, Tensor, Tensor> splat_frame(const Tensor& base, const Tensor&
   check_shape("base", base, {-1, 16});
   check_basis(basis_a, n_a, code_a);
   check_basis(basis_b, n - n_a, code_b);
+  check_same_device({{"base", base}, {"basis_a", basis_a}, {"code_a", code_a}, {"basis_b", basis_b}, {"code_b", code_b}, {"limit", limit}, {"transforms", transforms}, {"plate", plate}});
   check_shape("limit", limit, {16});
   View view = view_of(transforms, intrinsics, width, height);
   view.fit_blur = BLUR_PX2 * float(scale * scale), view.blur = std::max(BLUR_PX2, view.fit_blur);
@@ -333,26 +344,6 @@ std::tuple<Tensor, Tensor, Tensor> splat_frame(const Tensor& base, const Tensor&
 
 }  // namespace
 }  // namespace gtalk::splat
-
-TORCH_LIBRARY_FRAGMENT(gtalk, m) {
-  m.def("splat_deform(Tensor base, Tensor basis, Tensor code, Tensor limit) -> Tensor");
-  m.def("splat_deform_backward(Tensor base, Tensor basis, Tensor limit, Tensor out, Tensor d_out) -> (Tensor, Tensor)");
-  m.def("splat_rasterise(Tensor gaussians, Tensor transforms, float[] intrinsics, int width, int height)"
-        " -> (Tensor, Tensor, Tensor, Tensor)");
-  m.def("splat_rasterise_backward(Tensor gaussians, Tensor transforms, float[] intrinsics, int width, int height,"
-        " Tensor planes, Tensor splats, Tensor ranges, Tensor list, Tensor d_planes) -> (Tensor, Tensor)");
-  m.def("splat_photo_loss(Tensor planes, Tensor background, Tensor truth, Tensor matte, Tensor labels, Tensor weights,"
-        " float dssim_share, float coverage_weight) -> (Tensor, Tensor)");
-  m.def("splat_adam_(Tensor(a!) value, Tensor gradient, Tensor(b!) first, Tensor(c!) second, Tensor rates, float beta1,"
-        " float beta2, float epsilon, int step) -> ()");
-  m.def("splat_adam_basis_(Tensor(a!) basis, Tensor gradient, Tensor code, Tensor(b!) first, Tensor second, Tensor rates,"
-        " Tensor kept, float beta1, float beta2, float epsilon, int step) -> ()");
-  m.def("splat_plate(Tensor plate, int plate_width, float[] framing, int width, int height) -> Tensor");
-  m.def("splat_frame(Tensor base, Tensor basis_a, Tensor code_a, Tensor basis_b, Tensor code_b, Tensor limit,"
-        " Tensor transforms, float[] intrinsics, int width, int height, Tensor? plate, int plate_width, float[] framing,"
-        " float scale, bool as_bytes)"
-        " -> (Tensor, Tensor, Tensor)");
-}
 
 TORCH_LIBRARY_IMPL(gtalk, CPU, m) {
   m.impl("splat_deform", gtalk::splat::splat_deform);

@@ -1,4 +1,12 @@
-// Adam on n numbers, W at a time. With `sparse`, vectors without a gradient are not even read.
+// Moves the moments by a gradient and returns what the numbers go down by.
+GTALK_INLINE VF adam_root(const AdamNumbers& a, VF v) { return square_root(v) * a.root_scale + a.eps; }
+GTALK_INLINE VF adam_step(const AdamNumbers& a, VF rate, VF g, VF* m, VF* v) {
+  *m = a.beta1 * *m + (1.f - a.beta1) * g;
+  *v = a.beta2 * *v + (1.f - a.beta2) * g * g;
+  return rate * *m / adam_root(a, *v);
+}
+
+// n numbers, W at a time. With `sparse`, vectors without a gradient are not even read.
 static void adam(
     const AdamNumbers& a, float rate, float factor, float* p, const float* grad, float* m, float* v, int64_t n,
     bool sparse) {
@@ -12,8 +20,8 @@ static void adam(
     const VF old_p = whole ? load(p + i) : load_part(p + i, count);
     const VF old_m = whole ? load(m + i) : load_part(m + i, count);
     const VF old_v = whole ? load(v + i) : load_part(v + i, count);
-    const VF mean = a.beta1 * old_m + (1.f - a.beta1) * g, square = a.beta2 * old_v + (1.f - a.beta2) * g * g;
-    const VF stepped = old_p - rate * mean / (square_root(square) * a.root_scale + a.eps);
+    VF mean = old_m, square = old_v;
+    const VF stepped = old_p - adam_step(a, splat(rate), g, &mean, &square);
     const VF results[] = {touched ? stepped : old_p, touched ? mean : old_m, touched ? square : old_v};
     float* const places[] = {p + i, m + i, v + i};
     for (int k = 0; k < 3; ++k) {

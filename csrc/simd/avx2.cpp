@@ -8,15 +8,16 @@
 
 #include "kernels.h"
 
+#pragma GCC diagnostic ignored "-Wuninitialized"
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // inside the intrinsics of GCC 12
 #pragma GCC push_options
-#pragma GCC target("avx2,fma,bmi,bmi2")
+#pragma GCC target("avx2,fma,f16c,bmi,bmi2")
 #define GTALK_WIDTH 8
-namespace gtalk::tuned::avx2 {
+namespace gtalk::simd::avx2 {
 namespace {
 #include "all.inl"
 }
-}  // namespace gtalk::tuned::avx2
-constexpr gtalk::tuned::Kernels gtalk::tuned::kernels_avx2 = gtalk::tuned::avx2::all_kernels;
+}  // namespace gtalk::simd::avx2
+constexpr gtalk::simd::Kernels gtalk::simd::kernels_avx2 = gtalk::simd::avx2::all_kernels;
 #pragma GCC pop_options
 #endif

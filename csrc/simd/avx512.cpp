@@ -8,15 +8,16 @@
 
 #include "kernels.h"
 
+#pragma GCC diagnostic ignored "-Wuninitialized"
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // inside the intrinsics of GCC 12
 #pragma GCC push_options
-#pragma GCC target("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,bmi,bmi2,prefer-vector-width=512")
+#pragma GCC target("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c,bmi,bmi2,prefer-vector-width=512")
 #define GTALK_WIDTH 16
-namespace gtalk::tuned::avx512 {
+namespace gtalk::simd::avx512 {
 namespace {
 #include "all.inl"
 }
-}  // namespace gtalk::tuned::avx512
-constexpr gtalk::tuned::Kernels gtalk::tuned::kernels_avx512 = gtalk::tuned::avx512::all_kernels;
+}  // namespace gtalk::simd::avx512
+constexpr gtalk::simd::Kernels gtalk::simd::kernels_avx512 = gtalk::simd::avx512::all_kernels;
 #pragma GCC pop_options
 #endif

@@ -17,9 +17,19 @@ GTALK_INLINE void store(float* to, VF v) { *reinterpret_cast<VFu*>(to) = v; }
 GTALK_INLINE void store(uint32_t* to, VU v) { *reinterpret_cast<VUu*>(to) = v; }
 GTALK_INLINE VF splat(float x) { return x - VF{}; }
 GTALK_INLINE VU splat(uint32_t x) { return x + VU{}; }
-GTALK_INLINE VF max(VF a, VF b) { return a > b ? a : b; }  // b where a is NaN
-GTALK_INLINE VF min(VF a, VF b) { return a < b ? a : b; }
 GTALK_INLINE VF as_float(VU v) { return reinterpret_cast<VF>(v); }
+
+// b where a is NaN.
+#if GTALK_WIDTH == 16
+GTALK_INLINE VF max(VF a, VF b) { return _mm512_max_ps(a, b); }
+GTALK_INLINE VF min(VF a, VF b) { return _mm512_min_ps(a, b); }
+#elif GTALK_WIDTH == 8
+GTALK_INLINE VF max(VF a, VF b) { return _mm256_max_ps(a, b); }
+GTALK_INLINE VF min(VF a, VF b) { return _mm256_min_ps(a, b); }
+#else
+GTALK_INLINE VF max(VF a, VF b) { return a > b ? a : b; }
+GTALK_INLINE VF min(VF a, VF b) { return a < b ? a : b; }
+#endif
 
 #if GTALK_WIDTH == 16
 
@@ -114,6 +124,29 @@ GTALK_INLINE VF exponential(VF x) {
   return sum * as_float((reinterpret_cast<VU>(shifted) - 0x4b400000u + 127u) << 23);
 }
 
+// 2^x for x <= 126; 0 below -126. Round to the nearest integer by adding 1.5 * 2^23, then a polynomial that
+// is near-minimax on [-0.5, 0.5] (relative error below 3e-7).
+GTALK_INLINE VF exponential_2(VF x) {
+  x = max(x, splat(-126.f));
+  const VF shifted = x + 12582912.f;
+  const VF r = x - (shifted - 12582912.f);
+  VF sum = r * 1.3333558e-3f + 9.6181291e-3f;
+  sum = sum * r + 5.5504109e-2f;
+  sum = sum * r + 2.4022651e-1f;
+  sum = sum * r + 6.9314718e-1f;
+  sum = sum * r + 1.f;
+  return as_float(reinterpret_cast<VU>(sum) + ((reinterpret_cast<VU>(shifted) - 0x4b400000u) << 23));
+}
+
+// log2 of positive normal numbers: exponent, and the series of atanh for a mantissa in [sqrt(1/2), sqrt(2)).
+GTALK_INLINE VF logarithm_2(VF x) {
+  const VI raw = reinterpret_cast<VI>(x) - 0x3f3504f3;
+  const VF m = reinterpret_cast<VF>((raw & 0x7fffff) + 0x3f3504f3);
+  const VF s = (m - 1.f) / (m + 1.f), q = s * s;
+  const VF sum = ((q * 0.41219858f + 0.57707802f) * q + 0.96179669f) * q + 2.8853901f;
+  return sum * s + __builtin_convertvector(raw >> 23, VF);
+}
+
 struct Pair {
   VF low, high;
 };
@@ -142,15 +175,45 @@ GTALK_INLINE Pair deinterleave(VF low, VF high) {
   return {__builtin_shuffle(low, high, even), __builtin_shuffle(low, high, even + 1)};
 }
 
-GTALK_INLINE float horizontal_sum(VF v) {
 #if GTALK_WIDTH == 16
-  return _mm512_reduce_add_ps(v);
+GTALK_INLINE float horizontal_sum(VF v) { return _mm512_reduce_add_ps(v); }
+GTALK_INLINE float horizontal_max(VF v) { return _mm512_reduce_max_ps(v); }
 #else
-  float sum = 0.f;
-  for (int i = 0; i < W; ++i) sum += v[i];
-  return sum;
-#endif
+GTALK_INLINE float horizontal_max(VF v) {
+  float most = v[0];
+  for (int i = 1; i < W; ++i) most = v[i] > most ? v[i] : most;
+  return most;
 }
+#if GTALK_WIDTH == 8
+GTALK_INLINE float horizontal_sum(VF v) {
+  __m128 four = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+  four = _mm_add_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_add_ss(four, _mm_movehdup_ps(four)));
+}
+#else
+GTALK_INLINE float horizontal_sum(VF v) { return (v[0] + v[1]) + (v[2] + v[3]); }
+#endif
+#endif
+
+// W IEEE halves. Without an instruction for it, subnormals are converted as integers, because processors take long
+// over denormal floats.
+#if GTALK_WIDTH == 16
+GTALK_INLINE VF load_half(const uint16_t* from) {
+  return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
+}
+#elif GTALK_WIDTH == 8
+GTALK_INLINE VF load_half(const uint16_t* from) {
+  return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+}
+#else
+GTALK_INLINE VF load_half(const uint16_t* from) {
+  const VU wide = {from[0], from[1], from[2], from[3]};
+  const VU sign = (wide & 0x8000u) << 16, magnitude = wide & 0x7fffu;
+  const VU normal = (magnitude << 13) + 0x38000000u;
+  const VU tiny = reinterpret_cast<VU>(__builtin_convertvector(reinterpret_cast<VI>(magnitude), VF) * 5.9604645e-8f);
+  return as_float((magnitude < 0x400u ? tiny : normal) | sign);
+}
+#endif
 
 // Zeroed floats, aligned to a cache line. (A std::vector's functions would be compiled for this instruction set and
 // could be linked into code for another.)
