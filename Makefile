@@ -1,16 +1,16 @@
 # Two commands: `make demo` and `make test`. Each sets up all it needs in .venv/ and is quick the second time.
-# For developers: `make lint`, `make types`, `make coverage`.
+# For developers: `make lint`, `make types`, `make coverage`, and `make lock` (see CONTRIBUTING.md).
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check
-INSTALL := $(PIP) install --quiet --no-warn-conflicts -c constraints.txt
-CSRC := $(wildcard csrc/*.cpp csrc/*.h csrc/*.cu csrc/*/*.h)
+INSTALL := $(PIP) install --quiet --no-warn-conflicts
+CSRC := $(wildcard csrc/*.cpp csrc/*.h csrc/*.cu csrc/*/*.h csrc/*/*.cpp csrc/*/*.inl)
 DEMO := out/demo
 CONSENT := The demo person is synthetic; nobody's likeness is used.
 
-.PHONY: demo test coverage browser lint types install clean
+.PHONY: demo test coverage browser lint types lock install clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/gtalk train data/demo/clip.mp4 -o $(DEMO) --person "gtalk demo person" --consent "$(CONSENT)"
@@ -33,30 +33,37 @@ coverage: $(VENV)/.develop browser
 lint: $(VENV)/.develop
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/deptry gtalk
+	$(BIN)/deptry tools tests demo_person examples --exclude '^$$' --ignore DEP002,DEP004
 
 types: $(VENV)/.develop
 	$(BIN)/pyright
 
 install: $(VENV)/.runtime
 
-# mediapipe asks for opencv-contrib-python (which needs libGL), jax and sounddevice, and imports none of
-# them for what gtalk uses; without its dependencies one OpenCV wheel, the headless one, wins.
-$(VENV)/.packages: constraints.txt pyproject.toml
+# Everything in exact versions, with hashes, and nothing else: the locks are complete (`make lock`). torch comes in a
+# step of its own, so that pip's settings choose its build: for the CPU, or for one CUDA or another.
+$(VENV)/.packages: requirements/run.lock requirements/torch.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; v in {(3, 11), (3, 12)} or sys.exit( \
+	    f"Expected Python 3.11 or 3.12, got {v[0]}.{v[1]}: mediapipe has no wheel for it. Set one: make PYTHON=python3.12")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(INSTALL) torch setuptools wheel ninja
-	$(INSTALL) --no-deps mediapipe
-	$(INSTALL) absl-py attrs flatbuffers protobuf matplotlib pocketsphinx pyworld numpy \
-	    opencv-python-headless librosa tyro viser gsplat av safetensors jaxtyping rich scipy PyYAML
+	$(INSTALL) --no-deps --require-hashes -r requirements/run.lock
+	$(INSTALL) -r requirements/torch.txt
 	touch $@
 
-$(VENV)/.runtime: $(VENV)/.packages setup.py $(CSRC)
-	$(PIP) install --quiet --no-build-isolation --no-deps -e .
+$(VENV)/.runtime: $(VENV)/.packages setup.py pyproject.toml $(CSRC)
+	$(INSTALL) --no-build-isolation --no-deps -e .
 	touch $@
 
-$(VENV)/.develop: $(VENV)/.runtime
-	$(INSTALL) pytest pytest-timeout pytest-cov hypothesis beartype ruff pyright pre-commit plyfile \
-	    onnxruntime ray c2pa-python websockets espeakng-loader
+$(VENV)/.develop: $(VENV)/.runtime requirements/dev.lock
+	$(INSTALL) --no-deps --require-hashes -r requirements/dev.lock
 	touch $@
+
+# Renews the locks and what follows from them. `make lock UPGRADE=1` takes the newest of everything.
+lock: $(VENV)/.develop
+	$(BIN)/python tools/make/lock.py $(if $(UPGRADE),--upgrade)
+	$(MAKE) $(VENV)/.develop
+	$(BIN)/python tools/check/licences.py
 
 # The viewer's tests drive a real Chromium; without one they are skipped, and the run says so.
 browser:

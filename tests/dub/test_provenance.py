@@ -44,7 +44,7 @@ def keys(tmp_path_factory) -> tuple[Path, Path]:
             ),
             False,
         )
-        now = datetime.datetime.now(datetime.timezone.utc)
+        now = datetime.datetime.now(datetime.UTC)
         builder = (
             x509.CertificateBuilder().subject_name(name(subject)).issuer_name(name(issuer)).public_key(public)
             .serial_number(x509.random_serial_number()).not_valid_before(now - datetime.timedelta(days=1))

@@ -14,6 +14,7 @@ import argparse
 import importlib.metadata
 import re
 import sys
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +27,6 @@ LEFT_OUT = {"jax", "jaxlib", "opencv-contrib-python", "sentencepiece"}
 """What mediapipe asks for and gtalk neither installs nor needs."""
 BY_HAND = {
     "gsplat": "Apache-2.0",
-    "pyworld": "MIT (WORLD itself: modified BSD)",
     "matplotlib": "PSF-2.0",
     "numpy": "BSD-3-Clause",
     "scipy": "BSD-3-Clause",
@@ -124,9 +124,8 @@ def packages(names: list[str]) -> dict[str, importlib.metadata.Distribution]:
 
 def default_chain() -> dict[str, importlib.metadata.Distribution]:
     """What `make demo` installs, gtalk itself left out."""
-    chain = packages(["gtalk[prepare]"])
-    chain.pop("gtalk")
-    return chain
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return packages([*project["dependencies"], *project["optional-dependencies"]["prepare"]])
 
 
 def licence_of(distribution: importlib.metadata.Distribution) -> str:

@@ -171,7 +171,7 @@ class Front:
         except Refused as refusal:
             self._report(f"refused: {refusal.status.value} {refusal.why}")
             _write_page(writer, refusal.status, Page("text/plain", (refusal.why + "\n").encode()))
-        except (OSError, asyncio.TimeoutError, asyncio.IncompleteReadError):
+        except (TimeoutError, OSError, asyncio.IncompleteReadError):
             pass  # the client left or never spoke; nothing of its remains
         except Exception as error:  # a session that cannot be opened, say: this visitor's loss alone
             self._report(f"failed: {type(error).__name__}: {error}")
@@ -337,7 +337,7 @@ async def _close(writer: asyncio.StreamWriter) -> None:
     try:
         writer.close()
         await asyncio.wait_for(writer.wait_closed(), _CLOSE_S)
-    except asyncio.TimeoutError:
+    except TimeoutError:
         writer.transport.abort()  # the other side reads no more: what waits for it is forgotten
     except OSError:
         pass
