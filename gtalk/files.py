@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -75,35 +75,57 @@ def exclusive(folder: Path) -> Iterator[None]:
 
     The lock is a file beside the folder; it goes with the process, however that ends.
     """
-    import fcntl
-
     folder = Path(folder).absolute()
     made_room = not folder.parent.exists()
     require_writable_folder(folder.parent)
-    path = folder.with_name(f".{folder.name}.lock")
-    while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(descriptor)
-            raise UserError(
-                f"output {folder}",
-                expected="no other run that writes to it",
-                got="one that is running",
-                remedy="Wait for it, stop it, or choose another output.",
-            ) from None
-        if path.exists() and path.stat().st_ino == os.fstat(descriptor).st_ino:
-            break
-        os.close(descriptor)  # its last owner has just removed it: lock the new one
+    release = try_lock(folder.with_name(f".{folder.name}.lock"))
+    if release is None:
+        raise UserError(
+            f"output {folder}",
+            expected="no other run that writes to it",
+            got="one that is running",
+            remedy="Wait for it, stop it, or choose another output.",
+        )
     try:
         yield
     finally:
-        path.unlink(missing_ok=True)
-        os.close(descriptor)
+        release()
         if made_room:  # a run that came to nothing leaves nothing
             with suppress(OSError):
                 folder.parent.rmdir()
+
+
+def try_lock(path: Path) -> Callable[[], None] | None:
+    """Take the lock file `path` for this process; returns what lets go of it, or None where another one has it.
+
+    A lock goes with its process, however that ends; whoever lets go of it removes the file.
+    """
+    from filelock import FileLock, Timeout
+
+    while True:
+        path.touch()
+        lock, before = FileLock(path), _inode(path)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            return None
+        if before == _inode(path) is not None:
+            break
+        lock.release()  # its last owner has just removed it: lock the new one
+
+    def release() -> None:
+        with suppress(OSError):  # where an open file cannot be removed, it stays
+            path.unlink()
+        lock.release()
+
+    return release
+
+
+def _inode(path: Path) -> int | None:
+    try:
+        return path.stat().st_ino
+    except FileNotFoundError:
+        return None
 
 
 def require_writable_folder(folder: Path) -> None:

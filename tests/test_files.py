@@ -1,9 +1,11 @@
 import json
+import subprocess
+import sys
 
 import pytest
 
 from gtalk.errors import UserError
-from gtalk.files import atomic_path, exclusive, require_writable_folder, sha256_of_json, write_json
+from gtalk.files import atomic_path, exclusive, require_writable_folder, sha256_of_json, try_lock, write_json
 
 
 def test_atomic_path_appears_whole(tmp_path) -> None:
@@ -60,3 +62,54 @@ def test_a_run_that_comes_to_nothing_leaves_no_folder(tmp_path) -> None:
     with exclusive(tmp_path / "old" / "dataset"):
         pass
     assert (tmp_path / "old").is_dir()
+
+
+def test_one_at_a_time_has_a_lock_and_the_file_goes_with_it(tmp_path) -> None:
+    path = tmp_path / "x.lock"
+    release = try_lock(path)
+    assert release is not None and try_lock(path) is None
+    with (
+        pytest.raises(UserError, match="one that is running"),
+        exclusive(tmp_path / "out"),
+        exclusive(tmp_path / "out"),
+    ):
+        raise AssertionError
+    release()
+    assert list(tmp_path.iterdir()) == []
+    again = try_lock(path)
+    assert again is not None
+    again()
+
+
+def test_another_process_is_kept_out_until_it_is_killed(tmp_path) -> None:
+    path = tmp_path / "x.lock"
+    code = f"from gtalk.files import try_lock; from pathlib import Path; import time; r = try_lock(Path({str(path)!r}))"
+    owner = subprocess.Popen(
+        [sys.executable, "-c", f"{code}; print(r is not None, flush=True); time.sleep(60)"], stdout=subprocess.PIPE
+    )
+    assert owner.stdout is not None and owner.stdout.readline() == b"True\n"
+    assert try_lock(path) is None
+    owner.kill()
+    owner.wait()
+    release = try_lock(path)
+    assert release is not None
+    release()
+
+
+def test_a_lock_whose_file_was_removed_meanwhile_is_not_one(tmp_path, monkeypatch) -> None:
+    """Between opening and locking it, its owner let go and removed it: who came after must not share it."""
+    import filelock
+
+    path, acquire, calls = tmp_path / "x.lock", filelock.FileLock.acquire, []
+
+    def slow(self, *arguments, **options):
+        proxy = acquire(self, *arguments, **options)
+        calls.append(path.stat().st_ino)
+        if len(calls) == 1:
+            path.unlink()  # as the last owner does
+        return proxy
+
+    monkeypatch.setattr(filelock.FileLock, "acquire", slow)
+    release = try_lock(path)
+    assert release is not None and len(calls) == 2 and path.exists()
+    release()

@@ -6,7 +6,6 @@ truth is pasted in, except under `peer_protocol`, which says so. What could not 
 
 from __future__ import annotations
 
-import resource
 import sys
 import time
 from collections.abc import Iterator
@@ -207,7 +206,6 @@ def _speed(run: _Run, dataset: Dataset, part: HeldOut, motion_s: float | None) -
     times = run.frame_ms[2:] or run.frame_ms  # the first frames fill caches
     heard_s = len(part.lead) / 16_000 + len(part.truth) / dataset.fps
     gpu = torch.cuda.max_memory_allocated() if torch.cuda.is_initialized() else 0
-    unit = 1 if sys.platform == "darwin" else 1024  # what ru_maxrss counts in
     return {
         "prepare_s_per_clip_s": prepare_s / (dataset.n_frames / dataset.fps) if prepare_s else None,
         "fit_s": None,
@@ -215,9 +213,18 @@ def _speed(run: _Run, dataset: Dataset, part: HeldOut, motion_s: float | None) -
         "motion_ms_per_s": None if motion_s is None else motion_s * 1e3 / max(heard_s, 1e-9),
         "frame_ms_p50": float(np.percentile(times, 50)),
         "frame_ms_p95": float(np.percentile(times, 95)),
-        "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20,
+        "peak_rss_mb": _peak_rss_mb(),
         "peak_gpu_mb": gpu / 2**20 if gpu else None,
     }
+
+
+def _peak_rss_mb() -> float | None:
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    unit = 1 if sys.platform == "darwin" else 1024  # what ru_maxrss counts in
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
 
 
 def _clip(dataset: Dataset, truth: Truth, testing: np.ndarray, part: HeldOut) -> dict[str, Any]:

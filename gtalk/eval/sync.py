@@ -225,8 +225,9 @@ def mfcc(samples: Float[np.ndarray, " N"]) -> Float[np.ndarray, "T 13"]:
 
 
 def _mel_filters() -> np.ndarray:
-    top = 2595 * np.log10(1 + AUDIO_RATE / 2 / 700)
-    corners_hz = 700 * (10 ** (np.linspace(0, top, _FILTERS + 2) / 2595) - 1)
+    import librosa
+
+    corners_hz = librosa.mel_frequencies(_FILTERS + 2, fmin=0.0, fmax=AUDIO_RATE / 2, htk=True)
     corners = np.floor((_FFT + 1) * corners_hz / AUDIO_RATE)
     bins = np.arange(_FFT // 2 + 1)
     low, middle, high = corners[:-2, None], corners[1:-1, None], corners[2:, None]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from gtalk.errors import UserError
-from gtalk.files import require_writable_folder
+from gtalk.files import require_writable_folder, try_lock
 from gtalk.reading.untrusted import parse_json
 
 STARTED, DONE, FAILED = "started", "done", "failed"
@@ -24,8 +24,12 @@ class Journal:
     def __init__(self, jobs_path: Path, resume: bool) -> None:
         self.path = jobs_path.with_name(jobs_path.name + ".journal")
         require_writable_folder(self.path.parent)
+        release = try_lock(self.path.with_name(self.path.name + ".lock"))
+        if release is None:
+            raise UserError(f"journal {self.path}", expected="no other run of these jobs", got="one that is running",
+                            remedy="Wait for it, or stop it; then run again.")  # fmt: skip
+        self._release = release
         self._file: TextIO = open(self.path, "a+", encoding="utf-8", errors="replace")  # noqa: SIM115 (closed by close)
-        self._lock()
         if not resume:
             self._file.truncate(0)
         self.last: dict[str, dict[str, Any]] = self._read()
@@ -47,16 +51,7 @@ class Journal:
     def close(self) -> None:
         """Let go of the file and its lock."""
         self._file.close()
-
-    def _lock(self) -> None:
-        import fcntl
-
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            self._file.close()
-            raise UserError(f"journal {self.path}", expected="no other run of these jobs", got="one that is running",
-                            remedy="Wait for it, or stop it; then run again.") from error  # fmt: skip
+        self._release()
 
     def _read(self) -> dict[str, dict[str, Any]]:
         self._file.seek(0)
