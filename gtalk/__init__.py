@@ -8,4 +8,12 @@ Where to read: `types` (what crosses borders, with units and frames of reference
 order of the data: `clip`, `dataset`, `avatar` and `fit`, `speech` and `motion`, `talk`, `dub`, `viewer`, `eval`.
 """
 
-__version__ = "0.1.0"
+from typing import Any
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version  # pyproject.toml's, read when asked for
+
+        return version("gtalk")
+    raise AttributeError(f"module 'gtalk' has no attribute {name!r}")

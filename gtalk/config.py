@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import importlib.resources
 import types
 import typing
 from collections.abc import Mapping
@@ -13,7 +14,6 @@ from typing import Any, TypeVar
 from gtalk.errors import UserError
 
 Config = TypeVar("Config")
-PRESET_FOLDER = Path(__file__).resolve().parent / "configs"
 
 
 def from_mapping(kind: type[Config], values: Any, where: str = "config") -> Config:
@@ -67,16 +67,20 @@ def load_preset(kind: type[Config], family: str, preset: str) -> Config:
 
     Raises UserError when there is none.
     """
-    path = PRESET_FOLDER / f"{family}_{preset}.yaml"
-    if not path.is_file():
-        have = sorted(p.stem.removeprefix(f"{family}_") for p in PRESET_FOLDER.glob(f"{family}_*.yaml"))
+    folder = importlib.resources.files("gtalk") / "configs"
+    file = folder / f"{family}_{preset}.yaml"
+    if not file.is_file():
+        stems = sorted(p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.startswith(f"{family}_"))
+        have = [stem.removeprefix(f"{family}_") for stem in stems]
+        nearest = difflib.get_close_matches(preset, have, n=1, cutoff=0.4)
         raise UserError(
             f"preset for {family}",
             expected=f"one of: {', '.join(have) or 'none found'}",
             got=preset,
-            remedy="Name one of these, or pass a config file.",
+            remedy=f"Did you mean `{nearest[0]}`?" if nearest else "Name one of these, or pass a config file.",
         )
-    return load_yaml(kind, path)
+    with importlib.resources.as_file(file) as path:
+        return load_yaml(kind, path)
 
 
 def _plain(value: Any) -> Any:

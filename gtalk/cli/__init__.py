@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import tyro
 
+import gtalk
 from gtalk.cli.avatars import Eval, Export, View
 from gtalk.cli.dubbing import Batch, Dub
 from gtalk.cli.files import Assets
@@ -41,12 +42,15 @@ gtalk dub me speech.wav -o dub.mp4
 
 gtalk view me
 
-`gtalk COMMAND --help` says all about one of them."""
+`gtalk COMMAND --help` says all about one of them, `gtalk --version` which version this is."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Returns the exit status."""
     argv = list(sys.argv[1:] if argv is None else argv)
+    if argv == ["--version"]:
+        print(f"gtalk {gtalk.__version__}")
+        return 0
     try:
         command = tyro.cli(
             _commands(brief=set(argv) <= {"-h", "--help"}),
