@@ -19,16 +19,17 @@ ARROWS = {
     "speech": {"media"},
     "voice": {"media", "speech"},
     "dataset": {"media"},
-    "prepare": {"dataset", "media", "speech", "ops"},
+    "prepare": {"dataset", "media", "speech", "ops", "rig"},
     "render": {"ops"},
-    "avatar": {"render", "ops"},
-    "fit": {"avatar", "dataset", "render", "ops"},
-    "motion": {"dataset", "speech"},
+    "rig": set(),
+    "avatar": {"render", "ops", "rig"},
+    "fit": {"avatar", "dataset", "render", "ops", "rig"},
+    "motion": {"dataset", "speech", "rig"},
     "talk": {"avatar", "motion", "media", "speech"},
     "dub": {"talk", "media", "dataset", "prepare"},
     "viewer": {"talk", "motion", "media", "speech", "voice"},
-    "export": {"avatar", "talk", "media", "ops"},
-    "eval": {"talk", "dataset", "media", "speech", "motion", "avatar", "prepare", "ops"},
+    "export": {"avatar", "talk", "media", "ops", "rig"},
+    "eval": {"talk", "dataset", "media", "speech", "motion", "avatar", "prepare", "ops", "rig"},
 }
 ONLY_IN = {
     "av": {"media"},
@@ -38,7 +39,7 @@ ONLY_IN = {
     "rich": {"cli"},
     "pickle": set(),
 }
-LIGHT = {"ops", "render", "avatar", "fit", "dataset"}  # run where only torch, numpy, OpenCV and safetensors are
+LIGHT = {"ops", "rig", "render", "avatar", "fit", "dataset"}  # run where only torch, numpy, OpenCV and safetensors are
 HEAVY = {"av", "mediapipe", "librosa", "viser", "tyro", "rich", "pocketsphinx", "pyworld", "scipy", "ray"}
 
 
