@@ -19,7 +19,7 @@ from gtalk.rig.surface import Surface
 from gtalk.rig.table import Sculpt, sculpts
 from gtalk.rig.transfer import transferred
 from gtalk.shapes import Float
-from gtalk.topology import INNER_LIPS_RING, IRIS_CENTRES, LEFT_EYE_RING, N_FACE, N_POINTS, RIGHT_EYE_RING
+from gtalk.topology import INNER_LIPS_RING, IRIS_CENTRES, LEFT_EYE_RING, MIRROR, N_FACE, N_POINTS, RIGHT_EYE_RING
 from gtalk.types import OUTER_EYE_DISTANCE_M
 
 _EYE = ("Blink", "LookDown", "LookIn", "LookOut", "LookUp", "Squint", "Wide")
@@ -53,6 +53,10 @@ UNREADABLE = frozenset(
 EYEBALL_RADIUS = 0.1278
 """From the iris to the eye's centre, outer-eye distances (11.5 mm of 90 mm)."""
 
+LIDS = np.concatenate(
+    [np.setdiff1d(RIGHT_EYE_RING, [362, 382, 398]), [286, 258, 257, 259, 260, 467], [256, 252, 253, 254, 339, 255]]
+)
+"""Skin that lies on the eyeball on the image's right: rims, fold above, row below; the inner corner is held."""
 _RIM = 0.12  # how far behind a rim its corrections reach, outer-eye distances
 
 _RINGS = {"lips": INNER_LIPS_RING, "image_left": LEFT_EYE_RING, "image_right": RIGHT_EYE_RING}
@@ -103,23 +107,42 @@ def displacements(mesh: Float[np.ndarray, "478 3"]) -> Float[np.ndarray, "E 478 
 def _sculpted() -> dict[str, np.ndarray]:
     """[468,3] metres on the neutral face."""
     surface = Surface(neutral()[:N_FACE] / OUTER_EYE_DISTANCE_M)
-    return {
-        name: OUTER_EYE_DISTANCE_M * surface.spread(shape.handles, shape.values, shape.reach)
-        for name, shape in sculpts().items()
-    }
+    return {name: OUTER_EYE_DISTANCE_M * surface.spread(*_handles(shape)) for name, shape in sculpts().items()}
+
+
+def _handles(shape: Sculpt) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Handles, values and reach of a shape; lids that follow the eyeball are handles too."""
+    if shape.follow == 0.0:
+        return shape.handles, shape.values, shape.reach
+    mesh = neutral() / OUTER_EYE_DISTANCE_M
+    points, values = [], []
+    for first, lids, turn in zip(IRIS_CENTRES, (MIRROR[LIDS], LIDS), np.deg2rad(shape.iris_deg), strict=True):
+        if np.any(turn):
+            points.append(lids)
+            values.append(shape.follow * _turn(mesh[lids], _eye_centre(mesh, first), turn))
+    handles, values = np.concatenate([shape.handles, *points]), np.concatenate([shape.values, *values])
+    reach = np.concatenate([shape.reach, np.full(len(handles) - len(shape.reach), shape.follow_reach)])
+    return handles, values, reach
+
+
+def _eye_centre(mesh: np.ndarray, iris: np.integer) -> np.ndarray:
+    unit = float(np.linalg.norm(mesh[RIGHT_EYE_RING[8]] - mesh[LEFT_EYE_RING[0]]))
+    return mesh[iris] - [0.0, 0.0, EYEBALL_RADIUS * unit]
+
+
+def _turn(points: np.ndarray, centre: np.ndarray, yaw_pitch: np.ndarray) -> np.ndarray:
+    """Displacement of points that turn about a centre: radians to the image's right and up."""
+    (sy, sp), (cy, cp) = np.sin(yaw_pitch), np.cos(yaw_pitch)
+    about_y = np.array([[cy, 0.0, sy], [0.0, 1.0, 0.0], [-sy, 0.0, cy]])
+    about_x = np.array([[1.0, 0.0, 0.0], [0.0, cp, sp], [0.0, -sp, cp]])
+    return (points - centre) @ (about_y @ about_x).T + centre - points
 
 
 def _turned_irises(mesh: np.ndarray, shape: Sculpt) -> np.ndarray:
     """[478,3] the irises turn about the centres of the eyes."""
     out = np.zeros_like(mesh)
-    unit = float(np.linalg.norm(mesh[RIGHT_EYE_RING[8]] - mesh[LEFT_EYE_RING[0]]))
-    for first, (yaw, pitch) in zip(IRIS_CENTRES, np.deg2rad(shape.iris_deg), strict=True):
-        iris = mesh[first : first + 5]
-        centre = iris[0] - [0.0, 0.0, EYEBALL_RADIUS * unit]
-        sy, cy, sp, cp = np.sin(yaw), np.cos(yaw), np.sin(pitch), np.cos(pitch)
-        about_y = np.array([[cy, 0.0, sy], [0.0, 1.0, 0.0], [-sy, 0.0, cy]])
-        about_x = np.array([[1.0, 0.0, 0.0], [0.0, cp, sp], [0.0, -sp, cp]])
-        out[first : first + 5] = (iris - centre) @ (about_y @ about_x).T + centre - iris
+    for first, turn in zip(IRIS_CENTRES, np.deg2rad(shape.iris_deg), strict=True):
+        out[first : first + 5] = _turn(mesh[first : first + 5], _eye_centre(mesh, first), turn)
     return out
 
 
@@ -129,7 +152,7 @@ def _close_lids(shapes: np.ndarray, surface: Surface) -> None:
         blink = shapes[index(name), :N_FACE]
         upper, lower = facing_pairs(opening).T
         gap = (surface.points + blink)[lower] - (surface.points + blink)[upper]
-        _move_rims(blink, surface, upper, gap * [0.0, 1.0, 1.0], lower)
+        _move_rims(blink, surface, upper, gap * [0.0, 1.0, 0.0], lower)
 
 
 def _close_lips(shapes: np.ndarray, surface: Surface) -> None:
@@ -157,4 +180,4 @@ def _move_rims(field: np.ndarray, surface: Surface, rim: np.ndarray, by: np.ndar
     unit = float(np.linalg.norm(surface.points[RIGHT_EYE_RING[8]] - surface.points[LEFT_EYE_RING[0]]))
     handles = np.concatenate([rim, still])
     values = np.concatenate([by, np.zeros((len(still), 3))])
-    field += surface.spread(handles, values, np.where(np.arange(len(handles)) < len(rim), _RIM * unit, 0.0))
+    field += surface.spread(handles, values, np.where(np.arange(len(handles)) < len(rim), _RIM * unit, 0.0), taut=True)

@@ -14,6 +14,7 @@ import numpy as np
 from gtalk.shapes import Bool, Float, Int
 from gtalk.topology import N_FACE, SKIN_TRIANGLES
 
+_TENSION = 100.0  # of a membrane in the bending sheet, in squared outer-eye distances: keeps it from swinging over
 _LEAST_AREA = 1e-9
 _MOST_COTANGENT = 20.0  # thin triangles at the rim of the mask would otherwise count like stiff wires
 
@@ -81,13 +82,18 @@ class Surface:
         handles: Int[np.ndarray, " H"],
         values: Float[np.ndarray, "H C"],
         reach: Float[np.ndarray, " H"],
+        taut: bool = False,
     ) -> Float[np.ndarray, "468 C"]:
-        """Smooth field with the given values at handles and 0 from `reach` on (in the unit of the points)."""
+        """Smooth field with the given values at handles and 0 from `reach` on (in the unit of the points).
+
+        Args:
+            taut: like a membrane (harmonic) instead of a bending sheet: less smooth, never beyond the given values.
+        """
         out = np.zeros((N_FACE, values.shape[1]))
         out[handles] = values
         free = self.within(handles, reach)
         free[handles] = False
         if free.any():
-            energy = self.bending[free]
+            energy = (self.laplacian if taut else self.bending + _TENSION * self.laplacian)[free]
             out[free] = -np.linalg.solve(energy[:, free], energy[:, handles] @ values)
         return out

@@ -23,7 +23,7 @@ from gtalk.topology import MIRROR, N_FACE
 TABLE_PATH = Path(__file__).with_name("shapes.yaml")
 OTHER_SIDE = "_r"  # ending of a point's name: its mirror image
 _KINDS = ("both", "left")
-_KEYS = {"sides", "reach", "handles", "iris"}
+_KEYS = {"sides", "reach", "handles", "iris", "follow"}
 _FARTHEST = 1.0  # no handle moves farther, outer-eye distances
 
 
@@ -39,6 +39,10 @@ class Sculpt:
     iris_deg: tuple[tuple[float, float], tuple[float, float]] = ((0.0, 0.0), (0.0, 0.0))
     """Turn (yaw to the image's right, pitch up) of the eye on the image's left and right."""
 
+    follow: float = 0.0
+    """Share of that turn that the lids take part in."""
+    follow_reach: float = 0.0
+
     def mirrored(self) -> Sculpt:
         """The same on the other side of the face."""
         left, right = self.iris_deg
@@ -47,6 +51,8 @@ class Sculpt:
             self.values * np.array([-1.0, 1.0, 1.0]),
             self.reach,
             ((-right[0], right[1]), (-left[0], left[1])),
+            self.follow,
+            self.follow_reach,
         )
 
 
@@ -90,7 +96,12 @@ def _both_sides(name: str, entry: Mapping[str, Any], points: Mapping[str, int]) 
     table = np.array(list(rows.values()), float).reshape(-1, 4)
     yaw, pitch = (float(x) for x in entry.get("iris", (0.0, 0.0)))
     other = (-yaw, pitch) if mirror_too else (0.0, 0.0)
-    shape = Sculpt(np.array(list(rows), dtype=np.int64), table[:, :3], table[:, 3], (other, (yaw, pitch)))
+    follow = float(entry.get("follow", 0.0))
+    if not 0.0 <= follow <= 1.0:
+        raise ValueError(f"{name}: follow {follow:g}")
+    eyes = (other, (yaw, pitch))
+    reach = float(entry.get("reach", 0.0))
+    shape = Sculpt(np.array(list(rows), dtype=np.int64), table[:, :3], table[:, 3], eyes, follow, reach)
     if mirror_too:
         return {name: shape}
     if not name.endswith("Left"):
