@@ -11,7 +11,8 @@ import pytest
 ROOT = Path(__file__).parent.parent / "gtalk"
 
 FOUNDATION = {
-    "shapes", "errors", "progress", "files", "types", "basis", "topology", "config", "threads", "reading", "geometry",
+    "shapes", "errors", "progress", "files", "types", "basis", "topology", "config", "threads", "device", "reading",
+    "geometry",
 }  # fmt: skip
 ARROWS = {
     "ops": set(),
@@ -26,7 +27,7 @@ ARROWS = {
     "fit": {"avatar", "dataset", "render", "ops", "rig"},
     "motion": {"dataset", "speech", "rig"},
     "talk": {"avatar", "motion", "media", "speech"},
-    "dub": {"talk", "media", "dataset", "prepare"},
+    "dub": {"talk", "motion", "media", "dataset", "prepare"},
     "viewer": {"talk", "motion", "media", "speech", "voice"},
     "export": {"avatar", "talk", "media", "ops", "rig"},
     "eval": {"talk", "dataset", "media", "speech", "motion", "avatar", "prepare", "ops", "rig"},

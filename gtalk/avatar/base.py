@@ -29,6 +29,8 @@ class Avatar(Protocol):
 
     kind: str
     basis: MotionBasis
+    device: torch.device
+    """Where it draws."""
     camera: Camera
     """The camera of the clip, at the size the avatar was fitted at."""
     fps: float
@@ -48,6 +50,10 @@ class Avatar(Protocol):
             size: (width, height) in pixels, of the camera's aspect ratio; the camera's by default.
             background: PLATE, an image of the output's size, or None for premultiplied colour on nothing.
         """
+        ...
+
+    def to(self, device: torch.device) -> Avatar:
+        """The same avatar on another device."""
         ...
 
     def tensors(self) -> dict[str, torch.Tensor]:

@@ -116,8 +116,15 @@ class GaussianAvatar:
         """Everything learned, by name."""
         return with_pose(self._tensors, self.pose_code)
 
-    def to(self, device: torch.device | str) -> GaussianAvatar:
-        """A copy on another device."""
+    @property
+    def device(self) -> torch.device:
+        """Where it draws."""
+        return self._tensors["base"].device
+
+    def to(self, device: torch.device) -> GaussianAvatar:
+        """A copy on another device; itself on the one where it is."""
+        if device.type == self.device.type and device.index in (None, self.device.index):
+            return self
         moved = {n: t.to(device) for n, t in self._tensors.items()}
         return GaussianAvatar(self.config, self.basis, self.camera, self.fps, self.plate, self.pose_code, moved)
 

@@ -108,8 +108,15 @@ class RadianceAvatar:
         """Everything learned, by name."""
         return with_pose(self._tensors, self.pose_code)
 
-    def to(self, device: torch.device | str) -> RadianceAvatar:
-        """A copy on another device."""
+    @property
+    def device(self) -> torch.device:
+        """Where it draws."""
+        return self.head["basis"].device
+
+    def to(self, device: torch.device) -> RadianceAvatar:
+        """A copy on another device; itself on the one where it is."""
+        if device.type == self.device.type and device.index in (None, self.device.index):
+            return self
         moved = {n: t.to(device) for n, t in self._tensors.items()}
         return RadianceAvatar(self.config, self.basis, self.camera, self.fps, self.plate, self.pose_code, moved)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +13,7 @@ from gtalk.cli.options import AvatarFolder, Datasets, OutputPath
 from gtalk.cli.training import train_motion_of
 from gtalk.errors import UserError
 from gtalk.files import exclusive
+from gtalk.motion.edits.controls import Controls
 
 if TYPE_CHECKING:
     from gtalk.motion.model.model import PersonMotionModel
@@ -141,24 +142,13 @@ class MotionEdit:
     """Folder of the avatar whose face it is for: needed for all but writing a CSV."""
     reenact: bool = False
     """The motion is another person's: bring it to the avatar's face."""
-    mouth: float = 1.0
-    """Mouth opening relative to what it is, 0 to 2."""
-    expression: float = 1.0
-    """Brow movement relative to what it is, 0 to 2."""
-    pose: float = 1.0
-    """Head movement relative to what it is, 0 to 2."""
-    blink_rate: float = 1.0
-    """Blinks relative to those that are there, 0 to 1."""
-    smoothing_s: float = 0.0
-    """Time constant of a smoothing of everything but blinks, seconds."""
-    lle: float = 0.0
-    """How far mouths that are not the person's are pulled back, 0 to 1."""
+    controls: Controls = field(default_factory=Controls)
+    """What changes."""
     seed: int = 0
     """Chooses which blinks are dropped."""
 
     def run(self) -> None:
         """Do it."""
-        from gtalk.motion.edits.controls import Controls
         from gtalk.motion.formats.arkit import motion_of_arkit, read_arkit_csv, rest_landmarks, write_arkit_csv
         from gtalk.motion.model.model import load_motion_model
         from gtalk.motion.produce import edit_motion, reenact
@@ -172,16 +162,8 @@ class MotionEdit:
             motion = FaceMotion.load(self.motion)
         if self.reenact:
             motion = reenact(motion, _required(model))
-        controls = Controls(
-            mouth=self.mouth,
-            expression=self.expression,
-            pose=self.pose,
-            blink_rate=self.blink_rate,
-            smoothing_s=self.smoothing_s,
-            lle=self.lle,
-        )
-        if controls != Controls(lle=0.0):
-            motion = edit_motion(motion, _required(model), controls, self.seed)
+        if self.controls != Controls():
+            motion = edit_motion(motion, _required(model), self.controls, self.seed)
         if self.output.suffix.lower() == ".csv":
             write_arkit_csv(motion, self.output, None if model is None else rest_landmarks(model))
         else:

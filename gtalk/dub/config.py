@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-CONTROLS = ("mouth", "expression", "pose", "blink_rate")
+from gtalk.device import Device
+from gtalk.motion.edits.controls import Controls
 
 
 @dataclass(frozen=True)
@@ -31,14 +32,11 @@ class DubConfig:
     """When shot and sound differ in length. loop: the shot runs to and fro, or is cut. retime: it is stretched."""
     seed: int = 0
     """Chooses head motion, gaze and blinks."""
-    mouth: float = 1.0
-    """How far the mouth opens, relative to what was predicted: 0 to 2."""
-    expression: float = 1.0
-    """How far the brows move, relative to what was predicted: 0 to 2."""
-    pose: float = 1.0
-    """How far the head moves, relative to what was predicted: 0 to 2."""
-    blink_rate: float = 1.0
-    """Share of the blinks that are kept: 0 to 1."""
+    controls: Controls = field(default_factory=Controls)
+    """How the face moves."""
+    lookahead: Literal["file", "live"] = "file"
+    """How far ahead of the sound lips may open. file: as this person does. live: as in `gtalk view`, which cannot
+    know what will be said; then both give the same motion."""
     audio: Path | None = None
     """Sound for a motion file, which has none."""
     save_motion: Path | None = None
@@ -47,8 +45,8 @@ class DubConfig:
     """Replace an output that exists."""
     batch: int = 1
     """Images drawn at once: more is quicker on a GPU."""
-    device: Literal["cpu", "cuda"] = "cpu"
-    """Where images are drawn. Workers of a batch take one GPU each, in turn."""
+    device: Device = "auto"
+    """Where images are drawn. auto: on a GPU where there is one. Workers of a batch share the GPUs in turn."""
     subtitles: Path | None = None
     """A SubRip or WebVTT file: laid beside the output under its name, where players look for it."""
     mark: bool = False
@@ -57,8 +55,3 @@ class DubConfig:
     """PEM certificate chain: signs the output with a C2PA manifest (needs the extra `provenance`)."""
     sign_key: Path | None = None
     """PEM private key of the certificate (ES256)."""
-
-    @property
-    def controls(self) -> dict[str, float]:
-        """The fields that are controls of the motion, by name."""
-        return {name: getattr(self, name) for name in CONTROLS}

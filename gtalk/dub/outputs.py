@@ -26,10 +26,6 @@ def check_output(output: Path, config: DubConfig) -> None:
     check_output_format(output, WriteConfig(codec=config.codec, crf=config.crf, alpha=alpha))
     if not 0 <= config.crf <= 51:
         raise UserError("crf", expected="0 to 51", got=str(config.crf), remedy="17 looks lossless, 23 is small.")
-    for name, value in config.controls.items():
-        most = 1.0 if name == "blink_rate" else 2.0
-        if not 0.0 <= value <= most:
-            raise UserError(name, expected=f"0 to {most:g}", got=f"{value:g}", remedy="1 leaves it as predicted.")
     if config.subtitles is not None:
         _check_subtitles(config.subtitles)
     for path in (output, config.save_motion, subtitles_beside(output, config)):

@@ -16,6 +16,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from gtalk.device import resolve_device
 from gtalk.dub.background import TRANSPARENT, Background, Still, make_background
 from gtalk.dub.config import DubConfig
 from gtalk.dub.footage.compositor import FootageCompositor, shot_order, track_shot
@@ -28,7 +29,7 @@ from gtalk.media.soundtrack import Soundtrack
 from gtalk.media.source import probe, require_video
 from gtalk.media.writer import VideoWriter, WriteConfig
 from gtalk.progress import OnProgress, Progress, silent
-from gtalk.talk import PLATE, Character, MotionFrame, Talker, frame_count, load_character
+from gtalk.talk import PLATE, Character, MotionFrame, Talker, View, frame_count, load_character
 from gtalk.talk.interpolate import exact_rate, first_sample, resampled_count
 from gtalk.types import AUDIO_RATE, Camera, Motion
 
@@ -77,15 +78,13 @@ def dub(
     """
     config = config or DubConfig()
     check_dub(source, output, config)
-    character = load(Path(avatar_folder))
-    return render_dub(
-        character.to("cuda") if config.device == "cuda" else character, source, output, config, on_progress
-    )
+    return render_dub(load(Path(avatar_folder)).to(config.device), source, output, config, on_progress)
 
 
 def check_dub(source: Path, output: Path, config: DubConfig) -> None:
     """Everything that can be known to be wrong before anything slow begins. Raises UserError."""
     check_output(Path(output), config)
+    resolve_device(config.device)
     sound = config.audio if is_motion(source) else source
     if is_motion(source) and not Path(source).is_file():
         raise UserError(
@@ -169,10 +168,10 @@ def plan_dub(character: Character, source: Path, config: DubConfig, on_progress:
     fps = float(exact_rate(float(avatar.fps if rate is None else rate)))
     size = image_size(avatar.camera, config.height)
     background = make_background(config.background, size, fps)
-    edits = character.edits(config.seed, **config.controls)
-    options = {"fps": fps, "seed": config.seed, "batch": config.batch, "edits": edits}
-    shown = {"size": size, "background": background.rendered} if config.onto is None else {"background": None}
-    talker = character.talker(**options, **shown)
+    view = View(size=size, background=background.rendered) if config.onto is None else View(background=None)
+    talker = character.talker(
+        controls=config.controls, lookahead=config.lookahead, fps=fps, seed=config.seed, view=view, batch=config.batch
+    )
     moments, sound, n_frames, stop = _plan_sound(talker, source, config)
     moments = Timed(moments)
     frames = talker.drawn(moments)

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from gtalk.avatar.pose_code import PoseCode
 from gtalk.config import to_mapping
@@ -17,11 +16,6 @@ from gtalk.fit.radiance.plate import widened_plate
 from gtalk.shapes import UInt8
 
 LEAST_SPREAD = 0.05  # codes that hardly vary in the clip are not blown up to unit variance
-
-
-def device_of(wanted: str) -> torch.device:
-    """auto, cpu or cuda, as a device."""
-    return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if wanted == "auto" else wanted)
 
 
 def clip_pose_code(context: FitContext) -> PoseCode:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -49,16 +50,65 @@ class MotionModel(Protocol):
 
 
 @runtime_checkable
-class MotionEdit(Protocol):
-    """A change of motion on its way to the renderer: smoothing, intensity, LLE, gaze, pose offset.
+class HasLive(MotionModel, Protocol):
+    """A model that looks further ahead in a file than a conversation can bear."""
 
-    Edits may keep state between calls; chunking must not change the result.
+    def for_live(self) -> MotionModel:
+        """The same person in a hurry."""
+        ...
+
+
+@runtime_checkable
+class MotionEdit(Protocol):
+    """A change of motion on its way to the renderer: smoothing, intensity, LLE, gaze, a score.
+
+    It belongs to one session and may keep state; how the frames are cut into pieces must not change the result.
     """
 
-    def __call__(self, motion: Motion) -> Motion:
-        """The edited frames, as many as came in."""
+    def __call__(self, motion: Motion, start_frame: int = 0) -> Motion:
+        """The edited frames, as many as came in.
+
+        Args:
+            motion: the next frames; none is seen twice, none is left out.
+            start_frame: number of the first since the session began. Frame i is the instant
+                (start_frame + i) / motion.fps, the same number however the frames were cut.
+        """
         ...
 
-    def reset(self) -> None:
-        """Forget the past: a new utterance begins."""
+
+@runtime_checkable
+class EventEdit(MotionEdit, Protocol):
+    """An edit that is told things while it runs: another control, a word of a score that came late."""
+
+    def receive(self, event: object) -> None:
+        """An event for the frames that are still to come. Kinds that an edit does not know are not for it."""
         ...
+
+
+EditFactory = Callable[[], MotionEdit]
+"""Makes a fresh edit for a session, so that two sessions of one talker know nothing of each other."""
+
+
+class EditChain:
+    """The edits of one session, applied in order, and the number of the next frame."""
+
+    def __init__(self, factories: Sequence[EditFactory]) -> None:
+        self.edits = tuple(make() for make in factories)
+        self.next_frame = 0
+        """Number of the frame that comes next: the first that an event can still change."""
+
+    def __call__(self, motion: Motion) -> Motion:
+        """The next frames, edited."""
+        count = len(motion)
+        if count:
+            for edit in self.edits:
+                motion = edit(motion, self.next_frame)
+            self.next_frame += count
+        return motion
+
+    def post(self, event: object) -> int:
+        """Tell every edit that can be told; the number of the first frame that it can still change."""
+        for edit in self.edits:
+            if isinstance(edit, EventEdit):
+                edit.receive(event)
+        return self.next_frame

@@ -9,8 +9,9 @@ import numpy as np
 from gtalk.basis import BROWS, LIPS, MOUTH_GROUP, UPPER_GROUP
 from gtalk.errors import UserError
 from gtalk.geometry.pose import mean_pose, pose_matrices, pose_vectors
-from gtalk.motion.base import MotionEdit, MotionModel
-from gtalk.motion.edits.controls import ControlEdit, Controls
+from gtalk.motion.base import EditChain, EditFactory, MotionModel
+from gtalk.motion.edits.control_edit import ControlEdit
+from gtalk.motion.edits.controls import Controls
 from gtalk.motion.model.model import PersonMotionModel
 from gtalk.shapes import Float
 from gtalk.types import Motion
@@ -22,19 +23,19 @@ def drive(
     model: MotionModel,
     chunks: Iterable[Float[np.ndarray, " N"]],
     seed: int = 0,
-    edits: Sequence[MotionEdit] = (),
+    edits: Sequence[EditFactory] = (),
 ) -> Iterator[Motion]:
     """Motion of speech (mono, AUDIO_RATE, in chunks of any size), piece by piece, in constant memory."""
-    for edit in edits:
-        edit.reset()
-    stream = model.stream(seed)
+    chain, stream = EditChain(edits), model.stream(seed)
     for chunk in chunks:
-        yield from _edited(stream.push(chunk), edits)
-    yield from _edited(stream.finish(), edits)
+        if len(ready := chain(stream.push(chunk))):
+            yield ready
+    if len(ready := chain(stream.finish())):
+        yield ready
 
 
 def drive_whole(
-    model: MotionModel, samples: Float[np.ndarray, " N"], seed: int = 0, edits: Sequence[MotionEdit] = ()
+    model: MotionModel, samples: Float[np.ndarray, " N"], seed: int = 0, edits: Sequence[EditFactory] = ()
 ) -> Motion:
     """Motion of a whole speech, ceil(N * fps / AUDIO_RATE) frames. Raises UserError for no samples."""
     parts = list(drive(model, [samples], seed, edits))
@@ -45,9 +46,9 @@ def drive_whole(
 
 def edit_motion(motion: Motion, model: PersonMotionModel, controls: Controls, seed: int = 0) -> Motion:
     """A motion with controls applied, as `Talker` would apply them live."""
-    edit = ControlEdit(model, controls, seed)
+    chain = EditChain([lambda: ControlEdit(model, controls, seed)])
     pieces = [motion[start : start + _PIECE] for start in range(0, len(motion), _PIECE)]
-    return Motion.concatenate([edit(piece) for piece in pieces]) if pieces else motion
+    return Motion.concatenate([chain(piece) for piece in pieces]) if pieces else motion
 
 
 def reenact(motion: Motion, model: PersonMotionModel) -> Motion:
@@ -82,13 +83,6 @@ def reenact(motion: Motion, model: PersonMotionModel) -> Motion:
         motion.valid,
         dict(channels),
     )
-
-
-def _edited(motion: Motion, edits: Sequence[MotionEdit]) -> Iterator[Motion]:
-    if len(motion):
-        for edit in edits:
-            motion = edit(motion)
-        yield motion
 
 
 def _width(face: np.ndarray, group: np.ndarray) -> float:

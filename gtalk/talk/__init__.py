@@ -2,22 +2,24 @@
 
 from gtalk.avatar.base import PLATE
 from gtalk.talk.interpolate import MotionResampler, frame_count, interpolate, resample_motion
-from gtalk.talk.load import Character, Identity, load_character, load_talker
+from gtalk.talk.load import Character, Identity, LookAhead, load_character
 from gtalk.talk.pixels import to_uint8
 from gtalk.talk.talker import MotionFrame, Talker, TalkSession
+from gtalk.talk.view import View
 
 __all__ = [
     "PLATE",
     "Character",
     "Identity",
+    "LookAhead",
     "MotionFrame",
     "MotionResampler",
     "TalkSession",
     "Talker",
+    "View",
     "frame_count",
     "interpolate",
     "load_character",
-    "load_talker",
     "resample_motion",
     "to_uint8",
 ]

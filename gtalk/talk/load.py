@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import Literal
 
 from gtalk.avatar.base import Avatar
 from gtalk.avatar.bundle import AVATAR_VERSION
+from gtalk.device import resolve_device
 from gtalk.errors import UserError
-from gtalk.motion.base import MotionEdit, MotionModel
+from gtalk.motion.base import EditFactory, HasLive, MotionModel
+from gtalk.motion.edits.controls import Controls
 from gtalk.talk.talker import Talker
+from gtalk.talk.view import View
 
-__all__ = ["AVATAR_VERSION", "Character", "Identity", "load_character", "load_talker"]
+__all__ = ["AVATAR_VERSION", "Character", "Identity", "load_character"]
+
+
+LookAhead = Literal["file", "live"]
+"""How far the silence gate may look ahead of the sound. file: as far as this person opens the lips before speaking.
+live: as far as is bearable in a conversation. Nothing else differs between a dub and a live session."""
 
 
 @dataclass(frozen=True)
@@ -43,31 +50,48 @@ class Character:
     motion_model: MotionModel | None
     identity: Identity
 
-    def talker(self, **options: Any) -> Talker:
-        """A Talker with the options of its constructor."""
-        return Talker(self.avatar, self.motion_model, **options)
+    def talker(
+        self,
+        *,
+        controls: Controls = Controls(),
+        edits: Sequence[EditFactory] = (),
+        lookahead: LookAhead = "file",
+        seed: int = 0,
+        fps: float | None = None,
+        view: View = View(),
+        batch: int = 1,
+    ) -> Talker:
+        """What speaks and moves with this face: live, in a dub and in a motion file it is made here.
+
+        Args:
+            controls: what its sessions begin with; `TalkSession.post` changes them later.
+            edits: what comes before the controls.
+            lookahead: "live" where sound is not known before it is heard, see `LookAhead`.
+            seed, fps, view, batch: as of `Talker`.
+
+        Raises UserError when controls are asked for and there is no motion model, which knows the person's rest.
+        """
+        last = self._controlled(controls, seed)
+        model = self.motion_model
+        if lookahead == "live" and isinstance(model, HasLive):
+            model = model.for_live()
+        return Talker(self.avatar, model, edits=(*edits, *last), seed=seed, fps=fps, view=view, batch=batch)
 
     def to(self, device: str) -> Character:
-        """With the avatar on another device. Raises UserError where there is no such device."""
-        if device.startswith("cuda") and not torch.cuda.is_available():
-            raise UserError("device", expected="a CUDA device", got="none on this machine", remedy="Use the CPU.")
-        return dataclasses.replace(self, avatar=self.avatar.to(device))  # type: ignore[attr-defined]
+        """With the avatar on another device: auto, cpu or cuda. Raises UserError where there is no such device."""
+        return dataclasses.replace(self, avatar=self.avatar.to(resolve_device(device)))
 
-    def edits(self, seed: int = 0, **controls: Any) -> list[MotionEdit]:
-        """The edits that controls ask for (names of `gtalk.motion.edits.controls.Controls`): none at their defaults.
-
-        Raises UserError when there is no motion model, which knows the person's rest and range.
-        """
-        from gtalk.motion.edits.controls import ControlEdit, Controls
+    def _controlled(self, controls: Controls, seed: int) -> list[EditFactory]:
+        from gtalk.motion.edits.control_edit import ControlEdit
         from gtalk.motion.model.model import PersonMotionModel
 
-        asked = Controls(**controls)
-        if asked == Controls():
-            return []
-        if not isinstance(self.motion_model, PersonMotionModel):
+        model = self.motion_model
+        if isinstance(model, PersonMotionModel):
+            return [lambda: ControlEdit(model, controls, seed)]
+        if controls != Controls():
             raise UserError("controls", expected="an avatar with a motion model", got="none",
                             remedy="Run `gtalk motion train DATASET -o AVATAR`, or leave them out.")  # fmt: skip
-        return [ControlEdit(self.motion_model, asked, seed)]
+        return []
 
 
 def load_character(folder: Path) -> Character:
@@ -81,8 +105,3 @@ def load_character(folder: Path) -> Character:
     consent = facts["consent"]
     identity = Identity.of(facts["tensors_sha256"], consent.get("person", ""), consent.get("statement", ""))
     return Character(load_avatar(folder), model, identity)
-
-
-def load_talker(folder: Path, **options: Any) -> Talker:
-    """An avatar folder as a Talker, with the options of its constructor."""
-    return load_character(folder).talker(**options)

@@ -15,14 +15,15 @@ from itertools import islice
 
 import numpy as np
 
-from gtalk.avatar.base import PLATE, Avatar
+from gtalk.avatar.base import Avatar
 from gtalk.basis import MOUTH_GROUP
 from gtalk.errors import UserError
-from gtalk.motion.base import MotionEdit, MotionModel
-from gtalk.shapes import Float, Shaped, UInt8
+from gtalk.motion.base import EditChain, EditFactory, MotionModel
+from gtalk.shapes import Float, Shaped
 from gtalk.talk.interpolate import MotionResampler, first_sample, frame_count, resampled_count
 from gtalk.talk.pixels import byte_images
-from gtalk.types import AUDIO_RATE, Camera, Frame, Motion
+from gtalk.talk.view import View
+from gtalk.types import AUDIO_RATE, Frame, Motion
 
 _EASE_S = 0.08  # how long interrupted lips take to close: with a tick and the way to the screen, within 150 ms
 _AFTERMATH_S = 0.2  # how long interrupted speech still shows in what the motion model makes of the silence after it
@@ -42,31 +43,28 @@ class MotionFrame:
 
 
 class Talker:
-    """An avatar and what moves it. `camera`, `size` and `background` may be changed while it talks."""
+    """An avatar and what moves it. Nothing about it changes while it talks: sessions own what does."""
 
     def __init__(
         self,
         avatar: Avatar,
         motion_model: MotionModel | None,
         *,
-        edits: Sequence[MotionEdit] = (),
+        edits: Sequence[EditFactory] = (),
         seed: int = 0,
         fps: float | None = None,
-        camera: Camera | None = None,
-        size: tuple[int, int] | None = None,
-        background: UInt8[np.ndarray, "H W 3"] | str | None = PLATE,
+        view: View = View(),
         batch: int = 1,
     ) -> None:
         """
         Args:
             avatar: what draws.
             motion_model: what listens; None when only motion files are rendered.
-            edits: applied in this order to every frame of motion, before it is brought to `fps`.
+            edits: what makes the edits of a session, which are applied in this order to every frame of motion,
+                before it is brought to `fps`.
             seed: chooses head motion, gaze and blinks.
             fps: frames a second that come out; the avatar's own by default.
-            camera: the view; the clip's by default.
-            size: (width, height) in pixels; the avatar's by default.
-            background: PLATE, an image of the output's size, or None for premultiplied colour on nothing.
+            view: how images look where no other view is asked for.
             batch: images drawn at once. More helps on a GPU; it delays nothing that is already decided.
         """
         if batch < 1:
@@ -74,10 +72,10 @@ class Talker:
         self.avatar, self.motion_model = avatar, motion_model
         self.edits, self.seed, self.batch = tuple(edits), seed, batch
         self.fps = float(avatar.fps if fps is None else fps)
-        self.camera, self.size, self.background = camera, size, background
+        self.view = view
 
     def session(self) -> TalkSession:
-        """A fresh utterance. One talker runs one session at a time, because edits keep state."""
+        """A fresh utterance, with edits of its own."""
         return TalkSession(self)
 
     def stream(self, audio_chunks: Iterable[Shaped[np.ndarray, "..."]]) -> Iterator[Frame]:
@@ -112,24 +110,23 @@ class Talker:
             )
         sound = _checked(np.zeros(0, np.float32) if audio is None else audio)[0]
         count = resampled_count(len(motion), motion.fps, self.fps)
-        for edit in self.edits:
-            edit.reset()
-        resampler = MotionResampler(motion.fps, self.fps)
+        chain, resampler = EditChain(self.edits), MotionResampler(motion.fps, self.fps)
         done = 0
         for start in range(0, len(motion), _PIECE_FRAMES):
-            piece = self._edited(motion[start : start + _PIECE_FRAMES])
+            piece = chain(motion[start : start + _PIECE_FRAMES])
             last = start + _PIECE_FRAMES >= len(motion)
             ready = [resampler.push(piece), resampler.finish(count) if last else None]
             moments = self._moments(_joined(ready), done, sound, 0)
             done += len(moments)
             yield from moments
 
-    def draw(self, moments: Sequence[MotionFrame]) -> list[Frame]:
-        """Images of decided moments, as one batch."""
+    def draw(self, moments: Sequence[MotionFrame], view: View | None = None) -> list[Frame]:
+        """Images of decided moments, as one batch, in the talker's view or another one."""
         if not moments:
             return []
         motion = moments[0].motion if len(moments) == 1 else Motion.concatenate([m.motion for m in moments])
-        rgb, alpha = byte_images(self.avatar, motion, self.camera, self.size, self.background)
+        shown = view or self.view
+        rgb, alpha = byte_images(self.avatar, motion, shown.camera, shown.size, shown.background)
         return [
             Frame(moment.time_s, rgb[i], alpha[i], moment.motion, moment.samples) for i, moment in enumerate(moments)
         ]
@@ -151,12 +148,6 @@ class Talker:
             raise UserError("avatar", expected="one with a motion model, since it is to speak", got="none",
                             remedy="Run `gtalk motion train DATASET -o AVATAR`, or give a motion file.")  # fmt: skip
         return self.motion_model
-
-    def _edited(self, motion: Motion) -> Motion:
-        if len(motion):
-            for edit in self.edits:
-                motion = edit(motion)
-        return motion
 
     def _moments(self, motion: Motion | None, first: int, sound: np.ndarray, sound_start: int) -> list[MotionFrame]:
         """Frames `first`... with their samples, out of `sound` whose first sample is number `sound_start`."""
@@ -191,8 +182,15 @@ class TalkSession:
         self._n_motion = 0
         self.n_bad_samples = 0
         """Samples that were NaN or infinite; they were taken as silence."""
-        for edit in talker.edits:
-            edit.reset()
+        self._edits = EditChain(talker.edits)
+
+    def post(self, event: object) -> float:
+        """Tell the edits something: other controls, a late word of a score.
+
+        Returns the instant, in seconds since the session began, of the first frame that it can still change:
+        frames before it are decided already.
+        """
+        return self._edits.post(event) / self._talker._model().fps
 
     def push(self, samples: Shaped[np.ndarray, "..."]) -> list[Frame]:
         """Take mono samples at AUDIO_RATE, any number; return the frames that are now decided."""
@@ -228,7 +226,7 @@ class TalkSession:
     def _speak(self, motion: Motion) -> Motion:
         eased = self._ease(motion, self._n_motion)
         self._n_motion += len(motion)
-        return self._talker._edited(eased)
+        return self._edits(eased)
 
     def _decide(self, motion: Motion | None, *, last: bool = False) -> list[MotionFrame]:
         """Moments of motion that is certain. A frame longer than the look-ahead waits for the rest of its sound."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from gtalk.device import Device
 from gtalk.errors import UserError
+from gtalk.motion.edits.controls import Controls
 
 QUALITIES, _SIZES = (10, 100), (16, 4096)
 
@@ -32,6 +34,10 @@ class ViewConfig:
     """A sound file to play at the start, at its own pace."""
     size: int = 512
     """Height of the image in pixels."""
+    device: Device = "auto"
+    """Where images are drawn. auto: on a GPU where there is one."""
+    controls: Controls = field(default_factory=Controls)
+    """How the face moves at the start; the panel changes it."""
     seed: int = 0
     """Chooses head motion, gaze and blinks."""
     threads: int = 0

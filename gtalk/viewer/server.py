@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import logging
 import secrets
 import ssl
@@ -16,9 +15,7 @@ from pathlib import Path
 import torch
 
 from gtalk.errors import UserError
-from gtalk.motion.edits.controls import ControlEdit, Controls
-from gtalk.motion.model.model import PersonMotionModel
-from gtalk.talk import Talker
+from gtalk.talk import View
 from gtalk.talk.load import load_character
 from gtalk.threads import compute_on
 from gtalk.viewer.audio.sources import FileSource, check_rate
@@ -101,7 +98,7 @@ def serve(avatar_folder: Path, config: ViewConfig) -> None:
     check_rate(config.stdin_rate)
     first = None if config.play is None else FileSource(config.play)
     cast = cast_of(avatar_folder, config)
-    compute_on(drawing_threads(cast()[0].avatar.kind, config.threads))
+    compute_on(drawing_threads(cast().avatar.kind, config.threads))
     server = LiveServer(cast, config)
     server.start()
     address, _, query = server.url.partition("?")
@@ -126,24 +123,17 @@ def drawing_threads(kind: str, wanted: int) -> int:
 
 def cast_of(avatar_folder: Path, config: ViewConfig) -> TalkerFactory:
     """Talkers of one avatar: they share its weights, nothing else. Raises UserError when it cannot speak."""
-    character = load_character(avatar_folder)
-    camera, model = character.avatar.camera, character.motion_model
-    if not isinstance(model, PersonMotionModel):
+    character = load_character(avatar_folder).to(config.device)
+    camera = character.avatar.camera
+    if character.motion_model is None:
         raise UserError(
             f"avatar {avatar_folder}",
             expected="one that has learned to speak",
             got="no motion model in its folder",
             remedy=f"Run `gtalk motion train DATASET -o {avatar_folder}`.",
         )
-    size = (round(camera.width * config.size / camera.height), config.size)
-    character = dataclasses.replace(character, motion_model=model.for_live())
-
-    def cast() -> tuple[Talker, Controls]:
-        controls = Controls()
-        edit = ControlEdit(model, controls, config.seed)
-        return character.talker(seed=config.seed, size=size, edits=[edit]), controls
-
-    return cast
+    view = View(size=(round(camera.width * config.size / camera.height), config.size))
+    return lambda: character.talker(controls=config.controls, lookahead="live", seed=config.seed, view=view)
 
 
 def _open_source(config: ViewConfig, server: LiveServer, cleanup: ExitStack) -> None:

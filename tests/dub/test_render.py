@@ -14,8 +14,9 @@ from gtalk.dub.config import DubConfig
 from gtalk.dub.render import DubResult, check_dub, dub, image_size, render_dub
 from gtalk.errors import UserError
 from gtalk.media.audio import read_audio, stream_channels, write_wav
+from gtalk.motion.edits.controls import Controls
 from gtalk.progress import Progress
-from gtalk.talk import Character
+from gtalk.talk import Character, View
 from gtalk.types import AudioTrack, Camera, Motion
 from tests.support.toys import ToyAvatar, load_toy_character, motion_of, speech_like, toy_character, write_toy_folder
 
@@ -118,7 +119,7 @@ def test_transparent_video_has_straight_alpha(tmp_path, sound, name, decoder):
 def _drawn_transparent(sound: Path):
     from gtalk.media.audio import stream_audio
 
-    return toy_character(64).talker(background=None).stream(stream_audio(sound))
+    return toy_character(64).talker(view=View(background=None)).stream(stream_audio(sound))
 
 
 def test_png_sequence_is_lossless_with_alpha_and_wav(tmp_path, sound):
@@ -221,9 +222,9 @@ def test_a_gpu_that_is_not_there_is_told(tmp_path, sound):
 
 def test_controls_need_a_motion_model_and_are_checked(tmp_path, sound):
     with pytest.raises(UserError, match="motion model"):
-        render(sound, tmp_path / "a.mp4", mouth=0.5)
+        render(sound, tmp_path / "a.mp4", controls=Controls(mouth=0.5))
     with pytest.raises(UserError, match="blink_rate"):
-        render(sound, tmp_path / "a.mp4", blink_rate=1.5)
+        render(sound, tmp_path / "a.mp4", controls=Controls(blink_rate=1.5))
 
 
 def test_metadata_names_the_tool_the_avatar_and_the_consent(tmp_path, sound):

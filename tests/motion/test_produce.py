@@ -3,7 +3,8 @@ import pytest
 
 from gtalk.errors import UserError
 from gtalk.geometry.pose import pose_matrices, pose_vectors
-from gtalk.motion.edits.controls import ControlEdit, Controls
+from gtalk.motion.edits.control_edit import ControlEdit
+from gtalk.motion.edits.controls import Controls
 from gtalk.motion.model.face import signed_aperture
 from gtalk.motion.produce import drive, drive_whole, edit_motion, reenact
 from gtalk.types import Motion
@@ -25,7 +26,7 @@ def test_driving_in_pieces_equals_driving_at_once(model) -> None:
 
 def test_edits_apply_the_same_live_and_to_a_file(model) -> None:
     controls = Controls(mouth=1.3, smoothing_s=0.1)
-    live = drive_whole(model, SPEECH, edits=[ControlEdit(model, controls)])
+    live = drive_whole(model, SPEECH, edits=[lambda: ControlEdit(model, controls)])
     edited = edit_motion(drive_whole(model, SPEECH), model, controls)
     np.testing.assert_allclose(live.landmarks, edited.landmarks, atol=1e-9)
     assert len(edit_motion(live[:0], model, controls)) == 0

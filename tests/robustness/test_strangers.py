@@ -37,7 +37,7 @@ from gtalk.motion.training.fit_net import FitConfig
 from gtalk.motion.training.pretrain import HEAD, BaseModel, load_base, save_base
 from gtalk.motion.training.train import train_motion
 from gtalk.speech.features import SpeechFeatures
-from gtalk.talk import Talker
+from gtalk.talk import Talker, View
 from gtalk.types import Motion
 from tests.avatar.small_gaussian import small_gaussian
 from tests.avatar.small_radiance import small_avatar
@@ -170,7 +170,9 @@ def motion_arrays(tmp_path_factory) -> dict[str, np.ndarray]:
 def play(path: Path) -> None:
     motion = Motion.load(path)
     for avatar in (small_avatar()[0], small_gaussian()[0]):
-        for frame, _ in zip(Talker(avatar, None, size=(32, 32)).render_motion(motion), range(3), strict=False):
+        for frame, _ in zip(
+            Talker(avatar, None, view=View(size=(32, 32))).render_motion(motion), range(3), strict=False
+        ):
             assert frame.rgb.shape == (32, 32, 3)
 
 

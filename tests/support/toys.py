@@ -102,6 +102,7 @@ class ToyAvatar:
 
     kind = "toy"
     fps = 25.0
+    device = torch.device("cpu")
 
     def __init__(self, size: int | tuple[int, int] = SIZE) -> None:
         width, height = (size, size) if isinstance(size, int) else size
@@ -147,6 +148,10 @@ class ToyAvatar:
                 behind = cv2.resize(behind, (camera.width, camera.height), interpolation=cv2.INTER_LINEAR)
             rgb += (1 - alpha[..., None]) * behind / 255.0
         return rgb.astype(np.float32), alpha.astype(np.float32)
+
+    def to(self, device: torch.device) -> ToyAvatar:
+        assert device.type == "cpu"
+        return self
 
     def tensors(self) -> dict[str, torch.Tensor]:
         return {"plate": torch.from_numpy(self.plate)}

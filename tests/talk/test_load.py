@@ -8,7 +8,8 @@ import torch
 from gtalk.avatar.base import Consent
 from gtalk.avatar.bundle import save_avatar
 from gtalk.errors import UserError
-from gtalk.talk import Character, load_character, load_talker
+from gtalk.motion.edits.controls import Controls
+from gtalk.talk import Character, View, load_character
 from tests.avatar.small_gaussian import small_gaussian
 
 
@@ -28,15 +29,15 @@ def character(folder: Path) -> Character:
 def test_an_avatar_without_a_motion_model_renders_motion_only(character: Character, folder: Path) -> None:
     motion = small_gaussian()[1]
     assert character.motion_model is None and len(character.identity.avatar_id) > 8
-    assert len(list(load_talker(folder, size=(32, 32)).render_motion(motion[:3]))) == 3
+    assert len(list(load_character(folder).talker(view=View(size=(32, 32))).render_motion(motion[:3]))) == 3
     with pytest.raises(UserError, match="motion train"):
         character.talker().session()
 
 
 def test_controls_need_a_motion_model_and_their_defaults_none(character: Character) -> None:
-    assert character.edits() == [] and character.edits(3, mouth=1.0) == []
+    assert character.talker(controls=Controls(mouth=1.0)).edits == ()
     with pytest.raises(UserError, match="motion train"):
-        character.edits(mouth=0.5)
+        character.talker(controls=Controls(mouth=0.5))
 
 
 def test_a_device_that_is_not_there_is_named(character: Character) -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from gtalk.talk import Talker, to_uint8
+from gtalk.talk import Talker, View, to_uint8
 from tests.support.toys import ToyAvatar, motion_of
 
 
@@ -39,7 +39,7 @@ class ByteAvatar(ToyAvatar):
 
 def test_talker_takes_bytes_from_who_draws_them_and_converts_for_others():
     motion = motion_of(np.linspace(0.0, 0.02, 3))
-    options = {"size": (32, 32), "background": np.full((32, 32, 3), 90, np.uint8)}
+    options = {"view": View(size=(32, 32), background=np.full((32, 32, 3), 90, np.uint8))}
     plain = list(Talker(ToyAvatar(64), None, **options).render_motion(motion))
     direct = list(Talker(ByteAvatar(64), None, batch=2, **options).render_motion(motion))
     assert len(plain) == len(direct) == 3

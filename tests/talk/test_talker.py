@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gtalk.basis import MOUTH_GROUP
 from gtalk.errors import UserError
-from gtalk.talk import Talker
+from gtalk.talk import Talker, View
 from gtalk.types import AUDIO_RATE, Motion
 from tests.support.toys import ToyAvatar, motion_of, speech_like, toy_talker
 
@@ -104,15 +104,12 @@ def test_interpolated_motion_lies_between_its_neighbours():
 
 
 class RunningMean:
-    """An edit with memory: eyes become the mean of all frames since the reset."""
+    """An edit with memory: eyes become the mean of all frames of its session."""
 
     def __init__(self):
-        self.reset()
-
-    def reset(self):
         self.total, self.count = np.zeros(2), 0
 
-    def __call__(self, motion):
+    def __call__(self, motion, start_frame=0):
         eyes = np.empty_like(motion.eyes)
         for i in range(len(motion)):
             self.total, self.count = self.total + motion.eyes[i], self.count + 1
@@ -122,12 +119,47 @@ class RunningMean:
 
 def test_edits_keep_state_within_an_utterance_and_forget_it_after():
     sound = speech_like(1.0)
-    talker = toy_talker(16, edits=[RunningMean()])
+    talker = toy_talker(16, edits=[RunningMean])
     first = [f.motion.eyes[0, 0] for f in talker.stream([sound])]
     second = [f.motion.eyes[0, 0] for f in talker.stream(np.array_split(sound, 9))]
     plain = [f.motion.eyes[0, 0] for f in toy_talker(16).stream([sound])]
     np.testing.assert_array_equal(first, second)
     np.testing.assert_allclose(first, np.cumsum(plain) / np.arange(1, 26))
+
+
+def test_two_sessions_of_one_talker_know_nothing_of_each_other():
+    sound = speech_like(1.0)
+    talker = toy_talker(16, edits=[RunningMean])
+    alone = [m.motion.eyes for m in talker.moments([sound])]
+    one, two = talker.session(), talker.session()
+    both: tuple[list, list] = ([], [])
+    for start in range(0, len(sound), 1000):
+        for session, seen, piece in ((one, both[0], sound[start : start + 1000]), (two, both[1], sound[:700])):
+            seen += [m.motion.eyes for m in session.advance(piece)]
+    both[0].extend(m.motion.eyes for m in one.end())
+    np.testing.assert_array_equal(both[0], alone)
+
+
+def test_events_reach_the_edits_of_their_session_and_tell_what_they_can_still_change():
+    class Gazing:
+        at = 0.0
+
+        def receive(self, event):
+            self.at = event
+
+        def __call__(self, motion, start_frame=0):
+            starts.append(start_frame)
+            return motion.replace(gaze=motion.gaze + self.at)
+
+    starts: list[int] = []
+    talker = toy_talker(16, edits=[Gazing])
+    session, other = talker.session(), talker.session()
+    before = session.advance(speech_like(0.5))
+    assert session.post(0.25) == pytest.approx(len(before) / 25)
+    after = session.advance(speech_like(0.5)) + session.end()
+    assert starts[0] == 0 and starts == sorted(set(starts))
+    assert [m.motion.gaze[0, 0] for m in before + after] == [0.0] * len(before) + [0.25] * len(after)
+    assert other.advance(speech_like(0.5))[-1].motion.gaze[0, 0] == 0.0
 
 
 def test_interrupt_eases_the_mouth_shut_silences_what_is_pending_and_speaks_again():
@@ -214,9 +246,9 @@ def test_view_can_change_while_talking():
     talker = toy_talker(16)
     session = talker.session()
     sound = speech_like(0.5)
-    small = session.push(sound)
-    talker.size, talker.background = (32, 32), None
-    large = session.push(sound)
+    small = talker.draw(session.advance(sound))
+    large = talker.draw(session.advance(sound), View(size=(32, 32), background=None))
+    assert talker.view.size is None
     assert small[0].rgb.shape == (16, 16, 3) and large[0].rgb.shape == (32, 32, 3)
     assert large[0].rgb[0, 0].max() == 0 < small[0].rgb[0, 0].max()
 

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from gtalk.motion.edits.controls import Controls
 from gtalk.talk import Talker
 from gtalk.types import AUDIO_RATE
 from gtalk.viewer.config import ViewConfig
@@ -20,7 +19,7 @@ def toy_cast(size: int = 64, lookahead_s: float = 0.08, kind: type[ToyMotionMode
     avatar = ToyAvatar(size)
     model = kind(avatar.basis)
     model.lookahead_s = lookahead_s
-    return lambda: (Talker(avatar, model), Controls())
+    return lambda: Talker(avatar, model)
 
 
 @contextmanager
@@ -47,7 +46,7 @@ class Clock:
 def still_session(size: int = 32, lookahead_s: float = 0.08) -> tuple[LiveSession, Clock]:
     """A session that lives only when `run` says so."""
     clock = Clock()
-    return LiveSession(toy_cast(size, lookahead_s)()[0], clock=clock), clock
+    return LiveSession(toy_cast(size, lookahead_s)(), clock=clock), clock
 
 
 def run(session: LiveSession, clock: Clock, ticks: int) -> None:

@@ -32,7 +32,7 @@ from gtalk.avatar.bundle import load_avatar
 from gtalk.avatar.gaussian import GaussianAvatar
 from gtalk.avatar.radiance import RadianceAvatar
 from gtalk.config import to_mapping
-from gtalk.talk import Talker
+from gtalk.talk import Talker, View
 
 SHARES = (0.125, 0.25, 0.5, 0.75, 1.0)  # of the Gaussians
 STEPS = (0.5, 0.75, 1.0, 1.5, 2.0, 3.0)  # of the avatar's own step along a ray
@@ -68,7 +68,8 @@ def frame_ms(avatar: Avatar, height: int | None = None) -> tuple[float, float, f
     """Median and 95th percentile of the wall time, median of the drawing thread's processor time."""
     camera = avatar.camera
     size = None if height is None else (round(camera.width * height / camera.height), height)
-    wall, busy = frame_times_ms(Talker(avatar, None, size=size), synthetic_motion(avatar, FRAMES), FRAMES, MOST_S)
+    talker = Talker(avatar, None, view=View(size=size))
+    wall, busy = frame_times_ms(talker, synthetic_motion(avatar, FRAMES), FRAMES, MOST_S)
     return float(np.percentile(wall, 50)), float(np.percentile(wall, 95)), float(np.percentile(busy, 50))
 
 

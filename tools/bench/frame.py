@@ -26,7 +26,7 @@ import torch
 
 from gtalk.avatar.base import Avatar
 from gtalk.avatar.bundle import load_avatar
-from gtalk.talk import Talker
+from gtalk.talk import Talker, View
 from gtalk.types import Motion
 
 LEAST_FRAMES = 10
@@ -112,7 +112,7 @@ def table(avatar: Avatar, motion: Motion, given: argparse.Namespace) -> list[dic
                 for size, count in ((s, c) for s in sizes for c in threads):
                     torch.set_num_threads(count)
                     width = round(avatar.camera.width * size / avatar.camera.height)
-                    talker = Talker(avatar, None, size=(width, size))
+                    talker = Talker(avatar, None, view=View(size=(width, size)))
                     wall, cpu = frame_times_ms(talker, motion, given.frames, given.seconds)
                     p50, p95, own = np.percentile(wall, 50), np.percentile(wall, 95), np.percentile(cpu, 50)
                     row = {"isa": isa, "size": size, "threads": count, "loaded": loaded}

@@ -30,7 +30,7 @@ from gtalk.eval import motion as measures
 from gtalk.eval.motion_silence import silence_test
 from gtalk.geometry.pose import pose_vectors
 from gtalk.media.audio import read_audio
-from gtalk.motion.base import MotionEdit
+from gtalk.motion.base import EditFactory
 from gtalk.motion.edits.lle import LandmarkLLE
 from gtalk.motion.model.model import PersonMotionModel
 from gtalk.motion.produce import drive_whole
@@ -71,11 +71,11 @@ def ingredients(base: MotionConfig) -> dict[str, MotionConfig]:
     }
 
 
-def afterwards(model: PersonMotionModel) -> dict[str, tuple[PersonMotionModel, tuple[MotionEdit, ...]]]:
+def afterwards(model: PersonMotionModel) -> dict[str, tuple[PersonMotionModel, tuple[EditFactory, ...]]]:
     """What a trained model is changed by, without another training."""
     return {
         "no closure on p b m": (replace(model, closure=0.0), ()),
-        "landmark LLE": (model, (LandmarkLLE(model.basis, model.bank),)),
+        "landmark LLE": (model, (lambda: LandmarkLLE(model.basis, model.bank),)),
     }
 
 
@@ -153,7 +153,7 @@ class HeldOut:
         self.mean = self.trained.landmarks[self.trained.valid].mean(0)
         self.count = len(self.truth)
 
-    def predicted(self, model: PersonMotionModel, edits: Sequence[MotionEdit] = ()) -> Motion:
+    def predicted(self, model: PersonMotionModel, edits: Sequence[EditFactory] = ()) -> Motion:
         """For the held-out frames, from the sound from the beginning."""
         motion = drive_whole(model, self.samples, edits=edits)[self.first : self.first + self.count]
         self.count = len(motion)  # a sound may be a frame shorter than its images
@@ -192,7 +192,7 @@ class HeldOut:
 
 
 def score(
-    model: PersonMotionModel, held: HeldOut, cross: list[Dataset], edits: Sequence[MotionEdit] = ()
+    model: PersonMotionModel, held: HeldOut, cross: list[Dataset], edits: Sequence[EditFactory] = ()
 ) -> dict[str, float]:
     """Measures on the held-out part and on other people."""
     predicted = held.predicted(model, edits)

@@ -100,7 +100,7 @@ def mouth_crop(talker: Talker, frame: Frame) -> np.ndarray:
     """The mouth and what is around it, [CROP_PX,CROP_PX,3]."""
     motion, height = frame.motion, frame.rgb.shape[0]
     lips = motion.landmarks[0, LIPS] @ motion.head_pose[0, :3, :3].T + motion.head_pose[0, :3, 3]
-    camera = talker.camera or talker.avatar.camera
+    camera = talker.view.camera or talker.avatar.camera
     points = camera.resized(frame.rgb.shape[1], height).project(lips)
     centre, half = points.mean(0), 0.75 * np.ptp(points[:, 0])
     scale = CROP_PX / (2 * half)

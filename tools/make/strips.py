@@ -23,7 +23,7 @@ from gtalk.eval.frames import Truth
 from gtalk.eval.lips import held_out, predict, with_true_head
 from gtalk.eval.motion import aperture
 from gtalk.eval.preview_video import difference
-from gtalk.talk import MotionFrame, Talker, load_character
+from gtalk.talk import MotionFrame, Talker, View, load_character
 from gtalk.types import Camera, Motion
 
 ANGLES_DEG = (-30, -20, -10, 0, 10, 20, 30)
@@ -55,9 +55,9 @@ def orbited(camera: Camera, pivot_m: np.ndarray, yaw_deg: float, pitch_deg: floa
     return dataclasses.replace(camera, T_camera_world=camera.T_camera_world @ turn)
 
 
-def draw(talker: Talker, motion: Motion) -> np.ndarray:
+def draw(talker: Talker, motion: Motion, view: View | None = None) -> np.ndarray:
     """One frame, 8-bit RGB."""
-    return talker.draw([MotionFrame(0.0, motion, NO_SOUND)])[0].rgb
+    return talker.draw([MotionFrame(0.0, motion, NO_SOUND)], view)[0].rgb
 
 
 def grid(rows: list[list[np.ndarray]], side: int) -> np.ndarray:
@@ -102,8 +102,8 @@ def main() -> None:
     for yaw, pitch in ((1, 0), (0, 1)):
         rows.append([])
         for angle in ANGLES_DEG:
-            talker.camera = orbited(camera, pivot_m, yaw * angle, pitch * angle)
-            rows[-1].append(draw(talker, dataset.motion[index]))
+            view = View(camera=orbited(camera, pivot_m, yaw * angle, pitch * angle))
+            rows[-1].append(draw(talker, dataset.motion[index], view))
     images["views"] = rows
     for name, rows in images.items():
         cv2.imwrite(str(args.output / f"{name}.png"), np.ascontiguousarray(grid(rows, args.side)[..., ::-1]))

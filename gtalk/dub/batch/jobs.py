@@ -4,7 +4,7 @@
     {"avatar": "me", "motion": "b.motion.npz", "audio": "b.wav", "output": "b.mov", "background": "transparent"}
 
 Every line is one object: `avatar`, `audio` or `motion`, `output`, and any option of `gtalk dub` by its
-name. Paths are relative to the jobs file. Empty lines and lines that begin with # are skipped.
+name, controls among them. Paths are relative to the jobs file. Empty lines and lines that begin with # are skipped.
 """
 
 from __future__ import annotations
@@ -21,13 +21,15 @@ from gtalk.dub.config import DubConfig
 from gtalk.dub.render import check_dub
 from gtalk.errors import UserError
 from gtalk.files import sha256_of_file, sha256_of_json
+from gtalk.motion.edits.controls import Controls, control_specs
 from gtalk.reading.untrusted import parse_json, read_json
 from gtalk.talk.load import AVATAR_VERSION
 
 AVATAR_JSON = "avatar.json"
 _PATHS = {"audio", "onto", "save_motion", "sign_cert", "sign_key", "subtitles"}
-_OPTIONS = {field.name: field for field in dataclasses.fields(DubConfig)}
-_KEYS = {"avatar", "motion", "output", *_OPTIONS}
+_OPTIONS = {field.name for field in dataclasses.fields(DubConfig)} - {"controls"}
+_CONTROLS = {spec.name for spec in control_specs()}
+_KEYS = {"avatar", "motion", "output", *_OPTIONS, *_CONTROLS}
 _MOST_FAULTS = 20  # that one message lists
 
 
@@ -107,7 +109,8 @@ def _job(number: int, line: str, folder: Path, started: frozenset[str]) -> Job:
     options = {name: _option(name, value, folder) for name, value in entry.items() if name in _OPTIONS}
     avatar, output = folder / entry["avatar"], folder / entry["output"]
     source = folder / entry["motion"] if "motion" in entry else options.pop("audio")
-    config = DubConfig(**options)
+    controls = Controls.of({name: value for name, value in entry.items() if name in _CONTROLS})
+    config = DubConfig(controls=controls, **options)
     _check_avatar(avatar)
     key = _key(entry, avatar, [p for p in (source, config.audio, config.onto, config.subtitles) if p is not None])
     # What an earlier run of this very job left is no obstacle: outputs are whole or absent.

@@ -71,9 +71,8 @@ class Worker:
     def _character(self, avatar: Path, device: str) -> Character:
         if self._loaded is None or self._loaded[0] != (avatar, device):
             self._loaded = None  # two avatars need not fit into memory
-            character = self._load(avatar)
             # A worker sees one GPU: which, was settled before it began.
-            self._loaded = ((avatar, device), character.to("cuda") if device == "cuda" else character)
+            self._loaded = ((avatar, device), self._load(avatar).to(device))
         return self._loaded[1]
 
 

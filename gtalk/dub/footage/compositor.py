@@ -278,8 +278,8 @@ class FootageCompositor:
             self._shot.camera, cx_px=self._shot.camera.cx_px - left, cy_px=self._shot.camera.cy_px - top,
             width=right - left, height=bottom - top,
         )  # fmt: skip
-        self._talker.camera = camera
-        frames = self._talker.draw([MotionFrame(0.0, motion, np.zeros(0, np.float32)) for motion in motions])
+        moments = [MotionFrame(0.0, motion, np.zeros(0, np.float32)) for motion in motions]
+        frames = self._talker.draw(moments, dataclasses.replace(self._talker.view, camera=camera))
         return _View((left, top), camera, frames, [each - np.array([left, top]) for each in points])
 
     def _points_px(self, motion: Motion) -> np.ndarray:

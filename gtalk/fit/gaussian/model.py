@@ -20,6 +20,7 @@ from gtalk.avatar.gaussian import (
     raw_codes,
     split_code,
 )
+from gtalk.device import Device, resolve_device
 from gtalk.fit.frames import TrainingFrame
 from gtalk.fit.gaussian.init import THIN, Seeds, make_seeds
 from gtalk.fit.gaussian.pose_refinement import RefineConfig, Refinement, correction_gradient
@@ -29,7 +30,7 @@ from gtalk.fit.losses.perceptual import LpipsConfig, open_perceptual
 from gtalk.fit.losses.terms import RegionWeights
 from gtalk.fit.protocol import FitContext, StepResult
 from gtalk.fit.schedule import LearningRate
-from gtalk.fit.setup import LEAST_SPREAD, clip_plate, clip_pose_code, device_of, model_mapping
+from gtalk.fit.setup import LEAST_SPREAD, clip_plate, clip_pose_code, model_mapping
 from gtalk.fit.trainer import TrainerConfig
 from gtalk.ops import splat
 
@@ -98,7 +99,7 @@ class FitConfig:
     """Progress after which none moves any more."""
     code_noise: float = 0.05
     """Standard deviation of noise on codes, so that neighbouring codes look alike."""
-    device: str = "auto"
+    device: Device = "auto"
     """Where to fit: auto, cpu or cuda."""
 
 
@@ -114,7 +115,7 @@ class GaussianModel:
 
     def __init__(self, config: FitConfig) -> None:
         self.config = config
-        self.device = device_of(config.device)
+        self.device = resolve_device(config.device)
         self.perceptual = open_perceptual(config.loss.lpips, self.device)
 
     def prepare(self, context: FitContext) -> None:

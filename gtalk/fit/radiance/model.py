@@ -14,6 +14,7 @@ from gtalk.avatar import torso as torso_field
 from gtalk.avatar.radiance import FrameParams, RadianceAvatar, RadianceConfig
 from gtalk.dataset.format import HEAD_CLASSES, MaskClass
 from gtalk.dataset.split import first_test_frame
+from gtalk.device import Device, resolve_device
 from gtalk.fit.frames import TrainingFrame
 from gtalk.fit.losses.patches import PatchConfig, draw_patches
 from gtalk.fit.losses.perceptual import LpipsConfig, open_perceptual
@@ -25,7 +26,7 @@ from gtalk.fit.radiance.occupancy import ShellConfig, head_volume, prune
 from gtalk.fit.radiance.torso_area import torso_area
 from gtalk.fit.radiance.warp_init import mesh_motion, mesh_warp
 from gtalk.fit.schedule import LearningRate, ramp
-from gtalk.fit.setup import LEAST_SPREAD, clip_plate, clip_pose_code, device_of, model_mapping
+from gtalk.fit.setup import LEAST_SPREAD, clip_plate, clip_pose_code, model_mapping
 from gtalk.fit.trainer import TrainerConfig
 from gtalk.ops.adapters import tcnn
 from gtalk.render.field import Traced
@@ -92,7 +93,7 @@ class FitConfig:
     """Progress at which voxels that no ray saw since the last time are given up."""
     prune_below: float = 0.02
     """Compositing weight that a voxel must reach on some ray to stay."""
-    device: str = "auto"
+    device: Device = "auto"
     """Where to fit: auto, cpu or cuda."""
 
 
@@ -108,7 +109,7 @@ class RadianceModel:
 
     def __init__(self, config: FitConfig) -> None:
         self.config = config
-        self.device = device_of(config.device)
+        self.device = resolve_device(config.device)
         if config.avatar.head.backend == "tinycudann":
             tcnn.require(self.device)
         self.perceptual = open_perceptual(config.loss.lpips, self.device)

@@ -41,7 +41,7 @@ class LandmarkLLE:
         own = self._own_distances()
         self._limits = float(np.percentile(own, 99)), float(np.percentile(own, 99) * 2.0)
 
-    def __call__(self, motion: Motion) -> Motion:
+    def __call__(self, motion: Motion, start_frame: int = 0) -> Motion:
         """The edited frames."""
         if not len(motion) or self.blend <= 0:
             return motion
@@ -55,9 +55,6 @@ class LandmarkLLE:
         wanted = self.basis.mean[MOUTH_GROUP] + np.einsum("tk,kpc->tpc", rebuilt, self.basis.mouth)
         landmarks[:, MOUTH_GROUP] += pull * (wanted - landmarks[:, MOUTH_GROUP])
         return motion.replace(landmarks=landmarks)
-
-    def reset(self) -> None:
-        """Nothing to forget."""
 
     def rebuild(self, code: Float[np.ndarray, "T Km"]) -> tuple[Float[np.ndarray, "T Km"], Float[np.ndarray, " T"]]:
         """(codes rebuilt from neighbours, mean distance to the neighbours in metres of lip movement)."""

@@ -8,6 +8,7 @@ import hmac
 import io
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 import viser
 
 from gtalk.errors import UserError
-from gtalk.motion.edits.controls import Controls
+from gtalk.motion.edits.controls import ControlSpec, control_specs
 from gtalk.talk import PLATE
 from gtalk.viewer.audio.sources import FileSource
 from gtalk.viewer.config import QUALITIES
@@ -31,7 +32,6 @@ class Panels:
 
     Args:
         session: what is controlled.
-        controls: what its edits obey; None when it has none.
         notify: tells visitors what did not work.
         secret: what the front sends along: viser answers nobody without it; None asks for nothing.
     """
@@ -39,7 +39,6 @@ class Panels:
     def __init__(
         self,
         session: LiveSession,
-        controls: Controls | None,
         notify: Callable[[str], None],
         secret: str | None = None,
     ) -> None:
@@ -52,8 +51,7 @@ class Panels:
         self._files = tempfile.TemporaryDirectory(prefix="gtalk-")
         self._server.gui.configure_theme(dark_mode=True, show_logo=False, show_share_button=False)
         self._server.gui.main_panel.dock_right()
-        if controls is not None:
-            self._build_motion(controls)
+        self._build_motion()
         self._build_image()
         self._build_files()
 
@@ -76,41 +74,29 @@ class Panels:
             path.write_bytes(upload.value.content)
             self._try(lambda: self._session.play(FileSource(path)))
 
-    def _build_motion(self, controls: Controls) -> None:
-        gui = self._server.gui
+    def _build_motion(self) -> None:
+        with self._server.gui.add_folder("Motion"):
+            for spec in control_specs():
+                self._build_control(spec)
 
-        def slider(label: str, name: str, low: float | int, high: float | int, step: float | int) -> None:
-            handle = gui.add_slider(label, low, high, step, getattr(controls, name))
+    def _build_control(self, spec: ControlSpec) -> None:
+        gui, control, now = self._server.gui, spec.control, getattr(self._session.controls, spec.name)
+        low, high, step, hint = control.low, control.high, control.step, control.sentence
+        if spec.size == 1:
+            handle = gui.add_slider(spec.label, low, high, step, now, hint=hint)
+        elif spec.size == 2:
+            handle = gui.add_vector2(spec.label, now, min=(low, low), max=(high, high), step=step, hint=hint)
+        else:
+            handle = gui.add_vector3(spec.label, now, min=(low, low, low), max=(high, high, high), step=step, hint=hint)
 
-            @handle.on_update
-            def _(_event: viser.GuiEvent) -> None:
-                setattr(controls, name, handle.value)
-
-        with gui.add_folder("Motion"):
-            slider("Mouth", "mouth", 0.0, 2.0, 0.05)
-            slider("Expression", "expression", 0.0, 2.0, 0.05)
-            slider("Head", "pose", 0.0, 2.0, 0.05)
-            slider("Blinks", "blink_rate", 0.0, 1.0, 0.05)
-            slider("Smoothing (s)", "smoothing_s", 0.0, 0.3, 0.01)
-            slider("LLE", "lle", 0.0, 1.0, 0.05)
-            slider("LLE neighbours", "lle_neighbours", 2, 30, 1)
-            gaze = gui.add_vector2("Gaze (rad)", controls.gaze_offset_rad, min=(-0.5, -0.4), max=(0.5, 0.4), step=0.01)
-            turn = gui.add_vector3(
-                "Turn (rad)", controls.pose_offset_rad, min=(-0.3, -0.3, -0.3), max=(0.3, 0.3, 0.3), step=0.01
-            )
-
-        @gaze.on_update
+        @handle.on_update
         def _(_event: viser.GuiEvent) -> None:
-            controls.gaze_offset_rad = gaze.value
-
-        @turn.on_update
-        def _(_event: viser.GuiEvent) -> None:
-            controls.pose_offset_rad = turn.value
+            self._try(lambda: self._session.set_controls(replace(self._session.controls, **{spec.name: handle.value})))
 
     def _build_image(self) -> None:
         gui, talker, session = self._server.gui, self._session.talker, self._session
         camera = talker.avatar.camera
-        height_now = (talker.size or (camera.width, camera.height))[1]
+        height_now = (session.view.size or (camera.width, camera.height))[1]
         with gui.add_folder("Conversation"):
             hint = "A voice in the microphone cuts off what the avatar says"
             barge_in = gui.add_checkbox("Barge-in", session.barge_in, hint=hint)
@@ -129,10 +115,7 @@ class Panels:
             chosen = int(height.value)
             size = (round(camera.width * chosen / camera.height), chosen)
             colour = _COLOURS.get(background.value)
-            talker.background = PLATE  # never a background of another size than the image
-            talker.size = size
-            if colour is not None:
-                talker.background = np.full((size[1], size[0], 3), colour, np.uint8)
+            session.set_image(size, PLATE if colour is None else np.full((size[1], size[0], 3), colour, np.uint8))
 
         height.on_update(update)
         background.on_update(update)

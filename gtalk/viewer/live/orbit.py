@@ -9,6 +9,7 @@ import numpy as np
 from gtalk.shapes import Float
 from gtalk.talk import Talker
 from gtalk.types import AUDIO_RATE, Camera
+from gtalk.viewer.live.session import LiveSession
 
 MAX_YAW_RAD = np.deg2rad(30.0)
 MAX_PITCH_RAD = np.deg2rad(20.0)
@@ -16,17 +17,18 @@ DISTANCES = (0.6, 2.0)  # of the clip's own distance
 
 
 class Orbit:
-    """The view of one talker; the front is the clip's own view."""
+    """The view of one session; the front is the clip's own view."""
 
-    def __init__(self, talker: Talker) -> None:
-        self._talker = talker
-        self._pivot_world = _head_world(talker)
+    def __init__(self, session: LiveSession) -> None:
+        self._session = session
+        self._pivot_world = _head_world(session.talker)
 
     def look(self, yaw_rad: float, pitch_rad: float, distance: float) -> None:
         """See `orbit_camera`. All zero and distance 1 is the clip's view."""
-        camera = self._talker.avatar.camera
+        camera = self._session.talker.avatar.camera
         own = (yaw_rad, pitch_rad, distance) == (0.0, 0.0, 1.0)
-        self._talker.camera = None if own else orbit_camera(camera, self._pivot_world, yaw_rad, pitch_rad, distance)
+        turned = None if own else orbit_camera(camera, self._pivot_world, yaw_rad, pitch_rad, distance)
+        self._session.set_camera(turned)
 
 
 def orbit_camera(

@@ -46,7 +46,7 @@ class Recorder:
             self._folder = Path(tempfile.mkdtemp(prefix="gtalk-"))
             path = self._folder / "recording.mp4"
         talker = self._session.talker
-        size = talker.size or (talker.avatar.camera.width, talker.avatar.camera.height)
+        size = self._session.view.size or (talker.avatar.camera.width, talker.avatar.camera.height)
         writer = VideoWriter(path, size, talker.fps, audio_rate=AUDIO_RATE)
         self.path, self._ticks = path, queue.SimpleQueue()
         self._thread = threading.Thread(target=_write, args=(writer, size, self._ticks), name="gtalk-recorder")

@@ -11,6 +11,7 @@ runs dry. Every queue is bounded, and a slow listener loses its own oldest image
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import threading
 import time
@@ -21,10 +22,11 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
+from gtalk.motion.edits.controls import Controls
 from gtalk.shapes import Float, UInt8
 from gtalk.speech.pitch import WINDOW, yin
-from gtalk.talk import MotionFrame, Talker, TalkSession
-from gtalk.types import AUDIO_RATE, Frame
+from gtalk.talk import MotionFrame, Talker, TalkSession, View
+from gtalk.types import AUDIO_RATE, Camera, Frame
 from gtalk.viewer.audio.double_talk import DoubleTalkDetector
 from gtalk.viewer.audio.sources import AudioSource, PushSource
 from gtalk.viewer.live.stats import LiveStats, Timings
@@ -84,7 +86,8 @@ class LiveSession:
     """Runs a Talker in real time. Thread-safe: panels and sockets call it from theirs.
 
     Args:
-        talker: the avatar, its motion model, its edits; camera and background may change while it runs.
+        talker: the avatar, its motion model, its edits.
+        controls: what its edits begin with.
         jpeg_quality: 1 to 100.
         clock: seconds that never go back; tests give their own.
         report: gets one line for what goes wrong.
@@ -94,6 +97,7 @@ class LiveSession:
         self,
         talker: Talker,
         *,
+        controls: Controls = Controls(),
         jpeg_quality: int = 85,
         clock: Callable[[], float] = time.monotonic,
         report: Callable[[str], None] = lambda _line: None,
@@ -101,6 +105,7 @@ class LiveSession:
         self.talker, self.jpeg_quality, self._clock, self._report = talker, jpeg_quality, clock, report
         self.barge_in = True
         """Whether a voice in the microphone cuts off what the avatar says."""
+        self._view, self._controls = talker.view, controls
         self._talk: TalkSession = talker.session()
         self._sooner = _sooner_samples(talker)
         self._guard = DoubleTalkDetector(echo_cancelled=False)
@@ -168,6 +173,32 @@ class LiveSession:
     def microphone(self) -> PushSource | None:
         """The microphone that is followed when nothing is spoken."""
         return self._microphone
+
+    @property
+    def view(self) -> View:
+        """How images look; each draw takes the one that is there when it begins."""
+        return self._view
+
+    def set_camera(self, camera: Camera | None) -> None:
+        """Look from elsewhere from the next image on; None for the clip's camera."""
+        with self._lock:
+            self._view = dataclasses.replace(self._view, camera=camera)
+
+    def set_image(self, size: tuple[int, int] | None, background: UInt8[np.ndarray, "H W 3"] | str | None) -> None:
+        """Size and background of the images from the next one on; see `View`."""
+        with self._lock:
+            self._view = dataclasses.replace(self._view, size=size, background=background)
+
+    @property
+    def controls(self) -> Controls:
+        """What the edits obey."""
+        return self._controls
+
+    def set_controls(self, controls: Controls) -> None:
+        """Obey these from the next decided frame on."""
+        with self._lock:
+            self._controls = controls
+            self._talk.post(controls)
 
     def listen(self, wake: Callable[[], None]) -> Listener:
         """A new listener; `wake` is called (from the live thread) when a frame was put in its queue."""
@@ -313,7 +344,7 @@ class LiveSession:
     def _draw(self, moment: MotionFrame) -> tuple[Frame, bytes] | tuple[None, None]:
         begin = self._clock()
         try:
-            frame = self.talker.draw([moment])[0]
+            frame = self.talker.draw([moment], self._view)[0]
         except Exception as error:  # a background of another size, say: one image, not the conversation
             self._report(f"an image failed: {type(error).__name__}: {error}")
             return None, None

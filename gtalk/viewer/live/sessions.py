@@ -14,7 +14,6 @@ from http import HTTPStatus
 from importlib import resources
 from pathlib import Path
 
-from gtalk.motion.edits.controls import Controls
 from gtalk.talk import Talker
 from gtalk.viewer.config import ViewConfig
 from gtalk.viewer.gui.panels import Panels
@@ -30,8 +29,8 @@ _LOOK_EVERY_S = 2.0
 _PATH = re.compile(r"/s/([a-z0-9-]{1,32})(/.*)?")
 _PAGE_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
 
-TalkerFactory = Callable[[], tuple[Talker, Controls | None]]
-"""Makes a fresh talker for a conversation, and the controls that its edits obey."""
+TalkerFactory = Callable[[], Talker]
+"""Makes a fresh talker for a conversation."""
 
 
 class HostedSession:
@@ -40,13 +39,12 @@ class HostedSession:
     def __init__(
         self, cast: TalkerFactory, speaker: Speaker, config: ViewConfig, secret: str, report: Callable[[str], None]
     ) -> None:
-        talker, controls = cast()
-        self.session = LiveSession(talker, jpeg_quality=config.jpeg_quality, report=report)
+        self.session = LiveSession(cast(), controls=config.controls, jpeg_quality=config.jpeg_quality, report=report)
         self.session.barge_in = config.barge_in
         self.recorder = Recorder(self.session)
         mic = config.mic == "browser"
         self.media = MediaSocket(self.session, self.recorder, speaker, mic=mic, secret=secret, report=report)
-        self.panels = Panels(self.session, controls, self.media.notify, secret)
+        self.panels = Panels(self.session, self.media.notify, secret)
         self.routes: dict[str, Route] = {}
         self.seen_s = time.monotonic()
         self._secret = secret

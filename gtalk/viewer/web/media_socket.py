@@ -65,7 +65,7 @@ class MediaSocket:
     ) -> None:
         self._session, self._recorder, self._speaker = session, recorder, speaker
         self._mic, self._secret, self._report = mic, secret, report
-        self._orbit = Orbit(session.talker)
+        self._orbit = Orbit(session)
         self._pages: list[_Page] = []
         self._server: Server | None = None
         self._loop: asyncio.AbstractEventLoop | None = None

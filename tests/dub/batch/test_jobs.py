@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ from gtalk.dub.batch.jobs import by_avatar, read_jobs
 from gtalk.dub.config import DubConfig
 from gtalk.errors import UserError
 from gtalk.media.audio import write_wav
+from gtalk.motion.edits.controls import Controls
 from gtalk.types import AudioTrack
 from tests.support.toys import speech_like, write_toy_folder
 
@@ -121,15 +124,36 @@ def test_the_key_follows_what_the_output_depends_on(folder):
 def test_every_option_of_a_dub_can_be_said_in_a_line(folder):
     samples = {"crf": 20, "fps": 30, "height": 64, "background": "#102030", "onto_length": "retime", "seed": 2,
                "mouth": 1.2, "expression": 0.5, "pose": 0, "blink_rate": 0.5, "batch": 2, "mark": True,
-               "overwrite": True, "device": "cpu", "codec": "h265", "save_motion": "m.npz",
-               "subtitles": "a.srt"}  # fmt: skip
+               "overwrite": True, "lookahead": "live", "gaze_offset_rad": [0.1, 0], "pose_offset_rad": [0, 0, 0.1],
+               "smoothing_s": 0.1, "lle": 0.5, "lle_neighbours": 8, "device": "cpu", "codec": "h265",
+               "save_motion": "m.npz", "subtitles": "a.srt"}  # fmt: skip
     (folder / "a.srt").write_text("1\n00:00:00,000 --> 00:00:01,000\nhello\n")
     (job,) = read_jobs(write(folder, {**GOOD, **samples}))
-    assert job.config.mouth == 1.2 and job.config.pose == 0.0 and job.config.save_motion == folder / "m.npz"
+    assert (
+        job.config.controls.mouth == 1.2
+        and job.config.controls.pose == 0.0
+        and job.config.save_motion == folder / "m.npz"
+    )
     with pytest.raises(UserError, match=r"line 1: media file .*shot.mp4"):
         read_jobs(write(folder, {**GOOD, "onto": "shot.mp4"}))
     named = {*samples, "onto", "audio", "sign_cert", "sign_key"}
-    assert named == {field.name for field in dataclasses.fields(DubConfig)}
+    options = {field.name for kind in (DubConfig, Controls) for field in dataclasses.fields(kind)}
+    assert named == options - {"controls"}
+
+
+@pytest.mark.parametrize(
+    ("entry", "told"),
+    [
+        ({"mouht": 1.2}, "unknown key 'mouht', did you mean 'mouth'"),
+        ({"blink_rate": 1.5}, "blink_rate: expected a number from 0 to 1; got 1.5"),
+        ({"mouth": math.nan}, "NaN"),
+        ({"gaze_offset_rad": [0.1]}, "gaze_offset_rad: expected 2 values"),
+        ({"lle_neighbours": 4.5}, "lle_neighbours: expected int; got 4.5"),
+    ],
+)
+def test_controls_of_a_line_are_checked(folder, entry, told):
+    with pytest.raises(UserError, match=re.escape(told)):
+        read_jobs(write(folder, {**GOOD, **entry}))
 
 
 def test_no_job_and_no_file(folder):

@@ -16,6 +16,7 @@ from gtalk.errors import UserError
 from gtalk.media.audio import stream_audio, write_wav
 from gtalk.media.video import read_video
 from gtalk.media.writer import VideoWriter, WriteConfig
+from gtalk.talk import View
 from gtalk.types import AudioTrack, Motion
 from tests.support.toys import ToyAvatar, landmarks_68, motion_of, speech_like, toy_character
 
@@ -30,7 +31,7 @@ def shot(tmp_path_factory) -> Shot:
     motion = motion_of(np.abs(np.sin(np.arange(30) / 3)) * 0.02, first=100)
     rng = np.random.default_rng(0)
     wall = rng.integers(60, 200, (SIZE, SIZE, 3)).astype(np.uint8)
-    talker = toy_character(SIZE).talker(background=wall)
+    talker = toy_character(SIZE).talker(view=View(background=wall))
     with VideoWriter(path, (SIZE, SIZE), 25.0, config=WriteConfig(crf=1)) as writer:
         for frame in talker.render_motion(motion):
             writer.write((frame.rgb * TINT).astype(np.uint8))
@@ -45,7 +46,7 @@ def sound(tmp_path_factory) -> Path:
 
 
 def dubbed(shot: Shot, sound: Path, order: np.ndarray) -> list[np.ndarray]:
-    talker = toy_character(SIZE).talker(background=None)
+    talker = toy_character(SIZE).talker(view=View(background=None))
     return [frame.rgb for frame in FootageCompositor(talker, shot, order).frames(talker.moments(stream_audio(sound)))]
 
 
@@ -54,7 +55,7 @@ def test_outside_the_mask_every_pixel_stays_and_inside_the_mouth_is_the_new_one(
     images = list(shot.images)
     out = dubbed(shot, sound, order)
     assert len(out) == 50
-    talker = toy_character(SIZE).talker(background=np.zeros((SIZE, SIZE, 3), np.uint8))
+    talker = toy_character(SIZE).talker(view=View(background=np.zeros((SIZE, SIZE, 3), np.uint8)))
     moments = list(talker.moments(stream_audio(sound)))
     mouths = 0
     for now, moment, index in zip(out, moments, order, strict=True):
@@ -183,7 +184,7 @@ def test_what_stands_before_the_mouth_stays_in_front_and_is_told(shot, sound, tm
     covered = range(12, 20)
     behind = hand_shot(shot, covered, tmp_path / "hand.mp4")
     images = list(behind.images)
-    talker = toy_character(SIZE).talker(background=None)
+    talker = toy_character(SIZE).talker(view=View(background=None))
     onto = FootageCompositor(talker, behind, np.arange(30))
     out = [frame.rgb for frame in onto.frames(talker.moments(stream_audio(sound)))]
     for i in covered:

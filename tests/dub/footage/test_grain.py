@@ -9,6 +9,7 @@ from gtalk.dub.footage.grain import Grain, fine_level
 from gtalk.dub.footage.paste import paste
 from gtalk.media.video import read_video
 from gtalk.media.writer import VideoWriter, WriteConfig
+from gtalk.talk import View
 from gtalk.types import AudioTrack
 from tests.dub.footage.test_compositor import SIZE
 from tests.support.toys import ToyAvatar, motion_of, speech_like, toy_character
@@ -84,7 +85,7 @@ def test_a_grained_shot_gets_its_grain_back_where_the_mouth_is_new(tmp_path):
             noise = rng.normal(0, 5, (SIZE, SIZE, 1))
             writer.write(np.clip(frame.rgb * 0.9 + noise, 0, 255).astype(np.uint8))
     shot = Shot(read_video(path, 25.0, retime=False), ToyAvatar(SIZE).camera, motion)
-    talker = toy_character(SIZE).talker(background=None)
+    talker = toy_character(SIZE).talker(view=View(background=None))
     sound = AudioTrack(speech_like(0.64, seed=4)).samples
 
     def dubbed() -> list[np.ndarray]:

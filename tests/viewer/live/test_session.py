@@ -254,9 +254,9 @@ def test_a_image_that_fails_is_dropped_and_told() -> None:
     told: list[str] = []
     session._report = told.append
     session.listen(lambda: None)
-    session.talker.background = np.zeros((3, 3, 3), np.uint8)
+    session.set_image(None, np.zeros((3, 3, 3), np.uint8))
     run(session, clock, 10)
-    session.talker.background = "plate"
+    session.set_image(None, "plate")
     run(session, clock, 10)
     assert session.n_dropped >= 5
     assert told

@@ -44,12 +44,12 @@ def test_sessions_share_nothing_and_their_number_is_limited() -> None:
         source.push(voice(5.0))
         heard = one.session.listen(lambda: None), two.session.listen(lambda: None)
         one.session.play(source)
-        two.session.talker.camera = two.session.talker.avatar.camera.resized(32, 32)
+        two.session.set_camera(two.session.talker.avatar.camera.resized(32, 32))
         time.sleep(0.6)
         loud = [max(float(np.abs(frame.samples).max()) for frame in listener.frames) for listener in heard]
         assert loud[0] > 0.2
         assert loud[1] == 0.0
-        assert one.session.talker.camera is None
+        assert one.session.view.camera is None
         assert one.session.talker is not two.session.talker
         assert "session 'ada' opened" in said
 
