@@ -13,10 +13,11 @@ from gtalk.avatar.base import Consent
 from gtalk.avatar.bundle import load_avatar, read_avatar_json, save_avatar
 from gtalk.config import load_preset, load_yaml
 from gtalk.dataset.format import Dataset
+from gtalk.device import resolve_device
 from gtalk.errors import UserError
 from gtalk.files import require_writable_folder, sha256_of_json
 from gtalk.fit.events import DoneEvent, FitEvent, StartEvent
-from gtalk.fit.setup import config_values, device_of
+from gtalk.fit.setup import config_values
 from gtalk.fit.trainer import CHECKPOINT_NAME, train
 from gtalk.ops import native
 
@@ -50,7 +51,7 @@ def fit(
     module = _renderer(renderer)
     dataset, folder = Dataset(Path(dataset_path)), Path(avatar_path)
     require_writable_folder(folder)
-    yield StartEvent(_backend(renderer, device_of(config.device).type))
+    yield StartEvent(_backend(renderer, resolve_device(config.device).type))
     for event in train(module.make_model(config), dataset, folder, config.trainer, resume=resume):
         if isinstance(event, DoneEvent):
             middle = len(dataset.motion) // 2
