@@ -321,9 +321,9 @@ def test_sound_that_is_cut_off_while_its_image_is_drawn_is_not_handed_out() -> N
     run(session, clock, 20)
     drawn = session.talker.draw
 
-    def cut_meanwhile(moments):
+    def cut_meanwhile(moments, view=None):
         session.interrupt()
-        return drawn(moments)
+        return drawn(moments, view)
 
     session.talker.draw = cut_meanwhile
     run(session, clock, 1)
