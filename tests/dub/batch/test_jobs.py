@@ -75,7 +75,7 @@ def test_a_good_file(folder):
         ({**GOOD, "output": "x.mp4", "audio": "empty.wav"}, "line 2: media file .*0 bytes"),
         ({**GOOD, "output": "x.mp4", "avatar": "newer"}, "line 2: .*schema version 99, this gtalk reads"),
         ({**GOOD, "output": "x.mp4", "avatar": "damaged"}, "line 2: .*avatar.json is damaged"),
-        ({**GOOD, "output": "x.mp4", "mouth": 5}, "line 2: mouth: expected 0 to 2"),
+        ({**GOOD, "output": "x.mp4", "mouth": 5}, "line 2: mouth: expected a number from 0 to 2"),
     ],
 )
 def test_faults_are_told_with_their_line(folder, line, words):
