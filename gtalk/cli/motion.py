@@ -67,7 +67,7 @@ class MotionPretrain:
         config = MotionConfig(seed=self.seed)
         with Bars() as bars:
             people = [
-                gather([read_training_clip(Dataset(path))], config.phones, config.augment, config.seed, bars)
+                gather([read_training_clip(Dataset(path))], config.features, config.augment, config.seed, bars)
                 for path in self.datasets
             ]
             save_base(pretrain(people, config.net, config.loss, config.fit, config.seed, bars), self.output)

@@ -6,6 +6,7 @@ A row has these groups, at 100 Hz, all normalised to the voice by statistics tha
     pitch     log F0 over the voice's running mean (held through voiceless parts), voicing
     energy    loudness over the voice's running mean, speech activity
     phones    log-posteriors of English phones (needs the package pocketsphinx)
+    ears      log-posteriors of visemes in any language and hidden numbers, of 0.1 s earlier (gtalk.speech.student)
 """
 
 from __future__ import annotations
@@ -28,9 +29,11 @@ from gtalk.speech.phones import (
     load_acoustic_model,
     with_deltas,
 )
+from gtalk.speech.student import LAG_ROWS, N_BANDS, STUDENT_SIZE, Student, load_student
 from gtalk.types import AUDIO_RATE
 
 N_MEL, MEL_LOW_HZ, MEL_HIGH_HZ = 40, 60.0, 7600.0
+assert N_MEL == N_BANDS
 _PIECE = 4 * AUDIO_RATE  # longer pushes are cut, so that hours in one array cost no memory
 _PITCH_HOLD = 0.97  # per frame: a held pitch fades towards the mean in a third of a second
 _PAUSE_WEIGHT = 0.15  # the phone model expects the mean over speech with its pauses
@@ -56,6 +59,8 @@ class SpeechFeatures:
     """Use the phone scores."""
     prior: VoicePrior | None = None
     """The voice that is expected; an average one by default."""
+    ears: bool = False
+    """Use the student's visemes and hidden numbers."""
 
     @property
     def rate_hz(self) -> float:
@@ -73,8 +78,15 @@ class SpeechFeatures:
         sizes = {"mel": N_MEL, "pitch": 2, "energy": 2}
         if self.phones:
             sizes["phones"] = self._scores.size
+        if self.ears:
+            sizes["ears"] = STUDENT_SIZE
         ends = np.cumsum(list(sizes.values())).tolist()
         return {name: slice(end - size, end) for (name, size), end in zip(sizes.items(), ends, strict=True)}
+
+    @property
+    def ears_lag_rows(self) -> int:
+        """How much older than its row the instant is of which the ears tell."""
+        return LAG_ROWS
 
     @property
     def phone_names(self) -> tuple[str, ...]:
@@ -92,7 +104,9 @@ class SpeechFeatures:
 
     def stream(self) -> SpeechStream:
         """A fresh stream."""
-        return SpeechStream(self.prior or average_voice(), self._scores if self.phones else None)
+        return SpeechStream(
+            self.prior or average_voice(), self._scores if self.phones else None, load_student() if self.ears else None
+        )
 
     def adapted(self, samples: Float[np.ndarray, " N"]) -> SpeechFeatures:
         """The same features, expecting the voice of `samples`."""
@@ -104,7 +118,7 @@ class SpeechFeatures:
 class SpeechStream:
     """One running sound; see EncoderStream."""
 
-    def __init__(self, prior: VoicePrior, scores: PhoneScores | None) -> None:
+    def __init__(self, prior: VoicePrior, scores: PhoneScores | None, student: Student | None = None) -> None:
         self._front, self._cepstra, self._activity = FrontEnd(), Cepstra(), SpeechActivity()
         self._mel = mel_filters(N_MEL, MEL_LOW_HZ, MEL_HIGH_HZ, N_FFT).T
         split = N_MEL, N_MEL + N_CEPSTRA
@@ -117,6 +131,7 @@ class SpeechStream:
         self._f0_mean = RunningMean(np.array([prior.log_f0]))
         self._held_pitch = 0.0
         self._scores = scores
+        self._ears = None if student is None else student.stream()
         self._waiting: np.ndarray | None = None  # rows whose phones are still to come
         self._context: np.ndarray | None = None  # cepstra for the differences
         self._context_mean = np.zeros((0, N_CEPSTRA))
@@ -124,11 +139,11 @@ class SpeechStream:
     def push(self, samples: Float[np.ndarray, " N"]) -> Float[np.ndarray, "M D"]:
         """Take samples and return the rows that are now certain."""
         pieces = [samples[i : i + _PIECE] for i in range(0, len(samples), _PIECE)] or [samples]
-        return np.concatenate([self._rows(self._front.push(piece), last=False) for piece in pieces])
+        return np.concatenate([self._heard(self._rows(self._front.push(piece), last=False)) for piece in pieces])
 
     def finish(self) -> Float[np.ndarray, "M D"]:
         """The remaining rows."""
-        return self._rows(self._front.finish(), last=True)
+        return self._heard(self._rows(self._front.finish(), last=True))
 
     def voice(self) -> VoicePrior:
         """What is known about the voice so far."""
@@ -146,6 +161,10 @@ class SpeechStream:
         if self._scores is None:
             return rows.astype(np.float32)
         return self._with_phones(rows, self._cepstra(raw.power), activity, last)
+
+    def _heard(self, rows: np.ndarray) -> np.ndarray:
+        """The rows with the student's beside them."""
+        return rows if self._ears is None else np.concatenate([rows, self._ears.push(rows[:, :N_MEL])], axis=1)
 
     def _pitch(self, f0_hz: np.ndarray, voicing: np.ndarray) -> np.ndarray:
         """[M,2]: log F0 over its mean in octaves, held while voiceless; voicing."""

@@ -51,7 +51,8 @@ def ingredients(base: MotionConfig) -> dict[str, MotionConfig]:
     loss, net, augment = base.loss, base.net, base.augment
     return {
         "default": base,
-        "no phones": replace(base, phones=False),
+        "ears": replace(base, phones=False, ears=True, net=replace(net, future_rows=13)),
+        "ears and phones": replace(base, ears=True),
         "no mel": replace(base, without=("mel",)),
         "no pitch": replace(base, without=("pitch",)),
         "no energy": replace(base, without=("energy",)),
@@ -67,6 +68,7 @@ def ingredients(base: MotionConfig) -> dict[str, MotionConfig]:
         "conditional VAE": replace(base, net=replace(net, style=8)),
         "half the channels": replace(base, net=replace(net, channels=net.channels // 2)),
         "no look-ahead": replace(base, net=replace(net, future_rows=0)),
+        "low latency": replace(base, net=replace(net, future_rows=7)),
         "look-ahead 0.3 s": replace(base, net=replace(net, future_rows=30)),
     }
 
@@ -130,11 +132,11 @@ def main() -> None:
 
 def data(dataset: Dataset, config: MotionConfig, prepared: dict[str, TrainingData]) -> TrainingData:
     """What a config learns from; kept, since most ingredients and all seeds share it."""
-    key = f"{config.phones} {config.augment} {config.seconds}"
+    key = f"{config.phones} {config.ears} {config.augment} {config.seconds}"
     if key not in prepared:
         prepared.clear()
         prepared[key] = gather(
-            [read_training_clip(dataset, config.seconds)], config.phones, config.augment, 0, lambda progress: None
+            [read_training_clip(dataset, config.seconds)], config.features, config.augment, 0, lambda progress: None
         )
     return prepared[key]
 

@@ -67,7 +67,7 @@ def voice_material(number: int, config: MotionConfig) -> TrainingData:
     count = int(len(speech.samples) / AUDIO_RATE * VIDEO_FPS)
     clip = TrainingClip(speech.samples, lips_of(speech, count), (Segment(0, count, "synthetic"),))
     augment = dataclasses.replace(config.augment, copies=1)
-    return gather([clip], config.phones, augment, number, lambda progress: None)
+    return gather([clip], config.features, augment, number, lambda progress: None)
 
 
 if __name__ == "__main__":

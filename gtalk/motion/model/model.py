@@ -13,20 +13,23 @@ import torch
 from safetensors.numpy import load_file, save_file
 
 from gtalk.basis import UPPER_GROUP, MotionBasis
+from gtalk.config import from_mapping
 from gtalk.errors import UserError
 from gtalk.files import atomic_path, write_json
 from gtalk.geometry.pose import pose_matrices
 from gtalk.motion.idle.blinks_gaze import BlinkGazeModel, EyeStream
 from gtalk.motion.idle.head_motion import VOICE_ROWS, Sway, SwayStream, voice_columns
+from gtalk.motion.model.articulation import Articulation, Targets
 from gtalk.motion.model.face import FaceMap
 from gtalk.motion.model.labial_closure import LipClosure
 from gtalk.motion.model.net import ROWS_PER_FRAME, MotionNet, NetConfig
 from gtalk.motion.model.storage import FORMER_PARTS, check_finite, hollow_net, net_config_of
 from gtalk.motion.model.vad_gate import AHEAD_ROWS, HANG_ROWS, LEADS_ROWS, SilenceGate, activity_windows
-from gtalk.reading.untrusted import read_json
+from gtalk.reading.untrusted import check_numbers, read_json
 from gtalk.shapes import Float
 from gtalk.speech.features import SpeechFeatures
 from gtalk.speech.normalise import VoicePrior
+from gtalk.speech.student import load_student
 from gtalk.types import AUDIO_RATE, VIDEO_FPS, Motion
 
 MOTION_MODEL_VERSION = 1
@@ -56,6 +59,8 @@ class PersonMotionModel:
     """How long before the sound this person opens the lips, in rows."""
     closure: float = 1.0
     """How far p, b and m that are heard shut the lips, 0 to 1, whatever the network says."""
+    targets: Targets | None = None
+    """What this person's lips do on f, v and rounded sounds, where the ears hear them."""
     live: bool = False
     """Answer soon: lips open no earlier than `AHEAD_ROWS` before the sound."""
 
@@ -85,9 +90,12 @@ class PersonMotionModel:
         return PersonMotionStream(self, seed)
 
     @cached_property
-    def lip_closure(self) -> LipClosure | None:
-        """What shuts the lips on p, b and m."""
-        return LipClosure.of(self.features, self.basis, self.face.rest, self.closure)
+    def lip_closure(self) -> Articulation | LipClosure | None:
+        """What shuts the lips on p, b and m, and rounds them, by what the ears hear or else the phone scores."""
+        if not self.features.ears:
+            return LipClosure.of(self.features, self.basis, self.face.rest, self.closure)
+        ahead = self.future_rows
+        return Articulation.of(self.features, self.basis, self.face.rest, self.targets, self.closure, ahead)
 
     @cached_property
     def prosody_columns(self) -> list[int]:
@@ -194,8 +202,10 @@ def save_motion_model(model: PersonMotionModel, folder: Path) -> None:
         "kind": "person",
         "net": dataclasses.asdict(model.net_config),
         "phones": model.features.phones,
+        "ears": load_student().name if model.features.ears else "",
         "lead_rows": model.lead_rows,
         "closure": model.closure,
+        "targets": None if model.targets is None else dataclasses.asdict(model.targets),
         "facts": model.facts,
     }
     write_json(folder / JSON_NAME, settings)
@@ -243,7 +253,9 @@ def _from_arrays(settings: dict[str, Any], arrays: dict[str, np.ndarray]) -> Per
     net_config = net_config_of(settings["net"])
     basis = MotionBasis.from_arrays(group("basis."))
     prior = VoicePrior(_double(arrays["voice.mean"]), arrays["voice.log_f0"].item())
-    features = SpeechFeatures(bool(settings["phones"]), prior)
+    features = SpeechFeatures(bool(settings["phones"]), prior, bool(settings.get("ears")))
+    if features.ears and settings["ears"] != load_student().name:
+        raise ValueError(f"made with other ears ({settings['ears']}) than this gtalk's ({load_student().name})")
     net = hollow_net(features.size, len(basis.mouth) + N_BROWS, net_config)
     weights = {k: torch.from_numpy(v) for k, v in group("net.").items() if not k.startswith(FORMER_PARTS)}
     net.load_state_dict(weights, assign=True)
@@ -257,7 +269,11 @@ def _from_arrays(settings: dict[str, Any], arrays: dict[str, np.ndarray]) -> Per
     closure = float(settings.get("closure", 1.0))
     if not 0.0 <= closure <= 1.0:
         raise ValueError(f"closure {closure}")
-    rest |= {"facts": settings["facts"], "lead_rows": lead, "closure": closure}
+    targets = None
+    if settings.get("targets") is not None:
+        check_numbers(settings["targets"], 8.0, "targets")
+        targets = from_mapping(Targets, settings["targets"], "targets")
+    rest |= {"facts": settings["facts"], "lead_rows": lead, "closure": closure, "targets": targets}
     return PersonMotionModel(basis, features, net_config, net.eval(), face, sway, eyes, **rest)
 
 

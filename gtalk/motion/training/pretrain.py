@@ -11,7 +11,7 @@ import copy
 import dataclasses
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +30,7 @@ from gtalk.motion.training.training_data import TrainingData
 from gtalk.progress import OnProgress, Progress, silent
 from gtalk.reading.untrusted import parse_json
 from gtalk.speech.features import SpeechFeatures
+from gtalk.speech.student import load_student
 from gtalk.types import VIDEO_FPS
 
 BASE_VERSION = 1
@@ -43,19 +44,21 @@ class BaseModel:
     """A body to start from."""
 
     net_config: NetConfig
-    phones: bool
+    features: SpeechFeatures
+    """The groups; what voice they expect does not matter."""
     tensors: dict[str, torch.Tensor]
     """State of a MotionNet without its head."""
     sha256: str = ""
     """Of the file that it was read from."""
 
-    def check(self, net_config: NetConfig, phones: bool) -> None:
+    def check(self, net_config: NetConfig, features: SpeechFeatures) -> None:
         """Raise UserError when a training with these settings cannot start from it."""
-        if (net_config, phones) != (self.net_config, self.phones):
+        wanted, own = ", ".join(features.groups), ", ".join(self.features.groups)
+        if (net_config, wanted) != (self.net_config, own):
             raise UserError(
                 "init",
-                expected=f"a base model with {net_config} and {'' if phones else 'no '}phones",
-                got=f"{self.net_config} and {'' if self.phones else 'no '}phones",
+                expected=f"a base model with {net_config} and the features {wanted}",
+                got=f"{self.net_config} and {own}",
                 remedy="Use the settings that it was pre-trained with, or another base model.",
             )
 
@@ -109,7 +112,7 @@ def pretrain(
         if step % config.check_every == 0 or step == steps:
             on_progress(Progress("pre-training", step, steps, f"loss {float(total):.3f}"))
     tensors = {name: value for name, value in kept.state_dict().items() if not name.startswith(HEAD)}
-    return BaseModel(net_config, people[0].features.phones, tensors)
+    return BaseModel(net_config, replace(people[0].features, prior=None), tensors)
 
 
 def save_base(base: BaseModel, path: Path) -> None:
@@ -118,7 +121,8 @@ def save_base(base: BaseModel, path: Path) -> None:
         "schema_version": BASE_VERSION,
         "kind": "motion-base",
         "net": dataclasses.asdict(base.net_config),
-        "phones": base.phones,
+        "phones": base.features.phones,
+        "ears": load_student().name if base.features.ears else "",
     }
     arrays = {name: np.ascontiguousarray(value.numpy()) for name, value in base.tensors.items()}
     with atomic_path(Path(path)) as temporary:
@@ -135,7 +139,10 @@ def load_base(path: Path) -> BaseModel:
         if settings["kind"] != "motion-base" or settings["schema_version"] != BASE_VERSION:
             raise ValueError(f"kind {settings['kind']!r}, schema_version {settings['schema_version']!r}")
         tensors = {name: torch.from_numpy(value) for name, value in arrays.items()}
-        base = BaseModel(net_config_of(settings["net"]), bool(settings["phones"]), tensors, sha256_of_file(path))
+        features = SpeechFeatures(bool(settings["phones"]), ears=bool(settings.get("ears")))
+        if features.ears and settings["ears"] != load_student().name:
+            raise ValueError(f"made with other ears ({settings['ears']}) than this gtalk's ({load_student().name})")
+        base = BaseModel(net_config_of(settings["net"]), features, tensors, sha256_of_file(path))
         _compare(base)
         return base
     except Exception as error:  # whatever a stranger's file does to us, it is the file that is at fault
@@ -149,7 +156,7 @@ def load_base(path: Path) -> BaseModel:
 
 def _compare(base: BaseModel) -> None:
     """Raise ValueError when the tensors are not those of the network that the settings name."""
-    wanted = hollow_net(SpeechFeatures(base.phones).size, 1, base.net_config).state_dict()
+    wanted = hollow_net(base.features.size, 1, base.net_config).state_dict()
     shapes = {name: tuple(value.shape) for name, value in wanted.items() if not name.startswith(HEAD)}
     if shapes != {name: tuple(value.shape) for name, value in base.tensors.items()}:
         raise ValueError("its tensors do not fit its settings")
@@ -158,7 +165,7 @@ def _compare(base: BaseModel) -> None:
 def _check(people: Sequence[TrainingData]) -> None:
     if not people:
         raise UserError("datasets", expected="at least one", got="none", remedy="Run `gtalk prepare` first.")
-    if len({m.features.phones for m in people}) > 1:
+    if len({tuple(m.features.groups) for m in people}) > 1:
         raise UserError(
             "pre-training",
             expected="the same features for all",

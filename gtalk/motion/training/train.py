@@ -18,6 +18,7 @@ from gtalk.geometry.pose import mean_pose, pose_vectors
 from gtalk.motion.idle.blinks_gaze import BlinkGazeModel
 from gtalk.motion.idle.head_motion import Sway, voice_columns
 from gtalk.motion.model.amplitude import opening_gain, stretch
+from gtalk.motion.model.articulation import Articulation, Targets
 from gtalk.motion.model.face import FaceMap
 from gtalk.motion.model.labial_closure import LipClosure
 from gtalk.motion.model.model import N_BROWS, PersonMotionModel, has_motion_model, load_motion_model, save_motion_model
@@ -31,6 +32,8 @@ from gtalk.motion.training.sequences import TrainingClip, Utterance, read_traini
 from gtalk.motion.training.training_data import TrainingData, gather, split_utterances
 from gtalk.progress import OnProgress, Progress, silent
 from gtalk.shapes import Float
+from gtalk.speech.features import SpeechFeatures
+from gtalk.speech.student import load_student
 from gtalk.types import VIDEO_FPS
 
 _BANK = 3000
@@ -50,6 +53,8 @@ class MotionConfig:
     """Changed copies of the sound."""
     phones: bool = True
     """Use the phone scores of PocketSphinx's acoustic model."""
+    ears: bool = False
+    """Use what gtalk's own ears hear: visemes in any language."""
     without: tuple[str, ...] = ()
     """Groups of features that the network must not see, to measure what each adds."""
     validation_share: float = 0.12
@@ -58,11 +63,16 @@ class MotionConfig:
     amplitude: float = 0.8
     """Spread of the mouth's opening that is aimed at, relative to the person's own: regression mumbles."""
     closure: float = 1.0
-    """How far p, b and m that are heard shut the lips, 0 to 1; it needs the phone scores."""
+    """How far p, b and m that are heard shut the lips, 0 to 1; it needs the ears or the phone scores."""
     seconds: float | None = None
     """Use only the first seconds of each clip, to see what a shorter one would give."""
     seed: int = 0
     """Of everything random."""
+
+    @property
+    def features(self) -> SpeechFeatures:
+        """Not adapted to a voice yet."""
+        return SpeechFeatures(self.phones, ears=self.ears)
 
 
 def check_dataset(folder: Path) -> None:
@@ -97,7 +107,7 @@ def train_motion(
         raise UserError("datasets", expected="at least one", got="none", remedy="Run `gtalk prepare` first.")
     base = None if init is None else load_base(Path(init))
     if base is not None:
-        base.check(config.net, config.phones)
+        base.check(config.net, config.features)
     key = _key(opened, config, base)
     if resume and has_motion_model(output_folder):
         model = load_motion_model(output_folder)
@@ -118,7 +128,7 @@ def fit_motion_model(
 ) -> PersonMotionModel:
     """The training itself, on clips of one person in memory."""
     started_s = time.perf_counter()
-    data = gather(clips, config.phones, config.augment, config.seed, on_progress)
+    data = gather(clips, config.features, config.augment, config.seed, on_progress)
     model = fit_material(data, config, on_progress, facts, base)
     model.facts["train_s"] = round(time.perf_counter() - started_s, 2)
     return model
@@ -135,7 +145,8 @@ def fit_material(
     centre = mean_pose(data.motion.head_pose[data.motion.valid])
     pose = pose_vectors(data.motion.head_pose, centre)
     face = FaceMap.fit(data.motion, data.basis, pose, data.silent_frames())
-    result, gain, lead = _fit(data, face.rest, config, on_progress, base)
+    targets = _targets(data) if data.features.ears else None
+    result, gain, lead = _fit(data, face.rest, targets, config, on_progress, base)
     sway, eyes = _idle_life(data, result.net, pose)
     mouth = np.concatenate([t.codes[t.usable, :-N_BROWS] for t in data.utterances])
     facts = {
@@ -159,12 +170,14 @@ def fit_material(
         facts,
         lead,
         config.closure,
+        targets,
     )
 
 
 def _fit(
     data: TrainingData,
     rest: Float[np.ndarray, " Km"],
+    targets: Targets | None,
     config: MotionConfig,
     on_progress: OnProgress,
     base: BaseModel | None,
@@ -187,7 +200,7 @@ def _fit(
         fit = dataclasses.replace(config.fit, steps=steps)
         return fit_net(utterances, more, held, loss, config.net, fit, config.seed, blind, start, report)
 
-    closure = LipClosure.of(data.features, data.basis, rest, config.closure)
+    closure = _closure(data, rest, targets, config)
 
     def spoken(net: MotionNet) -> list[np.ndarray]:
         mouths = [predict(net, utterance.rows, len(utterance.codes))[:, :n_mouth] for utterance in data.utterances]
@@ -210,6 +223,26 @@ def _fit(
     stretch(result.net, n_mouth, gain)
     result.history = first.history + result.history
     return result, gain, lead
+
+
+def _closure(
+    data: TrainingData, rest: Float[np.ndarray, " Km"], targets: Targets | None, config: MotionConfig
+) -> Articulation | LipClosure | None:
+    if not data.features.ears:
+        return LipClosure.of(data.features, data.basis, rest, config.closure)
+    return Articulation.of(data.features, data.basis, rest, targets, config.closure, config.net.future_rows)
+
+
+def _targets(data: TrainingData) -> Targets:
+    """What the lips do on the sounds that the ears hear in the training recordings."""
+    codes, rows = [], []
+    for utterance in data.utterances:
+        frames = np.flatnonzero(utterance.usable)
+        at = frames * ROWS_PER_FRAME + data.features.ears_lag_rows
+        frames, at = frames[at < len(utterance.rows)], at[at < len(utterance.rows)]
+        codes.append(utterance.codes[frames, : len(data.basis.mouth)])
+        rows.append(utterance.rows[at])
+    return Targets.learn(codes, rows, data.features, data.basis)
 
 
 def _idle_life(data: TrainingData, net: MotionNet, pose: Float[np.ndarray, "T 6"]) -> tuple[Sway, BlinkGazeModel]:
@@ -237,6 +270,7 @@ def _key(datasets: list[Dataset], config: MotionConfig, base: BaseModel | None) 
         [sha256_of_file(d.root / name) for name in ("manifest.json", "motion.npz", "audio.wav")] for d in datasets
     ]
     start = {} if base is None else {"init": base.sha256}
+    start |= {"ears": load_student().name} if config.ears else {}
     return sha256_of_json({"inputs": inputs, "config": dataclasses.asdict(config), **start})
 
 

@@ -61,14 +61,14 @@ class TrainingData:
 
 def gather(
     clips: list[TrainingClip],
-    phones: bool,
+    features: SpeechFeatures,
     augment: AugmentConfig,
     seed: int,
     on_progress: OnProgress = silent,
 ) -> TrainingData:
-    """Features, basis, targets and augmented copies of clips of one person."""
+    """Features, basis, targets and augmented copies of clips of one person; `features` are adapted to the voice."""
     on_progress(Progress("motion features", 0, len(clips) * (1 + augment.copies)))
-    features = SpeechFeatures(phones).adapted(np.concatenate([clip.samples for clip in clips]))
+    features = features.adapted(np.concatenate([clip.samples for clip in clips]))
     motion = Motion.concatenate([clip.motion for clip in clips])
     basis = MotionBasis.fit(motion)
     brows = motion.brows[motion.valid]

@@ -1,0 +1,75 @@
+"""A motion model whose network listens through the ears."""
+
+import dataclasses
+import itertools
+import json
+
+import numpy as np
+import pytest
+
+from gtalk.errors import UserError
+from gtalk.motion.model.model import load_motion_model, save_motion_model
+from gtalk.motion.training.train import train_motion
+from gtalk.speech.student import load_student
+from gtalk.types import Motion
+from tests.motion.talking import SMALL, write_dataset
+from tests.speech.voices import babble
+
+SPEECH = babble(2.3, seed=9)[0]
+FEW = dataclasses.replace(
+    SMALL,
+    ears=True,
+    net=dataclasses.replace(SMALL.net, future_rows=13),
+    fit=dataclasses.replace(SMALL.fit, steps=20, check_every=10),
+)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ears")
+    return train_motion(write_dataset(folder / "data", seconds=8.0), folder / "avatar", FEW)
+
+
+def whole(model, samples: np.ndarray) -> Motion:
+    stream = model.stream(5)
+    return Motion.concatenate([stream.push(samples), stream.finish()])
+
+
+@pytest.mark.parametrize("step", [160, 640, 1111, 20_000])
+def test_live_equals_offline(model, step: int) -> None:
+    stream = model.stream(5)
+    parts = [stream.push(SPEECH[a:b]) for a, b in itertools.pairwise([*range(0, len(SPEECH), step), len(SPEECH)])]
+    streamed, offline = Motion.concatenate([*parts, stream.finish()]), whole(model, SPEECH)
+    assert len(streamed) == len(offline) == -(-len(SPEECH) // 640)
+    np.testing.assert_allclose(streamed.landmarks, offline.landmarks, atol=1e-5)
+
+
+def test_the_look_ahead_is_no_longer_than_promised(model) -> None:
+    assert model.for_live().lookahead_s <= 0.16
+    soon = dataclasses.replace(FEW, net=dataclasses.replace(FEW.net, future_rows=7))
+    assert soon.features.lookahead_s + soon.net.future_rows / 100 <= 0.1
+
+
+def test_it_round_trips_and_says_whose_ears_it_has(model, tmp_path) -> None:
+    save_motion_model(model, tmp_path)
+    again = load_motion_model(tmp_path)
+    assert again.features.ears and again.targets == model.targets
+    np.testing.assert_allclose(whole(again, SPEECH).landmarks, whole(model, SPEECH).landmarks, atol=1e-6)
+    settings = json.loads((tmp_path / "motion.json").read_text())
+    assert settings["ears"] == load_student().name
+    settings["ears"] = "0123456789ab"
+    (tmp_path / "motion.json").write_text(json.dumps(settings))
+    with pytest.raises(UserError, match=r"other ears[\s\S]*gtalk motion train"):
+        load_motion_model(tmp_path)
+
+
+def test_a_model_from_before_the_ears_still_runs(tmp_path) -> None:
+    old = train_motion(
+        write_dataset(tmp_path / "data", seconds=8.0), tmp_path / "old", dataclasses.replace(FEW, ears=False)
+    )
+    settings = json.loads((tmp_path / "old/motion.json").read_text())
+    del settings["ears"], settings["targets"]
+    (tmp_path / "old/motion.json").write_text(json.dumps(settings))
+    again = load_motion_model(tmp_path / "old")
+    assert not again.features.ears and "ears" not in again.features.groups
+    np.testing.assert_allclose(whole(again, SPEECH).landmarks, whole(old, SPEECH).landmarks, atol=1e-6)
