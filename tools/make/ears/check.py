@@ -12,7 +12,7 @@ from gtalk.shapes import Float
 from gtalk.speech.base import RATE_HZ, encode
 from gtalk.speech.features import SpeechFeatures
 from gtalk.speech.student import LAG_ROWS, N_BANDS, VISEMES, load_student, read_student
-from tools.make.ears.phones import visemes_of
+from tools.make.ears.phones import timed, visemes_of
 
 MERGED = (("p",), ("f",), ("u",), ("o",), ("a",), ("e", "i"), ("@",), ("t", "th"), ("sh",), ("k",))
 """The ten classes of which the mean recall is taken."""
@@ -41,7 +41,7 @@ def check(corpus: Path, weights: Path | None) -> None:
 def labels(facts: dict, count: int) -> Float[np.ndarray, " T"]:
     """Viseme of each row; -1 where none is known."""
     out, times_s = np.full(count, -1), np.arange(count) / RATE_HZ
-    for kind, start, end in visemes_of(facts["phones"], facts["starts_s"], facts["ends_s"]):
+    for kind, start, end in visemes_of(*timed(facts)):
         out[(times_s >= start) & (times_s < end)] = VISEMES.index(kind)
     return out
 

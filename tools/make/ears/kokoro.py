@@ -19,6 +19,9 @@ from gtalk.types import AUDIO_RATE
 SHA256 = "6e742170d309016e5891a994e1ce1559c702a2ccd0075e67ef7157974f6406cb"
 RATE = 24_000
 _STEP_S = 0.025  # durations are whole numbers of this
+LATE_S = 0.055
+"""How much later than they sound the model's durations put the phones: where an ear taught by other voices agrees
+best, within 10 ms in every voice that was looked at."""
 _DURATIONS = "/encoder/Clip_output_0"
 
 

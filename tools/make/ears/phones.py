@@ -10,6 +10,7 @@ import re
 
 from gtalk.speech.student import VISEMES
 from tools.make.ears.espeak import ipa
+from tools.make.ears.kokoro import LATE_S
 
 _TIED = {
     "a^ɪ": "I", "a^ʊ": "W", "d^z": "ʣ", "d^ʒ": "ʤ", "e^ɪ": "A", "o^ʊ": "O", "ə^ʊ": "Q", "s^s": "S", "t^s": "ʦ",
@@ -89,6 +90,13 @@ def phones_of(text: str, language: str) -> str:
         elif part.strip():
             out += (" " if out else "") + _espeak(part.strip(), language)
     return out
+
+
+def timed(facts: dict) -> tuple[str, list[float], list[float]]:
+    """Letters of a lesson's file and when each sounds."""
+    late_s = 0.0 if facts["voice"].startswith(("espeak", "flite")) else LATE_S
+    starts, ends = ([max(0.0, time - late_s) for time in facts[name]] for name in ("starts_s", "ends_s"))
+    return facts["phones"], starts, ends
 
 
 def visemes_of(phones: str, starts_s: list[float], ends_s: list[float]) -> list[tuple[str, float, float]]:

@@ -22,7 +22,7 @@ from gtalk.speech.frontend import FRAME, FULL_SCALE, N_FFT, PRE_EMPHASIS
 from gtalk.speech.mel import mel_filters
 from gtalk.speech.student import VISEMES
 from gtalk.types import AUDIO_RATE
-from tools.make.ears.phones import LETTERS, visemes_of
+from tools.make.ears.phones import LETTERS, timed, visemes_of
 
 UNKNOWN = -1
 _FILTERS = mel_filters(N_MEL, MEL_LOW_HZ, MEL_HIGH_HZ, N_FFT).T.astype(np.float32)
@@ -62,9 +62,9 @@ def read_lesson(path: Path) -> Lesson:
     power = power_spectra(samples)
     viseme, letter = np.zeros(len(power), np.int64), np.zeros(len(power), np.int64)
     times_s = np.arange(len(power)) / RATE_HZ
-    for kind, start, end in visemes_of(facts["phones"], facts["starts_s"], facts["ends_s"]):
+    for kind, start, end in visemes_of(*timed(facts)):
         viseme[(times_s >= start) & (times_s < end)] = VISEMES.index(kind)
-    for phone, start, end in zip(facts["phones"], facts["starts_s"], facts["ends_s"], strict=True):
+    for phone, start, end in zip(*timed(facts), strict=True):
         if phone in LETTERS:
             letter[(times_s >= start) & (times_s < end)] = LETTERS[phone]
     return Lesson(facts["name"], facts["language"], facts["voice"], np.log1p(power).astype(np.float16), viseme, letter)

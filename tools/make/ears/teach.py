@@ -25,6 +25,10 @@ FUTURE = sum(dilation * future for dilation, future in BLOCKS)
 PAST_ROWS = 2 * (REACH - FUTURE) + STEM_ROWS - 2
 assert 2 * FUTURE + 1 == LAG_ROWS
 
+_KINDS = {"flite": 1, "espeak": 2}
+_SHARES = (0.5, 0.2, 0.3)
+"""Of the lessons by Kokoro, flite and espeak-ng."""
+
 
 @dataclass(frozen=True)
 class TeachConfig:
@@ -104,10 +108,12 @@ class School:
         self.basis = {"mean": torch.from_numpy(mean), "table": torch.from_numpy(table)}
         self._heard = [((rows.astype(np.float32) - mean) @ table).astype(np.float16) for rows in heard]
         self._config = config
-        neural = [i for i, lesson in enumerate(self.lessons) if not lesson.voice.startswith("espeak")]
-        cheap = [i for i, lesson in enumerate(self.lessons) if lesson.voice.startswith("espeak")]
-        self._groups = [group for group in (neural, cheap) if group]
-        babble = [self.lessons[i].power for i in (neural or cheap)[:200]]
+        kinds = [_KINDS.get(lesson.voice.split("+")[0], 0) for lesson in self.lessons]
+        groups = [[i for i, kind in enumerate(kinds) if kind == wanted] for wanted in range(len(_SHARES))]
+        shares = np.array([share * (len(group) > 0) for share, group in zip(_SHARES, groups, strict=True)])
+        self._groups, self._shares = groups, shares / shares.sum()
+        babble = [lesson.power for lesson, kind in zip(self.lessons, kinds, strict=True) if kind != 2][:200]
+        babble = babble or [lesson.power for lesson in self.lessons]
         self.ordeal = Ordeal(babble, config.seed)
         counts = np.bincount(np.concatenate([lesson.viseme for lesson in self.lessons]) + 1, minlength=len(VISEMES) + 1)
         weights = 1.0 / np.sqrt(np.maximum(counts[1:], 1))
@@ -129,7 +135,7 @@ class School:
         powers, visemes, letters, heard, length = [], [], [], [], 0
         skip = int(rng.integers(0, 250))
         while length < size + skip:
-            group = self._groups[0 if rng.random() < 0.75 else -1]
+            group = self._groups[rng.choice(len(self._groups), p=self._shares)]
             index = int(rng.choice(group))
             lesson = self.lessons[index]
             power, at = warped(lesson, rng)
