@@ -42,7 +42,8 @@ from gtalk.types import AUDIO_RATE, Motion
 
 replace = dataclasses.replace
 LIPS = ("lmd_ratio", "aperture_corr", "amplitude", "jitter", "offset", "leakage", "unshut")
-COLUMNS = (*LIPS, "cross_corr", "cross_unshut", "brow_corr", "nod_corr")
+COLUMNS = (*LIPS, "width_corr", "cross_corr", "cross_width", "cross_unshut", "brow_corr", "nod_corr")
+PAIR = ("opening r", "width r", "left open")
 BLOCK_FRAMES = 25  # of the bootstrap: errors of neighbouring frames belong together
 
 
@@ -121,6 +122,7 @@ def main() -> None:
             print_row(shown, results[shown])
         if options.json:
             options.json.write_text(json.dumps(results, indent=1))
+    print_pairs(results)
     assert model is not None
     if not options.ingredients:
         held.print_intervals(model)
@@ -200,14 +202,15 @@ def score(
     predicted = held.predicted(model, edits)
     truth, sound = held.truth, held.samples[round(held.first * AUDIO_RATE / held.truth.fps) :]
     speaker = measures.MouthRange.of(held.trained)
-    others = []
+    others, pairs = [], {}
     for other in cross:
         true = other.motion
         guess = drive_whole(model, read_samples(other.audio_path), edits=edits)[: len(true)]
         true = true[: len(guess)]
-        others.append(
-            (measures.aperture_correlation(guess, true), _mean(measures.closure_openness(guess, true, speaker)))
-        )
+        opening, wide = measures.aperture_correlation(guess, true), _width_correlation(guess, true)
+        unshut = _mean(measures.closure_openness(guess, true, speaker))
+        others.append((opening, wide, unshut))
+        pairs[f"{other.root.parent.name}/{other.root.name}"] = (opening, wide, unshut)
     asked = held.predicted(without_chance(model))
     nods, true_nods = (pose_vectors(m.head_pose, model.mean_pose)[:, 0] for m in (asked, truth))
     return {
@@ -220,9 +223,26 @@ def score(
         "unshut": _mean(measures.closure_openness(predicted, truth, speaker)),
         "brow_corr": measures.correlation(asked.brows.mean(1), truth.brows.mean(1)),
         "nod_corr": measures.correlation(nods, true_nods),
-        "cross_corr": _mean(np.array([r for r, _ in others])),
-        "cross_unshut": _mean(np.array([unshut for _, unshut in others])),
+        "width_corr": _width_correlation(predicted, truth),
+        "cross_corr": _mean(np.array([r for r, _, _ in others])),
+        "cross_width": _mean(np.array([r for _, r, _ in others])),
+        "cross_unshut": _mean(np.array([unshut for _, _, unshut in others])),
+        **{f"{name} {what}": value for name, found in pairs.items() for what, value in zip(PAIR, found, strict=True)},
     }
+
+
+def print_pairs(results: dict[str, list[dict[str, float]]]) -> None:
+    """One row for each config and other person."""
+    for config, rows in results.items():
+        for name in dict.fromkeys(key.removesuffix(f" {PAIR[0]}") for key in rows[0] if key.endswith(f" {PAIR[0]}")):
+            found = "".join(f"{what:>20} {_spread([row[f'{name} {what}'] for row in rows]):>15}" for what in PAIR)
+            print(f"{config:28}{name:24}{found}", flush=True)
+
+
+def _width_correlation(predicted: Motion, truth: Motion) -> float:
+    """Of the width between the corners of the mouth."""
+    wide = [m.landmarks[truth.valid, 54, 0] - m.landmarks[truth.valid, 48, 0] for m in (predicted, truth)]
+    return measures.correlation(*wide)
 
 
 def without_chance(model: PersonMotionModel) -> PersonMotionModel:

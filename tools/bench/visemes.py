@@ -35,6 +35,10 @@ SPOKEN: dict[str, tuple[str, tuple[tuple[float, str], ...]]] = {
     ),
     "Spanish": ("es+f4", ((0.5, "Mi mamá me mima y amo a mi papá."), (0.5, "Una bola azul vuela sobre la bahía."))),
     "Italian": ("it+m4", ((0.5, "La mamma prepara la pizza per il bambino."), (0.5, "Buon giorno, un po' di vino."))),
+    "Portuguese": ("pt-br+f2", ((0.5, "Minha mãe pôs a bola no mapa."), (0.5, "Um povo bom vive na rua do fubá."))),
+    "Hindi": ("hi+m3", ((0.5, "मेरी माँ ने पापा के लिए भोजन बनाया।"), (0.5, "आप फूल और आम बाज़ार से लाए।"))),
+    "Japanese": ("ja+f4", ((0.5, "ままはぼくのぱんをたべた。"), (0.5, "ふゆのうみはあおくておおきい。"))),
+    "Chinese": ("cmn+m4", ((0.5, "妈妈买了葡萄和苹果。"), (0.5, "我们不怕老虎，也不怕火。"))),
 }
 CLASSES = {
     "p b m": lambda kind, target: target == "p",
@@ -54,7 +58,7 @@ def main() -> None:
     parser.add_argument("--image", type=Path)
     options = parser.parse_args()
     model, scale = load_motion_model(options.avatar), tracked_scale(Dataset(options.dataset))
-    kept = []
+    kept, summary = [], []
     for language, (voice, sentences) in SPOKEN.items():
         speech = speak(sentences, voice, 0.5)
         motion = drive_whole(model, speech.samples)
@@ -64,8 +68,13 @@ def main() -> None:
         got = np.stack([aperture(motion), _width(motion)], axis=1) * 1e3
         opening, width = (correlation(got[:, i], true[:, i]) for i in (0, 1))
         print(f"{language}: opening r {opening:.2f}, width r {width:.2f}, {len(motion)} frames")
-        _print_classes(speech, times_s, true, got)
+        summary.append((language, opening, width, *_print_classes(speech, times_s, true, got)))
         kept.append((language, speech, times_s, true, got))
+    heads = (f"{'opening r':>10}", f"{'width r':>9}", f"{'p b m: true':>13}{'mm':>6}", f"{'f v: true':>11}{'mm':>6}")
+    print(f"{'':22}" + "".join(heads) + f"{'round: error mm':>17}")
+    for language, opening, width, p_true, p_mm, f_true, f_mm, rounding in summary:
+        numbers = f"{p_true:13.2f}{p_mm:6.2f}{f_true:11.2f}{f_mm:6.2f}{rounding:17.2f}"
+        print(f"{language:22}{opening:10.2f}{width:9.2f}{numbers}")
     if options.image:
         _draw(kept, options.image)
 
@@ -79,9 +88,13 @@ def tracked_scale(dataset: Dataset) -> np.ndarray:
     return np.array([np.polyfit(a * 1e3, b * 1e3, 1) for a, b in pairs]).T
 
 
-def _print_classes(speech: Speech, times_s: np.ndarray, true: np.ndarray, got: np.ndarray) -> None:
+def _print_classes(
+    speech: Speech, times_s: np.ndarray, true: np.ndarray, got: np.ndarray
+) -> tuple[float, float, float, float, float]:
+    """Also returns the opening on p b m, true and predicted, the same on f v, and the error of width on o u w."""
+    means = {}
     columns = (f"{'frames':>8}", f"{'opening mm: true':>18}", f"{'predicted':>11}", f"{'error':>8}")
-    print(f"  {'phonemes':10}" + "".join(columns) + f"{'width: true':>13}{'predicted':>11}")
+    print(f"  {'phonemes':10}" + "".join(columns) + f"{'width: true':>13}{'predicted':>11}{'error':>8}")
     at = np.clip(np.searchsorted(speech.starts_s, times_s, side="right") - 1, 0, len(speech.names) - 1)
     first = [segments(name)[0] for name in speech.names]
     for name, belongs in CLASSES.items():
@@ -92,7 +105,14 @@ def _print_classes(speech: Speech, times_s: np.ndarray, true: np.ndarray, got: n
         if chosen.any():
             a, b = true[chosen].mean(0), got[chosen].mean(0)
             error = np.abs(true[chosen, 0] - got[chosen, 0]).mean()
-            print(f"  {name:10}{chosen.sum():8d}{a[0]:18.2f}{b[0]:11.2f}{error:8.2f}{a[1]:13.1f}{b[1]:11.1f}")
+            wide = np.abs(true[chosen, 1] - got[chosen, 1]).mean()
+            means[name] = (a[0], b[0], wide)
+            print(
+                f"  {name:10}{chosen.sum():8d}{a[0]:18.2f}{b[0]:11.2f}{error:8.2f}{a[1]:13.1f}{b[1]:11.1f}{wide:8.2f}"
+            )
+    unknown = (float("nan"),) * 3
+    shut, slit, rounded = (means.get(name, unknown) for name in ("p b m", "f v", "o u w"))
+    return shut[0], shut[1], slit[0], slit[1], rounded[2]
 
 
 def _draw(kept: list, path: Path) -> None:
