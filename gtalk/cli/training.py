@@ -216,11 +216,17 @@ def draw_fit(bars: Bars, events: Iterator[FitEvent], watch: Callable[[FitEvent],
             bars.say("fit: " + ", ".join(f"{name} {value:.4g}" for name, value in event.metrics.items()))
 
 
-def train_motion_of(bars: Bars, datasets: list[Path], output: Path, init: Path | None = None) -> None:
+def train_motion_of(
+    bars: Bars,
+    datasets: list[Path],
+    output: Path,
+    init: Path | None = None,
+    latency: Literal["usual", "low"] = "usual",
+) -> None:
     """Train the motion model of an avatar, from a base model where there is one."""
-    from gtalk.motion.training.train import train_motion
+    from gtalk.motion.training.train import MotionConfig, train_motion
 
-    train_motion(datasets, output, on_progress=bars, init=init)
+    train_motion(datasets, output, MotionConfig(latency=latency), on_progress=bars, init=init)
 
 
 def _open_training_view(bars: Bars) -> Callable[[FitEvent], None]:

@@ -14,6 +14,7 @@ from gtalk.motion.edits.control_edit import ControlEdit
 from gtalk.motion.edits.controls import Controls
 from gtalk.motion.model.model import PersonMotionModel
 from gtalk.shapes import Float
+from gtalk.speech.known_phones import KnownPhones
 from gtalk.types import Motion
 
 _PIECE = 250  # frames that an edit sees at once
@@ -24,9 +25,14 @@ def drive(
     chunks: Iterable[Float[np.ndarray, " N"]],
     seed: int = 0,
     edits: Sequence[EditFactory] = (),
+    known: KnownPhones | None = None,
 ) -> Iterator[Motion]:
-    """Motion of speech (mono, AUDIO_RATE, in chunks of any size), piece by piece, in constant memory."""
-    chain, stream = EditChain(edits), model.stream(seed)
+    """Motion of speech (mono, AUDIO_RATE, in chunks of any size), piece by piece, in constant memory.
+
+    What is `known` to be said guides the lips of a model that has ears; others go by the sound alone.
+    """
+    chain = EditChain(edits)
+    stream = model.stream(seed, known) if isinstance(model, PersonMotionModel) else model.stream(seed)
     for chunk in chunks:
         if len(ready := chain(stream.push(chunk))):
             yield ready
@@ -35,10 +41,14 @@ def drive(
 
 
 def drive_whole(
-    model: MotionModel, samples: Float[np.ndarray, " N"], seed: int = 0, edits: Sequence[EditFactory] = ()
+    model: MotionModel,
+    samples: Float[np.ndarray, " N"],
+    seed: int = 0,
+    edits: Sequence[EditFactory] = (),
+    known: KnownPhones | None = None,
 ) -> Motion:
     """Motion of a whole speech, ceil(N * fps / AUDIO_RATE) frames. Raises UserError for no samples."""
-    parts = list(drive(model, [samples], seed, edits))
+    parts = list(drive(model, [samples], seed, edits, known))
     if not parts:
         raise UserError("audio", expected="at least one sample", got="none", remedy="Use a sound file with speech.")
     return Motion.concatenate(parts)

@@ -69,7 +69,7 @@ def ingredients(base: MotionConfig) -> dict[str, MotionConfig]:
         "conditional VAE": replace(base, net=replace(net, style=8)),
         "half the channels": replace(base, net=replace(net, channels=net.channels // 2)),
         "no look-ahead": replace(base, net=replace(net, future_rows=0)),
-        "low latency": replace(base, net=replace(net, future_rows=7)),
+        "low latency": replace(base, latency="low"),
         "look-ahead 0.3 s": replace(base, net=replace(net, future_rows=30)),
     }
 

@@ -28,6 +28,7 @@ from gtalk.motion.model.vad_gate import AHEAD_ROWS, HANG_ROWS, LEADS_ROWS, Silen
 from gtalk.reading.untrusted import check_numbers, read_json
 from gtalk.shapes import Float
 from gtalk.speech.features import SpeechFeatures
+from gtalk.speech.known_phones import KnownPhones
 from gtalk.speech.normalise import VoicePrior
 from gtalk.speech.student import load_student
 from gtalk.types import AUDIO_RATE, VIDEO_FPS, Motion
@@ -73,7 +74,8 @@ class PersonMotionModel:
     @property
     def ahead_rows(self) -> int:
         """How far ahead the silence gate looks."""
-        return min(self.lead_rows, AHEAD_ROWS) if self.live else self.lead_rows
+        soon = min(AHEAD_ROWS, max(self.net_config.future_rows, VOICE_ROWS[-1]))
+        return min(self.lead_rows, soon) if self.live else self.lead_rows
 
     @property
     def future_rows(self) -> int:
@@ -85,9 +87,12 @@ class PersonMotionModel:
         """How much sound after an instant is needed before its frame is certain."""
         return self.features.lookahead_s + self.future_rows / self.features.rate_hz
 
-    def stream(self, seed: int = 0) -> PersonMotionStream:
-        """A fresh stream. The seed chooses the head motion, gaze and blinks."""
-        return PersonMotionStream(self, seed)
+    def stream(self, seed: int = 0, known: KnownPhones | None = None) -> PersonMotionStream:
+        """A fresh stream. The seed chooses the head motion, gaze and blinks.
+
+        Where it is `known` what is said, as of a synthesiser or an aligned text, the ears need not guess it.
+        """
+        return PersonMotionStream(self, seed, known)
 
     @cached_property
     def lip_closure(self) -> Articulation | LipClosure | None:
@@ -107,8 +112,8 @@ class PersonMotionModel:
 class PersonMotionStream:
     """One running utterance; a MotionStream."""
 
-    def __init__(self, model: PersonMotionModel, seed: int) -> None:
-        self._model = model
+    def __init__(self, model: PersonMotionModel, seed: int, known: KnownPhones | None = None) -> None:
+        self._model, self._known, self._n_rows = model, known if model.features.ears else None, 0
         self._features = model.features.stream()
         self._gate = SilenceGate()
         self._sway, self._eyes = SwayStream(model.sway, seed), EyeStream(model.eyes, model.fps, seed)
@@ -132,6 +137,9 @@ class PersonMotionStream:
 
     def _append(self, rows: np.ndarray) -> int:
         """Keep rows; how many frames are now certain."""
+        if self._known is not None:
+            rows = self._known.put_into(rows, self._model.features.groups["ears"], self._n_rows)
+        self._n_rows += len(rows)
         if len(rows) and not self._started:
             self._started = True
             self._rows = np.repeat(rows[:1], self._past, axis=0)

@@ -24,10 +24,11 @@ FEW = dataclasses.replace(
 )
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
+@pytest.fixture(scope="module", params=["usual", "low"])
+def model(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("ears")
-    return train_motion(write_dataset(folder / "data", seconds=8.0), folder / "avatar", FEW)
+    config = dataclasses.replace(FEW, latency=request.param)
+    return train_motion(write_dataset(folder / "data", seconds=8.0), folder / "avatar", config)
 
 
 def whole(model, samples: np.ndarray) -> Motion:
@@ -45,9 +46,13 @@ def test_live_equals_offline(model, step: int) -> None:
 
 
 def test_the_look_ahead_is_no_longer_than_promised(model) -> None:
-    assert model.for_live().lookahead_s <= 0.16
-    soon = dataclasses.replace(FEW, net=dataclasses.replace(FEW.net, future_rows=7))
-    assert soon.features.lookahead_s + soon.net.future_rows / 100 <= 0.1
+    live, low = model.for_live(), model.net_config.future_rows < 13
+    assert live.lookahead_s <= (0.1 if low else 0.16)
+    stream, frames = live.stream(), 0
+    for start in range(0, len(SPEECH), 640):
+        frames += len(stream.push(SPEECH[start : start + 640]))
+        certain = int(((start + 640) / 16_000 - live.lookahead_s) * 25 + 1e-9)
+        assert frames >= min(certain, (start + 640) // 640)
 
 
 def test_it_round_trips_and_says_whose_ears_it_has(model, tmp_path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from gtalk.speech.known_phones import VISEME_OF_IPA
 from gtalk.speech.student import VISEMES
 from tools.make.ears.espeak import ipa
 from tools.make.ears.kokoro import LATE_S
@@ -52,25 +53,8 @@ ARPABET = {
     "zh": "ʒ", "pau": ".", "ssil": ".", "sil": ".",
 }  # fmt: skip
 
-_KINDS = {
-    "pbm": "p",
-    "fvʋ": "f",
-    "wuʊɥyɯʏ": "u",
-    "oɔøœɒɸβ": "o",
-    "aɑɐæʌɶ": "a",
-    "eɛ": "e",
-    "ijɪɨᵻ": "i",
-    "əɜɚᵊɤ": "@",
-    "tdnlszTɾɳɖʈɽʦʣSr": "t",
-    "θð": "th",
-    "ʃʒʧʤɹɻʂɕʐʨʥꭧʎɲʝç": "sh",
-    "kcɟɡŋhxɣqχʁɴʔɰ": "k",
-}
-_TWO = {"I": "ai", "W": "au", "A": "ei", "O": "ou", "Q": "@u", "Y": "oi"}
-"""Letters of the vocabulary that are two vowels."""
-_OF = {letter: (kind,) for letters, kind in _KINDS.items() for letter in letters} | {
-    k: tuple(v) for k, v in _TWO.items()
-}
+_OF = {letter: (kind,) for letter, kind in (VISEME_OF_IPA | {"T": "t", "S": "t", "ꭧ": "sh"}).items()}
+_OF |= {"I": ("a", "i"), "W": ("a", "u"), "A": ("e", "i"), "O": ("o", "u"), "Q": ("@", "u"), "Y": ("o", "i")}
 _PAUSES = ".,!?;:…—"
 LETTERS = {letter: number for number, letter in enumerate(["", *sorted(_OF), *_PAUSES])}
 """Numbers of the letters that sound."""
