@@ -9,13 +9,15 @@ import numpy as np
 
 from gtalk.basis import MotionBasis
 from gtalk.errors import UserError
+from gtalk.geometry.rotation import align_similarity
 from gtalk.rig.limits import Gaps, soft_limit
-from gtalk.rig.shapes import SHAPES, displacements
+from gtalk.rig.shapes import SHAPES, displacements, neutral
 from gtalk.rig.split import SplitConfig, Splitter
 from gtalk.shapes import Float
 from gtalk.topology import EYELID_PAIRS, LANDMARKS68, LIP_GAP_PAIRS
 from gtalk.types import Motion
 
+_SPLINE_SLACK_M = 1e-4
 SEEN_MARGIN = 1.3  # how far beyond what was seen a shape may go
 
 
@@ -97,6 +99,28 @@ class PersonRig:
             if values[name].shape != shape or not np.isfinite(values[name]).all():
                 raise ValueError(f"rig.{name} has shape {values[name].shape}, expected {shape} of finite numbers")
         return PersonRig(**values)
+
+
+def mesh_of_landmarks(landmarks: Float[np.ndarray, "68 3"]) -> Float[np.ndarray, "478 3"]:
+    """A whole neutral mesh for somebody of whom only the 68 landmarks are known: the sculpted face, bent to them.
+
+    A similarity, then a thin sheet of residuals (biharmonic splines in space, r as kernel; Duchon 1977).
+    """
+    source, target = neutral()[LANDMARKS68], np.asarray(landmarks, np.float64)
+    scale, rotation, shift = align_similarity(source[None], target, np.ones(68))
+    mesh = scale[0] * neutral() @ rotation[0].T + shift[0]
+    known = mesh[LANDMARKS68]
+
+    def kernel(points: np.ndarray) -> np.ndarray:
+        away = np.linalg.norm(points[:, None] - known[None], axis=-1)
+        return np.concatenate([away, np.ones((len(points), 1)), points], axis=1)
+
+    system = np.zeros((72, 72))
+    system[:68] = kernel(known)
+    system[68:, :68] = system[:68, 68:].T
+    system[np.arange(68), np.arange(68)] -= _SPLINE_SLACK_M
+    right = np.concatenate([target - known, np.zeros((4, 3))])
+    return mesh + kernel(mesh) @ np.linalg.lstsq(system, right, rcond=None)[0]
 
 
 def neutral_mesh(motion: Motion) -> Float[np.ndarray, "478 3"]:

@@ -1,50 +1,47 @@
 """Motion <-> the 52 blendshapes of ARKit and the CSV of Live Link Face, for game engines and mocap tools.
 
-ARKit's shapes are defined in words and images, not in numbers. Here each of those that 68 landmarks can tell
-is a displacement of the person's own lips, chin and jaw, in mouth widths; weights are the bounded least
-squares of a frame's displacement from the closed mouth. The same table brings weights back to landmarks.
-Left and right are the person's: the image's right and left. Shapes that landmarks cannot tell (tongue,
-cheeks, nose) stay 0. Names and columns: Apple, ARFaceAnchor.BlendShapeLocation; Epic, Live Link Face.
+The shapes are the rig's (`gtalk.rig`), carried to the person's face. What landmarks can tell (lips, jaw, brows) is
+the bounded least squares of a frame's displacement from rest; lids and gaze are channels of their own. What they
+cannot tell (cheeks, nose, squinted lids, tongue) travels as the channel `expression`, which the avatar draws with its
+rig. Left and right are the person's: the image's right and left.
+Names and columns: Apple, ARFaceAnchor.BlendShapeLocation; Epic, Live Link Face.
 """
 
 from __future__ import annotations
 
 import csv
 import re
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
-from gtalk.basis import JAW, LIPS, MOUTH_GROUP, UPPER_GROUP
+from gtalk.basis import BROWS, EYES, MOUTH_GROUP, UPPER_GROUP
 from gtalk.errors import UserError
 from gtalk.files import atomic_path
 from gtalk.geometry.pose import mean_pose, pose_matrices, pose_vectors
 from gtalk.motion.model.model import PersonMotionModel
+from gtalk.rig.person import mesh_of_landmarks
+from gtalk.rig.shapes import ARKIT, SHAPES, WHOLE, displacements, index
 from gtalk.shapes import Float
-from gtalk.types import Motion
+from gtalk.topology import LANDMARKS68
+from gtalk.types import OUTER_EYE_DISTANCE_M, Motion
 
-_EYE = ("Blink", "LookDown", "LookIn", "LookOut", "LookUp", "Squint", "Wide")
-_PAIRS = ("Smile", "Frown", "Dimple", "Stretch")
-NAMES = (
-    *(f"Eye{name}{side}" for side in ("Left", "Right") for name in _EYE),
-    *("JawForward", "JawRight", "JawLeft", "JawOpen"),
-    *("MouthClose", "MouthFunnel", "MouthPucker", "MouthRight", "MouthLeft"),
-    *(f"Mouth{name}{side}" for name in _PAIRS for side in ("Left", "Right")),
-    *("MouthRollLower", "MouthRollUpper", "MouthShrugLower", "MouthShrugUpper"),
-    *(f"Mouth{name}{side}" for name in ("Press", "LowerDown", "UpperUp") for side in ("Left", "Right")),
-    *("BrowDownLeft", "BrowDownRight", "BrowInnerUp", "BrowOuterUpLeft", "BrowOuterUpRight", "CheekPuff"),
-    *("CheekSquintLeft", "CheekSquintRight", "NoseSneerLeft", "NoseSneerRight", "TongueOut"),
-)
+NAMES = tuple(name[0].upper() + name[1:] for name in ARKIT)
 """In the order of Live Link Face."""
+CARRIED = ("eyeSquintLeft", "eyeSquintRight", "cheekPuff", "cheekSquintLeft", "cheekSquintRight")
+CARRIED = (*CARRIED, "noseSneerLeft", "noseSneerRight", "tongueOut")
+"""What 68 landmarks cannot tell: read into the channel `expression` and written from it."""
+_MOUTH = tuple(name for name in ARKIT if name.startswith(("mouth", "jaw")))
+_BROWS = tuple(name for name in ARKIT if name.startswith("brow"))
 _ANGLES = (
     *("HeadYaw", "HeadPitch", "HeadRoll"),
     *("LeftEyeYaw", "LeftEyePitch", "LeftEyeRoll", "RightEyeYaw", "RightEyePitch", "RightEyeRoll"),
 )
 GAZE_UNIT_RAD = 0.6
 """Turn of an eye at which its EyeLook shape is 1."""
-BROW_UNIT_M = 0.01
-"""Raise of a brow at which its shape is 1."""
-_RIDGE = 3e-4  # of the least squares, in squared mouth widths: shapes that say the same share the work
+_BROW_AXES = np.array([0.2, 1.0, 0.2])  # how high brows are is tracked best, and is what a brow says
+_RIDGE = 1e-4  # of the least squares, in squared outer-eye distances: shapes that say the same share the work
 _ROUNDS = 200
 _USUAL_FPS = 60.0  # of Live Link Face, where a file is too short to tell
 _FASTEST_FPS = 240.0
@@ -62,36 +59,45 @@ def arkit_weights(motion: Motion, rest: Float[np.ndarray, "68 3"]) -> Float[np.n
         out = np.zeros((len(motion), len(NAMES)))
         out[:, [NAMES.index(name) for name in measured]] = motion.channels["arkit52"][:, 1:]
         return np.clip(out, 0.0, 1.0)
-    table = _mouth_table(rest)
-    design = np.stack(list(table.values())).reshape(len(table), -1)
-    moved = ((motion.landmarks - rest)[:, MOUTH_GROUP] / _mouth_width(rest)).reshape(len(motion), -1)
-    found = dict(zip(table, _bounded_least_squares(design, moved).T, strict=True))
-    found |= _eyes_and_brows(motion)
-    return np.stack([found.get(name, np.zeros(len(motion))) for name in NAMES], axis=1)
+    shapes = shapes_at_landmarks(rest)
+    found = dict.fromkeys(ARKIT, np.zeros(len(motion)))
+    for names, points, axes in ((_MOUTH, MOUTH_GROUP, 1.0), (_BROWS, BROWS, _BROW_AXES)):
+        unit = axes / OUTER_EYE_DISTANCE_M
+        design = shapes[[index(name) for name in names]][:, points] * unit
+        moved = (motion.landmarks - rest)[:, points] * unit
+        weights = _bounded_least_squares(design.reshape(len(names), -1), moved.reshape(len(motion), -1))
+        found |= dict(zip(names, weights.T, strict=True))
+    found |= _eyes(motion)
+    expression = motion.channels.get("expression")
+    if expression is not None:
+        found = {name: value + _as_arkit(expression, name) for name, value in found.items()}
+    return np.clip(np.stack([found[name] for name in ARKIT], axis=1), 0.0, 1.0)
 
 
 def motion_of_arkit(
     weights: Float[np.ndarray, "T 52"], head_rad: Float[np.ndarray, "T 3"], fps: float, model: PersonMotionModel
 ) -> Motion:
     """Weights, and turns of the head (yaw, pitch, roll), as a motion of the model's person."""
-    w = dict(zip(NAMES, weights.T, strict=True))
+    w = dict(zip(ARKIT, weights.T, strict=True))
     rest = rest_landmarks(model)
-    landmarks = np.repeat(rest[None], len(weights), axis=0)
-    for name, shape in _mouth_table(rest).items():
-        landmarks[:, MOUTH_GROUP] += w[name][:, None, None] * shape * _mouth_width(rest)
-    eyes = np.stack([1.0 + w[f"EyeWide{side}"] - w[f"EyeBlink{side}"] for side in ("Right", "Left")], axis=1)
-    yaw = 0.5 * (w["EyeLookOutLeft"] - w["EyeLookInLeft"] + w["EyeLookInRight"] - w["EyeLookOutRight"])
-    pitch = 0.5 * sum(w[f"EyeLookUp{side}"] - w[f"EyeLookDown{side}"] for side in ("Left", "Right"))
-    raised = [
-        np.maximum(w[f"BrowOuterUp{side}"], w["BrowInnerUp"]) - w[f"BrowDown{side}"] for side in ("Right", "Left")
-    ]
-    brows = np.stack(raised, axis=1) * BROW_UNIT_M
-    landmarks[:, UPPER_GROUP] = model.face.upper_landmarks(eyes, brows)
+    shapes = shapes_at_landmarks(rest)
+    drawn = [index(name) for name in (*_MOUTH, *_BROWS)]
+    landmarks = rest + np.tensordot(np.stack([w[n] for n in (*_MOUTH, *_BROWS)], axis=1), shapes[drawn], 1)
+    eyes = np.stack([1.0 + w[f"eyeWide{side}"] - w[f"eyeBlink{side}"] for side in ("Right", "Left")], axis=1)
+    yaw = 0.5 * (w["eyeLookOutLeft"] - w["eyeLookInLeft"] + w["eyeLookInRight"] - w["eyeLookOutRight"])
+    pitch = 0.5 * sum(w[f"eyeLookUp{side}"] - w[f"eyeLookDown{side}"] for side in ("Left", "Right"))
+    brows = np.stack([(landmarks - rest)[:, part, 1].mean(1) for part in (BROWS[:5], BROWS[5:])], axis=1)
+    upper = model.face.upper_landmarks(eyes, np.zeros_like(brows))
+    landmarks[:, EYES] = upper[:, np.isin(UPPER_GROUP, EYES)]
     turned = np.concatenate([head_rad[:, [1, 0, 2]], np.zeros((len(weights), 3))], axis=1)
     channels = {"torso": model.face.torso_of(turned)} if model.face.has_torso else {}
+    carried = np.zeros((len(weights), len(SHAPES)))
+    carried[:, [index(name) for name in CARRIED]] = np.stack([w[name] for name in CARRIED], axis=1)
+    if carried.any():
+        channels["expression"] = carried
     gaze = np.stack([yaw, pitch], axis=1) * GAZE_UNIT_RAD
     poses = pose_matrices(turned, model.mean_pose)
-    return Motion(fps, landmarks, eyes, gaze, brows, poses, np.ones(len(weights), bool), dict(channels))
+    return Motion(fps, landmarks, eyes, gaze, brows, poses, np.ones(len(weights), bool), channels)
 
 
 def write_arkit_csv(motion: Motion, path: Path, rest: Float[np.ndarray, "68 3"] | None = None) -> None:
@@ -116,6 +122,10 @@ def read_arkit_csv(path: Path) -> tuple[Float[np.ndarray, "T 52"], Float[np.ndar
         with open(path, newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
             columns = {name.lower(): name for name in reader.fieldnames or ()}
+            missing = [n for n in ("Timecode", *NAMES, *_ANGLES[:3]) if n.lower() not in columns]
+            if missing:
+                listed = ", ".join(missing[:6]) + (f" and {len(missing) - 6} more" if len(missing) > 6 else "")
+                raise ValueError(f"a file without the columns {listed}")
             wanted = [columns[name.lower()] for name in (*NAMES, *_ANGLES[:3])]
             rows, clocks = [], []
             for row in reader:
@@ -142,63 +152,35 @@ def rest_landmarks(model: PersonMotionModel) -> Float[np.ndarray, "68 3"]:
     return model.basis.decode(code)[0]
 
 
-def _eyes_and_brows(motion: Motion) -> dict[str, np.ndarray]:
+def shapes_at_landmarks(rest: Float[np.ndarray, "68 3"]) -> Float[np.ndarray, "E 68 3"]:
+    """The rig's shapes at the 68 landmarks of a person at rest, metres."""
+    return _shapes_of(np.ascontiguousarray(rest, np.float64).tobytes())
+
+
+@lru_cache(maxsize=4)  # the same person on the way out and back
+def _shapes_of(rest: bytes) -> np.ndarray:
+    return displacements(mesh_of_landmarks(np.frombuffer(rest).reshape(68, 3)))[:, LANDMARKS68]
+
+
+def _as_arkit(expression: np.ndarray, name: str) -> np.ndarray:
+    """[T] weight of an ARKit shape in a channel `expression`; the split ones count where ARKit has no other name."""
+    out = expression[:, index(name)].astype(np.float64)
+    if name in WHOLE:
+        out = out + np.mean([expression[:, index(half)] for half in WHOLE[name]], axis=0)
+    if name.startswith("cheekSquint"):
+        out = out + expression[:, index(name.replace("Squint", "Raiser"))]
+    return out
+
+
+def _eyes(motion: Motion) -> dict[str, np.ndarray]:
     out: dict[str, np.ndarray] = {}
     yaw, pitch = (motion.gaze / GAZE_UNIT_RAD).T
-    raised = motion.brows / BROW_UNIT_M
     for column, side, outwards in ((1, "Left", 1.0), (0, "Right", -1.0)):
         openness = motion.eyes[:, column]
-        out[f"EyeBlink{side}"], out[f"EyeWide{side}"] = 1.0 - openness, openness - 1.0
-        out[f"EyeLookOut{side}"], out[f"EyeLookIn{side}"] = outwards * yaw, -outwards * yaw
-        out[f"EyeLookUp{side}"], out[f"EyeLookDown{side}"] = pitch, -pitch
-        out[f"BrowOuterUp{side}"], out[f"BrowDown{side}"] = raised[:, column], -raised[:, column]
-    out["BrowInnerUp"] = raised.min(1)
+        out[f"eyeBlink{side}"], out[f"eyeWide{side}"] = 1.0 - openness, openness - 1.0
+        out[f"eyeLookOut{side}"], out[f"eyeLookIn{side}"] = outwards * yaw, -outwards * yaw
+        out[f"eyeLookUp{side}"], out[f"eyeLookDown{side}"] = pitch, -pitch
     return {name: np.clip(value, 0.0, 1.0) for name, value in out.items()}
-
-
-def _mouth_table(rest: np.ndarray) -> dict[str, np.ndarray]:
-    """Displacement [37,3] of MOUTH_GROUP at weight 1, in mouth widths."""
-    points = rest[MOUTH_GROUP]
-    lips = points[len(JAW) :]
-    u = (points[:, 0] - lips[:, 0].mean()) / (0.5 * _mouth_width(rest))  # -1 and 1 at the corners
-    index = np.arange(68)[MOUTH_GROUP]
-    is_lip = np.isin(index, LIPS).astype(float)
-    upper = np.isin(index, [49, 50, 51, 52, 53, 61, 62, 63]).astype(float)
-    lower = np.isin(index, [55, 56, 57, 58, 59, 65, 66, 67]).astype(float)
-    inner, corner = np.isin(index, np.arange(60, 68)).astype(float), is_lip - upper - lower
-    chin = (1.0 - is_lip) * np.exp(-(((index - 8) / 3.5) ** 2))  # JAW runs from ear to ear with the chin in the middle
-    bow = np.maximum(1.0 - 0.4 * u**2, 0.0)
-    left, right = is_lip * np.clip(0.5 + u, 0.0, 1.0), is_lip * np.clip(0.5 - u, 0.0, 1.0)
-
-    def shape(x: np.ndarray | float = 0.0, y: np.ndarray | float = 0.0, z: np.ndarray | float = 0.0) -> np.ndarray:
-        return np.stack([np.broadcast_to(np.asarray(v, float), u.shape) for v in (x, y, z)], axis=1)
-
-    inwards = -u * is_lip
-    table = {
-        "JawForward": shape(z=0.15 * chin + 0.08 * lower),
-        "JawRight": shape(x=-0.15 * chin - 0.08 * lower),
-        "JawLeft": shape(x=0.15 * chin + 0.08 * lower),
-        "JawOpen": shape(0.04 * inwards, -0.55 * (lower * bow + chin) - 0.22 * corner),
-        "MouthClose": shape(y=0.55 * lower * bow + 0.22 * corner),
-        "MouthFunnel": shape(0.12 * inwards, 0.08 * upper - 0.08 * lower, 0.1 * is_lip),
-        "MouthPucker": shape(0.2 * inwards, 0.0, 0.12 * is_lip),
-        "MouthRight": shape(x=-0.12 * is_lip),
-        "MouthLeft": shape(x=0.12 * is_lip),
-        "MouthRollLower": shape(y=0.05 * lower * (1 - inner), z=-0.06 * lower),
-        "MouthRollUpper": shape(y=-0.05 * upper * (1 - inner), z=-0.06 * upper),
-        "MouthShrugLower": shape(y=0.07 * lower + 0.05 * chin),
-        "MouthShrugUpper": shape(y=0.07 * upper),
-    }
-    for name, side, sign in (("Left", left, 1.0), ("Right", right, -1.0)):
-        edge = side * u**2
-        table |= {
-            f"MouthSmile{name}": shape(0.12 * sign * edge, 0.12 * edge),
-            f"MouthFrown{name}": shape(y=-0.1 * edge),
-            f"MouthStretch{name}": shape(0.14 * sign * edge, -0.03 * edge),
-            f"MouthLowerDown{name}": shape(y=-0.1 * lower * side),
-            f"MouthUpperUp{name}": shape(y=0.1 * upper * side),
-        }
-    return table
 
 
 def _bounded_least_squares(design: np.ndarray, moved: np.ndarray) -> np.ndarray:
@@ -213,10 +195,6 @@ def _bounded_least_squares(design: np.ndarray, moved: np.ndarray) -> np.ndarray:
         after = 0.5 * (1.0 + np.sqrt(1.0 + 4.0 * momentum**2))
         ahead, weights, momentum = new + (momentum - 1.0) / after * (new - weights), new, after
     return weights
-
-
-def _mouth_width(rest: np.ndarray) -> float:
-    return float(np.linalg.norm(rest[54] - rest[48]))
 
 
 def _most_closed(motion: Motion) -> np.ndarray:

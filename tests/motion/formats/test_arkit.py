@@ -14,6 +14,7 @@ from gtalk.motion.formats.arkit import (
     write_arkit_csv,
 )
 from gtalk.motion.model.face import signed_aperture
+from gtalk.rig.shapes import SHAPES
 from tests.motion.talking import motion_of_openness
 
 OPENNESS = np.clip(np.sin(np.arange(150) / 7.0), 0, 1)
@@ -41,7 +42,10 @@ def test_an_opening_jaw_is_mostly_jaw_open_and_comes_back(model) -> None:
     truth, got = signed_aperture(motion.landmarks), signed_aperture(back.landmarks)
     assert np.corrcoef(truth, got)[0, 1] > 0.98 and got.std() == pytest.approx(truth.std(), rel=0.2)
     np.testing.assert_allclose(back.eyes, np.clip(motion.eyes, 0, 2), atol=1e-9)
-    np.testing.assert_allclose(back.brows, motion.brows, atol=1e-9)
+    assert (
+        np.abs(back.brows - motion.brows).max() < 6e-4
+        and np.corrcoef(back.brows[:, 0], motion.brows[:, 0])[0, 1] > 0.97
+    )
     np.testing.assert_allclose(back.gaze, motion.gaze, atol=1e-9)
 
 
@@ -52,6 +56,21 @@ def test_each_shape_finds_itself(model, name: str) -> None:
     found = arkit_weights(motion, rest_landmarks(model))[-1]
     assert NAMES[int(found.argmax())] == name
     assert found[NAMES.index(name)] == pytest.approx(0.8, abs=0.25)
+
+
+def test_all_52_come_back(model) -> None:
+    for name in NAMES:
+        given = weights(**{name: 0.8})
+        if name.startswith("EyeLook"):  # both eyes look the same way
+            other = name.replace("Left", "_").replace("Right", "Left").replace("_", "Right")
+            other = other.replace("In", "_").replace("Out", "In").replace("_", "Out")
+            given += weights(**{other: 0.8})
+        motion = motion_of_arkit(given, np.zeros((40, 3)), 60.0, model)
+        found = arkit_weights(motion, rest_landmarks(model))
+        assert found[-1, NAMES.index(name)] > 0.55, name
+        assert found[-1, NAMES.index(name)] == pytest.approx(0.8, abs=0.25), name
+        again = arkit_weights(motion_of_arkit(found, np.zeros((40, 3)), 60.0, model), rest_landmarks(model))
+        assert np.abs(again - found).max() < 0.15, name
 
 
 def test_the_persons_left_is_the_images_right(model) -> None:
@@ -83,6 +102,33 @@ def test_measured_scores_are_taken_as_they_are() -> None:
     scores[:, 1 + sorted(set(NAMES) - {"TongueOut"}).index("CheekPuff")] = 0.6
     found = arkit_weights(motion.replace(channels={"arkit52": scores}), motion.landmarks[0])
     assert found[:, NAMES.index("CheekPuff")].tolist() == [0.6] * 150 and found.sum() == pytest.approx(90.0)
+
+
+def test_what_landmarks_cannot_tell_travels_as_expression(model) -> None:
+    given = weights(CheekPuff=0.6, NoseSneerLeft=0.5, JawOpen=0.3)
+    motion = motion_of_arkit(given, np.zeros((40, 3)), 60.0, model)
+    channel = motion.channels["expression"][-1]
+    assert channel[SHAPES.index("cheekPuff")] == 0.6 and channel[SHAPES.index("noseSneerLeft")] == 0.5
+    assert channel.sum() == pytest.approx(1.1)
+    assert "expression" not in motion_of_arkit(weights(JawOpen=0.3), np.zeros((40, 3)), 60.0, model).channels
+
+
+def test_split_shapes_are_written_under_arkits_names() -> None:
+    motion = motion_of_openness(OPENNESS)
+    channel = np.zeros((150, len(SHAPES)))
+    channel[:, [SHAPES.index("cheekRaiserLeft"), SHAPES.index("browInnerUpLeft")]] = 0.4
+    found = arkit_weights(motion.replace(channels={"expression": channel}), motion.landmarks[0])
+    plain = arkit_weights(motion, motion.landmarks[0])
+    grown = (found - plain)[0]
+    assert grown[NAMES.index("CheekSquintLeft")] == pytest.approx(0.4)
+    assert grown[NAMES.index("BrowInnerUp")] == pytest.approx(0.2)
+
+
+def test_missing_columns_are_named(tmp_path) -> None:
+    kept = [n for n in NAMES if n not in ("MouthClose", "CheekPuff")]
+    (tmp_path / "x.csv").write_text("Timecode," + ",".join(kept) + ",HeadYaw,HeadPitch,HeadRoll\n")
+    with pytest.raises(UserError, match="without the columns MouthClose, CheekPuff"):
+        read_arkit_csv(tmp_path / "x.csv")
 
 
 @pytest.mark.parametrize("text", ["", "a,b\n1,2\n", "Timecode," + ",".join(NAMES) + "\n"])
