@@ -140,7 +140,7 @@ def neutral_mesh(motion: Motion) -> Float[np.ndarray, "478 3"]:
     upper, lower = EYELID_PAIRS.reshape(-1, 2).T
     lids = np.linalg.norm(points[:, upper] - points[:, lower], axis=-1).mean(1)
     upper, lower = LIP_GAP_PAIRS.T
-    lips = np.abs(points[:, upper, 1] - points[:, lower, 1]).mean(1)
-    awake = lids >= np.quantile(lids, 0.3)
+    lips = (points[:, upper, 1] - points[:, lower, 1]).mean(1)
+    awake = lids >= 0.9 * np.median(lids)
     shut = lips <= np.quantile(lips[awake], 0.2)
     return np.median(points[awake & shut], axis=0)
