@@ -30,7 +30,7 @@ ARROWS = {
     "dub": {"talk", "motion", "media", "dataset", "prepare"},
     "viewer": {"talk", "motion", "media", "speech", "voice"},
     "export": {"avatar", "talk", "media", "ops", "rig"},
-    "eval": {"talk", "dataset", "media", "speech", "motion", "avatar", "prepare", "ops", "rig"},
+    "eval": {"talk", "dataset", "media", "speech", "voice", "motion", "avatar", "prepare", "ops", "rig"},
 }
 ONLY_IN = {
     "av": {"media"},

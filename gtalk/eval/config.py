@@ -12,6 +12,8 @@ class EvalConfig:
 
     max_frames: int | None = None
     """Score at most so many held-out frames, evenly spread; all by default."""
+    voices: bool = False
+    """Also drive the lips by synthetic voices in nine languages whose phones are known (extra `speech`)."""
     seed: int = 0
     """Chooses the head motion that the motion model adds."""
     lpips: Path | None = None

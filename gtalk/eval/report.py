@@ -17,7 +17,14 @@ from gtalk.eval.run import Curve, Evaluation, Example
 from gtalk.files import atomic_path
 from gtalk.shapes import UInt8
 
-_WORDS = {"images", "lips from sound", "clip", "speed", "meaning"}  # headings of columns that hold words
+_WORDS = {
+    "images",
+    "lips from sound",
+    "clip",
+    "other voices",
+    "speed",
+    "meaning",
+}  # headings of columns that hold words
 _COLOURS = ("#2563eb", "#dc2626", "#059669")
 _WIDTH, _HEIGHT = 1100, 170  # of a curve's box, SVG units
 _LEFT, _BOTTOM, _TOP = 50, 22, 8  # of it, for numbers
@@ -90,7 +97,8 @@ def write_html(path: Path, result: Evaluation) -> None:
 
 def _blocks(result: Mapping[str, Any]) -> list[list[list[str]]]:
     """Tables as rows of cells; the first row is the heading."""
-    return [_image_rows(result), _lip_rows(result), _clip_rows(result), _speed_rows(result)]
+    voices = [_voice_rows(result)] if result.get("voices") else []
+    return [_image_rows(result), _lip_rows(result), _clip_rows(result), *voices, _speed_rows(result)]
 
 
 def _image_rows(result: Mapping[str, Any]) -> list[list[str]]:
@@ -132,6 +140,13 @@ def _clip_rows(result: Mapping[str, Any]) -> list[list[str]]:
         known = [[c[name] for c in result["clips"].values() if c.get(name) is not None] for name in names[1:]]
         rows.append(["lowest..highest", "", *(f"{min(v):.2f}..{max(v):.2f}" if v else "-" for v in known)])
     return rows
+
+
+def _voice_rows(result: Mapping[str, Any]) -> list[list[str]]:
+    """Shares of the person's own range: 0 shut or narrow, 1 open or wide."""
+    headings = ("left open on p b m", "open on f v", "open on a", "width on u o", "width on e i")
+    rows = [["other voices", *headings]]
+    return rows + [[name, *(_text(v, 2) for v in values.values())] for name, values in result["voices"].items()]
 
 
 def _speed_rows(result: Mapping[str, Any]) -> list[list[str]]:

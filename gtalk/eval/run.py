@@ -28,6 +28,8 @@ from gtalk.eval.lips import HeldOut, audio_driven_row, cleaned, held_out, predic
 from gtalk.eval.motion import aperture, aperture_correlation, lip_distance, lmd_ratio
 from gtalk.eval.perceptual import load_lpips
 from gtalk.eval.sync import load_syncnet
+from gtalk.eval.voices import measure_voices, training_motion
+from gtalk.motion.model.model import PersonMotionModel
 from gtalk.progress import OnProgress, silent, track
 from gtalk.shapes import UInt8
 from gtalk.talk import Character, MotionFrame, Talker, load_character
@@ -122,6 +124,8 @@ def evaluate_character(
     result["real"] = {**real_row(dataset, part), **watch.real()}
     result["clips"] = _clips(watch.driven.scores, dataset, predicted, part)
     result["speed"] = _speed(run, dataset, part, motion_s)
+    if config.voices and isinstance(character.motion_model, PersonMotionModel):
+        result["voices"] = measure_voices(character.motion_model, training_motion(dataset), on_progress)
     result["clip"] = _clip(dataset, truth, testing, part)
     result.examples = run.examples(dataset.motion, watch.driven.scores)
     result.curves = _curves(watch, predicted, part)

@@ -11,14 +11,31 @@ import numpy as np
 
 from gtalk.errors import UserError
 from gtalk.shapes import Float
+from gtalk.speech.known_phones import KnownPhones
 from gtalk.types import AUDIO_RATE
 
 MAX_TEXT = 2000  # characters said at once
 ESPEAK_VOICES = ("en-us", "en-gb", "de", "fr-fr", "es", "it", "pt", "nl", "pl", "ru", "tr", "hi", "ja", "cmn")
 PIPER = "Piper"
+_PHONES_IN_IPA = 3  # espeakINITIALIZE_PHONEME_EVENTS | espeakINITIALIZE_PHONEME_IPA
+_PHONE_EVENT, _LAST_EVENT = 7, 0
 _SYNCHRONOUS = 2  # AUDIO_OUTPUT_SYNCHRONOUS: samples go to the callback, none to a sound card
 _UTF8 = 1
-_CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
+
+
+class _Identifier(ctypes.Union):
+    _fields_ = [("number", ctypes.c_int), ("name", ctypes.c_char_p), ("string", ctypes.c_char * 8)]
+
+
+class _Event(ctypes.Structure):
+    _fields_ = [
+        ("type", ctypes.c_int), ("unique_identifier", ctypes.c_uint), ("text_position", ctypes.c_int),
+        ("length", ctypes.c_int), ("audio_position", ctypes.c_int), ("sample", ctypes.c_int),
+        ("user_data", ctypes.c_void_p), ("id", _Identifier),
+    ]  # fmt: skip
+
+
+_CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event))
 _lock = threading.Lock()  # the library is one global voice
 _loaded: list[tuple[ctypes.CDLL, int]] = []
 
@@ -69,6 +86,13 @@ def _piper_speech(piper: Any, text: str) -> np.ndarray:
 
 def speak(text: str, voice: str = "en-us", words_per_minute: int = 165) -> Float[np.ndarray, " N"]:
     """Speech of a text, mono at AUDIO_RATE. Raises UserError for an unknown voice or a missing library."""
+    return speak_with_phones(text, voice, words_per_minute)[0]
+
+
+def speak_with_phones(
+    text: str, voice: str = "en-us", words_per_minute: int = 165
+) -> tuple[Float[np.ndarray, " N"], KnownPhones]:
+    """Speech of a text, and when each of its phones sounds. Raises UserError as `speak` does."""
     import soxr
 
     with _lock:
@@ -79,10 +103,18 @@ def speak(text: str, voice: str = "en-us", words_per_minute: int = 165) -> Float
             )
         library.espeak_SetParameter(1, words_per_minute, 0)
         pieces: list[np.ndarray] = []
+        phones: list[str] = []
+        starts_s: list[float] = []
 
-        def collect(samples, count: int, _events) -> int:
+        def collect(samples, count: int, events) -> int:
             if samples and count > 0:
                 pieces.append(np.ctypeslib.as_array(samples, (count,)).astype(np.float32) / 32768)
+            i = 0
+            while events[i].type != _LAST_EVENT:
+                if events[i].type == _PHONE_EVENT:
+                    phones.append(events[i].id.string.decode("utf-8", "ignore"))
+                    starts_s.append(events[i].audio_position / 1000)
+                i += 1
             return 0
 
         callback = _CALLBACK(collect)
@@ -91,7 +123,8 @@ def speak(text: str, voice: str = "en-us", words_per_minute: int = 165) -> Float
         library.espeak_Synth(data, ctypes.c_size_t(len(data) + 1), 0, 1, 0, _UTF8, None, None)
         library.espeak_Synchronize()
     sound = np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
-    return soxr.resample(sound, rate, AUDIO_RATE).astype(np.float32)
+    ends_s = [*starts_s[1:], max(len(sound) / rate, *starts_s[-1:], 0.0)][: len(starts_s)]
+    return soxr.resample(sound, rate, AUDIO_RATE).astype(np.float32), KnownPhones.of_ipa(phones, starts_s, ends_s)
 
 
 def _library() -> tuple[ctypes.CDLL, int]:
@@ -102,7 +135,7 @@ def _library() -> tuple[ctypes.CDLL, int]:
             raise UserError("text to speech", expected="the package espeakng-loader", got="none",
                             remedy="pip install 'gtalk[speech]'") from error  # fmt: skip
         library = ctypes.CDLL(espeakng_loader.get_library_path())
-        rate = library.espeak_Initialize(_SYNCHRONOUS, 0, espeakng_loader.get_data_path().encode(), 0)
+        rate = library.espeak_Initialize(_SYNCHRONOUS, 0, espeakng_loader.get_data_path().encode(), _PHONES_IN_IPA)
         if rate <= 0:
             raise RuntimeError("espeak-ng did not start")
         _loaded.append((library, rate))

@@ -8,7 +8,7 @@ import pytest
 
 from gtalk.errors import UserError
 from gtalk.types import AUDIO_RATE
-from gtalk.voice.synthesis import ESPEAK_VOICES, MAX_TEXT, Speaker
+from gtalk.voice.synthesis import ESPEAK_VOICES, MAX_TEXT, Speaker, speak_with_phones
 
 
 def test_espeak_says_longer_texts_longer_and_in_other_languages() -> None:
@@ -58,3 +58,16 @@ def test_piper_without_its_package_is_told(monkeypatch, tmp_path) -> None:
     monkeypatch.setitem(sys.modules, "piper", None)
     with pytest.raises(UserError, match="piper-tts"):
         Speaker(tmp_path / "ada.onnx")
+
+
+def test_phones_come_with_the_speech() -> None:
+    pytest.importorskip("espeakng_loader")
+    samples, phones = speak_with_phones("Papa, mama.", "en-us")
+    assert phones.visemes.count("p") == 4 and phones.visemes.count("a") + phones.visemes.count("@") >= 4
+    assert max(phones.ends_s) <= len(samples) / AUDIO_RATE + 0.01
+    level = {"a": [0.0], "rest": [0.0]}
+    for viseme, start, end in zip(phones.visemes, phones.starts_s, phones.ends_s, strict=True):
+        if end > start:
+            level.setdefault(viseme, []).append(np.abs(samples[int(16_000 * start) : int(16_000 * end)]).mean())
+    assert max(level["a"]) > 20 * max(level["rest"])
+    assert set(speak_with_phones("", "en-us")[1].visemes) <= {"rest"}

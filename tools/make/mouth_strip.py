@@ -10,6 +10,7 @@ dub itself too.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,9 +26,10 @@ from gtalk.basis import LIPS
 from gtalk.eval.motion import aperture
 from gtalk.media.audio import read_audio
 from gtalk.media.writer import VideoWriter, WriteConfig
-from gtalk.motion.model.labial_closure import LipClosure
+from gtalk.motion.model.articulation import Articulation
 from gtalk.motion.model.model import PersonMotionModel
 from gtalk.speech.base import encode
+from gtalk.speech.student import VISEMES
 from gtalk.talk.load import load_character
 from gtalk.talk.talker import Talker
 from gtalk.types import AUDIO_RATE, Frame, Motion
@@ -111,8 +113,7 @@ def mouth_crop(talker: Talker, frame: Frame) -> np.ndarray:
 def draw(made: Dub, model: PersonMotionModel, title: str, path: Path) -> None:
     """Rows of ROW_S seconds."""
     rows = encode(model.features, made.samples)
-    closure = LipClosure.of(model.features, model.basis, model.face.rest, 1.0)
-    heard = closure.evidence(rows, 0, len(made.opening_mm)) if closure is not None else np.zeros(len(made.opening_mm))
+    heard = _labials(model, rows, len(made.opening_mm))
     n_rows = max(1, int(np.ceil(len(made.samples) / AUDIO_RATE / ROW_S)))
     figure, axes = pyplot.subplots(2 * n_rows, 1, figsize=(24, 3.4 * n_rows), height_ratios=[1, 1.7] * n_rows)
     for i in range(n_rows):
@@ -149,17 +150,29 @@ def _curves(axis, made: Dub, heard: np.ndarray, start_s: float) -> None:
     axis.set_ylabel("mm")
 
 
+def _labials(model: PersonMotionModel, rows: np.ndarray, count: int) -> np.ndarray:
+    """[count] how surely p, b or m is heard."""
+    closure = dataclasses.replace(model, closure=1.0).lip_closure
+    if closure is None:
+        return np.zeros(count)
+    heard = closure.evidence(rows, 0, count)
+    return heard[closure.pulls[-1].column] if isinstance(closure, Articulation) else heard
+
+
 def _phones(axis, model: PersonMotionModel, rows: np.ndarray, start_s: float) -> None:
-    names: Sequence[str] = model.features.phone_names
+    features = model.features
+    names: Sequence[str] = VISEMES if features.ears else features.phone_names
     if not names:
         return
-    scores = rows[:, model.features.groups["phones"]]
+    start = features.groups["ears" if features.ears else "phones"].start
+    lag = features.ears_lag_rows if features.ears else 0
+    scores = rows[lag:, start : start + len(names)]
     low = axis.get_ylim()[0]
     for first in range(0, len(scores) - _PHONE_ROWS, _PHONE_ROWS):
         at = (first + _PHONE_ROWS / 2) / 100
         if start_s <= at < start_s + ROW_S:
             best = names[int(scores[first : first + _PHONE_ROWS].mean(0).argmax())]
-            axis.text(at, 0.9 * low, best if best != "SIL" else "·", fontsize=8, ha="center")
+            axis.text(at, 0.9 * low, best if best not in ("SIL", "rest") else "·", fontsize=8, ha="center")
 
 
 if __name__ == "__main__":

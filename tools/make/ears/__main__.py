@@ -19,6 +19,7 @@ def main() -> None:
     speech.add_argument("--count", type=int, default=1500, help="lessons; 100 are about 6 minutes of speech")
     speech.add_argument("--test", action="store_true", help="the held-out sentences by held-out voices instead")
     speech.add_argument("--cheap", action="store_true", help="by espeak-ng instead of Kokoro")
+    speech.add_argument("--units", action="store_true", help="by flite instead of Kokoro")
     school = commands.add_parser("teach", help="train the student on a corpus; goes on where it was stopped")
     school.add_argument("parts", type=Path)
     school.add_argument("corpus", type=Path)
@@ -48,11 +49,12 @@ def main() -> None:
 
 
 def _synthesise(options: argparse.Namespace) -> None:
-    from tools.make.ears.corpus import lessons, synthesise, synthesise_cheaply, test_lessons
+    from tools.make.ears.corpus import lessons, synthesise, synthesise_by_units, synthesise_cheaply, test_lessons
     from tools.make.ears.kokoro import Kokoro
 
-    if options.cheap:
-        synthesise_cheaply(options.first, options.count, options.corpus)
+    if options.cheap or options.units:
+        make = synthesise_cheaply if options.cheap else synthesise_by_units
+        make(options.first, options.count, options.corpus)
         return
     voices = sorted(path.stem for path in (options.parts / "package/voices").glob("*.bin"))
     wanted = test_lessons() if options.test else islice(lessons(voices), options.first, options.first + options.count)
