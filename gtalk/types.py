@@ -31,12 +31,14 @@ AUDIO_RATE = 16_000  # samples a second, everywhere inside gtalk
 VIDEO_FPS = 25.0  # frames a second of datasets and motion; dubs interpolate to other rates
 MOTION_VERSION = 1
 TORSO_BEND = 36  # numbers of the channel of that name
+EXPRESSIONS = 58  # weights of the channel `expression`: one for each of gtalk.rig.shapes.SHAPES
 _CHANNELS = {
     "torso": (4,),
     "torso_bend": (TORSO_BEND,),
     "framing": (3,),
     "landmarks478": (478, 3),
     "arkit52": (52,),
+    "expression": (EXPRESSIONS,),
 }  # known names and shapes
 _FARTHEST = 1e4  # no number of a motion is larger: metres, radians, shares
 _SLOWEST_FPS, _FASTEST_FPS = 0.5, 1000.0
@@ -124,7 +126,8 @@ class Motion:
     dx, dy in image heights, rotation in radians, log scale), `torso_bend` [T,36] (what a similarity
     leaves: displacements of points across the torso, image heights), `framing` [T,3] (camera framing relative
     to the background plate: dx, dy in image heights, log scale), `landmarks478` [T,478,3] metres,
-    `arkit52` [T,52]."""
+    `arkit52` [T,52], `expression` [T,58] (weights of `gtalk.rig.shapes.SHAPES` *on top of* what `landmarks`,
+    `eyes` and `gaze` say: codes, clamps and LLE never see it, renderers add it; absent means zeros)."""
 
     def __len__(self) -> int:
         return len(self.landmarks)
@@ -154,7 +157,11 @@ class Motion:
 
     @staticmethod
     def concatenate(parts: list[Motion]) -> Motion:
-        """Join in time. Channels that not all parts have are dropped."""
+        """Join in time. Channels that not all parts have are dropped, but for `expression`: where it is absent, no
+        expression was meant.
+        """
+        if any("expression" in p.channels for p in parts):
+            parts = [p._with_expression() for p in parts]
         names = set(parts[0].channels).intersection(*(p.channels for p in parts))
         arrays = {
             name: np.concatenate([getattr(p, name) for p in parts])
@@ -162,6 +169,12 @@ class Motion:
         }
         channels = {name: np.concatenate([p.channels[name] for p in parts]) for name in sorted(names)}
         return Motion(parts[0].fps, **arrays, channels=channels)
+
+    def _with_expression(self) -> Motion:
+        if "expression" in self.channels:
+            return self
+        zeros = np.zeros((len(self), EXPRESSIONS), np.float32)
+        return self.replace(channels={**self.channels, "expression": zeros})
 
     def save(self, path: Path) -> None:
         """Write `.motion.npz` (versioned, no pickle)."""

@@ -1,5 +1,5 @@
 // Motion basis: gaussian[n] = base[n] + clamp(sum_k code[k] basis[n][k], -limit, limit), 16 floats each; its
-// transpose, and Adam on the basis from the outer product of a Gaussian's gradient and the code. No include
+// transpose, sparse columns beside it, and Adam on the basis from the outer product of a Gaussian's gradient and the code. No include
 // guard: see splat_vec.h.
 
 GTALK_INLINE F basis_row(const void* basis, long row, const bool half) {
@@ -27,6 +27,17 @@ static void deform(const float* base, const float* basis, const float* code, con
 static void deform_half(const float* base, const uint16_t* basis, const float* code, const float* limit,
                         float* out, long begin, long end, int K) {
   deform_rows(base, basis, true, code, limit, out, begin, end, K);
+}
+
+// Sparse columns: out[n] = base[n] + sum over n's entries of coefs[column] value, 16 halves each.
+static void add_columns(const float* base, const int* starts, const int* columns, const uint16_t* values,
+                        const float* coefs, float* out, long begin, long end) {
+  for (long n = begin; n < end; n++) {
+    F sum = load_row(base + n * 16);
+    for (int j = starts[n]; j < starts[n + 1]; j++)
+      if (const float c = coefs[columns[j]]; c != 0.0f) sum = sum + load_half_row(values + long(j) * 16) * c;
+    store(out + n * 16, sum);
+  }
 }
 
 // Where the clamp held, no gradient passes to basis and code. `inner` receives the gradient that does.

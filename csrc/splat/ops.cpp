@@ -91,6 +91,33 @@ Tensor splat_deform(const Tensor& base, const Tensor& basis, const Tensor& code,
   return out;
 }
 
+// Rows of `base` beyond those that have entries stay as they are.
+Tensor splat_add_columns(const Tensor& base, const Tensor& starts, const Tensor& columns, const Tensor& values,
+                         const Tensor& coefs) {
+  const int64_t n = starts.size(0) - 1, entries = columns.size(0);
+  check_shape("base", base, {-1, 16});
+  check_shape("values", values, {entries, 16});
+  check_shape("coefs", coefs, {-1});
+  check_same_device({{"base", base}, {"starts", starts}, {"columns", columns}, {"values", values}, {"coefs", coefs}});
+  for (const auto& [name, t] : {std::pair{"starts", starts}, {"columns", columns}}) {
+    check_dtype(name, t, at::kInt);
+    check_in_place(name, t);
+  }
+  check_dtype("values", values, at::kHalf);
+  check_in_place("values", values);
+  TORCH_CHECK_VALUE(n >= 0 && n <= base.size(0), "starts: expected 1 to ", base.size(0) + 1, " numbers; got ", n + 1, ".");
+  const int *from = starts.const_data_ptr<int>(), *which = columns.const_data_ptr<int>();
+  TORCH_CHECK_VALUE(from[0] == 0 && from[n] == entries, "starts: expected 0 ... ", entries, "; got ", from[0], " ... ", from[n], ".");
+  Tensor out = at::empty_like(base);
+  const float *rows = floats("base", base), *c = floats("coefs", coefs);
+  const auto* v = reinterpret_cast<const uint16_t*>(values.const_data_ptr<at::Half>());
+  float* to = out.mutable_data_ptr<float>();
+  const Kernels& k = kernels();
+  for_chunks(n, [&](long a, long b, int) { k.add_columns(rows, from, which, v, c, to, a, b); });
+  std::memcpy(to + n * 16, rows + n * 16, (base.size(0) - n) * 64);
+  return out;
+}
+
 std::tuple<Tensor, Tensor> splat_deform_backward(const Tensor& base, const Tensor& basis, const Tensor& limit,
                                                  const Tensor& out, const Tensor& d_out) {
   const int64_t n = base.size(0), K = basis.size(1);
@@ -347,6 +374,7 @@ std::tuple<Tensor, Tensor, Tensor> splat_frame(const Tensor& base, const Tensor&
 
 TORCH_LIBRARY_IMPL(gtalk, CPU, m) {
   m.impl("splat_deform", gtalk::splat::splat_deform);
+  m.impl("splat_add_columns", gtalk::splat::splat_add_columns);
   m.impl("splat_deform_backward", gtalk::splat::splat_deform_backward);
   m.impl("splat_rasterise", gtalk::splat::splat_rasterise);
   m.impl("splat_rasterise_backward", gtalk::splat::splat_rasterise_backward);

@@ -14,6 +14,7 @@ import importlib
 import re
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -24,6 +25,8 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from gtalk.avatar.base import Avatar, Consent
+from gtalk.avatar.expressing.codes import Expressive
+from gtalk.avatar.expressing.rig import MeshRig
 from gtalk.basis import MotionBasis
 from gtalk.config import to_mapping
 from gtalk.errors import UserError
@@ -124,14 +127,18 @@ def load_avatar(folder: Path) -> Avatar:
         plate = read_image(folder / PLATE_NAME)
         module, name = KINDS[content["kind"]]
         kind: type[StoredAvatar] = getattr(importlib.import_module(module), name)
-        return kind.from_parts(
+        basis = _checked_basis(arrays)
+        avatar = kind.from_parts(
             content["config"],
-            _checked_basis(arrays),
+            basis,
             Camera.from_json(content["camera"]),
             float(content["fps"]),
             cv2.cvtColor(plate, cv2.COLOR_BGR2RGB),
             tensors,
         )
+        if isinstance(avatar, Expressive) and avatar.rig is None:  # fitted before rigs were stored
+            avatar.find_rig = partial(MeshRig.of_folder, folder, basis)
+        return avatar
     except Exception as error:  # whatever a stranger's file does to us, it is the file that is at fault
         raise _damaged(folder, f"{type(error).__name__}: {error}") from error
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import cv2
@@ -18,6 +19,9 @@ import numpy as np
 import torch
 
 from gtalk.avatar.base import PLATE
+from gtalk.avatar.expressing.codes import Asked, Division
+from gtalk.avatar.expressing.gaussians import GaussianExpression, draw_expressions
+from gtalk.avatar.expressing.rig import MeshRig, no_rig
 from gtalk.avatar.parts import require_size, split_pose, view, with_pose
 from gtalk.avatar.pose_code import BENDS, PLACE_UNITS, PoseCode
 from gtalk.basis import MotionBasis
@@ -29,6 +33,8 @@ from gtalk.types import Camera, Motion, RenderOutput
 ROTATIONS = 3  # of the head
 PLACES = 7 + BENDS  # the head's translation (3), the torso's similarity (4) and bend
 REST_CODES = ROTATIONS + PLACES
+SHOWN = 14  # codes at which is looked what the clip shows of each Gaussian
+LOOKS_SPARE = 0.15  # of the range of a Gaussian's looks over the clip, for expressions
 
 
 @dataclass(frozen=True)
@@ -65,6 +71,8 @@ class FrameParams(NamedTuple):
     T_camera_head: Float[np.ndarray, "3 4"]
     T_camera_torso: Float[np.ndarray, "3 4"]
     framing: tuple[float, float, float]
+    asked: Asked | None = None
+    """Its expression; None where there is none."""
 
     def transforms(self) -> Float[torch.Tensor, "2 3 4"]:
         """Both transforms, as the rasteriser takes them."""
@@ -85,14 +93,16 @@ class GaussianAvatar:
         plate: UInt8[np.ndarray, "H W 3"],
         pose_code: PoseCode,
         tensors: dict[str, torch.Tensor],
+        rig: MeshRig | None = None,
     ) -> None:
         """`tensors`: base [N,16], face [Nf,K,16], rest [Nr,R,16], code_mean [K+R], code_scale [K+R],
-        R = REST_CODES.
+        R = REST_CODES. `rig`: the tracked mesh; expressions need it.
         """
         self.config, self.basis, self.camera, self.fps = config, basis, camera, fps
         self.plate, self.pose_code, self._tensors = plate, pose_code, tensors
         self.limits = config.limits().to(tensors["base"].device)
         self._plates: dict[tuple[int, int], torch.Tensor] = {}
+        self.rig, self.find_rig = rig, no_rig
 
     @classmethod
     def from_parts(
@@ -107,14 +117,15 @@ class GaussianAvatar:
         """Build from what was saved. Raises KeyError or ValueError when a tensor is missing or misshapen."""
         sizes = from_mapping(GaussianConfig, config, "avatar.json: config")
         own, pose_code = split_pose(tensors)
+        own, rig = MeshRig.split(own, basis.size)
         if not 0.0 <= sizes.plate_margin <= 2.0:
             raise ValueError(f"plate_margin {sizes.plate_margin}")
         _check_shapes(own, basis.size)
-        return cls(sizes, basis, camera, fps, plate, pose_code, own)
+        return cls(sizes, basis, camera, fps, plate, pose_code, own, rig)
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """Everything learned, by name."""
-        return with_pose(self._tensors, self.pose_code)
+        return with_pose({**self._tensors, **(self.rig.tensors() if self.rig else {})}, self.pose_code)
 
     @property
     def device(self) -> torch.device:
@@ -126,12 +137,17 @@ class GaussianAvatar:
         if device.type == self.device.type and device.index in (None, self.device.index):
             return self
         moved = {n: t.to(device) for n, t in self._tensors.items()}
-        return GaussianAvatar(self.config, self.basis, self.camera, self.fps, self.plate, self.pose_code, moved)
+        basis, code = self.basis, self.pose_code
+        copy = GaussianAvatar(self.config, basis, self.camera, self.fps, self.plate, code, moved, self.rig)
+        copy.find_rig = self.find_rig
+        return copy
 
     def instants(self, motion: Motion, camera: Camera | None = None) -> list[FrameParams]:
         """What the Gaussians need to know of each frame."""
         camera = camera or self.camera
         codes = raw_codes(self.basis, self.pose_code, motion)
+        wanted = motion.channels.get("expression")
+        asked = self.division.express(codes, wanted) if wanted is not None and wanted.any() else [None] * len(motion)
         mean, scale = self._tensors["code_mean"].cpu().numpy(), self._tensors["code_scale"].cpu().numpy()
         codes = ((codes - mean) / scale).astype(np.float32)
         placed = self.pose_code.torso_and_framing(motion)
@@ -145,16 +161,66 @@ class GaussianAvatar:
                 heads[i, :3],
                 (T_new_own @ torso_motion(self.camera, placed[i, :4]) @ torso_rest)[:3],
                 (float(placed[i, 4]), float(placed[i, 5]), float(placed[i, 6])),
+                asked[i],
             )
             for i in range(len(motion))
         ]
 
     def gaussians(self, instant: FrameParams) -> Float[torch.Tensor, "N 16"]:
         """The Gaussians of one instant, in head space of the mean pose, with their skinning still to apply."""
+        base, bases, codes = self._parts(instant)
+        split = len(bases[0])
+        face = splat.deform(base[:split], bases[0], codes[0], self.limits)
+        return torch.cat([face, splat.deform(base[split:], bases[1], codes[1], self.limits)])
+
+    def _parts(self, instant: FrameParams) -> tuple[torch.Tensor, tuple[torch.Tensor, ...], tuple[torch.Tensor, ...]]:
+        """(base, bases, codes) as the rasteriser takes them; a face with an expression is moved already."""
         own, codes = self._tensors, split_code(instant.code)
-        split = len(own["face"])
-        face = splat.deform(own["base"][:split], own["face"], codes["face"], self.limits)
-        return torch.cat([face, splat.deform(own["base"][split:], own["rest"], codes["rest"], self.limits)])
+        if instant.asked is None:
+            return own["base"], (own["face"], own["rest"]), (codes["face"], codes["rest"])
+        face = self.expression.gaussians(instant.asked, codes["face"], instant.T_camera_head)
+        unmoved, nothing = own["face"].new_empty(len(face), 0, splat.CHANNELS), codes["face"][:0]
+        return torch.cat([face, own["base"][len(own["face"]) :]]), (unmoved, own["rest"]), (nothing, codes["rest"])
+
+    @cached_property
+    def division(self) -> Division:
+        """How expressions are divided between codes and geometry. Raises UserError where no mesh is known."""
+        return Division.of(self.rig or self.find_rig(), self.basis)
+
+    @cached_property
+    def expression(self) -> GaussianExpression:
+        """What expressions do to the Gaussians; made when first asked for. Raises UserError where no mesh is known."""
+        rig, own = self.division.rig, self._tensors
+        codes = np.concatenate([rig.shut_code[None], rig.open_code[None], rig.seen_codes])
+        shown = np.stack([self._shown(code) for code in codes[:SHOWN]])
+        base = own["base"][: len(own["face"])]
+        looks = torch.stack([splat.deform(base, own["face"], self._still(c)[1], self.limits) for c in codes])
+        low, high = looks.amin(0), looks.amax(0)
+        spare = LOOKS_SPARE * (high - low)
+        ranges = torch.stack([low - spare, high + spare])
+        for free in (splat.POSITION, splat.QUATERNION, slice(splat.SKIN.start, None)):
+            ranges[0, :, free], ranges[1, :, free] = -1e6, 1e6
+        return draw_expressions(self.division, own, self.limits, shown, ranges)
+
+    def _still(self, face_code: Float[np.ndarray, " K"]) -> tuple[torch.Tensor, torch.Tensor]:
+        """A face's code in the clip's mean pose, as (whole code, the face's part)."""
+        own, size = self._tensors, self.basis.size
+        code = torch.zeros_like(own["code_mean"])
+        code[:size] = torch.from_numpy(face_code).to(code) - own["code_mean"][:size]
+        code = code / own["code_scale"]
+        return code, split_code(code)["face"]
+
+    def _shown(self, face_code: Float[np.ndarray, " K"]) -> Float[np.ndarray, " F"]:
+        """Pixels that each Gaussian of the face fills at a code, in the clip's mean pose."""
+        camera = self.camera
+        T_rest = (camera.T_camera_world @ self.pose_code.T_world_mean)[:3]
+        now = FrameParams(self._still(face_code)[0], T_rest, T_rest, (0.0, 0.0, 0.0))
+        gaussians, view = self.gaussians(now), now.transforms().to(self.limits.device)
+        planes, saved = splat.rasterise_planes(gaussians, view, intrinsics(camera), camera.width, camera.height)
+        ones = torch.zeros_like(planes)
+        ones[0] = 1.0  # the gradient of the sum of red by a Gaussian's red is what it covers
+        covers = splat.rasterise_backward(gaussians, view, intrinsics(camera), camera.width, planes, saved, ones)[0]
+        return covers[: len(self._tensors["face"]), splat.COLOUR.start].cpu().numpy()
 
     @torch.no_grad()
     def render(
@@ -194,15 +260,15 @@ class GaussianAvatar:
     ) -> list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
         camera = view(self.camera, camera, size)
         plate = (None, 0) if background is None else self.plate_planes(background, camera)
-        own, frames = self._tensors, []
+        frames = []
         for now in self.instants(motion, camera):
             framing = now.framing if isinstance(background, str) else (0.0, 0.0, 0.0)
-            codes = split_code(now.code)
+            base, bases, codes = self._parts(now)
             frames.append(
                 splat.render_frame(
-                    own["base"],
-                    (own["face"], own["rest"]),
-                    (codes["face"], codes["rest"]),
+                    base,
+                    bases,
+                    codes,
                     self.limits,
                     now.transforms(),
                     intrinsics(camera),

@@ -14,7 +14,7 @@ import torch
 
 from gtalk.ops import checks, native, splat_torch
 from gtalk.ops.reference import splat as reference
-from gtalk.shapes import Float, UInt8
+from gtalk.shapes import Float, Int, UInt8
 
 CHANNELS = reference.CHANNELS
 POSITION, LOG_SCALE, QUATERNION = reference.POSITION, reference.LOG_SCALE, reference.QUATERNION
@@ -50,6 +50,30 @@ def deform(
     if not native.available() or base.dtype != torch.float32:
         return reference.deform(base, basis, code, limit)
     return _operator("splat_deform")(base.contiguous(), basis.contiguous(), code.contiguous(), limit)
+
+
+def add_columns(
+    base: Float[torch.Tensor, "N 16"],
+    starts: Int[torch.Tensor, " R1"],
+    columns: Int[torch.Tensor, " M"],
+    values: Float[torch.Tensor, "M 16"],
+    coefs: Float[torch.Tensor, " C"],
+) -> Float[torch.Tensor, "N 16"]:
+    """Sparse columns on top of Gaussians: base[n] + sum_j coefs[columns[j]] values[j], j in starts[n]..starts[n + 1].
+
+    `starts` and `columns` are int32, `values` float16; rows of `base` beyond R stay as they are. Columns whose
+    coefficient is 0 cost a comparison. Not differentiable.
+    """
+    checks.has_shape("base", base, None, CHANNELS)
+    checks.has_shape("values", values, len(columns), CHANNELS)
+    checks.has_dtype("base", base, torch.float32)
+    checks.has_dtype("values", values, torch.float16)
+    checks.has_dtype("starts", starts, torch.int32)
+    checks.has_dtype("columns", columns, torch.int32)
+    checks.on_one_device(["base", "starts", "columns", "values", "coefs"], [base, starts, columns, values, coefs])
+    if not native.available():
+        return reference.add_columns(base, starts, columns, values, coefs)
+    return _operator("splat_add_columns")(base.contiguous(), starts, columns, values, coefs)
 
 
 def rasterise(
@@ -228,6 +252,10 @@ def _register() -> None:
 
     @torch.library.register_fake("gtalk::splat_deform")
     def _(base, basis, code, limit):
+        return torch.empty_like(base)
+
+    @torch.library.register_fake("gtalk::splat_add_columns")
+    def _(base, starts, columns, values, coefs):
         return torch.empty_like(base)
 
     @torch.library.register_fake("gtalk::splat_deform_backward")

@@ -20,6 +20,10 @@ def _deform(base, basis, code, limit):
     return reference.deform(base, basis, code.to(base.dtype), limit)
 
 
+def _add_columns(base, starts, columns, values, coefs):
+    return reference.add_columns(base, starts, columns, values, coefs)
+
+
 def _deform_backward(base, basis, limit, out, d_out):
     inner = torch.where((out - base).abs() < 0.9999 * limit, d_out, torch.zeros_like(d_out))
     return inner, torch.einsum("nc,nkc->k", inner, basis)
@@ -158,6 +162,7 @@ def _frame(
 
 KERNELS = {
     "splat_deform": _deform,
+    "splat_add_columns": _add_columns,
     "splat_deform_backward": _deform_backward,
     "splat_rasterise": _rasterise,
     "splat_rasterise_backward": _rasterise_backward,

@@ -360,3 +360,29 @@ def test_gsplat_draws_and_differentiates_the_same():
     for ours, theirs in zip(found[0][1:], found[1][1:], strict=True):
         scale = ours.abs().amax(0, keepdim=True).clamp_min(1e-3)
         assert ((ours - theirs).abs() / scale).max() < 2e-2
+
+
+def test_sparse_columns_match_the_reference(isa) -> None:
+    rng = torch.Generator().manual_seed(3)
+    base = torch.randn(50, 16, generator=rng)
+    counts = torch.randint(0, 4, (40,), generator=rng)
+    starts = torch.cat([torch.zeros(1, dtype=torch.int64), counts.cumsum(0)]).int()
+    columns = torch.randint(0, 6, (int(counts.sum()),), generator=rng).int()
+    values = torch.randn(len(columns), 16, generator=rng).half()
+    coefs = torch.tensor([0.0, 1.0, -0.5, 0.0, 2.0, 0.25])
+    out = splat.add_columns(base, starts, columns, values, coefs)
+    torch.testing.assert_close(out, reference.add_columns(base, starts, columns, values, coefs))
+    assert torch.equal(out[40:], base[40:])
+    assert torch.equal(splat.add_columns(base, starts, columns, values, 0 * coefs), base)
+
+
+@pytest.mark.parametrize("change", [{"starts": torch.int64}, {"values": torch.float32}])
+def test_sparse_columns_say_what_is_wrong(change: dict) -> None:
+    arguments = {
+        "base": torch.zeros(3, 16), "starts": torch.tensor([0, 1]).int(), "columns": torch.tensor([0]).int(),
+        "values": torch.zeros(1, 16).half(), "coefs": torch.zeros(2),
+    }  # fmt: skip
+    for name, dtype in change.items():
+        arguments[name] = arguments[name].to(dtype)
+        with pytest.raises(ValueError, match=name):
+            splat.add_columns(**arguments)

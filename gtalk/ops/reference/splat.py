@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import torch
 
-from gtalk.shapes import Float
+from gtalk.shapes import Float, Int
 
 CHANNELS = 16
 POSITION, LOG_SCALE, QUATERNION, OPACITY = slice(0, 3), slice(3, 6), slice(6, 10), slice(10, 11)
@@ -40,6 +40,18 @@ def deform(
     """Base + clamp(code @ basis, -limit, limit)."""
     moved = torch.einsum("k,nkc->nc", code, basis.to(base.dtype))
     return base + torch.maximum(torch.minimum(moved, limit), -limit)
+
+
+def add_columns(
+    base: Float[torch.Tensor, "N 16"],
+    starts: Int[torch.Tensor, " R1"],
+    columns: Int[torch.Tensor, " M"],
+    values: Float[torch.Tensor, "M 16"],
+    coefs: Float[torch.Tensor, " C"],
+) -> Float[torch.Tensor, "N 16"]:
+    """Sparse columns on top of Gaussians: each entry adds coefs[column] times its values to its row."""
+    rows = torch.repeat_interleave(torch.arange(len(starts) - 1, device=base.device), (starts[1:] - starts[:-1]).long())
+    return base.index_add(0, rows, values.to(base.dtype) * coefs.to(base.dtype)[columns.long(), None])
 
 
 def rotation_matrices(quaternions: Float[torch.Tensor, "N 4"]) -> Float[torch.Tensor, "N 3 3"]:

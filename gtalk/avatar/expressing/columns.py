@@ -1,0 +1,133 @@
+"""Expressions on Gaussians: columns that are written from geometry, where the clip never showed what is wanted.
+
+    wanted weights w ─▶ what the person's own codes can show, within the clip's range ─▶ learned basis
+                     └▶ the remainder ─▶ written columns: place, turn, stretch and shade of each Gaussian
+
+A column holds what one whole shape adds to each Gaussian once the person's codes have done their part; further
+columns, one for each code, are the written twins of the learned ones and take over where a code has reached the end
+of the clip's range. So the mesh under the image moves by exactly what was asked for, whoever moves it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from gtalk.avatar.expressing.binding import CHIN, JAW, Binding
+from gtalk.avatar.expressing.codes import Division
+from gtalk.avatar.expressing.surface import vertex_gradients, vertex_normals
+from gtalk.ops import splat
+from gtalk.rig.shapes import SHAPES
+from gtalk.shapes import Float, Int
+from gtalk.topology import N_POINTS, SKIN_TRIANGLES
+
+TEETH_SHARE = 0.85  # of the chin's way: the teeth are nearer to the joint
+LEAST_M = 1.2e-4  # a column that moves a Gaussian less leaves it out
+MOST_LOG_SCALE, MOST_SHADE = 0.8, 0.22
+LUMINANCE = np.array([0.299, 0.587, 0.114])
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Written columns, by Gaussian: entries [starts[n], starts[n + 1]) say which columns move it, and how."""
+
+    starts: Int[torch.Tensor, " N1"]
+    columns: Int[torch.Tensor, " M"]
+    values: Float[torch.Tensor, "M 16"]
+    """float16; rows as the Gaussians have them."""
+
+
+def write_columns(division: Division, binding: Binding, base: Float[np.ndarray, "N 16"]) -> Columns:
+    """Columns of the Gaussians `base` that follow the face, for one of each coefficient."""
+    rig, wanted = division.rig, division.wanted
+    jaws = np.array([name.startswith("jaw") for name in SHAPES], np.float64)
+    by_code = np.einsum("ke,kpc->epc", division.to_codes, rig.motion[:, CHIN])
+    chin = jaws[:, None] * wanted[:, CHIN].mean(1) - by_code.mean(1)
+    chins = np.concatenate([chin, rig.motion[:, CHIN].mean(1)]) * TEETH_SHARE
+    rows = _written(division.fields, chins, rig.mean, binding, base)
+    kept = np.abs(rows[..., splat.POSITION]).max(-1) > LEAST_M  # [C, N]
+    order = np.argwhere(kept.T)
+    starts = np.concatenate([[0], np.cumsum(kept.sum(0))])
+    return Columns(
+        torch.from_numpy(starts.astype(np.int32)),
+        torch.from_numpy(order[:, 1].astype(np.int32)),
+        torch.from_numpy(rows[order[:, 1], order[:, 0]].astype(np.float16)),
+    )
+
+
+def _written(
+    fields: Float[np.ndarray, "C 478 3"],
+    chins: Float[np.ndarray, "C 3"],
+    mesh: Float[np.ndarray, "478 3"],
+    binding: Binding,
+    base: Float[np.ndarray, "N 16"],
+) -> Float[np.ndarray, "C N 16"]:
+    normals = vertex_normals(mesh, SKIN_TRIANGLES)
+    light = _light(normals, binding, base)
+    axes = _axes(base[:, splat.QUATERNION].astype(np.float64))
+    colour = base[:, splat.COLOUR].astype(np.float64)
+    out = np.zeros((len(fields), len(base), splat.CHANNELS), np.float32)
+    for row, field in enumerate(fields):
+        turned = vertex_normals(mesh + field, SKIN_TRIANGLES) - normals
+        gradient = vertex_gradients(mesh, mesh + field, SKIN_TRIANGLES)
+        place, normal, slope = (_at(binding, v) for v in (field, turned, gradient.reshape(N_POINTS, 9)))
+        slope = slope.reshape(-1, 3, 3) * binding.share[:, None, None]
+        moved = (place + binding.height_m[:, None] * normal) * binding.share[:, None]
+        moved[binding.region == JAW] = chins[row]
+        slope[binding.region == JAW] = 0.0
+        out[row, :, splat.POSITION] = moved
+        stretched = np.linalg.norm(axes + axes @ slope.transpose(0, 2, 1), axis=-1)
+        out[row, :, splat.LOG_SCALE] = np.clip(np.log(stretched), -MOST_LOG_SCALE, MOST_LOG_SCALE)
+        out[row, :, splat.QUATERNION] = _turn(slope, base[:, splat.QUATERNION].astype(np.float64))
+        shade = np.clip((normal @ light) * binding.share, -MOST_SHADE, MOST_SHADE)
+        shade[binding.region == JAW] = 0.0
+        out[row, :, splat.COLOUR] = colour * shade[:, None]
+    return out
+
+
+def _at(binding: Binding, values: Float[np.ndarray, "478 D"]) -> Float[np.ndarray, "N D"]:
+    return (binding.weights[..., None] * values[binding.points]).sum(1)
+
+
+def _light(normals: np.ndarray, binding: Binding, base: np.ndarray) -> Float[np.ndarray, "3"]:
+    """How brightness changes with the normal, as a share of the skin's own: Lambert's law, fitted to the skin.
+
+    Brightness = a + b n by reweighted least squares over Gaussians on the skin, so that brows and lips do not count.
+    """
+    on_skin = (binding.share > 0.99) & (np.abs(binding.height_m) < 0.004) & (base[:, 10] > 0.0)
+    n = _at(binding, normals)[on_skin]
+    y = base[on_skin][:, splat.COLOUR].astype(np.float64) @ LUMINANCE
+    if len(y) < 100:
+        return np.zeros(3)
+    x, weight = np.concatenate([np.ones((len(n), 1)), n], 1), np.ones(len(y))
+    solution = np.zeros(4)
+    for _ in range(8):
+        xw = x * weight[:, None]
+        solution = np.linalg.solve(xw.T @ x + 1e-3 * len(x) * np.diag([0.0, 1.0, 1.0, 1.0]), xw.T @ y)
+        off = np.abs(y - x @ solution)
+        weight = 1.0 / (1.0 + (off / (2.0 * np.median(off) + 1e-9)) ** 2)
+    return solution[1:] / max(float(np.median(x @ solution)), 0.05)
+
+
+def _axes(quaternions: Float[np.ndarray, "N 4"]) -> Float[np.ndarray, "N 3 3"]:
+    """The Gaussians' own axes, as rows."""
+    w, x, y, z = (quaternions / np.maximum(np.linalg.norm(quaternions, axis=1, keepdims=True), 1e-12)).T
+    return np.stack(
+        [
+            np.stack([1 - 2 * (y * y + z * z), 2 * (x * y + w * z), 2 * (x * z - w * y)], -1),
+            np.stack([2 * (x * y - w * z), 1 - 2 * (x * x + z * z), 2 * (y * z + w * x)], -1),
+            np.stack([2 * (x * z + w * y), 2 * (y * z - w * x), 1 - 2 * (x * x + y * y)], -1),
+        ],
+        1,
+    )
+
+
+def _turn(slope: Float[np.ndarray, "N 3 3"], quaternions: Float[np.ndarray, "N 4"]) -> Float[np.ndarray, "N 4"]:
+    """Change of quaternions wxyz by the gradient's rotation: half of omega times q."""
+    skew = 0.25 * np.stack(
+        [slope[:, 2, 1] - slope[:, 1, 2], slope[:, 0, 2] - slope[:, 2, 0], slope[:, 1, 0] - slope[:, 0, 1]], 1
+    )
+    w, v = quaternions[:, :1], quaternions[:, 1:]
+    return np.concatenate([-(skew * v).sum(1, keepdims=True), skew * w + np.cross(skew, v)], 1)

@@ -1,0 +1,105 @@
+"""An avatar's Gaussians with an expression: learned basis, written columns, and what openings show."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from gtalk.avatar.expressing.binding import bind
+from gtalk.avatar.expressing.codes import Asked, Division
+from gtalk.avatar.expressing.columns import Columns, write_columns
+from gtalk.avatar.expressing.openings import Openings, donors, onset, openings_of
+from gtalk.ops import splat
+from gtalk.shapes import Float, Int
+
+
+class GaussianExpression:
+    """Draws expressions on the Gaussians of one avatar."""
+
+    def __init__(
+        self,
+        columns: Columns,
+        openings: Openings,
+        tensors: dict[str, torch.Tensor],
+        limits: Float[torch.Tensor, "16"],
+        donor: Int[np.ndarray, " I"],
+        ranges: Float[torch.Tensor, "2 F 16"],
+    ) -> None:
+        """`tensors`: the avatar's own. `donor`: whose looks each Gaussian in the mouth takes, as a row of
+        `openings.inside`. `ranges`: of the face's Gaussians.
+        """
+        self.columns, self.openings = columns, openings
+        base, face = tensors["base"], tensors["face"]
+        self._limits, size = limits, len(openings.shut_code)
+        self._mean, self._scale = tensors["code_mean"][:size], tensors["code_scale"][:size]
+        self._face, self._learned = base[: len(face)].clone(), face.clone()
+        self._inside = torch.from_numpy(openings.inside).to(base.device)
+        taken = self._inside[torch.from_numpy(donor).to(base.device)]
+        looks = slice(splat.LOG_SCALE.start, splat.SKIN.start)
+        self._face[self._inside, looks] = base[taken, looks]
+        self._learned[self._inside] = face[taken]
+        self._low, self._high = ranges[0].clone(), ranges[1].clone()
+        for bound in (self._low, self._high):
+            bound[self._inside, looks] = bound[taken, looks]
+
+    def gaussians(
+        self, asked: Asked, face_code: Float[torch.Tensor, " K3"], T_camera_head: Float[np.ndarray, "3 4"]
+    ) -> Float[torch.Tensor, "N 16"]:
+        """The face's Gaussians of one instant, and what stands behind its openings.
+
+        Looks stay within what the clip has shown of each Gaussian: a learned basis says nothing of a smile.
+        `face_code`: as the face's basis takes it, expression included.
+        """
+        own, device = self.columns, self._face.device
+        eye_m = -T_camera_head[:, :3].T @ T_camera_head[:, 3]
+        mesh, share = self.openings.mesh(asked.code, asked.weights), onset(asked.weights)
+        learned = splat.deform(self._face, self._learned, face_code, self._limits)
+        if len(self._inside):
+            learned[self._inside] = self._mouth(asked, face_code)
+        out = torch.lerp(learned, torch.minimum(torch.maximum(learned, self._low), self._high), share)
+        out = splat.add_columns(out, own.starts, own.columns, own.values, torch.from_numpy(asked.coefs).to(device))
+        if len(self._inside):
+            position = out[self._inside, splat.POSITION].cpu().numpy().astype(np.float64)
+            covered = self.openings.covered(position, mesh, share, eye_m)
+            out[self._inside, splat.OPACITY.start] -= torch.from_numpy(covered.astype(np.float32)).to(device)
+        return torch.cat([out, torch.from_numpy(self.openings.backed(mesh, share, eye_m)).to(device)])
+
+    def _mouth(self, asked: Asked, face_code: torch.Tensor) -> Float[torch.Tensor, "I 16"]:
+        """What lies in the mouth, at the code of `Openings.seen_code`."""
+        seen = self.openings.seen_code(asked.code, asked.weights).astype(np.float32)
+        code = (torch.from_numpy(seen).to(self._mean) - self._mean) / self._scale
+        code = torch.cat([code, face_code[len(seen) :]])
+        return splat.deform(self._face[self._inside], self._learned[self._inside], code, self._limits)
+
+
+def draw_expressions(
+    division: Division,
+    tensors: dict[str, torch.Tensor],
+    limits: Float[torch.Tensor, "16"],
+    shown: Float[np.ndarray, "S F"],
+    ranges: Float[torch.Tensor, "2 F 16"],
+) -> GaussianExpression:
+    """What expressions do to a Gaussian avatar.
+
+    Args:
+        tensors: the avatar's own; the learned columns are for codes divided by `code_scale`.
+        limits: how far the learned columns may move a Gaussian.
+        shown: pixels that each Gaussian of the face fills at some of the clip's codes, closed lips first.
+        ranges: least and largest numbers that each Gaussian of the face has at the clip's codes.
+    """
+    base, face, size = tensors["base"], tensors["face"], division.basis.size
+    scale = np.maximum(tensors["code_scale"][:size].cpu().numpy().astype(np.float64), 1e-6)
+    learned = face[:, :size].float().cpu().numpy() / scale[None, :, None]
+    rows, mouth, rig = base[: len(face)].cpu().numpy(), np.arange(size - 4), division.rig
+    binding = bind(
+        rig.mean,
+        rows[:, splat.POSITION].astype(np.float64),
+        (learned[:, mouth, splat.POSITION] * scale[None, mouth, None]).astype(np.float64),
+        rig.motion[mouth] * scale[mouth, None, None],
+        shown,
+    )
+    columns = write_columns(division, binding, rows)
+    moved = Columns(*(v.to(base.device) for v in (columns.starts, columns.columns, columns.values)))
+    openings = openings_of(rig, binding, rows, division.wanted)
+    donor = donors(rows[openings.inside], shown.max(0)[openings.inside])
+    return GaussianExpression(moved, openings, tensors, limits, donor, ranges)

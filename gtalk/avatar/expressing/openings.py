@@ -1,0 +1,251 @@
+"""What is seen through parted lips and wide eyes where the clip never looked: the mouth's cavity, more of the eyeball.
+
+Two things happen as soon as an expression moves the lips, and nothing happens without one. What lies inside the
+mouth is shown between the lips only: teeth that the fit left lying under a lip do not shine through when the lip goes
+elsewhere. And behind everything stands a dark sheet that goes with the lips, behind the lids one as light as the
+eye's white, so that no opening ever shows the room behind the person: invented, and seldom seen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gtalk.avatar.expressing.binding import EYEBALL, JAW, LOWER, SKIN, SKULL, UNSEEN_PX, UPPER, Binding
+from gtalk.avatar.expressing.rig import MeshRig
+from gtalk.ops import splat
+from gtalk.shapes import Float, Int
+from gtalk.topology import INNER_LIPS_RING, LEFT_EYE_RING, RIGHT_EYE_RING, SKIN_TRIANGLES
+
+PARTED_M = 0.003  # between the lips: what lies behind is seen in full
+ONSET = 0.15  # weights that add up to this are an expression in full
+COLUMNS, ROWS = 22, 7  # of the cavity's sheet
+MARGIN_M = 0.004  # it reaches beyond the lips
+BEHIND_M = 0.004  # behind all that lies in the mouth
+DARK = np.array([0.16, 0.06, 0.05])
+OUTSIDE_M, FADE_M = 0.0025, 0.002  # beyond the lips' rim: where what lies inside begins to vanish, and how fast
+HIDDEN, SHOWN = -9.0, 4.0  # logits of opacity
+UNDER = SKIN_TRIANGLES[~np.isin(SKIN_TRIANGLES, [*LEFT_EYE_RING, *RIGHT_EYE_RING]).any(1)]
+_AT_RIM = np.isin(UNDER, INNER_LIPS_RING).any(1)
+UNDER_M = np.where(_AT_RIM, 0.006, 0.014)  # how deep the skin under the skin lies, under lips and elsewhere
+UNDER_CLEAR_M = np.where(_AT_RIM, 0.0015, 0.006)  # and how far it keeps away from the opening
+EYE_MARGIN_M, EYE_RIM_M, EYE_STEP_M, EYE_BEHIND_M = 0.005, 0.001, 0.0015, 0.003
+
+
+@dataclass(frozen=True)
+class Openings:
+    """The mouth and the eyes of one avatar."""
+
+    inside: Int[np.ndarray, " I"]
+    """Rows of what lies in the mouth."""
+    backing: Float[np.ndarray, "M 16"]
+    """Gaussians that are added: the cavity's first, then the eyes'. Hidden until an expression begins."""
+    neutral: Float[np.ndarray, "478 3"]
+    by_code: Float[np.ndarray, "K 478 3"]
+    by_shape: Float[np.ndarray, "E 478 3"]
+    below_m: Float[np.ndarray, "U 3"]
+    """From the middle of each triangle of the skin to what lies under it."""
+    shut_code: Float[np.ndarray, " K"]
+    open_code: Float[np.ndarray, " K"]
+    depth_m: float
+    """Of the cavity, head space z."""
+
+    @property
+    def cavity(self) -> int:
+        """How many of the backing Gaussians are the mouth's."""
+        return COLUMNS * ROWS
+
+    def mesh(self, code: Float[np.ndarray, " K"], weights: Float[np.ndarray, " E"]) -> Float[np.ndarray, "478 3"]:
+        """The face mesh for a code without its expression, and that."""
+        moved = (code - self.shut_code) @ self.by_code.reshape(len(code), -1)
+        return self.neutral + (moved + weights @ self.by_shape.reshape(len(weights), -1)).reshape(-1, 3)
+
+    @staticmethod
+    def lips(mesh: Float[np.ndarray, "478 3"]) -> tuple[Float[np.ndarray, "11 3"], Float[np.ndarray, "11 3"]]:
+        """(lower, upper) rim of the lips from corner to corner."""
+        ring = mesh[INNER_LIPS_RING]
+        return ring[:11], ring[[0, *range(19, 9, -1)]]
+
+    def seen_code(self, code: Float[np.ndarray, " K"], weights: Float[np.ndarray, " E"]) -> Float[np.ndarray, " K"]:
+        """The code for what lies in the mouth: as in the clip's open mouths, as far as the expression parts the lips.
+
+        Behind closed lips nothing was ever seen, so what the fit left there means nothing.
+        """
+        parted = float(np.diff(self.lips(self.mesh(self.shut_code, weights)), axis=0)[0, 3:8, 1].mean())
+        share = onset(weights) * float(np.clip(parted / PARTED_M, 0.0, 1.0))
+        spoken = float(np.diff(self.lips(self.mesh(code, weights * 0.0)), axis=0)[0, 3:8, 1].mean())
+        share *= 1.0 - float(np.clip(spoken / PARTED_M - 0.5, 0.0, 1.0))  # speech shows its own
+        return code + share * (self.open_code - code)
+
+    def backed(
+        self, mesh: Float[np.ndarray, "478 3"], share: float, eye_m: Float[np.ndarray, "3"]
+    ) -> Float[np.ndarray, "M 16"]:
+        """The backing Gaussians of one instant, seen from `eye_m` (the camera, head space). `share`: see `onset`."""
+        rows = self.backing.copy()
+        lower, upper = self.lips(mesh)
+        x0, x1 = lower[0, 0] - MARGIN_M, lower[-1, 0] + MARGIN_M
+        x = np.linspace(x0, x1, COLUMNS)
+        low, high = np.interp(x, lower[:, 0], lower[:, 1]), np.interp(x, upper[:, 0], upper[:, 1])
+        up = np.linspace(0.0, 1.0, ROWS)[:, None]
+        y = (low - MARGIN_M) * (1.0 - up) + (high + MARGIN_M) * up
+        n, front = self.cavity, 0.5 * (lower[:, 2].mean() + upper[:, 2].mean())
+        behind = np.stack([np.tile(x, ROWS), y.ravel(), np.full(n, front)], 1)
+        rows[:n, splat.POSITION] = eye_m + (behind - eye_m) * ((self.depth_m - eye_m[2]) / (front - eye_m[2]))
+        size = np.maximum((high - low + 2.0 * MARGIN_M) / ROWS, (x1 - x0) / COLUMNS)
+        rows[:n, splat.LOG_SCALE] = np.log(0.75 * np.tile(size, ROWS))[:, None] + [0.0, 0.0, np.log(0.3)]
+        under = mesh[UNDER].mean(1) + self.below_m
+        rows[-len(under) :, splat.POSITION] = under
+        rows[:, 10] = HIDDEN + (SHOWN - HIDDEN) * share
+        shows = (self._beyond_lips(under, mesh, eye_m) - UNDER_CLEAR_M) / FADE_M  # never in front of teeth
+        rows[-len(under) :, 10] -= 10.0 * share * (1.0 - np.clip(shows, 0.0, 1.0))
+        return rows
+
+    def covered(
+        self,
+        position: Float[np.ndarray, "I 3"],
+        mesh: Float[np.ndarray, "478 3"],
+        share: float,
+        eye_m: Float[np.ndarray, "3"],
+    ) -> Float[np.ndarray, " I"]:
+        """What is to be taken off the opacity logits of what lies in the mouth, so that lips cover it."""
+        outside = self._beyond_lips(position, mesh, eye_m)
+        beyond = np.clip((outside - OUTSIDE_M) / FADE_M, 0.0, 1.0)
+        return 10.0 * beyond * beyond * (3.0 - 2.0 * beyond) * share
+
+    def _beyond_lips(
+        self, position: Float[np.ndarray, "I 3"], mesh: Float[np.ndarray, "478 3"], eye_m: Float[np.ndarray, "3"]
+    ) -> Float[np.ndarray, " I"]:
+        """How far beyond the rim of the lips points are seen, metres in the plane of the lips; negative between them."""
+        lower, upper = self.lips(mesh)
+        front = 0.5 * (lower[:, 2].mean() + upper[:, 2].mean())
+        ahead = np.clip((front - eye_m[2]) / np.minimum(position[:, 2] - eye_m[2], -1e-3), 0.5, 2.0)
+        x, y = (eye_m[:2] + (position[:, :2] - eye_m[:2]) * ahead[:, None]).T
+        outside = np.maximum(y - np.interp(x, upper[:, 0], upper[:, 1]), np.interp(x, lower[:, 0], lower[:, 1]) - y)
+        return np.maximum(outside, np.maximum(lower[0, 0] - x, x - lower[-1, 0]))
+
+
+def onset(weights: Float[np.ndarray, " E"]) -> float:
+    """0 without an expression, 1 with one, smooth between."""
+    share = min(float(np.abs(weights).sum()) / ONSET, 1.0)
+    return share * share * (3.0 - 2.0 * share)
+
+
+def openings_of(
+    rig: MeshRig,
+    binding: Binding,
+    base: Float[np.ndarray, "N 16"],
+    wanted: Float[np.ndarray, "E 478 3"],
+) -> Openings:
+    """Find what lies in the mouth, and put something behind lips and lids."""
+    inside = np.flatnonzero(np.isin(binding.region, (SKULL, JAW)))
+    ring = rig.neutral[INNER_LIPS_RING]
+    under, below_m = _under_skin(rig.mean, binding, base)
+    deepest = float(np.percentile(base[inside, 2], 2)) if len(inside) else float(ring[:, 2].mean()) - 0.015
+    depth = min(deepest, float(ring[:, 2].min()) - 0.008) - BEHIND_M
+    cavity = _flat(np.tile([0.0, 0.0, depth], (COLUMNS * ROWS, 1)), 0.001, _darkest(base[inside]))
+    eyes = [_eye_sheet(rig.mean[eye], base[binding.region == EYEBALL]) for eye in (LEFT_EYE_RING, RIGHT_EYE_RING)]
+    return Openings(
+        inside,
+        np.concatenate([cavity, *eyes, under]),
+        rig.neutral,
+        rig.motion,
+        wanted,
+        below_m,
+        rig.shut_code,
+        rig.open_code,
+        depth,
+    )
+
+
+def donors(inside: Float[np.ndarray, "I 16"], seen: Float[np.ndarray, " I"]) -> Int[np.ndarray, " I"]:
+    """For each Gaussian in the mouth, the one whose looks it takes: its own, or where no frame ever showed it, those
+    of a light one among the nearest that were seen, rather above or below than beside it: teeth are columns.
+    """
+    rows, known = np.arange(len(seen)), np.flatnonzero(seen > UNSEEN_PX)
+    if len(known) < 12:
+        return rows
+    apart = (((inside[:, None, :2] - inside[None, known, :2]) * [1.0, 0.4]) ** 2).sum(-1)
+    nearest = known[np.argpartition(apart, 7, axis=1)[:, :8]]
+    order = np.argsort(inside[nearest][..., splat.COLOUR].sum(-1), axis=1)
+    light = np.take_along_axis(nearest, order[:, -3:-2], 1)[:, 0]
+    return np.where(seen > UNSEEN_PX, rows, light)
+
+
+def _darkest(inside: Float[np.ndarray, "I 16"]) -> Float[np.ndarray, "3"]:
+    """The darkest tenth of what the clip shows in the mouth, and never lighter than a mouth is."""
+    if len(inside) < 20:
+        return DARK
+    colour = np.clip(inside[:, splat.COLOUR], 0.0, 1.0)
+    dark = colour[np.argsort(colour.sum(1))[: max(5, len(colour) // 10)]].mean(0)
+    return np.minimum(dark, DARK * 1.6)
+
+
+def _eye_sheet(ring: Float[np.ndarray, "16 3"], eyeballs: Float[np.ndarray, "J 16"]) -> Float[np.ndarray, "S 16"]:
+    """Around one eye, under the lids: the eye's white, darker farther up and down, where lids cast shade."""
+    low, high = ring.min(0) - EYE_MARGIN_M, ring.max(0) + EYE_MARGIN_M
+    x, y = np.meshgrid(np.arange(low[0], high[0], EYE_STEP_M), np.arange(low[1], high[1], EYE_STEP_M))
+    centre, half = 0.5 * (low + high), 0.5 * (high - low)
+    within = ((x - centre[0]) / half[0]) ** 2 + ((y - centre[1]) / half[1]) ** 2 < 1.0
+    lower, upper = ring[:9], ring[[0, *range(15, 7, -1)]]
+    order = slice(None) if lower[0, 0] < lower[-1, 0] else slice(None, None, -1)
+    floor, roof = (np.interp(x, lid[order, 0], lid[order, 1]) for lid in (lower, upper))
+    within &= (y > roof - EYE_RIM_M) | (y < floor + EYE_RIM_M)  # the eyeball itself the clip has shown
+    points = np.stack([x[within], y[within]], 1)
+    nearest = np.linalg.norm(points[:, None] - ring[None, :, :2], axis=-1).argmin(1)
+    near = (
+        eyeballs[np.linalg.norm(eyeballs[:, :2] - centre[:2], axis=1) < half[0] + 0.002] if len(eyeballs) else eyeballs
+    )
+    white = np.array([0.55, 0.5, 0.48])
+    if len(near) >= 10:
+        colour = np.clip(near[:, splat.COLOUR], 0.0, 1.0)
+        white = colour[np.argsort(-colour.sum(1))[: max(3, len(colour) // 4)]].mean(0)
+    z = ring[nearest, 2]
+    if len(near) >= 10:
+        z = np.minimum(z, float(np.percentile(near[:, 2], 5)))
+    rows = _flat(np.column_stack([points, z - EYE_BEHIND_M]), EYE_STEP_M, white)
+    rows[:, splat.COLOUR] *= (1.0 - 0.35 * np.clip(np.abs(points[:, 1] - centre[1]) / half[1], 0.0, 1.0))[:, None]
+    return rows
+
+
+def _under_skin(
+    mesh: Float[np.ndarray, "478 3"], binding: Binding, base: Float[np.ndarray, "N 16"]
+) -> tuple[Float[np.ndarray, "U 16"], Float[np.ndarray, "U 3"]]:
+    """Skin under the skin, a Gaussian for each triangle: what a stretched cheek or a raised lip might let through.
+
+    Its colour is the median of the Gaussians nearest to the triangle's middle.
+    """
+    corners = mesh[UNDER]
+    middle = corners.mean(1)
+    cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    normal = cross / np.maximum(np.linalg.norm(cross, axis=1, keepdims=True), 1e-12)
+    skin = np.isin(binding.region, (UPPER, LOWER, SKIN)) & (np.abs(binding.height_m) < 0.004) & (base[:, 10] > 0.0)
+    rows = _flat(middle, 0.001, np.array([0.6, 0.45, 0.4]))
+    if skin.sum() >= 12:
+        position, colour = base[skin][:, splat.POSITION], np.clip(base[skin][:, splat.COLOUR], 0.0, 1.0)
+        apart = (middle**2).sum(1)[:, None] + (position**2).sum(1)[None] - 2.0 * middle @ position.T
+        nearest = np.argpartition(apart, 8, axis=1)[:, :8]
+        rows[:, splat.COLOUR] = np.median(colour[nearest], axis=1)
+    edge = np.sqrt(np.linalg.norm(cross, axis=1))
+    rows[:, splat.LOG_SCALE] = np.log(np.maximum(0.7 * edge, 1e-3))[:, None] + [0.0, 0.0, np.log(0.2)]
+    rows[:, splat.QUATERNION] = facing(normal)
+    return rows, -UNDER_M[:, None] * normal
+
+
+def facing(normals: Float[np.ndarray, "N 3"]) -> Float[np.ndarray, "N 4"]:
+    """Quaternions wxyz that turn z onto unit normals."""
+    w = 1.0 + normals[:, 2]
+    flipped = w < 1e-6
+    quaternions = np.stack([w, -normals[:, 1], normals[:, 0], np.zeros(len(w))], 1)
+    quaternions[flipped] = [0.0, 1.0, 0.0, 0.0]
+    return quaternions / np.linalg.norm(quaternions, axis=1, keepdims=True)
+
+
+def _flat(position: Float[np.ndarray, "M 3"], size_m: float, colour: Float[np.ndarray, "3"]) -> np.ndarray:
+    """Hidden Gaussians that face the camera and follow the head."""
+    rows = np.zeros((len(position), splat.CHANNELS), np.float32)
+    rows[:, splat.POSITION] = position
+    rows[:, splat.LOG_SCALE] = np.log(0.75 * size_m) + np.array([0.0, 0.0, np.log(0.3)])
+    rows[:, splat.QUATERNION] = [1.0, 0.0, 0.0, 0.0]
+    rows[:, 10], rows[:, splat.COLOUR], rows[:, 14] = HIDDEN, colour, -8.0
+    return rows
