@@ -173,7 +173,9 @@ class GaussianAvatar:
         face = splat.deform(base[:split], bases[0], codes[0], self.limits)
         return torch.cat([face, splat.deform(base[split:], bases[1], codes[1], self.limits)])
 
-    def _parts(self, instant: FrameParams) -> tuple[torch.Tensor, tuple[torch.Tensor, ...], tuple[torch.Tensor, ...]]:
+    def _parts(
+        self, instant: FrameParams
+    ) -> tuple[torch.Tensor, tuple[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]:
         """(base, bases, codes) as the rasteriser takes them; a face with an expression is moved already."""
         own, codes = self._tensors, split_code(instant.code)
         if instant.asked is None:

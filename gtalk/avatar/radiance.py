@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,9 @@ import torch
 from gtalk.avatar import head as head_field
 from gtalk.avatar import torso as torso_field
 from gtalk.avatar.base import PLATE
+from gtalk.avatar.expressing.codes import Asked, Division
+from gtalk.avatar.expressing.rig import MeshRig, no_rig
+from gtalk.avatar.expressing.warp import WarpExpression
 from gtalk.avatar.head import HeadConfig
 from gtalk.avatar.parts import require_size, split_pose, view, with_pose
 from gtalk.avatar.pose_code import PoseCode
@@ -48,6 +52,8 @@ class FrameParams:
     torso: Float[torch.Tensor, " 4"]
     framing: Float[torch.Tensor, " 3"]
     T_world_head: Float[np.ndarray, "4 4"]
+    asked: Asked | None = None
+    """Its expression; None where there is none."""
 
 
 class RadianceAvatar:
@@ -65,7 +71,10 @@ class RadianceAvatar:
         plate: UInt8[np.ndarray, "H W 3"],
         pose_code: PoseCode,
         tensors: dict[str, torch.Tensor],
+        rig: MeshRig | None = None,
     ) -> None:
+        """`rig`: the tracked mesh; expressions need it."""
+        self.rig, self.find_rig = rig, no_rig
         self.config, self.basis, self.camera, self.fps = config, basis, camera, fps
         self.plate, self.pose_code, self._tensors = plate, pose_code, tensors
         self.head = _named(tensors, "head.")
@@ -97,16 +106,17 @@ class RadianceAvatar:
         """Build from what was saved. Raises KeyError or ValueError when a tensor is missing or misshapen."""
         sizes = from_mapping(RadianceConfig, config, "avatar.json: config")
         own, pose_code = split_pose(tensors)
+        own, rig = MeshRig.split(own, basis.size)
         head = head_field.upgraded(_named(own, "head."), basis.size)
         fields = {n: v for n, v in own.items() if not n.startswith("head.")}
         fields |= {f"head.{n}": v for n, v in head.items()}
         _check_shapes(sizes, basis.size, fields)
         _check_ranges(sizes, fields)
-        return cls(sizes, basis, camera, fps, plate, pose_code, fields)
+        return cls(sizes, basis, camera, fps, plate, pose_code, fields, rig)
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """Everything learned, by name."""
-        return with_pose(self._tensors, self.pose_code)
+        return with_pose({**self._tensors, **(self.rig.tensors() if self.rig else {})}, self.pose_code)
 
     @property
     def device(self) -> torch.device:
@@ -118,12 +128,16 @@ class RadianceAvatar:
         if device.type == self.device.type and device.index in (None, self.device.index):
             return self
         moved = {n: t.to(device) for n, t in self._tensors.items()}
-        return RadianceAvatar(self.config, self.basis, self.camera, self.fps, self.plate, self.pose_code, moved)
+        basis, code = self.basis, self.pose_code
+        copy = RadianceAvatar(self.config, basis, self.camera, self.fps, self.plate, code, moved, self.rig)
+        copy.find_rig = self.find_rig
+        return copy
 
     def instants(self, motion: Motion) -> list[FrameParams]:
         """What the fields need to know of each frame."""
         device = self.head["basis"].device
-        codes = self.basis.encode(motion)
+        codes, wanted = self.basis.encode(motion), motion.channels.get("expression")
+        asked = self.division.express(codes, wanted) if wanted is not None and wanted.any() else [None] * len(motion)
         mean, spread = self.torso["place_mean"].cpu().numpy(), self.torso["place_spread"].cpu().numpy()
         places = (self.pose_code.places(motion) - mean) / spread
         placed = self.pose_code.torso_and_framing(motion)
@@ -140,9 +154,21 @@ class RadianceAvatar:
                 tensor(placed[i, :4]),
                 tensor(placed[i, 4:]),
                 motion.head_pose[i],
+                asked[i],
             )
             for i in range(len(motion))
         ]
+
+    @cached_property
+    def division(self) -> Division:
+        """How expressions are divided between codes and geometry. Raises UserError where no mesh is known."""
+        return Division.of(self.rig or self.find_rig(), self.basis)
+
+    @cached_property
+    def expression(self) -> WarpExpression:
+        """What expressions do to the warp; made when first asked for. Raises UserError where no mesh is known."""
+        origin_m = np.array(self.volume.origin_m)
+        return WarpExpression(self.division, origin_m, self.volume.extent_m, self.config.head.warp_cells)
 
     @torch.no_grad()
     def render(
@@ -168,6 +194,8 @@ class RadianceAvatar:
         origin, directions = rays_in(camera, now.T_world_head, points_px[met])
         table = head_field.blended_table(self.head, now.code, self.inference_dtype)
         field = head_field.frame_field(self.config.head, self.head, now.code, now.places, table)
+        if now.asked is not None:
+            field = field._replace(warp=field.warp + self.expression.warp(now.asked).to(field.warp.device))
         head_rgb, head_alpha, head_depth = query(field, self.volume, origin, directions, near[met], far[met])
         torso_rgb, torso_alpha = self.torso_layer(now, camera, points_px)
         layer = torch.cat([torso_rgb, torso_alpha[:, None], torso_alpha[:, None] * self.torso_depth_m], -1)

@@ -67,7 +67,7 @@ def bind(
     leaning = _leaning(mesh_moves, moves, surfaces, feet, position)
     doubtful = (far < UNDOUBTED_M) & (far > 1e-9)
     upper = np.where(doubtful, leaning > 0.0, feet[0].distance_m <= feet[1].distance_m)
-    pick = [np.where(upper, *pair) for pair in ((feet[0].distance_m, feet[1].distance_m),)][0]
+    distance = np.where(upper, feet[0].distance_m, feet[1].distance_m)
     triangles = np.where(upper[:, None], surfaces[0][feet[0].triangle], surfaces[1][feet[1].triangle])
     weights = np.where(upper[:, None], feet[0].weights, feet[1].weights)
     region = np.where(far > 1e-9, np.where(upper, UPPER, LOWER), SKIN)
@@ -81,7 +81,7 @@ def bind(
     foot = (weights[..., None] * mesh[triangles]).sum(1)
     normal = (weights[..., None] * normals[triangles]).sum(1)
     height = ((position - foot) * normal).sum(1)
-    share = np.exp(-((np.maximum(pick - FALL_BEGIN_M, 0.0) / FALL_M) ** 2))
+    share = np.exp(-((np.maximum(distance - FALL_BEGIN_M, 0.0) / FALL_M) ** 2))
     share[np.isin(region, (SKULL, EYEBALL))] = 0.0
     share[region == JAW] = 1.0
     return Binding(region, triangles, weights, np.clip(height, -FALL_M, FALL_M), share)

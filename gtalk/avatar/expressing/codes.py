@@ -11,12 +11,14 @@ import numpy as np
 from gtalk.avatar.expressing.rig import MeshRig
 from gtalk.basis import GAZE_UNIT_RAD, MotionBasis
 from gtalk.errors import UserError
+from gtalk.rig.expression import region_of
 from gtalk.rig.shapes import SHAPES, WHOLE, displacements
 from gtalk.shapes import Float
 from gtalk.topology import INNER_LIPS_RING, IRIS_CENTRES, LIPS, N_FACE, N_POINTS
 
 CODE_COST_M = 1.5e-4  # a code of one deviation is worth this much error of the mesh
 RANGE_SHARE = 0.9  # of the clip's range, for what an expression asks of the codes
+LEAST_CODE, MOST_CODE = 0.15, 2.5  # deviations: of one code for a whole shape, and of all for an expression
 FULL_GAZE_RAD = 0.45
 
 
@@ -59,7 +61,7 @@ class Division:
         wanted = displacements(rig.neutral)
         for whole in WHOLE:
             wanted[SHAPES.index(whole)] = 0.0
-        to_codes, own = codes_for(wanted, rig.motion), eye_codes(basis.size)
+        to_codes, own = codes_for(wanted, rig.motion, basis), eye_codes(basis.size)
         to_codes[:, list(own)] = np.stack(list(own.values()), 1)
         beyond = wanted - np.einsum("ke,kpc->epc", to_codes, rig.motion)
         beyond[list(own)] = 0.0
@@ -73,11 +75,14 @@ class Division:
     def divide(
         self, weights: Float[np.ndarray, " E"], code: Float[np.ndarray, " K"]
     ) -> tuple[Float[np.ndarray, " K"], Asked]:
-        """(change of the code, what is asked) for `weights` on top of `code`: the code as far as the clip's range goes."""
+        """(change of the code, what is asked) for `weights` on top of `code`, which stays within the clip's range."""
         basis, asked = self.basis, self.to_codes @ weights
         middle, half = 0.5 * (basis.high + basis.low), 0.5 * RANGE_SHARE * (basis.high - basis.low)
         low, high = np.minimum(middle - half, code), np.maximum(middle + half, code)
         change = np.clip(code + asked, low, high) - code
+        components = slice(0, basis.groups["eyes"].start)
+        size = float(np.linalg.norm(change[components]))
+        change[components] *= MOST_CODE * np.tanh(size / MOST_CODE) / max(size, 1e-9)  # seen together, not one by one
         return change, Asked(weights, code.copy(), np.concatenate([weights, asked - change]).astype(np.float32))
 
     def express(self, codes: Float[np.ndarray, "T C"], wanted: Float[np.ndarray, "T E"] | None) -> list[Asked | None]:
@@ -114,11 +119,22 @@ def require_rig(rig: MeshRig | None) -> MeshRig:
     return rig
 
 
-def codes_for(wanted: Float[np.ndarray, "E 478 3"], motion: Float[np.ndarray, "K 478 3"]) -> Float[np.ndarray, "K E"]:
+def codes_for(
+    wanted: Float[np.ndarray, "E 478 3"], motion: Float[np.ndarray, "K 478 3"], basis: MotionBasis
+) -> Float[np.ndarray, "K E"]:
     """The person's codes that come nearest to each shape: ridge regression, in which lips count most.
 
-    The opening between the lips counts above all: what stands behind parted lips is known to the codes alone.
+    The opening between the lips counts above all: what stands behind parted lips is known to the codes alone. Shapes
+    of mouth and jaw ask the mouth's codes, the others those of brows and lids, and nobody asks for little.
     """
+    groups, below = basis.groups, np.array([region_of(name) == "mouth" for name in SHAPES])
+    out = np.zeros((len(motion), len(wanted)))
+    for rows, shapes in ((groups["mouth"], below), (slice(groups["upper"].start, groups["eyes"].stop), ~below)):
+        out[rows, shapes] = _nearest(wanted[shapes], motion[rows])
+    return np.where(np.abs(out) < LEAST_CODE, 0.0, out)
+
+
+def _nearest(wanted: Float[np.ndarray, "E 478 3"], motion: Float[np.ndarray, "K 478 3"]) -> Float[np.ndarray, "K E"]:
     weight = np.full(N_POINTS, 0.5)
     weight[LIPS] = 2.0
     weight[N_FACE:] = 0.0

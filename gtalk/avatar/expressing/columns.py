@@ -15,16 +15,17 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from gtalk.avatar.expressing.binding import CHIN, JAW, Binding
+from gtalk.avatar.expressing.binding import CHIN, JAW, LOWER, SKIN, UPPER, Binding
 from gtalk.avatar.expressing.codes import Division
 from gtalk.avatar.expressing.surface import vertex_gradients, vertex_normals
 from gtalk.ops import splat
 from gtalk.rig.shapes import SHAPES
 from gtalk.shapes import Float, Int
-from gtalk.topology import N_POINTS, SKIN_TRIANGLES
+from gtalk.topology import INNER_LIPS_RING, LEFT_EYE_RING, N_POINTS, RIGHT_EYE_RING, SKIN_TRIANGLES
 
 TEETH_SHARE = 0.85  # of the chin's way: the teeth are nearer to the joint
-LEAST_M = 1.2e-4  # a column that moves a Gaussian less leaves it out
+LIPS_M, LIDS_M = 0.007, 0.003  # how far learned motion is better than the mesh's
+LEAST_M = 3e-4  # a column that moves a Gaussian less leaves it out
 MOST_LOG_SCALE, MOST_SHADE = 0.8, 0.22
 LUMINANCE = np.array([0.299, 0.587, 0.114])
 
@@ -39,14 +40,27 @@ class Columns:
     """float16; rows as the Gaussians have them."""
 
 
-def write_columns(division: Division, binding: Binding, base: Float[np.ndarray, "N 16"]) -> Columns:
-    """Columns of the Gaussians `base` that follow the face, for one of each coefficient."""
+def write_columns(
+    division: Division,
+    binding: Binding,
+    base: Float[np.ndarray, "N 16"],
+    moves: Float[np.ndarray, "N K 3"],
+) -> Columns:
+    """Columns of the Gaussians `base` that follow the face, for one of each coefficient.
+
+    Away from lips and lids, whose learned motion knows more than the mesh does, a column also takes back how the
+    codes' own columns `moves` stray from the mesh: there, places are geometry and only looks are learned.
+    """
     rig, wanted = division.rig, division.wanted
     jaws = np.array([name.startswith("jaw") for name in SHAPES], np.float64)
     by_code = np.einsum("ke,kpc->epc", division.to_codes, rig.motion[:, CHIN])
     chin = jaws[:, None] * wanted[:, CHIN].mean(1) - by_code.mean(1)
     chins = np.concatenate([chin, rig.motion[:, CHIN].mean(1)]) * TEETH_SHARE
     rows = _written(division.fields, chins, rig.mean, binding, base)
+    strays = rows[len(wanted) :, :, splat.POSITION] - moves.transpose(1, 0, 2)
+    strays = strays * _smooth_skin(rig.mean, binding, base)[None, :, None]
+    rows[: len(wanted), :, splat.POSITION] += np.einsum("ke,knd->end", division.to_codes, strays)
+    rows[len(wanted) :, :, splat.POSITION] -= strays
     kept = np.abs(rows[..., splat.POSITION]).max(-1) > LEAST_M  # [C, N]
     order = np.argwhere(kept.T)
     starts = np.concatenate([[0], np.cumsum(kept.sum(0))])
@@ -55,6 +69,18 @@ def write_columns(division: Division, binding: Binding, base: Float[np.ndarray, 
         torch.from_numpy(order[:, 1].astype(np.int32)),
         torch.from_numpy(rows[order[:, 1], order[:, 0]].astype(np.float16)),
     )
+
+
+def _smooth_skin(
+    mesh: Float[np.ndarray, "478 3"], binding: Binding, base: Float[np.ndarray, "N 16"]
+) -> Float[np.ndarray, " N"]:
+    """1 on skin away from lips and lids, 0 at those and inside of them."""
+    away = np.ones(len(base))
+    for rim, reach in ((INNER_LIPS_RING, LIPS_M), (np.concatenate([LEFT_EYE_RING, RIGHT_EYE_RING]), LIDS_M)):
+        near = np.linalg.norm(base[:, None, splat.POSITION] - mesh[rim][None], axis=-1).min(1)
+        away = np.minimum(away, np.clip((near - reach) / reach, 0.0, 1.0))
+    skin = np.isin(binding.region, (UPPER, LOWER, SKIN))
+    return np.where(skin, away * away * (3.0 - 2.0 * away), 0.0)
 
 
 def _written(

@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from gtalk.avatar.expressing.binding import bind
+from gtalk.avatar.expressing.binding import LOWER, SKIN, UPPER, bind
 from gtalk.avatar.expressing.codes import Asked, Division
 from gtalk.avatar.expressing.columns import Columns, write_columns
 from gtalk.avatar.expressing.openings import Openings, donors, onset, openings_of
 from gtalk.ops import splat
 from gtalk.shapes import Float, Int
+
+FAR_SHARE = 0.3  # of the skin's displacement: what takes less is no face
 
 
 class GaussianExpression:
@@ -24,9 +26,11 @@ class GaussianExpression:
         limits: Float[torch.Tensor, "16"],
         donor: Int[np.ndarray, " I"],
         ranges: Float[torch.Tensor, "2 F 16"],
+        far: Int[np.ndarray, " J"],
     ) -> None:
         """`tensors`: the avatar's own. `donor`: whose looks each Gaussian in the mouth takes, as a row of
-        `openings.inside`. `ranges`: of the face's Gaussians.
+        `openings.inside`. `ranges`: of the face's Gaussians. `far`: those off the mesh (neck, ears), which an
+        expression leaves as speech has them.
         """
         self.columns, self.openings = columns, openings
         base, face = tensors["base"], tensors["face"]
@@ -34,10 +38,14 @@ class GaussianExpression:
         self._mean, self._scale = tensors["code_mean"][:size], tensors["code_scale"][:size]
         self._face, self._learned = base[: len(face)].clone(), face.clone()
         self._inside = torch.from_numpy(openings.inside).to(base.device)
+        self._far = torch.from_numpy(far).to(base.device)
         taken = self._inside[torch.from_numpy(donor).to(base.device)]
         looks = slice(splat.LOG_SCALE.start, splat.SKIN.start)
         self._face[self._inside, looks] = base[taken, looks]
         self._learned[self._inside] = face[taken]
+        self._far_parts, self._inside_parts = (
+            (self._face[rows].contiguous(), self._learned[rows].contiguous()) for rows in (self._far, self._inside)
+        )
         self._low, self._high = ranges[0].clone(), ranges[1].clone()
         for bound in (self._low, self._high):
             bound[self._inside, looks] = bound[taken, looks]
@@ -54,8 +62,11 @@ class GaussianExpression:
         eye_m = -T_camera_head[:, :3].T @ T_camera_head[:, 3]
         mesh, share = self.openings.mesh(asked.code, asked.weights), onset(asked.weights)
         learned = splat.deform(self._face, self._learned, face_code, self._limits)
+        if len(self._far):
+            learned[self._far] = self._at(asked.code, self._far_parts, face_code)
         if len(self._inside):
-            learned[self._inside] = self._mouth(asked, face_code)
+            seen = self.openings.seen_code(asked.code, asked.weights)
+            learned[self._inside] = self._at(seen, self._inside_parts, face_code)
         out = torch.lerp(learned, torch.minimum(torch.maximum(learned, self._low), self._high), share)
         out = splat.add_columns(out, own.starts, own.columns, own.values, torch.from_numpy(asked.coefs).to(device))
         if len(self._inside):
@@ -64,12 +75,12 @@ class GaussianExpression:
             out[self._inside, splat.OPACITY.start] -= torch.from_numpy(covered.astype(np.float32)).to(device)
         return torch.cat([out, torch.from_numpy(self.openings.backed(mesh, share, eye_m)).to(device)])
 
-    def _mouth(self, asked: Asked, face_code: torch.Tensor) -> Float[torch.Tensor, "I 16"]:
-        """What lies in the mouth, at the code of `Openings.seen_code`."""
-        seen = self.openings.seen_code(asked.code, asked.weights).astype(np.float32)
-        code = (torch.from_numpy(seen).to(self._mean) - self._mean) / self._scale
-        code = torch.cat([code, face_code[len(seen) :]])
-        return splat.deform(self._face[self._inside], self._learned[self._inside], code, self._limits)
+    def _at(
+        self, code: Float[np.ndarray, " K"], parts: tuple[torch.Tensor, torch.Tensor], face_code: torch.Tensor
+    ) -> Float[torch.Tensor, "R 16"]:
+        """Some Gaussians of the face (base, learned columns) at another code than the rest."""
+        scaled = (torch.from_numpy(code.astype(np.float32)).to(self._mean) - self._mean) / self._scale
+        return splat.deform(*parts, torch.cat([scaled, face_code[len(scaled) :]]), self._limits)
 
 
 def draw_expressions(
@@ -98,8 +109,9 @@ def draw_expressions(
         rig.motion[mouth] * scale[mouth, None, None],
         shown,
     )
-    columns = write_columns(division, binding, rows)
+    far = (binding.share < FAR_SHARE) & np.isin(binding.region, (UPPER, LOWER, SKIN))
+    columns = write_columns(division, binding, rows, learned[..., splat.POSITION] * ~far[:, None, None])
     moved = Columns(*(v.to(base.device) for v in (columns.starts, columns.columns, columns.values)))
     openings = openings_of(rig, binding, rows, division.wanted)
     donor = donors(rows[openings.inside], shown.max(0)[openings.inside])
-    return GaussianExpression(moved, openings, tensors, limits, donor, ranges)
+    return GaussianExpression(moved, openings, tensors, limits, donor, ranges, np.flatnonzero(far))

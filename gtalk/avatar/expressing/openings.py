@@ -16,7 +16,7 @@ from gtalk.avatar.expressing.binding import EYEBALL, JAW, LOWER, SKIN, SKULL, UN
 from gtalk.avatar.expressing.rig import MeshRig
 from gtalk.ops import splat
 from gtalk.shapes import Float, Int
-from gtalk.topology import INNER_LIPS_RING, LEFT_EYE_RING, RIGHT_EYE_RING, SKIN_TRIANGLES
+from gtalk.topology import INNER_LIPS_RING, LEFT_EYE_RING, OUTER_LIPS_RING, RIGHT_EYE_RING, SKIN_TRIANGLES
 
 PARTED_M = 0.003  # between the lips: what lies behind is seen in full
 ONSET = 0.15  # weights that add up to this are an expression in full
@@ -26,11 +26,14 @@ BEHIND_M = 0.004  # behind all that lies in the mouth
 DARK = np.array([0.16, 0.06, 0.05])
 OUTSIDE_M, FADE_M = 0.0025, 0.002  # beyond the lips' rim: where what lies inside begins to vanish, and how fast
 HIDDEN, SHOWN = -9.0, 4.0  # logits of opacity
-UNDER = SKIN_TRIANGLES[~np.isin(SKIN_TRIANGLES, [*LEFT_EYE_RING, *RIGHT_EYE_RING]).any(1)]
+_NEAR_LIPS = np.isin(SKIN_TRIANGLES, [*INNER_LIPS_RING, *OUTER_LIPS_RING]).any(1)
+_NEAR_LIPS = np.isin(SKIN_TRIANGLES, SKIN_TRIANGLES[_NEAR_LIPS]).any(1)
+UNDER = SKIN_TRIANGLES[np.isin(SKIN_TRIANGLES, SKIN_TRIANGLES[_NEAR_LIPS]).any(1)]
+"""Three rows of triangles around the mouth."""
 _AT_RIM = np.isin(UNDER, INNER_LIPS_RING).any(1)
 UNDER_M = np.where(_AT_RIM, 0.006, 0.014)  # how deep the skin under the skin lies, under lips and elsewhere
 UNDER_CLEAR_M = np.where(_AT_RIM, 0.0015, 0.006)  # and how far it keeps away from the opening
-EYE_MARGIN_M, EYE_RIM_M, EYE_STEP_M, EYE_BEHIND_M = 0.005, 0.001, 0.0015, 0.003
+EYE_MARGIN_M, EYE_STEP_M, EYE_BEHIND_M = 0.005, 0.0025, 0.003
 
 
 @dataclass(frozen=True)
@@ -116,7 +119,7 @@ class Openings:
     def _beyond_lips(
         self, position: Float[np.ndarray, "I 3"], mesh: Float[np.ndarray, "478 3"], eye_m: Float[np.ndarray, "3"]
     ) -> Float[np.ndarray, " I"]:
-        """How far beyond the rim of the lips points are seen, metres in the plane of the lips; negative between them."""
+        """How far beyond the lips' rim points are seen, metres in the plane of the lips; negative between them."""
         lower, upper = self.lips(mesh)
         front = 0.5 * (lower[:, 2].mean() + upper[:, 2].mean())
         ahead = np.clip((front - eye_m[2]) / np.minimum(position[:, 2] - eye_m[2], -1e-3), 0.5, 2.0)
@@ -182,15 +185,11 @@ def _darkest(inside: Float[np.ndarray, "I 16"]) -> Float[np.ndarray, "3"]:
 
 
 def _eye_sheet(ring: Float[np.ndarray, "16 3"], eyeballs: Float[np.ndarray, "J 16"]) -> Float[np.ndarray, "S 16"]:
-    """Around one eye, under the lids: the eye's white, darker farther up and down, where lids cast shade."""
+    """Behind one eye: the eye's white, darker farther up and down, where lids cast shade."""
     low, high = ring.min(0) - EYE_MARGIN_M, ring.max(0) + EYE_MARGIN_M
     x, y = np.meshgrid(np.arange(low[0], high[0], EYE_STEP_M), np.arange(low[1], high[1], EYE_STEP_M))
     centre, half = 0.5 * (low + high), 0.5 * (high - low)
     within = ((x - centre[0]) / half[0]) ** 2 + ((y - centre[1]) / half[1]) ** 2 < 1.0
-    lower, upper = ring[:9], ring[[0, *range(15, 7, -1)]]
-    order = slice(None) if lower[0, 0] < lower[-1, 0] else slice(None, None, -1)
-    floor, roof = (np.interp(x, lid[order, 0], lid[order, 1]) for lid in (lower, upper))
-    within &= (y > roof - EYE_RIM_M) | (y < floor + EYE_RIM_M)  # the eyeball itself the clip has shown
     points = np.stack([x[within], y[within]], 1)
     nearest = np.linalg.norm(points[:, None] - ring[None, :, :2], axis=-1).argmin(1)
     near = (

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from gtalk.avatar.base import PLATE
+from gtalk.avatar.expressing.rig import MeshRig
 from gtalk.avatar.gaussian import (
     PLACES,
     REST_CODES,
@@ -142,6 +143,7 @@ class GaussianModel:
         self.moments["base.second"] = torch.zeros_like(self.tensors["base"])
         self.refinement = Refinement(context.indices, raw.shape[1], config.refine)
         self.plate = clip_plate(context, config.avatar.plate_margin)
+        self.rig = MeshRig.fit(context.basis, dataset.motion[context.indices])
         self.live_avatar = self._avatar(self.tensors)
         self.plate_planes = self.live_avatar.plate_planes(PLATE, context.camera)
         self.need = torch.zeros(len(self.tensors["base"]), device=self.device)
@@ -297,10 +299,9 @@ class GaussianModel:
         return model_mapping(self.config, self.perceptual)
 
     def _avatar(self, tensors: dict[str, torch.Tensor]) -> GaussianAvatar:
-        context = self.context
-        return GaussianAvatar(
-            self.config.avatar, context.basis, context.camera, context.dataset.fps, self.plate, self.pose_code, tensors
-        )
+        context, config, fps = self.context, self.config.avatar, self.context.dataset.fps
+        basis, camera = context.basis, context.camera
+        return GaussianAvatar(config, basis, camera, fps, self.plate, self.pose_code, tensors, self.rig)
 
 
 def _initial_tensors(seeds: Seeds) -> dict[str, torch.Tensor]:

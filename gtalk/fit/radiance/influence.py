@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from gtalk.avatar.expressing.warp import control_points
 from gtalk.basis import MotionBasis
 from gtalk.fit.radiance.occupancy import HeadVolume
-from gtalk.fit.radiance.warp_init import MeshMotion, control_points
+from gtalk.fit.radiance.warp_init import MeshMotion
 from gtalk.ops import GridSpec
 from gtalk.shapes import Bool, Float, Int
 

@@ -11,6 +11,7 @@ import torch
 from gtalk.avatar import head as head_field
 from gtalk.avatar import radiance
 from gtalk.avatar import torso as torso_field
+from gtalk.avatar.expressing.rig import MeshRig
 from gtalk.avatar.radiance import FrameParams, RadianceAvatar, RadianceConfig
 from gtalk.dataset.format import HEAD_CLASSES, MaskClass
 from gtalk.dataset.split import first_test_frame
@@ -142,6 +143,7 @@ class RadianceModel:
         tensors["torso.area"] = torch.from_numpy(area.astype(np.uint8))
         self.tensors = {n: t.to(self.device) for n, t in tensors.items()}
         self.plate = clip_plate(context, config.avatar.plate_margin)
+        self.rig = MeshRig.fit(context.basis, dataset.motion[context.indices])
         self.live_avatar = self._avatar(self.tensors)
         self.learned = [n for n in self.tensors if n.rsplit(".")[-1] not in FIXED]
         self.networks = [n for n in self.learned if n.rsplit(".")[-1] not in TABLES]
@@ -343,4 +345,5 @@ class RadianceModel:
             self.plate,
             self.pose_code,
             tensors,
+            self.rig,
         )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from gtalk.avatar.expressing.warp import control_points
 from gtalk.avatar.head import WARP_UNIT
 from gtalk.fit.protocol import FitContext
 from gtalk.fit.radiance.occupancy import HeadVolume
@@ -51,10 +52,3 @@ def mesh_warp(mesh: MeshMotion, volume: HeadVolume, cells: int) -> Float[torch.T
     weights = kernel / (kernel.sum(1, keepdims=True) + STILL)
     at_control = np.einsum("cp,kpd->kdc", weights, mesh.moved_m) / (volume.extent_m * WARP_UNIT)
     return torch.from_numpy(-at_control.reshape(-1, 3, cells, cells, cells).astype(np.float32))
-
-
-def control_points(cells: int) -> Float[np.ndarray, "N 3"]:
-    """Of a warp in the unit cube, in the order of its tensor [z, y, x]."""
-    axis = np.linspace(0.0, 1.0, cells)
-    z, y, x = np.meshgrid(axis, axis, axis, indexing="ij")
-    return np.stack([x, y, z], -1).reshape(-1, 3)
