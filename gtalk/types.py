@@ -15,6 +15,7 @@ is the instant `i / fps`, sample j of an audio track is the instant `j / sample_
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -176,18 +177,18 @@ class Motion:
         zeros = np.zeros((len(self), EXPRESSIONS), np.float32)
         return self.replace(channels={**self.channels, "expression": zeros})
 
-    def save(self, path: Path) -> None:
+    def save(self, path: Path | str) -> None:
         """Write `.motion.npz` (versioned, no pickle)."""
         fields = {n: getattr(self, n) for n in ("landmarks", "eyes", "gaze", "brows", "head_pose", "valid")}
         channels = {f"channel.{name}": value for name, value in self.channels.items()}
-        with atomic_path(path) as temporary, open(temporary, "wb") as file:
+        with atomic_path(Path(path)) as temporary, open(temporary, "wb") as file:
             np.savez_compressed(file, version=MOTION_VERSION, fps=self.fps, **fields, **channels)
 
     @staticmethod
-    def load(path: Path) -> Motion:
+    def load(path: Path | str) -> Motion:
         """Read `.motion.npz`. Raises UserError when the file is not one or is of a newer version."""
         try:
-            stored = read_arrays(path)
+            stored = read_arrays(Path(path))
             version = int(stored.pop("version"))
             fps = float(stored.pop("fps"))
             prefix = "channel."
@@ -254,6 +255,9 @@ class RenderOutput:
     """Coverage by the person."""
     depth: Float[torch.Tensor, "B H W"]
     """Expected distance along the camera's axis, metres; 0 where nothing is."""
+
+    def __iter__(self) -> Iterator[torch.Tensor]:
+        return iter((self.rgb, self.alpha, self.depth))
 
 
 @dataclass(frozen=True)

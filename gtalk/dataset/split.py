@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from gtalk.basis import MotionBasis
 from gtalk.dataset.format import Dataset
 from gtalk.shapes import Int
+from gtalk.types import Motion
 
 TEST_SHARE = 1 / 11  # the peers' 10:1 split, in time: the last part of the clip is never seen in training
 
@@ -20,6 +24,14 @@ def train_test_split(
     first = first_test_frame(dataset.n_frames, test_share)
     valid = np.flatnonzero(dataset.motion.valid)
     return valid[valid < first], valid[valid >= first]
+
+
+def person_basis(clips: Sequence[Motion]) -> MotionBasis:
+    """The basis of a person's motion: the one that the renderer and the motion model of an avatar share.
+
+    Both trainers ask here with the same frames, the training part of the person's clips, and get the same numbers.
+    """
+    return MotionBasis.fit(Motion.concatenate(list(clips)))
 
 
 def first_test_frame(n_frames: int, test_share: float = TEST_SHARE) -> int:

@@ -15,10 +15,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from gtalk.basis import MotionBasis
 from gtalk.config import to_mapping
 from gtalk.dataset.format import Dataset
-from gtalk.dataset.split import first_test_frame, train_test_split
+from gtalk.dataset.split import first_test_frame, person_basis, train_test_split
 from gtalk.errors import UserError
 from gtalk.files import sha256_of_json
 from gtalk.fit.checkpoint import TrainerState, load_checkpoint, save_checkpoint
@@ -101,7 +100,7 @@ class _Fit:
             )
         kept = max(3, round(len(indices) * (1.0 - config.hold_out_share)))
         self.indices, self.held_out = indices[:kept], indices[kept:]
-        basis = MotionBasis.fit(dataset.motion[: first_test_frame(dataset.n_frames)])
+        basis = person_basis([dataset.motion[: first_test_frame(dataset.n_frames)]])
         size = training_size(dataset, config.size)
         frames = FrameCache(dataset, size, config.cache_mb)
         self.context = FitContext(dataset, frames, self.indices, basis, dataset.camera.resized(*size), config.seed)

@@ -82,7 +82,6 @@ def reenact(motion: Motion, model: PersonMotionModel) -> Motion:
     landmarks[:, UPPER_GROUP] = model.face.upper_landmarks(motion.eyes, brows)
     turned = pose_vectors(motion.head_pose, mean_pose(seen.head_pose))
     gaze = motion.gaze - np.median(seen.gaze, axis=0) + model.eyes.gaze_mean
-    channels = {"torso": model.face.torso_of(turned)} if model.face.has_torso else {}
     return Motion(
         motion.fps,
         landmarks,
@@ -91,7 +90,6 @@ def reenact(motion: Motion, model: PersonMotionModel) -> Motion:
         brows,
         pose_matrices(turned, model.mean_pose),
         motion.valid,
-        dict(channels),
     )
 
 

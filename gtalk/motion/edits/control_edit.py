@@ -12,8 +12,9 @@ from functools import cached_property
 import numpy as np
 
 from gtalk.basis import MOUTH_GROUP, UPPER_GROUP
-from gtalk.geometry.pose import pose_matrices, pose_vectors, rotations
+from gtalk.geometry.pose import pose_matrices, pose_vectors
 from gtalk.motion.edits.controls import Controls
+from gtalk.motion.edits.direct import Gaze, Turn, without_torso
 from gtalk.motion.edits.lle import LandmarkLLE
 from gtalk.motion.idle.blinks_gaze import BLINK_BELOW
 from gtalk.motion.model.model import PersonMotionModel
@@ -76,13 +77,12 @@ class ControlEdit:
         controls, face = self.controls, self._model.face
         eyes = self._fewer_blinks(motion.eyes) if controls.blink_rate < 1.0 else motion.eyes
         brows = motion.brows * controls.expression
-        gaze = motion.gaze + np.asarray(controls.gaze_offset_rad) if any(controls.gaze_offset_rad) else motion.gaze
         landmarks = motion.landmarks
         if controls.blink_rate < 1.0 or controls.expression != 1.0:
             landmarks = landmarks.copy()
             change = face.upper_landmarks(eyes, brows) - face.upper_landmarks(motion.eyes, motion.brows)
             landmarks[:, UPPER_GROUP] += change
-        return motion.replace(landmarks=landmarks, eyes=eyes, brows=brows, gaze=gaze)
+        return Gaze(*controls.gaze_offset_rad)(motion.replace(landmarks=landmarks, eyes=eyes, brows=brows))
 
     def _fewer_blinks(self, eyes: Float[np.ndarray, "T 2"]) -> Float[np.ndarray, "T 2"]:
         """Holds the eyes open through blinks that the dice drop; decided as a blink begins."""
@@ -99,17 +99,11 @@ class ControlEdit:
         return out
 
     def _posed(self, motion: Motion) -> Motion:
-        controls, mean = self.controls, self._model.mean_pose
-        if controls.pose == 1.0 and not any(controls.pose_offset_rad):
-            return motion
-        vectors = pose_vectors(motion.head_pose, mean)
-        poses = pose_matrices(vectors * controls.pose, mean)
-        poses[:, :3, :3] = poses[:, :3, :3] @ rotations(np.array([controls.pose_offset_rad], np.float64))
-        channels = dict(motion.channels)
-        if "torso" in channels and self._model.face.has_torso:
-            moved = self._model.face.torso_of(pose_vectors(poses, mean)) - self._model.face.torso_of(vectors)
-            channels["torso"] = channels["torso"] + moved
-        return motion.replace(head_pose=poses, channels=channels)
+        if self.controls.pose != 1.0:
+            mean = self._model.mean_pose
+            poses = pose_matrices(pose_vectors(motion.head_pose, mean) * self.controls.pose, mean)
+            motion = without_torso(motion.replace(head_pose=poses))
+        return Turn(*self.controls.pose_offset_rad)(motion)
 
     def _smoothed(self, motion: Motion) -> Motion:
         keep = float(np.exp(-1.0 / (max(self.controls.smoothing_s, 1e-3) * motion.fps)))

@@ -90,11 +90,9 @@ def motion_of_arkit(
     upper = model.face.upper_landmarks(eyes, np.zeros_like(brows))
     landmarks[:, EYES] = upper[:, np.isin(UPPER_GROUP, EYES)]
     turned = np.concatenate([head_rad[:, [1, 0, 2]], np.zeros((len(weights), 3))], axis=1)
-    channels = {"torso": model.face.torso_of(turned)} if model.face.has_torso else {}
     carried = np.zeros((len(weights), len(SHAPES)))
     carried[:, [index(name) for name in CARRIED]] = np.stack([w[name] for name in CARRIED], axis=1)
-    if carried.any():
-        channels["expression"] = carried
+    channels = {"expression": carried} if carried.any() else {}
     gaze = np.stack([yaw, pitch], axis=1) * GAZE_UNIT_RAD
     poses = pose_matrices(turned, model.mean_pose)
     return Motion(fps, landmarks, eyes, gaze, brows, poses, np.ones(len(weights), bool), channels)

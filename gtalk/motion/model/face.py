@@ -1,4 +1,4 @@
-"""What follows from what in one person's face: lids and brows move landmarks, the torso follows the head."""
+"""What follows from what in one person's face: lids and brows move landmarks. The torso is the avatar's to move."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from gtalk.shapes import Bool, Float
 from gtalk.types import Motion
 
 _LID_SCALE, _BROW_SCALE_M = 0.3, 0.002  # usual deviations, so that one ridge suits both
-_ROTATION_SCALE, _SHIFT_SCALE_M = 0.05, 0.01
 
 
 @dataclass(frozen=True)
@@ -20,9 +19,6 @@ class FaceMap:
 
     upper: Float[np.ndarray, "5 66"]
     """[1, lids left and right, brows left and right] -> UPPER_GROUP, metres, flattened."""
-    torso: Float[np.ndarray, "7 4"]
-    """[1, rotation vector, shift] of the head against its mean pose -> torso channel; zeros without one."""
-    has_torso: bool
     rest: Float[np.ndarray, " Km"]
     """Mouth code of closed, relaxed lips."""
 
@@ -30,34 +26,24 @@ class FaceMap:
     def fit(
         motion: Motion,
         basis: MotionBasis,
-        pose: Float[np.ndarray, "T 6"],
         silent: Bool[np.ndarray, " T"],
     ) -> FaceMap:
-        """Ridge regressions on the valid frames.
+        """A ridge regression on the valid frames.
 
         Args:
             motion: tracked frames.
             basis: of the same person.
-            pose: of the head against its mean, from `pose_vectors`.
             silent: frames in which nothing is said.
         """
         valid = motion.valid
         upper = _ridge(_lids_and_brows(motion.eyes, motion.brows)[valid], _flat_upper(motion)[valid], 1.0)
-        has_torso = "torso" in motion.channels
-        torso = np.zeros((7, 4))
-        if has_torso:
-            torso = _ridge(_pose_design(pose)[valid], motion.channels["torso"][valid].astype(np.float64), 5.0)
-        return FaceMap(upper, torso, has_torso, _rest_code(motion, basis, silent))
+        return FaceMap(upper, _rest_code(motion, basis, silent))
 
     def upper_landmarks(
         self, eyes: Float[np.ndarray, "T 2"], brows: Float[np.ndarray, "T 2"]
     ) -> Float[np.ndarray, "T 22 3"]:
         """Landmarks of UPPER_GROUP that belong to these lids and brows, metres."""
         return (_lids_and_brows(eyes, brows) @ self.upper).reshape(-1, len(UPPER_GROUP), 3)
-
-    def torso_of(self, pose: Float[np.ndarray, "T 6"]) -> Float[np.ndarray, "T 4"]:
-        """Torso channel that belongs to these head poses."""
-        return _pose_design(pose) @ self.torso
 
 
 def signed_aperture(landmarks: Float[np.ndarray, "T 68 3"]) -> Float[np.ndarray, " T"]:
@@ -78,10 +64,6 @@ def _rest_code(motion: Motion, basis: MotionBasis, silent: np.ndarray) -> np.nda
 
 def _lids_and_brows(eyes: np.ndarray, brows: np.ndarray) -> np.ndarray:
     return _with_one((eyes - 1.0) / _LID_SCALE, brows / _BROW_SCALE_M)
-
-
-def _pose_design(pose: np.ndarray) -> np.ndarray:
-    return _with_one(pose[:, :3] / _ROTATION_SCALE, pose[:, 3:] / _SHIFT_SCALE_M)
 
 
 def _with_one(*columns: np.ndarray) -> np.ndarray:

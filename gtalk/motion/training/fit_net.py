@@ -60,6 +60,7 @@ def fit_net(
     blind: Sequence[int] = (),
     start: dict[str, torch.Tensor] | None = None,
     on_step: Callable[[int, dict[str, float]], None] = lambda step, facts: None,
+    device: torch.device | str = "cpu",
 ) -> FitResult:
     """Train from scratch, or from `start`; the averaged weights of the best look at `validation` are kept.
 
@@ -74,6 +75,7 @@ def fit_net(
         blind: columns of a row that the network must not see.
         start: weights to start from; what is not in it starts as always.
         on_step: told at every look.
+        device: where to train; the network that is returned lies in host memory, where it will listen.
     """
     generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)
@@ -82,6 +84,7 @@ def fit_net(
     if start is not None:
         net.load_state_dict(start, strict=False)
         net.scale[list(blind)] = 0.0
+    net.to(device)
     kept = copy.deepcopy(net).eval()
     pool = [Crops(utterances, net, config.crop_frames) for utterances in (originals, copies or originals)]
     expert = _expert(net, pool, originals, loss, generator)
@@ -91,7 +94,7 @@ def fit_net(
     for step in range(1, config.steps + 1):
         shares = [(pool[0], n_first), (pool[1], config.batch - n_first)]
         parts = [crops.draw(count, generator) for crops, count in shares if count]
-        rows, codes, usable = (torch.cat(part) for part in zip(*parts, strict=True))
+        rows, codes, usable = (torch.cat(part).to(device) for part in zip(*parts, strict=True))
         net.train()
         terms = _terms(net, rows, codes, usable, loss, expert)
         descent.step(terms)
@@ -103,6 +106,7 @@ def fit_net(
             on_step(step, facts)
             if not validation or facts["validation"] < best:
                 best, result.net, result.step = facts["validation"], copy.deepcopy(kept), step
+    result.net.cpu()
     return result
 
 
@@ -137,8 +141,8 @@ def _expert(
     if not loss.config.sync:
         return None
     mouth = np.concatenate([utterance.codes[utterance.usable, : loss.n_mouth] for utterance in utterances])
-    spread = torch.from_numpy(mouth.std(0)).float()
-    expert = SyncExpert(net.shift, net.scale, spread, net.past_rows, loss.config.expert)
+    spread = torch.from_numpy(mouth.std(0)).float().to(net.shift.device)
+    expert = SyncExpert(net.shift, net.scale, spread, net.past_rows, loss.config.expert).to(spread.device)
     train_expert(expert, pools, loss.config.expert, generator)
     return expert
 
@@ -164,7 +168,8 @@ def predict(net: MotionNet, rows: Float[np.ndarray, "R D"], frames: int) -> Floa
     padded = np.concatenate([np.repeat(rows[:1], net.past_rows, 0), rows, np.repeat(rows[-1:], after, 0)])
     padded = padded[: (frames - 1) * ROWS_PER_FRAME + net.rows]
     with torch.inference_mode():
-        return net(torch.from_numpy(np.ascontiguousarray(padded.T))[None])[0].T.numpy().astype(np.float64)
+        heard = torch.from_numpy(np.ascontiguousarray(padded.T))[None].to(net.shift.device)
+        return net(heard)[0].T.cpu().numpy().astype(np.float64)
 
 
 def validation_loss(net: MotionNet, utterances: Sequence[Utterance], loss: MotionLoss) -> float:

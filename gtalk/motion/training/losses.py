@@ -92,7 +92,7 @@ class MotionLoss:
 
     def _distance(self, error: torch.Tensor, usable: torch.Tensor) -> torch.Tensor:
         """Mean of a landmark's displacement d, as sqrt(d^2 + c^2) - c: close to what is measured, smooth at 0."""
-        moved = (error[..., : self.n_mouth] @ self.table).unflatten(-1, (-1, 3))
+        moved = (error[..., : self.n_mouth] @ self.table.to(error)).unflatten(-1, (-1, 3))
         c = self.config.robust
         return _masked_mean((torch.sqrt((moved**2).sum(-1) + c * c) - c).mean(-1), usable)
 

@@ -128,8 +128,8 @@ def train_expert(expert: SyncExpert, pools: Sequence[Crops], config: ExpertConfi
     for step in range(config.steps):
         optimiser.param_groups[0]["lr"] = config.learning_rate * (1.0 - step / config.steps)
         parts = [pool.draw(config.batch // len(pools), generator) for pool in pools]
-        rows, codes, usable = (torch.cat(part) for part in zip(*parts, strict=True))
-        noise = torch.randn(codes.shape[0], codes.shape[1], len(expert.spread), generator=generator)
+        rows, codes, usable = (torch.cat(part).to(expert.spread.device) for part in zip(*parts, strict=True))
+        noise = torch.randn(codes.shape[0], codes.shape[1], len(expert.spread), generator=generator).to(codes)
         noisy = codes[..., : len(expert.spread)] + _NOISE * expert.spread * noise
         loss = expert.loss(rows, noisy, usable)
         optimiser.zero_grad(set_to_none=True)

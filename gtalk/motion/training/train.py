@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import torch
 
 from gtalk.dataset.format import Dataset
+from gtalk.device import resolve_device
 from gtalk.errors import UserError
 from gtalk.files import sha256_of_file, sha256_of_json
 from gtalk.geometry.pose import mean_pose, pose_vectors
@@ -99,6 +101,7 @@ def train_motion(
     on_progress: OnProgress = silent,
     resume: bool = True,
     init: Path | None = None,
+    device: str = "auto",
 ) -> PersonMotionModel:
     """Train on the training part of datasets of one person, and write motion.json and motion.safetensors.
 
@@ -109,6 +112,7 @@ def train_motion(
         on_progress: told after every step.
         resume: return the model that is there if it was made from the same inputs with the same settings.
         init: a base model to start from, made by `gtalk motion pretrain`.
+        device: where to train: auto, cpu or cuda. The model listens on the processor in any case.
 
     Raises:
         UserError: the clips are too short, or the folder cannot be written.
@@ -126,7 +130,7 @@ def train_motion(
         if model.facts.get("key") == key:
             return model
     clips = [read_training_clip(d, config.seconds) for d in opened]
-    model = fit_motion_model(clips, config, on_progress, {"key": key}, base)
+    model = fit_motion_model(clips, config, on_progress, {"key": key}, base, resolve_device(device))
     save_motion_model(model, Path(output_folder))
     return model
 
@@ -137,11 +141,12 @@ def fit_motion_model(
     on_progress: OnProgress = silent,
     facts: dict | None = None,
     base: BaseModel | None = None,
+    device: torch.device | str = "cpu",
 ) -> PersonMotionModel:
     """The training itself, on clips of one person in memory."""
     started_s = time.perf_counter()
     data = gather(clips, config.features, config.augment, config.seed, on_progress)
-    model = fit_material(data, config, on_progress, facts, base)
+    model = fit_material(data, config, on_progress, facts, base, device)
     model.facts["train_s"] = round(time.perf_counter() - started_s, 2)
     return model
 
@@ -152,13 +157,14 @@ def fit_material(
     on_progress: OnProgress = silent,
     facts: dict | None = None,
     base: BaseModel | None = None,
+    device: torch.device | str = "cpu",
 ) -> PersonMotionModel:
     """The training without what `gather` has done."""
     centre = mean_pose(data.motion.head_pose[data.motion.valid])
     pose = pose_vectors(data.motion.head_pose, centre)
-    face = FaceMap.fit(data.motion, data.basis, pose, data.silent_frames())
+    face = FaceMap.fit(data.motion, data.basis, data.silent_frames())
     targets = _targets(data) if data.features.ears else None
-    result, gain, lead = _fit(data, face.rest, targets, config, on_progress, base)
+    result, gain, lead = _fit(data, face.rest, targets, config, on_progress, base, device)
     sway, eyes = _idle_life(data, result.net, pose)
     mouth = np.concatenate([t.codes[t.usable, :-N_BROWS] for t in data.utterances])
     facts = {
@@ -193,6 +199,7 @@ def _fit(
     config: MotionConfig,
     on_progress: OnProgress,
     base: BaseModel | None,
+    device: torch.device | str,
 ) -> tuple[FitResult, float, int]:
     """(network trained on everything for as long as a held-back block advises, how far it was stretched, lead)."""
     loss, n_mouth = MotionLoss(data.basis, config.loss), len(data.basis.mouth)
@@ -210,7 +217,7 @@ def _fit(
             on_progress(Progress("motion", min(offset + step, total), total, note))
 
         fit = dataclasses.replace(config.fit, steps=steps)
-        return fit_net(utterances, more, held, loss, config.network, fit, config.seed, blind, start, report)
+        return fit_net(utterances, more, held, loss, config.network, fit, config.seed, blind, start, report, device)
 
     closure = _closure(data, rest, targets, config)
 

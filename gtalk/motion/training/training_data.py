@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from gtalk.basis import MotionBasis
+from gtalk.dataset.split import person_basis
 from gtalk.errors import UserError
 from gtalk.motion.model.net import ROWS_PER_FRAME
 from gtalk.motion.training.augment import AugmentConfig
@@ -70,7 +71,7 @@ def gather(
     on_progress(Progress("motion features", 0, len(clips) * (1 + augment.copies)))
     features = features.adapted(np.concatenate([clip.samples for clip in clips]))
     motion = Motion.concatenate([clip.motion for clip in clips])
-    basis = MotionBasis.fit(motion)
+    basis = person_basis([clip.motion for clip in clips])
     brows = motion.brows[motion.valid]
     data = TrainingData(clips, features, basis, motion, brows.mean(0), brows.std(0) + 1e-6)
     data.utterances.extend(make_utterance(clip, _codes(data, clip), features) for clip in clips)

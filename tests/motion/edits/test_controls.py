@@ -55,7 +55,7 @@ def test_offsets(model, motion: Motion) -> None:
     np.testing.assert_allclose(edited.gaze - motion.gaze, np.broadcast_to([0.1, -0.05], (400, 2)))
     relative = motion.head_pose[:, :3, :3].transpose(0, 2, 1) @ edited.head_pose[:, :3, :3]
     np.testing.assert_allclose(np.arccos((np.trace(relative, axis1=1, axis2=2) - 1) / 2), 0.2, atol=1e-6)
-    assert np.abs(edited.channels["torso"] - motion.channels["torso"]).max() > 1e-4
+    assert "torso" in motion.channels and "torso" not in edited.channels, "the avatar knows what follows from the head"
 
 
 def test_blinks_become_fewer_and_lids_follow(model, motion: Motion) -> None:

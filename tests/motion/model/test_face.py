@@ -10,7 +10,7 @@ OPENNESS = np.clip(np.sin(np.arange(800) / 7.0), 0, 1)
 MOTION = motion_of_openness(OPENNESS)
 BASIS = MotionBasis.fit(MOTION)
 POSE = pose_vectors(MOTION.head_pose, mean_pose(MOTION.head_pose))
-FACE = FaceMap.fit(MOTION, BASIS, POSE, OPENNESS < 0.01)
+FACE = FaceMap.fit(MOTION, BASIS, OPENNESS < 0.01)
 
 
 def test_lids_and_brows_are_rebuilt() -> None:
@@ -22,17 +22,9 @@ def test_lids_and_brows_are_rebuilt() -> None:
     assert (open_ - shut)[0, upper_lid, 1].mean() == pytest.approx(0.006, rel=0.1)
 
 
-def test_the_torso_follows_the_head() -> None:
-    assert FACE.has_torso
-    torso = MOTION.channels["torso"]
-    assert np.abs(FACE.torso_of(POSE) - torso).max() < 0.05 * np.abs(torso).max()
-    without = FaceMap.fit(MOTION.replace(channels={}), BASIS, POSE, OPENNESS < 0.01)
-    assert not without.has_torso
-
-
 def test_rest_is_closed_lips_even_without_silence() -> None:
     for silent in (OPENNESS < 0.01, np.zeros(800, bool)):
-        rest = FaceMap.fit(MOTION, BASIS, POSE, silent).rest
+        rest = FaceMap.fit(MOTION, BASIS, silent).rest
         code = np.zeros((1, BASIS.size))
         code[:, BASIS.groups["mouth"]] = rest
         assert abs(signed_aperture(BASIS.decode(code))[0]) < 0.05 * OPEN_M

@@ -38,7 +38,7 @@ def test_any_chunking_gives_the_same_motion(model, cuts: list[int], length: int)
     assert len(streamed) == len(offline) == -(-length // 640)
     for name in FIELDS:
         np.testing.assert_allclose(getattr(streamed, name), getattr(offline, name), atol=1e-5)
-    np.testing.assert_allclose(streamed.channels["torso"], offline.channels["torso"], atol=1e-5)
+    assert not streamed.channels, "what follows from the head is the avatar's to know"
 
 
 @pytest.mark.parametrize("live", [False, True])
