@@ -63,6 +63,8 @@ class Batch:
     """local: worker processes on this machine. ray: a Ray cluster."""
     workers: int | None = None
     """Processes; by default one a core."""
+    workers_per_gpu: int | None = None
+    """Processes that share a GPU; by default as many as there are cores and memory for."""
     resume: bool = True
     """Skip the jobs that the journal says are done."""
     split_s: float = 600.0
@@ -77,8 +79,9 @@ class Batch:
 
         with Bars() as bars:
             result = run_batch(
-                self.jobs, self.engine, self.workers, self.resume, on_progress=bars, split_s=self.split_s
-            )
+                self.jobs, self.engine, self.workers, self.resume, self.workers_per_gpu,
+                on_progress=bars, split_s=self.split_s,
+            )  # fmt: skip
         print(result.table())
         if self.json is not None:
             write_json(self.json, result.to_json())

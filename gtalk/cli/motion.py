@@ -10,7 +10,7 @@ import tyro
 
 from gtalk.cli.bars import Bars
 from gtalk.cli.options import AvatarFolder, Datasets, OutputPath
-from gtalk.cli.training import train_motion_of
+from gtalk.device import Device
 from gtalk.errors import UserError
 from gtalk.files import exclusive
 from gtalk.motion.edits.controls import Controls
@@ -34,11 +34,18 @@ class MotionTrain:
     """A file of `gtalk motion pretrain` to start from: less of the person's own speech is needed then."""
     latency: Literal["usual", "low"] = "usual"
     """How soon lips follow a live voice: usual hears 0.15 s ahead, low 0.09 s and is less exact (docs/lips.md)."""
+    device: Device = "auto"
+    """Where to train. auto: on a GPU where there is one."""
 
     def run(self) -> None:
         """Do it."""
+        from gtalk.motion.training.train import MotionConfig, train_motion
+
         with exclusive(self.output), Bars() as bars:
-            train_motion_of(bars, list(self.datasets), self.output, self.init, self.latency)
+            train_motion(
+                list(self.datasets), self.output, MotionConfig(latency=self.latency), on_progress=bars,
+                init=self.init, device=self.device,
+            )  # fmt: skip
             bars.say(f"motion model: {self.output}")
 
 

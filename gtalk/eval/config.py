@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from gtalk.device import Device
+
 
 @dataclass(frozen=True)
 class EvalConfig:
@@ -16,6 +18,8 @@ class EvalConfig:
     """Also drive the lips by synthetic voices in nine languages whose phones are known (extra `speech`)."""
     seed: int = 0
     """Chooses the head motion that the motion model adds."""
+    device: Device = "auto"
+    """Where images are drawn. auto: on a GPU where there is one."""
     lpips: Path | None = None
     """Weights of LPIPS, safetensors or TorchScript: adds a perceptual distance."""
     syncnet: Path | None = None

@@ -79,7 +79,7 @@ def evaluate(
     Raises UserError when a folder is not what it should be or nothing is held out.
     """
     facts = read_avatar_json(Path(avatar_folder))
-    character = load_character(Path(avatar_folder))
+    character = load_character(Path(avatar_folder)).to((config or EvalConfig()).device)
     result = evaluate_character(character, Dataset(Path(dataset_folder)), config, on_progress)
     result["speed"]["fit_s"] = _number(_inside(facts["provenance"].get("metrics"), "fit_s"))
     result["speed"]["motion_s"] = _number(_inside(getattr(character.motion_model, "facts", None), "train_s"))

@@ -13,7 +13,7 @@ import torch
 from gtalk.dub.batch.jobs import Job, by_avatar, read_jobs
 from gtalk.dub.batch.journal import DONE, STARTED, Journal
 from gtalk.dub.batch.scheduler import Event, Scheduler
-from gtalk.dub.batch.workers import cores_here, run_local, run_ray
+from gtalk.dub.batch.workers import cores_here, default_workers_per_gpu, draws_on_gpu, run_local, run_ray
 from gtalk.errors import UserError
 from gtalk.progress import OnProgress, Progress, silent
 from gtalk.talk import Character, load_character
@@ -80,6 +80,7 @@ def run_batch(
     engine: Literal["local", "ray"] = "local",
     workers: int | None = None,
     resume: bool = True,
+    workers_per_gpu: int | None = None,
     on_progress: OnProgress = silent,
     *,
     split_s: float = SPLIT_S,
@@ -89,8 +90,10 @@ def run_batch(
 
     Args:
         engine: "local" for processes on this machine, "ray" for a cluster.
-        workers: tasks at a time; by default one a core, of this machine or of the cluster; one a GPU of this
-            machine where all jobs are drawn on GPUs.
+        workers: tasks at a time; by default one a core, of this machine or of the cluster; `workers_per_gpu` for
+            each GPU of this machine where all jobs are drawn on GPUs.
+        workers_per_gpu: tasks that share a GPU; by default as many as it has cores and memory for, since drawing
+            is the smaller part of a dub. On a cluster a task asks for its fraction of a GPU.
         resume: keep what the journal beside the jobs file says is done; otherwise begin anew.
         split_s: speech longer than 1.5 times this is drawn in parts of about this length, cut at silences, by
             several workers, and joined; 0 keeps every job whole.
@@ -103,6 +106,9 @@ def run_batch(
         raise UserError(
             "workers", expected="a whole number from 1", got=str(workers), remedy="Use the number of cores."
         )
+    if workers_per_gpu is not None and workers_per_gpu < 1:
+        raise UserError("workers_per_gpu", expected="a whole number from 1", got=str(workers_per_gpu),
+                        remedy="Leave it out, or use 4.")  # fmt: skip
     if not jobs_path.is_file():
         raise UserError(
             f"jobs file {jobs_path}", expected="an existing file", got="nothing there", remedy="Check the path."
@@ -113,12 +119,13 @@ def run_batch(
         jobs = read_jobs(jobs_path, journal.started)
         results = {job.line: kept for job in jobs if (kept := _finished(job, journal))}
         todo = [job for job in by_avatar(jobs) if job.line not in results]
+        shared = workers_per_gpu or default_workers_per_gpu()
         if workers is None and engine == "local":
-            on_gpus = torch.cuda.device_count() if all(job.config.device == "cuda" for job in todo) else 0
-            workers = on_gpus or cores_here()
+            on_gpus = torch.cuda.device_count() if all(draws_on_gpu(job.config.device) for job in todo) else 0
+            workers = on_gpus * shared or cores_here()
         agenda, begun = Scheduler(todo, split_s), set()
         monitor = _Monitor(len(jobs), len(results), on_progress)
-        for event in _ENGINES[engine](agenda, workers, load) if todo else ():
+        for event in _ENGINES[engine](agenda, workers, load, shared) if todo else ():
             job = event.task.job
             if event.kind == "started" and job.line not in begun:
                 begun.add(job.line)

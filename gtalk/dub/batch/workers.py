@@ -31,6 +31,7 @@ from gtalk.threads import compute_on
 
 Load = Callable[[Path], Character]
 ATTEMPTS = 3  # of a task whose worker died, the first included
+_WORKER_GB = 3.0  # of a GPU's memory: its context, an avatar, the images of a batch
 _POLL_S = 0.5  # how often a cluster is asked for its progress
 
 
@@ -94,8 +95,31 @@ def gpu_of(number: int, visible: str | None, count: int) -> str | None:
     return usable[number % len(usable)] if usable else None
 
 
-def run_local(agenda: Scheduler, workers: int, load: Load) -> Iterator[Event]:
-    """Do the tasks in `workers` processes of this machine, each with its share of the cores and a GPU of its own."""
+def draws_on_gpu(device: str) -> bool:
+    """Whether a job of this device is drawn on a GPU of this machine."""
+    return device == "cuda" or (device == "auto" and torch.cuda.is_available())
+
+
+def default_workers_per_gpu() -> int:
+    """Workers that share a GPU of this machine: each needs a core for sound and encoder, and its memory of the GPU."""
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if not count:
+        return 1
+    memory_gb = min(torch.cuda.get_device_properties(i).total_memory for i in range(count)) / 1e9
+    return workers_for(cores_here(), count, memory_gb)
+
+
+def workers_for(cores: int, gpus: int, memory_gb: float) -> int:
+    """How many workers a GPU of this size takes on a machine of so many cores; at least one."""
+    return max(1, min(cores // gpus, int(memory_gb * 0.8 / _WORKER_GB)))
+
+
+def run_local(agenda: Scheduler, workers: int, load: Load, workers_per_gpu: int = 1) -> Iterator[Event]:
+    """Do the tasks in `workers` processes of this machine, each with its share of the cores, on the GPUs in turn.
+
+    `workers` counts those that share a GPU, so that `workers_per_gpu` says nothing new.
+    """
+    del workers_per_gpu
     threads = max(1, cores_here() // workers)
     attempts: Counter[Task] = Counter()
     crew: list[_Process] = []
@@ -202,7 +226,7 @@ def _work(pipe: Connection, load: Load, threads: int, gpu: str | None) -> None:
         return
 
 
-def run_ray(agenda: Scheduler, workers: int | None, load: Load) -> Iterator[Event]:
+def run_ray(agenda: Scheduler, workers: int | None, load: Load, workers_per_gpu: int = 1) -> Iterator[Event]:
     """Do the tasks on a Ray cluster: the one at $RAY_ADDRESS, or one that is started on this machine.
 
     All nodes must see the files under the same paths. A task whose node is lost is done again elsewhere.
@@ -230,8 +254,8 @@ def run_ray(agenda: Scheduler, workers: int | None, load: Load) -> Iterator[Even
                 task = agenda.next()
                 attempts[task] += 1
                 yield Event(task, "started")
-                # Ray shows a task only the GPU that it was given.
-                needs = {"num_gpus": 1} if task.job.config.device == "cuda" else {}
+                # Ray shows a task only the GPU that it was given a part of.
+                needs = {"num_gpus": 1 / workers_per_gpu} if task.job.config.device == "cuda" else {}
                 running[do.options(**needs).remote(task, load, board)] = task
             for reference in ray.wait(list(running), num_returns=1, timeout=_POLL_S)[0]:
                 task = running.pop(reference)

@@ -1,0 +1,140 @@
+"""From clips to a talking avatar: what `gtalk train` and `gtalk.train` do."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from gtalk.avatar.base import Consent
+from gtalk.device import resolve_device
+from gtalk.errors import UserError
+from gtalk.files import exclusive
+from gtalk.fit.events import FitEvent
+from gtalk.progress import Progress
+
+if TYPE_CHECKING:
+    from gtalk.prepare.pipeline import PrepareConfig
+
+Renderer = Literal["auto", "gaussian", "radiance"]
+Preset = Literal["auto", "cpu", "gpu", "quality"]
+
+
+@dataclass(frozen=True)
+class Note:
+    """Something that is worth saying once, as a line of text."""
+
+    text: str
+
+
+TrainEvent = Progress | Note | FitEvent
+"""What the making of an avatar tells: how far a stage is, a line of text, or what the fit says."""
+
+
+def make_avatar(
+    clips: Sequence[Path],
+    output: Path,
+    consent: Consent,
+    *,
+    renderer: Renderer = "auto",
+    preset: Preset = "auto",
+    device: str = "auto",
+    dataset: Path | None = None,
+    prepare: PrepareConfig | None = None,
+    on_event: Callable[[TrainEvent], None],
+) -> None:
+    """Prepare clips of one person, fit a renderer, learn how the face moves with speech.
+
+    What is done is kept: the same call goes on where an interrupted one stood. Raises UserError when a clip cannot be
+    used, when the consent is empty, or when the output cannot be written.
+
+    Args:
+        clips: video files of one person in one setting, a few minutes in all, with speech.
+        output: folder of the avatar.
+        consent: whose likeness it is and why it may be used; kept in the avatar.
+        renderer, preset, device: see `gtalk train --help`; auto is what suits this machine.
+        dataset: where the dataset is kept; `output`/dataset by default.
+        prepare: how clips become a dataset.
+        on_event: told of everything that happens.
+    """
+    require_clips(clips)
+    consent = require_consent(consent.person, consent.statement)
+    resolve_device(device)
+    folder = output / "dataset" if dataset is None else dataset
+    with ExitStack() as stack:
+        for held in dict.fromkeys((output, folder)):
+            stack.enter_context(exclusive(held))
+        from gtalk.motion.training.train import check_dataset, train_motion
+        from gtalk.prepare import pipeline
+
+        pipeline.prepare(list(clips), folder, prepare or pipeline.PrepareConfig(), on_event)
+        on_event(Note(f"report: {folder / 'report.html'}"))
+        check_dataset(folder)  # too short a clip is told now, not after the fit
+        fit_avatar(folder, output, consent, renderer, preset, device=device, keep=True, on_event=on_event)
+        train_motion([folder], output, on_progress=on_event, device=device)
+
+
+def fit_avatar(
+    dataset: Path,
+    output: Path,
+    consent: Consent,
+    renderer: Renderer = "auto",
+    preset: Preset = "auto",
+    *,
+    config: Path | None = None,
+    device: str = "auto",
+    restart: bool = False,
+    keep: bool = False,
+    on_event: Callable[[TrainEvent], None],
+) -> None:
+    """Fit a renderer to a dataset; with `keep`, not where the folder holds what it would make.
+
+    Raises UserError as `gtalk.fit.run.fit` does.
+    """
+    from gtalk.fit import run
+
+    kind, named, why = choose(renderer, preset, device)
+    on_event(Note(f"renderer: {kind}, preset {config or named} ({why})"))
+    chosen = run.load_config(kind, str(config or named))
+    if device != "auto":
+        chosen = dataclasses.replace(chosen, device=device)
+    if keep and run.is_fitted(dataset, output, kind, chosen, consent):
+        on_event(Note("fit: done before, kept"))
+        return
+    for event in run.fit(dataset, output, kind, chosen, consent, resume=not restart):
+        on_event(event)
+
+
+def choose(renderer: Renderer, preset: Preset, device: str = "auto") -> tuple[str, str, str]:
+    """What `auto` means on this machine: (renderer, preset, reason). Raises UserError for a device that is none."""
+    has_gpu = resolve_device(device).type == "cuda"
+    reason = f"{'a GPU' if has_gpu else 'no GPU'} {'on this machine' if device == 'auto' else 'is to be used'}"
+    chosen = "gaussian" if renderer == "auto" else renderer  # measured: finer and quicker to draw than the field
+    return chosen, ("gpu" if has_gpu else "cpu") if preset == "auto" else preset, reason
+
+
+def require_consent(person: str, statement: str) -> Consent:
+    """Whose likeness and why it may be used. Raises UserError when either is missing."""
+    if not person.strip() or not statement.strip():
+        raise UserError(
+            "--person and --consent",
+            expected="whose likeness this is, and that the person agreed, in a sentence",
+            got="nothing" if not (person.strip() or statement.strip()) else "only one of them",
+            remedy='For example: --person "Ada Lovelace" --consent "I am Ada and agree to this avatar."',
+        )
+    return Consent(person.strip(), statement.strip())
+
+
+def require_clips(clips: Sequence[Path]) -> None:
+    """Raises UserError when there is no clip, or one that cannot be read."""
+    if not clips:
+        raise UserError("CLIP", expected="at least one video file", got="none", remedy="gtalk train me.mp4 -o me")
+    for clip in clips:
+        if not clip.is_file() or not os.access(clip, os.R_OK):
+            raise UserError(
+                f"clip {clip}", expected="a readable video file", got="nothing there", remedy="Check the path."
+            )
