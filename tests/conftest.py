@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 settings.register_profile("gtalk", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("gtalk")
+
+
+@pytest.fixture(scope="session")
+def small_person(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a small avatar that has learned to speak; not to be changed."""
+    from tests.support.small_person import write_small_person
+
+    return write_small_person(tmp_path_factory.mktemp("small") / "me")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -31,6 +31,9 @@ ARROWS = {
     "viewer": {"talk", "motion", "media", "speech", "voice"},
     "export": {"avatar", "talk", "media", "ops", "rig"},
     "eval": {"talk", "dataset", "media", "speech", "voice", "motion", "avatar", "prepare", "ops", "rig"},
+    "edits": {"motion"},
+    "making": {"avatar", "fit", "motion", "prepare"},
+    "api": {"making", "talk", "dub", "motion", "prepare", "media", "avatar"},
 }
 ONLY_IN = {
     "av": {"media"},

@@ -16,8 +16,9 @@ from websockets.asyncio.server import Request, Response, Server, ServerConnectio
 from websockets.exceptions import ConnectionClosed
 
 from gtalk.errors import UserError
+from gtalk.talk.orbit import DISTANCES, MAX_PITCH_RAD, MAX_YAW_RAD
 from gtalk.viewer.audio.sources import PushSource, speech_source
-from gtalk.viewer.live.orbit import DISTANCES, MAX_PITCH_RAD, MAX_YAW_RAD, Orbit
+from gtalk.viewer.live.orbit import Orbit
 from gtalk.viewer.live.recorder import Recorder
 from gtalk.viewer.live.session import Listener, LiveFrame, LiveSession
 from gtalk.viewer.web.http import INNER_HEADER

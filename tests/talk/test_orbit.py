@@ -2,8 +2,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gtalk.talk.orbit import MAX_PITCH_RAD, MAX_YAW_RAD, orbit_camera
 from gtalk.types import Camera
-from gtalk.viewer.live.orbit import MAX_PITCH_RAD, MAX_YAW_RAD, orbit_camera
 
 CAMERA = Camera(1000.0, 256.0, 256.0, 512, 512)
 PIVOT = np.array([0.0, 0.0, -1.0])

@@ -1,0 +1,11 @@
+"""What can change a motion between the model and the renderer, in one place: `gtalk.edits.Gaze(yaw_rad=0.2)(motion)`.
+
+An edit is called with a motion and gives a motion; any number of them, in any order. `Avatar.predict` and `stream`
+take makers of edits, since an edit may remember what it saw: each session makes its own.
+"""
+
+from gtalk.motion.base import EditFactory, MotionEdit
+from gtalk.motion.edits.controls import Controls, control_specs
+from gtalk.motion.edits.direct import Gaze, Turn
+
+__all__ = ["Controls", "EditFactory", "Gaze", "MotionEdit", "Turn", "control_specs"]
