@@ -18,7 +18,8 @@ def resolve_device(wanted: str) -> torch.device:
     """auto, cpu, cuda or cuda:N, as a device. Raises UserError for another word, or a device that is not there."""
     name, _, number = wanted.partition(":")
     if name not in _KNOWN or (number and (name != "cuda" or not number.isdecimal())):
-        near = difflib.get_close_matches(wanted, _KNOWN, n=1, cutoff=0.4)
+        meant = "cuda" if wanted.lower() == "gpu" else wanted.lower()  # the nearest by letters would be cpu
+        near = difflib.get_close_matches(meant, _KNOWN, n=1, cutoff=0.4)
         remedy = f"Did you mean `{near[0]}`?" if near else "`auto` takes a GPU where there is one."
         raise UserError("device", expected=f"one of: {', '.join(_KNOWN)}", got=wanted, remedy=remedy)
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0

@@ -79,7 +79,7 @@ class Batch:
 
         with Bars() as bars:
             result = run_batch(
-                self.jobs, self.engine, self.workers, self.resume, self.workers_per_gpu,
+                self.jobs, self.engine, self.workers, self.resume, workers_per_gpu=self.workers_per_gpu,
                 on_progress=bars, split_s=self.split_s,
             )  # fmt: skip
         print(result.table())

@@ -12,6 +12,10 @@ from gtalk.types import RenderOutput
 
 class ToyAvatar:
     kind = "toy"
+    device = torch.device("cpu")
+
+    def to(self, device):
+        return self
 
     def __init__(self, context: FitContext, colour: torch.Tensor) -> None:
         self.basis, self.camera, self.fps = context.basis, context.camera, context.dataset.fps

@@ -6,7 +6,9 @@ python tools/make/api_docs.py            # a test tells when it is to be run aga
 from __future__ import annotations
 
 import ast
+import dataclasses
 import inspect
+import re
 import sys
 import textwrap
 from pathlib import Path
@@ -15,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 API, ARCHITECTURE = ROOT / "docs" / "api.md", ROOT / "docs" / "architecture.md"
 BEGIN, END = "<!-- arrows: made by tools/make/api_docs.py -->", "<!-- end of arrows -->"
 FIRST = ("train", "load", "Avatar", "track", "write_video")
+sys.path.insert(0, str(ROOT))
 HEAD = """# gtalk from Python
 
     import gtalk
@@ -34,6 +37,10 @@ HEAD = """# gtalk from Python
 Whatever a caller can mend is a `gtalk.UserError` with one sentence: what was expected, what came, what to do.
 This page is made from the docstrings by `tools/make/api_docs.py`.
 """
+CONTROLS = """## Controls
+
+The same names are flags of `gtalk dub`, `motion edit` and `view`, keys of a batch, and the viewer's panel.
+"""
 
 
 def api_page() -> str:
@@ -50,11 +57,11 @@ def api_page() -> str:
         for name in edit_names
         if name not in ("Controls", "EditFactory", "control_specs")
     ]
-    parts.append("## Controls\n\nThe same names are flags of `gtalk dub`, `motion edit` and `view`, keys of a batch, and the viewer's panel.\n")
-    rows = [
-        f"| `{s.name}` | {s.default} | {s.control.low:g} to {s.control.high:g} {s.control.unit} | {s.control.sentence} |"
-        for s in control_specs()
-    ]
+    parts.append(CONTROLS)
+    rows = []
+    for spec in control_specs():
+        span = f"{spec.control.low:g} to {spec.control.high:g} {spec.control.unit}".rstrip()
+        rows.append(f"| `{spec.name}` | {spec.default} | {span} | {spec.control.sentence} |")
     parts.append("\n".join(["| control | default | range | what it does |", "|---|---|---|---|", *rows]) + "\n")
     return "\n".join(parts)
 
@@ -74,30 +81,41 @@ def described(name: str, thing: object) -> str:
             lines.append(f"### {name}.{member}\n\n{quoted(inspect.getdoc(value) or '')}")
         elif isinstance(value, (staticmethod, classmethod)) or inspect.isfunction(value):
             function = value if inspect.isfunction(value) else value.__func__
-            lines.append(f"### {name}.{member}\n\n{signature(member, function)}\n{quoted(inspect.getdoc(function) or '')}")
+            words = quoted(inspect.getdoc(function) or "")
+            lines.append(f"### {name}.{member}\n\n{signature(member, function)}\n{words}")
     return "\n".join(lines)
 
 
 def signature(name: str, function: object) -> str:
     """The call as Python, an argument a line where it is long."""
-    text = str(inspect.signature(function)).replace("'", "").replace("np.ndarray", "ndarray")  # type: ignore[arg-type]
-    line = name.rpartition(".")[2] + text
+    found = inspect.signature(function)  # type: ignore[arg-type]
+    parts: list[str] = []
+    for argument in found.parameters.values():
+        if argument.kind is argument.KEYWORD_ONLY and "*" not in parts:
+            parts.append("*")
+        typed = "" if argument.annotation is argument.empty else f": {words_of(argument.annotation)}"
+        default = "" if argument.default is argument.empty else f" = {value_of(argument.default)}"
+        stars = {argument.VAR_POSITIONAL: "*", argument.VAR_KEYWORD: "**"}.get(argument.kind, "")
+        parts.append(stars + argument.name + typed + default)
+    result = "" if found.return_annotation is found.empty else f" -> {words_of(found.return_annotation)}"
+    short = name.rpartition(".")[2]
+    line = f"{short}({', '.join(parts)}){result}"
     if len(line) > 110:
-        arguments, _, result = text[1:].rpartition(") -> ")
-        line = f"{name.rpartition('.')[2]}(\n" + "".join(f"    {a},\n" for a in split(arguments)) + f") -> {result}"
+        line = f"{short}(\n" + "".join(f"    {part},\n" for part in parts) + f"){result}"
     return f"```python\n{line}\n```\n"
 
 
-def split(arguments: str) -> list[str]:
-    """Arguments apart, at commas that stand in no bracket."""
-    parts, depth = [""], 0
-    for letter in arguments:
-        depth += (letter in "[(") - (letter in "])")
-        if letter == "," and depth == 0:
-            parts.append("")
-        else:
-            parts[-1] += letter
-    return [part.strip() for part in parts]
+def words_of(annotation: object) -> str:
+    """A type as it stands in the source."""
+    text = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", str(annotation))
+    return text.replace("np.ndarray", "ndarray")
+
+
+def value_of(default: object) -> str:
+    """A default; of a dataclass at its own defaults, its bare name."""
+    if dataclasses.is_dataclass(default) and default == type(default)():  # type: ignore[operator]
+        return f"{type(default).__name__}()"
+    return getattr(default, "__name__", None) or repr(default)
 
 
 def field_docs(kind: type) -> list[tuple[str, str]]:
@@ -109,7 +127,9 @@ def field_docs(kind: type) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
     body = tree.body if isinstance(tree, ast.ClassDef) else []
     for line, after in zip(body, [*body[1:], None], strict=True):
-        if not (isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name)) or line.target.id.startswith("_"):
+        if not (isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name)) or line.target.id.startswith(
+            "_"
+        ):
             continue
         words = ""
         if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant) and isinstance(after.value.value, str):
@@ -117,7 +137,9 @@ def field_docs(kind: type) -> list[tuple[str, str]]:
         annotation = ast.unparse(line.annotation).replace("np.ndarray", "ndarray").replace("'", '"')
         if annotation.startswith("Annotated["):
             annotation = ast.unparse(line.annotation.slice.elts[0])  # type: ignore[attr-defined]
-        default = f" = {ast.unparse(line.value)}" if isinstance(line.value, (ast.Constant, ast.Tuple, ast.UnaryOp)) else ""
+        default = (
+            f" = {ast.unparse(line.value)}" if isinstance(line.value, (ast.Constant, ast.Tuple, ast.UnaryOp)) else ""
+        )
         found.append((f"{line.target.id}: {annotation}{default}", words))
     return found
 
@@ -136,7 +158,7 @@ def quoted(words: str) -> str:
             out.append(f"  {stripped}")
         else:
             out.append(line)
-    return "\n".join(out).rstrip() + "\n"
+    return re.sub("\n{3,}", "\n\n", "\n".join(out)).rstrip() + "\n"
 
 
 def code(lines: list[str]) -> bool:
@@ -147,14 +169,18 @@ def code(lines: list[str]) -> bool:
 
 def arrows_table() -> str:
     """Who may import whom, as a Markdown table."""
-    sys.path.insert(0, str(ROOT))
     from tests.test_architecture import ARROWS, FOUNDATION, ONLY_IN
 
+    def named(names: set[str]) -> str:
+        return ", ".join(f"`{name}`" for name in sorted(names)) or "nothing"
+
     rows = ["| room | may import, beside the foundation and itself |", "|---|---|"]
-    rows += [f"| `{room}` | {', '.join(f'`{r}`' for r in sorted(known)) or 'nothing'} |" for room, known in ARROWS.items()]
-    words = ", ".join(f"`{name}`" for name in sorted(FOUNDATION))
-    only = "; ".join(f"`{name}` in {' and '.join(f'`{r}`' for r in sorted(rooms)) or 'nothing'}" for name, rooms in ONLY_IN.items())
-    return "\n".join([*rows, "", f"The foundation, which everybody may import: {words}.", "", f"Packages that only some rooms may import: {only}."])
+    rows += [f"| `{room}` | {named(known)} |" for room, known in ARROWS.items()]
+    only = "; ".join(f"`{package}` in {named(rooms)}" for package, rooms in ONLY_IN.items())
+    return "\n".join(
+        [*rows, "", f"The foundation, which everybody may import: {named(FOUNDATION)}.", "",
+         f"Packages that only some rooms may import: {only}."]
+    )  # fmt: skip
 
 
 def architecture_page(text: str) -> str:

@@ -80,9 +80,9 @@ def run_batch(
     engine: Literal["local", "ray"] = "local",
     workers: int | None = None,
     resume: bool = True,
-    workers_per_gpu: int | None = None,
     on_progress: OnProgress = silent,
     *,
+    workers_per_gpu: int | None = None,
     split_s: float = SPLIT_S,
     load: Callable[[Path], Character] = load_character,
 ) -> BatchResult:
