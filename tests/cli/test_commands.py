@@ -32,7 +32,7 @@ def calls(monkeypatch) -> list[tuple]:
         yield PreviewEvent(np.zeros((4, 4, 3), np.uint8), np.zeros((4, 4, 3), np.uint8), 1)
         yield RollbackEvent(2, 1, "loss is nan")
 
-    def train_motion(datasets, output, on_progress=None, init=None, device="auto"):
+    def train_motion(datasets, output, config=None, on_progress=None, init=None, device="auto"):
         seen.append(("motion", datasets, output, init))
 
     monkeypatch.setattr("gtalk.prepare.pipeline.prepare", prepare)
