@@ -61,7 +61,7 @@ def test_crops_that_end_early_are_continued(past: int) -> None:
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> TrainingData:
     dataset = write_dataset(tmp_path_factory.mktemp("sync") / "a", seconds=30.0)
-    return gather([read_training_clip(dataset)], False, SMALL.augment, 0)
+    return gather([read_training_clip(dataset)], SMALL.features, SMALL.augment, 0)
 
 
 def test_it_learns_which_lips_belong_to_which_sound(data) -> None:
