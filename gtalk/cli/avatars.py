@@ -13,6 +13,7 @@ from gtalk.eval.config import EvalConfig
 from gtalk.viewer.config import ViewConfig
 
 if TYPE_CHECKING:
+    from gtalk.avatar.base import Avatar
     from gtalk.types import Motion
 
 
@@ -90,15 +91,20 @@ class Export:
 
     gtalk export me --format ply-sequence -o frames/ --motion act.motion.npz
 
-    Files are standard 3D Gaussian splatting, which public viewers open; one frame is 1.2 MB.
+    gtalk export me --format glb -o me.glb --motion act.motion.npz
+
+    glb is the person's head mesh with ARKit's 52 shapes as morph targets, jaw, eyes and head as nodes, and with a
+    motion its animation: Blender, three.js and game engines open it. ply files are standard 3D Gaussian splatting,
+    which public viewers open; one frame is 1.2 MB.
     """
 
     avatar: AvatarFolder
     """Folder of the avatar."""
     output: OutputPath
     """File, or folder for a sequence, to write."""
-    format: Literal["ply", "ply-sequence"] = "ply"
-    """ply: the Gaussians at rest, or at one frame of a motion. ply-sequence: a file for every frame of a motion."""
+    format: Literal["ply", "ply-sequence", "glb"] = "ply"
+    """ply: the Gaussians at rest, or at one frame of a motion. ply-sequence: a file for every frame of a motion.
+    glb: a mesh with 52 shapes, animated where a motion is given."""
     motion: Path | None = None
     """A motion file: `gtalk motion drive` or `gtalk motion track` makes one."""
     frame: int = 0
@@ -112,6 +118,9 @@ class Export:
         from gtalk.types import Motion
 
         avatar = load_avatar(self.avatar)
+        if self.format == "glb":
+            self._glb(avatar)
+            return
         if not isinstance(avatar, GaussianAvatar):
             raise UserError(
                 f"avatar {self.avatar}", expected="one of kind gaussian", got=f"kind {avatar.kind}",
@@ -128,6 +137,21 @@ class Export:
         else:
             with Bars() as bars:
                 write_ply_sequence(avatar, motion, self.output, bars)
+        print(self.output)
+
+    def _glb(self, avatar: Avatar) -> None:
+        from gtalk.avatar.bundle import read_avatar_json
+        from gtalk.avatar.gaussian import GaussianAvatar
+        from gtalk.avatar.radiance import RadianceAvatar
+        from gtalk.export.glb import write_glb
+        from gtalk.export.skin import rig_of_avatar, skin_of_avatar
+        from gtalk.types import Motion
+
+        motion = None if self.motion is None else Motion.load(self.motion)
+        person = read_avatar_json(self.avatar)["consent"].get("person", "")
+        rig = rig_of_avatar(self.avatar, avatar)
+        skin = skin_of_avatar(avatar, rig) if isinstance(avatar, GaussianAvatar | RadianceAvatar) else None
+        write_glb(self.output, rig, motion, skin, person)
         print(self.output)
 
     def _frame_of(self, motion: Motion) -> Motion:

@@ -102,13 +102,17 @@ class PersonRig:
 
 
 def mesh_of_landmarks(landmarks: Float[np.ndarray, "68 3"]) -> Float[np.ndarray, "478 3"]:
-    """A whole neutral mesh for somebody of whom only the 68 landmarks are known: the sculpted face, bent to them.
-
-    A similarity, then a thin sheet of residuals (biharmonic splines in space, r as kernel; Duchon 1977).
-    """
+    """A whole neutral mesh for somebody of whom only the 68 landmarks are known: the sculpted face, bent to them."""
     source, target = neutral()[LANDMARKS68], np.asarray(landmarks, np.float64)
     scale, rotation, shift = align_similarity(source[None], target, np.ones(68))
     mesh = scale[0] * neutral() @ rotation[0].T + shift[0]
+    return mesh + spread_from_landmarks(mesh, (target - mesh[LANDMARKS68])[None])[0]
+
+
+def spread_from_landmarks(
+    mesh: Float[np.ndarray, "478 3"], moved: Float[np.ndarray, "N 68 3"]
+) -> Float[np.ndarray, "N 478 3"]:
+    """Displacements of the 68 landmarks as displacements of the whole mesh: splines with kernel r (Duchon 1977)."""
     known = mesh[LANDMARKS68]
 
     def kernel(points: np.ndarray) -> np.ndarray:
@@ -119,8 +123,10 @@ def mesh_of_landmarks(landmarks: Float[np.ndarray, "68 3"]) -> Float[np.ndarray,
     system[:68] = kernel(known)
     system[68:, :68] = system[:68, 68:].T
     system[np.arange(68), np.arange(68)] -= _SPLINE_SLACK_M
-    right = np.concatenate([target - known, np.zeros((4, 3))])
-    return mesh + kernel(mesh) @ np.linalg.lstsq(system, right, rcond=None)[0]
+    right = np.zeros((72, len(moved) * 3))
+    right[:68] = np.moveaxis(moved, 0, 1).reshape(68, -1)
+    solved = kernel(mesh) @ np.linalg.lstsq(system, right, rcond=None)[0]
+    return np.moveaxis(solved.reshape(len(mesh), len(moved), 3), 1, 0)
 
 
 def neutral_mesh(motion: Motion) -> Float[np.ndarray, "478 3"]:

@@ -16,33 +16,28 @@ from pathlib import Path
 
 import numpy as np
 
-from gtalk.basis import BROWS, EYES, MOUTH_GROUP, UPPER_GROUP
+from gtalk.basis import BROWS, EYES, UPPER_GROUP
 from gtalk.errors import UserError
 from gtalk.files import atomic_path
 from gtalk.geometry.pose import mean_pose, pose_matrices, pose_vectors
 from gtalk.motion.model.model import PersonMotionModel
 from gtalk.rig.person import mesh_of_landmarks
-from gtalk.rig.shapes import ARKIT, SHAPES, WHOLE, displacements, index
+from gtalk.rig.shapes import ARKIT, SHAPES, displacements, index
+from gtalk.rig.weights import BROW_SHAPES, GAZE_UNIT_RAD, MOUTH_SHAPES, weights_of_motion
 from gtalk.shapes import Float
 from gtalk.topology import LANDMARKS68
-from gtalk.types import OUTER_EYE_DISTANCE_M, Motion
+from gtalk.types import Motion
 
 NAMES = tuple(name[0].upper() + name[1:] for name in ARKIT)
 """In the order of Live Link Face."""
 CARRIED = ("eyeSquintLeft", "eyeSquintRight", "cheekPuff", "cheekSquintLeft", "cheekSquintRight")
 CARRIED = (*CARRIED, "noseSneerLeft", "noseSneerRight", "tongueOut")
 """What 68 landmarks cannot tell: read into the channel `expression` and written from it."""
-_MOUTH = tuple(name for name in ARKIT if name.startswith(("mouth", "jaw")))
-_BROWS = tuple(name for name in ARKIT if name.startswith("brow"))
+_LANDMARK_SHAPES = (*MOUTH_SHAPES, *BROW_SHAPES)
 _ANGLES = (
     *("HeadYaw", "HeadPitch", "HeadRoll"),
     *("LeftEyeYaw", "LeftEyePitch", "LeftEyeRoll", "RightEyeYaw", "RightEyePitch", "RightEyeRoll"),
 )
-GAZE_UNIT_RAD = 0.6
-"""Turn of an eye at which its EyeLook shape is 1."""
-_BROW_AXES = np.array([0.2, 1.0, 0.2])  # how high brows are is tracked best, and is what a brow says
-_RIDGE = 1e-4  # of the least squares, in squared outer-eye distances: shapes that say the same share the work
-_ROUNDS = 200
 _USUAL_FPS = 60.0  # of Live Link Face, where a file is too short to tell
 _FASTEST_FPS = 240.0
 
@@ -59,19 +54,7 @@ def arkit_weights(motion: Motion, rest: Float[np.ndarray, "68 3"]) -> Float[np.n
         out = np.zeros((len(motion), len(NAMES)))
         out[:, [NAMES.index(name) for name in measured]] = motion.channels["arkit52"][:, 1:]
         return np.clip(out, 0.0, 1.0)
-    shapes = shapes_at_landmarks(rest)
-    found = dict.fromkeys(ARKIT, np.zeros(len(motion)))
-    for names, points, axes in ((_MOUTH, MOUTH_GROUP, 1.0), (_BROWS, BROWS, _BROW_AXES)):
-        unit = axes / OUTER_EYE_DISTANCE_M
-        design = shapes[[index(name) for name in names]][:, points] * unit
-        moved = (motion.landmarks - rest)[:, points] * unit
-        weights = _bounded_least_squares(design.reshape(len(names), -1), moved.reshape(len(motion), -1))
-        found |= dict(zip(names, weights.T, strict=True))
-    found |= _eyes(motion)
-    expression = motion.channels.get("expression")
-    if expression is not None:
-        found = {name: value + _as_arkit(expression, name) for name, value in found.items()}
-    return np.clip(np.stack([found[name] for name in ARKIT], axis=1), 0.0, 1.0)
+    return weights_of_motion(motion, rest, shapes_at_landmarks(rest))
 
 
 def motion_of_arkit(
@@ -81,8 +64,8 @@ def motion_of_arkit(
     w = dict(zip(ARKIT, weights.T, strict=True))
     rest = rest_landmarks(model)
     shapes = shapes_at_landmarks(rest)
-    drawn = [index(name) for name in (*_MOUTH, *_BROWS)]
-    landmarks = rest + np.tensordot(np.stack([w[n] for n in (*_MOUTH, *_BROWS)], axis=1), shapes[drawn], 1)
+    told = np.stack([w[name] for name in _LANDMARK_SHAPES], axis=1)
+    landmarks = rest + np.tensordot(told, shapes[[index(name) for name in _LANDMARK_SHAPES]], 1)
     eyes = np.stack([1.0 + w[f"eyeWide{side}"] - w[f"eyeBlink{side}"] for side in ("Right", "Left")], axis=1)
     yaw = 0.5 * (w["eyeLookOutLeft"] - w["eyeLookInLeft"] + w["eyeLookInRight"] - w["eyeLookOutRight"])
     pitch = 0.5 * sum(w[f"eyeLookUp{side}"] - w[f"eyeLookDown{side}"] for side in ("Left", "Right"))
@@ -158,41 +141,6 @@ def shapes_at_landmarks(rest: Float[np.ndarray, "68 3"]) -> Float[np.ndarray, "E
 @lru_cache(maxsize=4)  # the same person on the way out and back
 def _shapes_of(rest: bytes) -> np.ndarray:
     return displacements(mesh_of_landmarks(np.frombuffer(rest).reshape(68, 3)))[:, LANDMARKS68]
-
-
-def _as_arkit(expression: np.ndarray, name: str) -> np.ndarray:
-    """[T] weight of an ARKit shape in a channel `expression`; the split ones count where ARKit has no other name."""
-    out = expression[:, index(name)].astype(np.float64)
-    if name in WHOLE:
-        out = out + np.mean([expression[:, index(half)] for half in WHOLE[name]], axis=0)
-    if name.startswith("cheekSquint"):
-        out = out + expression[:, index(name.replace("Squint", "Raiser"))]
-    return out
-
-
-def _eyes(motion: Motion) -> dict[str, np.ndarray]:
-    out: dict[str, np.ndarray] = {}
-    yaw, pitch = (motion.gaze / GAZE_UNIT_RAD).T
-    for column, side, outwards in ((1, "Left", 1.0), (0, "Right", -1.0)):
-        openness = motion.eyes[:, column]
-        out[f"eyeBlink{side}"], out[f"eyeWide{side}"] = 1.0 - openness, openness - 1.0
-        out[f"eyeLookOut{side}"], out[f"eyeLookIn{side}"] = outwards * yaw, -outwards * yaw
-        out[f"eyeLookUp{side}"], out[f"eyeLookDown{side}"] = pitch, -pitch
-    return {name: np.clip(value, 0.0, 1.0) for name, value in out.items()}
-
-
-def _bounded_least_squares(design: np.ndarray, moved: np.ndarray) -> np.ndarray:
-    """[T,S] weights 0 to 1 of rows of `design` [S,P] that make up `moved` [T,P]: accelerated projected gradient."""
-    gram = design @ design.T + _RIDGE * np.eye(len(design))
-    target = moved @ design.T
-    rate = 1.0 / np.linalg.eigvalsh(gram)[-1]
-    weights = ahead = np.zeros_like(target)
-    momentum = 1.0
-    for _ in range(_ROUNDS):
-        new = np.clip(ahead - rate * (ahead @ gram - target), 0.0, 1.0)
-        after = 0.5 * (1.0 + np.sqrt(1.0 + 4.0 * momentum**2))
-        ahead, weights, momentum = new + (momentum - 1.0) / after * (new - weights), new, after
-    return weights
 
 
 def _most_closed(motion: Motion) -> np.ndarray:
