@@ -63,7 +63,10 @@ def make_avatar(
     """
     require_clips(clips)
     consent = require_consent(consent.person, consent.statement)
-    resolve_device(device)
+    from gtalk.fit import run
+
+    kind, named, _ = choose(renderer, preset, device)
+    run.load_config(kind, named)  # a preset that does not exist is told now, not after minutes of preparing
     folder = output / "dataset" if dataset is None else dataset
     with ExitStack() as stack:
         for held in dict.fromkeys((output, folder)):

@@ -5,7 +5,9 @@ Exit status: 0 done; 2 the input is at fault (one message on stderr); 1 a fault 
 
 from __future__ import annotations
 
+import contextlib
 import inspect
+import io
 import sys
 from collections.abc import Sequence
 from functools import reduce
@@ -52,14 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"gtalk {gtalk.__version__}")
         return 0
     try:
-        command = tyro.cli(
-            _commands(brief=set(argv) <= {"-h", "--help"}),
-            prog="gtalk",
-            description=_ABOUT,
-            args=argv,
-            config=(tyro.conf.OmitSubcommandPrefixes, tyro.conf.OmitArgPrefixes, tyro.conf.DisallowNone),
-        )
-        command.run()
+        _parsed(argv).run()
     except UserError as error:
         print(f"gtalk: {error}", file=sys.stderr)
         return 2
@@ -67,6 +62,28 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("gtalk: interrupted; finished work is kept, run the same command to go on", file=sys.stderr)
         return 130
     return 0
+
+
+def _parsed(argv: list[str]) -> Any:
+    """The command that the words mean. What a config of ours refuses is told like everything else: in one sentence."""
+    told = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(told):
+            return tyro.cli(
+                _commands(brief=set(argv) <= {"-h", "--help"}),
+                prog="gtalk",
+                description=_ABOUT,
+                args=argv,
+                config=(tyro.conf.OmitSubcommandPrefixes, tyro.conf.OmitArgPrefixes, tyro.conf.DisallowNone),
+            )
+    except SystemExit as stop:
+        cause: BaseException | None = stop
+        while cause is not None and not isinstance(cause, UserError):
+            cause = cause.__cause__ or cause.__context__
+        if cause is not None:
+            raise cause from None
+        sys.stderr.write(told.getvalue())
+        raise
 
 
 def _commands(brief: bool) -> Any:

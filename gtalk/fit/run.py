@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import json
 from collections.abc import Iterator
@@ -93,5 +94,7 @@ def _backend(renderer: str, device: str) -> str:
 
 def _renderer(name: str) -> Any:
     if name not in RENDERERS:
-        raise UserError("--renderer", expected=f"one of: {', '.join(RENDERERS)}", got=name, remedy="Name one of these.")
+        nearest = difflib.get_close_matches(name, RENDERERS, n=1, cutoff=0.4)
+        remedy = f"Did you mean `{nearest[0]}`?" if nearest else "Name one of these."
+        raise UserError("renderer", expected=f"one of: {', '.join(RENDERERS)}", got=name, remedy=remedy)
     return importlib.import_module(RENDERERS[name])

@@ -69,10 +69,13 @@ class Character:
             lookahead: "live" where sound is not known before it is heard, see `LookAhead`.
             seed, fps, view, batch: as of `Talker`.
 
-        Raises UserError when controls are asked for and there is no motion model, which knows the person's rest.
+        Raises UserError for another look-ahead, and when controls are asked for and there is no motion model, which
+        knows the person's rest.
         """
         last = self._controlled(controls, seed)
         model = self.motion_model
+        if lookahead not in ("file", "live"):
+            raise UserError("lookahead", expected="file or live", got=str(lookahead), remedy="Did you mean `live`?")
         if lookahead == "live" and isinstance(model, HasLive):
             model = model.for_live()
         return Talker(self.avatar, model, edits=(*edits, *last), seed=seed, fps=fps, view=view, batch=batch)
