@@ -10,6 +10,7 @@ import pytest
 from gtalk.errors import UserError
 from gtalk.media.audio import read_audio, write_wav
 from gtalk.media.video import read_video
+from gtalk.motion.edits.controls import control_specs
 from gtalk.types import AUDIO_RATE, AudioTrack
 from gtalk.viewer.audio.sources import FileSource, PushSource
 from gtalk.viewer.config import ViewConfig
@@ -174,8 +175,8 @@ def test_the_panel_has_what_the_model_exposes(tmp_path) -> None:
     server.start()
     try:
         with page_on(server) as browser:
-            wanted = ["Mouth", "Expression", "Head", "Blinks", "Smoothing", "LLE", "Gaze", "Turn",
-                      "Barge-in", "Height", "Background", "JPEG quality", "Play a file"]  # fmt: skip
+            wanted = [spec.label for spec in control_specs()]
+            wanted += ["Barge-in", "Height", "Background", "JPEG quality", "Play a file"]
             text = "document.querySelector('iframe').contentDocument?.body?.innerText"
             browser.wait(f"{text}?.includes('Play a file')")
             shown = browser.run(text)

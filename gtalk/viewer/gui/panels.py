@@ -91,7 +91,11 @@ class Panels:
 
         @handle.on_update
         def _(_event: viser.GuiEvent) -> None:
-            self._try(lambda: self._session.set_controls(replace(self._session.controls, **{spec.name: handle.value})))
+            self.set_control(spec.name, handle.value)
+
+    def set_control(self, name: str, value: float | int | tuple[float, ...]) -> None:
+        """Obey another value of one control; what is out of range is told and changes nothing."""
+        self._try(lambda: self._session.set_controls(replace(self._session.controls, **{name: value})))
 
     def _build_image(self) -> None:
         gui, talker, session = self._server.gui, self._session.talker, self._session
