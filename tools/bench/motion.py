@@ -66,7 +66,6 @@ def ingredients(base: MotionConfig) -> dict[str, MotionConfig]:
         "no amplitude loss": replace(base, loss=replace(loss, amplitude=0.0)),
         "no stretch": replace(base, amplitude=0.01),
         "squared error": replace(base, loss=replace(loss, robust=30.0)),
-        "conditional VAE": replace(base, net=replace(net, style=8)),
         "half the channels": replace(base, net=replace(net, channels=net.channels // 2)),
         "no look-ahead": replace(base, net=replace(net, future_rows=0)),
         "low latency": replace(base, latency="low"),
