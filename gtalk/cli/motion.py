@@ -117,17 +117,25 @@ class MotionDrive:
     """Any sound file with speech."""
     output: OutputPath
     """The .motion.npz to write."""
+    text: str | None = None
+    """What is said, in English, where it is known: phones are aligned to the sound and guide the lips."""
     seed: int = 0
     """Chooses head motion, gaze and blinks."""
 
     def run(self) -> None:
         """Do it."""
-        from gtalk.media.audio import stream_audio
+        from gtalk.media.audio import read_audio, stream_audio
         from gtalk.motion.model.model import load_motion_model
         from gtalk.motion.produce import drive
         from gtalk.types import Motion as FaceMotion
 
-        parts = drive(load_motion_model(self.avatar), stream_audio(self.audio), self.seed)
+        model, known = load_motion_model(self.avatar), None
+        if self.text is not None:
+            from gtalk.speech.align import align_text
+
+            model.needs_ears("--text")
+            known = align_text(read_audio(self.audio).samples, self.text)
+        parts = drive(model, stream_audio(self.audio), self.seed, known=known)
         FaceMotion.concatenate(list(parts)).save(self.output)
         print(self.output)
 

@@ -88,6 +88,16 @@ class PersonMotionModel:
         """How much sound after an instant is needed before its frame is certain."""
         return self.features.lookahead_s + self.future_rows / self.features.rate_hz
 
+    def needs_ears(self, what: str) -> None:
+        """Raise UserError, in the name of `what`, for a model that was trained without the ears."""
+        if not self.features.ears:
+            raise UserError(
+                what,
+                expected="a motion model that listens through gtalk's ears",
+                got="one from before",
+                remedy="Train it again with `gtalk motion train DATASET -o AVATAR`.",
+            )
+
     def stream(self, seed: int = 0, known: KnownPhones | None = None) -> PersonMotionStream:
         """A fresh stream. The seed chooses the head motion, gaze and blinks.
 
