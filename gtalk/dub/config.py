@@ -46,7 +46,8 @@ class DubConfig:
     batch: int = 1
     """Images drawn at once: more is quicker on a GPU."""
     device: Device = "auto"
-    """Where images are drawn. auto: on a GPU where there is one. Workers of a batch share the GPUs in turn."""
+    """Where images are drawn. auto: on a GPU where there is one. Workers of a batch share the GPUs in turn; on a
+    Ray cluster say cuda, so that a job asks for its share of one."""
     subtitles: Path | None = None
     """A SubRip or WebVTT file: laid beside the output under its name, where players look for it."""
     mark: bool = False
