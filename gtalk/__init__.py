@@ -15,6 +15,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
+from gtalk.waiting import wait_passively
+
 if TYPE_CHECKING:
     from gtalk import edits
     from gtalk.api import Avatar, load, track, train, write_video
@@ -39,6 +41,9 @@ _HOME = {
     "UserError": "errors",
     **dict.fromkeys(("Camera", "Frame", "Motion", "RenderOutput"), "types"),
 }
+
+
+wait_passively()  # before anything imports torch
 
 
 def __getattr__(name: str) -> object:

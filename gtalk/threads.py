@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+
 import cv2
 import torch
-from threadpoolctl import threadpool_limits  # scikit-learn's, which librosa needs
+from threadpoolctl import ThreadpoolController, threadpool_limits
 
 
 def compute_on(threads: int | None = None) -> None:
@@ -17,3 +21,21 @@ def compute_on(threads: int | None = None) -> None:
     if threads is not None:
         torch.set_num_threads(threads)
         cv2.setNumThreads(threads)
+
+
+@contextmanager
+def on_one_thread() -> Iterator[None]:
+    """While it lasts, torch's kernels (in this thread) and BLAS (in this process) use one thread.
+
+    For small matrices in a row, as motion inference has them: sharing them out costs more than it brings, and on a
+    busy machine each of them waits for a thread that has lost its core. Costs some microseconds. Unlike
+    torch.set_num_threads it leaves other threads' kernels alone.
+    """
+    torch.get_num_threads()  # which sets this thread's number when it is first asked
+    with _pools().limit(limits=1):
+        yield
+
+
+@cache
+def _pools() -> ThreadpoolController:
+    return ThreadpoolController()  # looks through all loaded libraries, which takes milliseconds

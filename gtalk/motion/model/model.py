@@ -31,6 +31,7 @@ from gtalk.speech.features import SpeechFeatures
 from gtalk.speech.known_phones import KnownPhones
 from gtalk.speech.normalise import VoicePrior
 from gtalk.speech.student import load_student
+from gtalk.threads import on_one_thread
 from gtalk.types import AUDIO_RATE, VIDEO_FPS, Motion
 
 MOTION_MODEL_VERSION = 2  # 2: what the torso does is the avatar's to know; the regression of 1 is read over
@@ -135,10 +136,15 @@ class PersonMotionStream:
 
     def push(self, samples: Float[np.ndarray, " N"]) -> Motion:
         """Utterance samples and return the frames that are now certain."""
-        return self._predict(self._append(self._features.push(samples)))
+        with on_one_thread():
+            return self._predict(self._append(self._features.push(samples)))
 
     def finish(self) -> Motion:
         """No more samples: the remaining frames."""
+        with on_one_thread():
+            return self._rest()
+
+    def _rest(self) -> Motion:
         self._append(self._features.finish())
         left = len(self._rows) - self._past if self._started else 0
         count = -(-left // ROWS_PER_FRAME)
