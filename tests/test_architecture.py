@@ -11,8 +11,8 @@ import pytest
 ROOT = Path(__file__).parent.parent / "gtalk"
 
 FOUNDATION = {
-    "shapes", "errors", "progress", "files", "types", "basis", "topology", "config", "threads", "device", "reading",
-    "geometry",
+    "shapes", "errors", "progress", "files", "types", "basis", "topology", "config", "threads", "waiting", "device",
+    "reading", "geometry",
 }  # fmt: skip
 ARROWS = {
     "ops": set(),

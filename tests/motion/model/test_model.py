@@ -5,6 +5,7 @@ import time
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
@@ -39,6 +40,20 @@ def test_any_chunking_gives_the_same_motion(model, cuts: list[int], length: int)
     for name in FIELDS:
         np.testing.assert_allclose(getattr(streamed, name), getattr(offline, name), atol=1e-5)
     assert not streamed.channels, "what follows from the head is the avatar's to know"
+
+
+def test_one_thread_infers_however_many_there_are(model) -> None:
+    seen: list[int] = []
+    hook = model.net.register_forward_pre_hook(lambda *_: seen.append(torch.get_num_threads()))
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        whole(model, SPEECH)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+        hook.remove()
+    assert seen and set(seen) == {1}
 
 
 @pytest.mark.parametrize("live", [False, True])
