@@ -25,11 +25,12 @@ if TYPE_CHECKING:
     from gtalk.making import Note, TrainEvent
     from gtalk.motion.edits.controls import Controls
     from gtalk.progress import Progress
+    from gtalk.talk import TalkSession
     from gtalk.types import Camera, Frame, Motion, RenderOutput
 
 __all__ = [
-    "Avatar", "Camera", "Consent", "Controls", "Frame", "Motion", "Note", "Progress", "RenderOutput", "TrainEvent",
-    "UserError", "edits", "load", "track", "train", "write_video",
+    "Avatar", "Camera", "Consent", "Controls", "Frame", "Motion", "Note", "Progress", "RenderOutput", "TalkSession",
+    "TrainEvent", "UserError", "edits", "load", "track", "train", "write_video",
 ]  # fmt: skip
 
 _HOME = {
@@ -38,6 +39,7 @@ _HOME = {
     "Controls": "motion.edits.controls",
     **dict.fromkeys(("Note", "TrainEvent"), "making"),
     "Progress": "progress",
+    "TalkSession": "talk",
     "UserError": "errors",
     **dict.fromkeys(("Camera", "Frame", "Motion", "RenderOutput"), "types"),
 }

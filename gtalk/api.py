@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from gtalk.avatar.base import PLATE, Consent
-from gtalk.dub.background import Background, Still, make_background
+from gtalk.dub.background import TRANSPARENT, Background, Still, make_background
 from gtalk.dub.provenance import provenance_tags
 from gtalk.dub.render import image_size
 from gtalk.errors import UserError
@@ -33,7 +33,7 @@ from gtalk.motion.base import EditFactory
 from gtalk.motion.edits.controls import Controls
 from gtalk.progress import OnProgress, silent
 from gtalk.shapes import Shaped, UInt8
-from gtalk.talk import Character, Talker, View, load_character, resample_motion
+from gtalk.talk import Character, Talker, TalkSession, View, load_character, resample_motion
 from gtalk.talk.load import LookAhead
 from gtalk.talk.orbit import head_pivot, orbit_camera
 from gtalk.types import AUDIO_RATE, Camera, Frame, Motion, RenderOutput
@@ -196,6 +196,29 @@ class Avatar:
         for frame in talker.stream(chunks):
             shown = behind.finish(frame.rgb, frame.alpha)
             yield Frame(frame.time_s, shown, frame.alpha, frame.motion, frame.samples)
+
+    def session(
+        self,
+        *,
+        seed: int = 0,
+        size: Size | None = None,
+        camera: Camera | None = None,
+        background: UInt8[np.ndarray, "H W 3"] | str = PLATE,
+        controls: Controls = Controls(),
+        edits: Sequence[EditFactory] = (),
+        lookahead: LookAhead = "live",
+    ) -> TalkSession:
+        """A conversation under way: push samples, get frames; post other controls; interrupt. Arguments as of `stream`.
+
+        Several sessions of one avatar know nothing of each other. Raises UserError as `stream` does, and for a
+        background that moves.
+        """
+        shape = self._shape(size, camera)
+        behind = _background(background, shape, self.fps)
+        if not isinstance(behind, Still):
+            raise UserError("background", expected="one that stands still", got="a video",
+                            remedy="Use `stream`, or an image.")  # fmt: skip
+        return self._talker(controls, edits, lookahead, seed, View(camera, shape, behind.rendered)).session()
 
     def orbit(self, yaw_rad: float = 0.0, pitch_rad: float = 0.0, distance: float = 1.0) -> Camera:
         """A camera turned about the head: yaw towards its right, pitch upwards, `distance` times as far away.
@@ -373,7 +396,12 @@ def _chunks(speech: Speech) -> Iterable[np.ndarray]:
 
 
 def _background(choice: np.ndarray | str, size: tuple[int, int], fps: float) -> Background:
-    return make_background(choice, size, fps) if isinstance(choice, str) else Still(choice)
+    if isinstance(choice, np.ndarray):
+        return Still(choice)
+    if choice == TRANSPARENT:
+        raise UserError("background", expected="something to see", got=choice,
+                        remedy="`Avatar.render` with background=None gives colour, alpha and depth.")  # fmt: skip
+    return make_background(choice, size, fps)
 
 
 def _image(frame: np.ndarray | Frame) -> np.ndarray:

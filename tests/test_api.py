@@ -66,6 +66,8 @@ def test_backgrounds(me, speech):
         assert (np.abs(image[0, 0].astype(int) - [10, 200, 30]) <= 1).all()
     with pytest.raises(gtalk.UserError, match="background"):
         me.render(motion, background="nothing-like-it")
+    with pytest.raises(gtalk.UserError, match="background=None gives colour, alpha and depth"):
+        me.render(motion, background="transparent")
 
 
 def test_edit_and_reenact(me, speech):
@@ -75,6 +77,18 @@ def test_edit_and_reenact(me, speech):
     by_maker = me.predict(speech, seed=1, edits=[lambda: gtalk.edits.Turn(yaw_rad=0.1)])
     np.testing.assert_allclose(gtalk.edits.Turn(yaw_rad=0.1)(motion).head_pose, by_maker.head_pose, atol=1e-9)
     assert len(me.reenact(motion)) == len(motion)
+
+
+def test_a_session_obeys_what_is_posted_and_knows_nothing_of_another(me):
+    one, two = (me.session(seed=1, size=32, background="#000000") for _ in range(2))
+    sound = speech_like(1.2)
+    first = one.push(sound[:9600])
+    from_s = one.post(gtalk.Controls(gaze_offset_rad=(0.3, 0.0)))
+    changed, plain = first + one.push(sound[9600:]) + one.finish(), two.push(sound) + two.finish()
+    assert len(changed) == len(plain) == 30 and changed[0].rgb.shape == (32, 32, 3)
+    looked = [a.motion.gaze[0, 0] - b.motion.gaze[0, 0] for a, b in zip(changed, plain, strict=True)]
+    np.testing.assert_allclose(looked, [0.3 if frame.time_s >= from_s else 0.0 for frame in changed], atol=1e-9)
+    one.interrupt()
 
 
 def test_frames_bring_their_own_sound(me, tmp_path):
