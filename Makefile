@@ -1,5 +1,5 @@
 # Two commands: `make demo` and `make test`. Each sets up all it needs in .venv/ and is quick the second time.
-# For developers: `make lint`, `make types`, `make coverage`, and `make lock` (see CONTRIBUTING.md).
+# For developers: `make quick`, `make lint`, `make types`, `make coverage`, and `make lock` (see CONTRIBUTING.md).
 
 PYTHON ?= python3
 VENV := .venv
@@ -10,7 +10,7 @@ CSRC := $(wildcard csrc/*.cpp csrc/*.h csrc/*.cu csrc/*/*.h csrc/*/*.cpp csrc/*/
 DEMO := out/demo
 CONSENT := The demo person is synthetic; nobody's likeness is used.
 
-.PHONY: demo test coverage browser lint types lock install clean
+.PHONY: demo test quick coverage browser lint types lock install clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/gtalk train data/demo/clip.mp4 -o $(DEMO) --person "gtalk demo person" --consent "$(CONSENT)"
@@ -21,8 +21,12 @@ demo: $(VENV)/.runtime
 	@echo "Evaluation:                                            $(DEMO)/eval.html"
 	@echo "See it live:                                           $(BIN)/gtalk view $(DEMO)"
 
+# One worker a core, each computing on its share of them (tests/conftest.py). PYTEST="tests/dub -x" runs some.
 test: $(VENV)/.develop browser
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto $(PYTEST)
+
+quick: $(VENV)/.develop
+	$(BIN)/python -m pytest -n auto -m "not slow" $(PYTEST)
 
 coverage: $(VENV)/.develop browser
 	rm -f .coverage .coverage.*

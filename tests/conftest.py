@@ -1,15 +1,47 @@
-"""What is said at the end of a run: which tests were skipped, by reason. No test fails for a busy machine's sake."""
+"""How a run is shared between workers and what is said at its end. No test fails for a busy machine's sake.
+
+`make test` and `make quick` run as many workers as there are cores (pytest-xdist). A file's tests stay together, for
+they share what is slow to make; the longest files begin; browsers are driven by one worker alone.
+"""
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from pathlib import Path
 
-import pytest
-from hypothesis import HealthCheck, settings
+WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+if WORKERS > 1:  # before anything that computes is imported: the workers share the cores
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // WORKERS)))
+
+import pytest  # noqa: E402
+from hypothesis import HealthCheck, settings  # noqa: E402
 
 settings.register_profile("gtalk", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("gtalk")
+
+BROWSERS = {"tests/viewer/test_browser.py", "tests/viewer/test_player.py", "tests/eval/test_report.py"}
+SLOW = {
+    "dub/batch/test_chunks.py", "dub/batch/test_cluster.py", "dub/batch/test_run.py", "dub/footage/test_compositor.py",
+    "dub/test_memory.py", "dub/test_render.py", "eval/test_evaluator.py", "eval/test_report.py", "eval/test_run.py",
+    "fit/gaussian/test_model.py", "fit/losses/test_perceptual.py", "fit/radiance/test_influence.py",
+    "fit/radiance/test_model.py", "fit/test_trainer.py", "media/test_alignment.py", "media/test_strange.py",
+    "media/test_timeline.py", "motion/idle/test_blinks_gaze.py", "motion/idle/test_head_motion.py",
+    "motion/model/test_model.py", "motion/test_bad_sound.py", "motion/test_command_line.py", "motion/test_produce.py",
+    "motion/training/test_augment.py", "motion/training/test_pretrain.py", "motion/training/test_sync_expert.py",
+    "motion/training/test_train.py", "ops/test_hash_encode.py", "ops/test_march.py", "ops/test_ops.py",
+    "ops/test_splat.py", "prepare/ingest/test_av_offset.py", "prepare/ingest/test_ingest.py",
+    "prepare/landmarks/test_detectors.py", "prepare/landmarks/test_face_landmarker.py", "prepare/test_hard_clips.py",
+    "prepare/test_pipeline.py", "prepare/torso/test_dense.py", "prepare/torso/test_track.py",
+    "prepare/tracking/test_track.py", "robustness/test_faults.py", "robustness/test_places.py",
+    "robustness/test_strangers.py", "talk/test_talker.py", "tools/check/test_demo_clip.py",
+    "tools/make/test_demo_clip.py", "viewer/live/test_session.py", "viewer/live/test_sessions.py",
+    "viewer/test_browser.py", "viewer/test_player.py", "viewer/test_server.py", "viewer/web/test_intruders.py",
+    "viewer/web/test_speech_api.py",
+}  # fmt: skip
+"""Files that take seconds of processor time (`--processor-times`) and that `make quick` leaves out; a test of another
+file is marked by `pytest.mark.slow`."""
+_processor_s: Counter[str] = Counter()
 
 
 @pytest.fixture(scope="session")
@@ -20,16 +52,81 @@ def small_person(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_small_person(tmp_path_factory.mktemp("small") / "me")
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """One line a reason, most frequent first."""
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`pytest --processor-times`: which files are slow, seen from a busy machine too."""
+    parser.addoption("--processor-times", action="store_true", help="print each file's seconds of processor time")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files that may take longest come first, so that no worker ends long after the others."""
+    for item in items:
+        if _file(item.nodeid).removeprefix("tests/") in SLOW:
+            item.add_marker(pytest.mark.slow)
+    limits: Counter[str] = Counter()
+    for item in items:
+        if limit := item.get_closest_marker("timeout"):
+            limits[_file(item.nodeid)] = int(limit.args[0])
+        elif item.get_closest_marker("slow"):
+            limits[_file(item.nodeid)] = max(1, limits[_file(item.nodeid)])
+    items.sort(key=lambda item: -limits[_file(item.nodeid)])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Hand out files, not single tests, in the order above."""
+    from xdist.scheduler.loadscope import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "browsers" if _file(nodeid) in BROWSERS else _file(nodeid)
+
+    config.option.loadscopereorder = False
+    return ByFile(config, log)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item):
+    """Note where the clock stands: what a test takes includes its fixtures and the processes that it starts."""
+    item.stash[_BEFORE] = sum(os.times()[:4])
+    return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo):
+    """Hand the processor time on with the last of a test's reports."""
+    if call.when == "teardown":
+        item.user_properties.append(("processor_s", sum(os.times()[:4]) - item.stash[_BEFORE]))
+    return (yield)
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Collect it, wherever the test ran."""
+    if report.when == "teardown":
+        _processor_s[_file(report.nodeid)] += dict(report.user_properties).get("processor_s", 0.0)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Why tests were skipped, most frequent first; and what the files took, when that was asked for."""
     reasons = Counter(_reason(report) for report in terminalreporter.stats.get("skipped", []))
     if reasons:
         terminalreporter.section("skipped, by reason")
         for reason, count in reasons.most_common():
             terminalreporter.write_line(f"{count:>5}  {reason}")
+    if config.getoption("--processor-times"):
+        terminalreporter.section("seconds of processor time, by file")
+        for file, seconds in _processor_s.most_common():
+            terminalreporter.write_line(f"{seconds:>7.1f}  {file}")
+
+
+def _file(nodeid: str) -> str:
+    return nodeid.partition("::")[0]
 
 
 def _reason(report: pytest.TestReport) -> str:
     """Why a test was skipped: pytest keeps (file, line, words)."""
     words = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
     return words.removeprefix("Skipped: ")
+
+
+_BEFORE = pytest.StashKey[float]()

@@ -20,7 +20,8 @@ _LOCAL_FILES_ONLY = {
     # What a file says may not make FFmpeg open other files or addresses: no playlists, no image sequences.
     "protocol_whitelist": "file",
     "format_whitelist": "mov,matroska,webm,avi,wav,w64,aiff,caf,mp3,aac,ac3,eac3,flac,ogg,flv,mpegts,mpeg,asf,gif,"
-    "mxf,amr,au,dv,h264,hevc,m4v,mpegvideo,ivf,rm,nut,wv,ape,tta",
+    "mxf,amr,au,dv,h264,hevc,m4v,mpegvideo,ivf,rm,nut,wv,ape,tta,"
+    "nistsphere,voc,ircam,pvf,avr,iff,sds",  # sound of speech corpora and old machines
 }
 MOST_PIXELS = 1 << 26
 """Of a decoded image: 8192 x 8192."""

@@ -2,15 +2,17 @@
 
 from pathlib import Path
 
+import librosa
 import numpy as np
 import pytest
+import soundfile
 
 from gtalk.errors import UserError
 from gtalk.media.audio import read_audio, read_wav, write_wav
 from gtalk.media.source import probe, require_video
 from gtalk.media.timeline import scan
 from gtalk.media.video import read_video
-from gtalk.types import AudioTrack
+from gtalk.types import AUDIO_RATE, AudioTrack
 from tests.media.clips import Recipe, image, write_clip
 
 
@@ -112,3 +114,13 @@ def test_wav_round_trip(tmp_path: Path) -> None:
     (tmp_path / "bad.wav").write_bytes(b"RIFF")
     with pytest.raises(UserError, match="16 bits"):
         read_wav(tmp_path / "bad.wav")
+
+
+@pytest.mark.parametrize("kind", ["NIST", "VOC", "IRCAM", "PVF", "AVR", "SVX"])
+def test_sound_of_corpora_and_old_machines_is_what_librosa_reads(kind: str, tmp_path: Path) -> None:
+    """A speech corpus comes as NIST SPHERE, under the name .wav."""
+    path, rng = tmp_path / "a.wav", np.random.default_rng(1)
+    soundfile.write(path, rng.uniform(-0.5, 0.5, 4000), AUDIO_RATE, format=kind, subtype="PCM_16")
+    ours, (theirs, rate) = read_audio(path).samples, librosa.load(path, sr=None)
+    assert rate == AUDIO_RATE and len(ours) == len(theirs) == 4000
+    np.testing.assert_allclose(ours, theirs, atol=1e-4)

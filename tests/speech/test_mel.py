@@ -1,6 +1,9 @@
+import librosa
 import numpy as np
+import pytest
 
 from gtalk.speech.mel import hz_to_mel, mel_filters, mel_to_hz
+from gtalk.types import AUDIO_RATE
 
 
 def test_mel_scale_round_trip() -> None:
@@ -24,3 +27,12 @@ def test_corners_on_bins() -> None:
     assert (filters.sum(1) > 0).all()
     assert np.allclose(filters.max(1) * (filters > 0).sum(1), filters.max(1) * (filters > 0).sum(1))
     assert filters[:, :3].sum() == 0.0  # nothing below 130 Hz
+
+
+@pytest.mark.parametrize(("count", "low_hz", "high_hz", "n_fft"), [(32, 60.0, 7600.0, 512), (25, 130.0, 6800.0, 1024)])
+def test_the_filters_are_those_of_librosa(count: int, low_hz: float, high_hz: float, n_fft: int) -> None:
+    """Whose import takes more than a second, which neither a dub nor the live view should wait for."""
+    theirs = librosa.filters.mel(
+        sr=AUDIO_RATE, n_fft=n_fft, n_mels=count, fmin=low_hz, fmax=high_hz, htk=True, dtype=np.float64
+    )
+    np.testing.assert_allclose(mel_filters(count, low_hz, high_hz, n_fft), theirs, rtol=1e-6, atol=1e-9)
