@@ -12,8 +12,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from gtalk.errors import UserError
+from gtalk.reading.untrusted import read_text
 
 Config = TypeVar("Config")
+MOST_YAML_BYTES = 1_000_000
+USUAL_RANGE = (0.0, 1e6)
+"""Of numbers for which a config names no other, in a dictionary RANGES of the class: name -> (least, most)."""
 
 
 def from_mapping(kind: type[Config], values: Any, where: str = "config") -> Config:
@@ -38,7 +42,22 @@ def from_mapping(kind: type[Config], values: Any, where: str = "config") -> Conf
         raise UserError(
             f"{where}.{unknown[0]}", expected=f"one of: {', '.join(sorted(known))}", got="an unknown key", remedy=remedy
         )
-    return kind(**{name: _convert(known[name], value, f"{where}.{name}") for name, value in values.items()})
+    config = kind(**{name: _convert(known[name], value, f"{where}.{name}") for name, value in values.items()})
+    check_ranges(config, where)
+    return config
+
+
+def check_ranges(config: Any, where: str = "config") -> None:
+    """Raise UserError for a number in a config dataclass, or in one inside it, that lies outside its range."""
+    ranges = getattr(config, "RANGES", {})
+    for field in dataclasses.fields(config):
+        value, name = getattr(config, field.name), f"{where}.{field.name}" if where else field.name
+        if dataclasses.is_dataclass(value):
+            check_ranges(value, name)
+        low, high = ranges.get(field.name, USUAL_RANGE)
+        for number in value if isinstance(value, tuple) else (value,):
+            if isinstance(number, (int, float)) and not isinstance(number, bool) and not low <= number <= high:
+                raise UserError(name, expected=f"{low:g} to {high:g}", got=f"{number:.6g}", remedy="Correct the value.")
 
 
 def to_mapping(config: Any) -> dict[str, Any]:
@@ -50,9 +69,17 @@ def load_yaml(kind: type[Config], path: Path) -> Config:
     """Read a YAML file into the dataclass `kind`. Raises UserError when it is missing or wrong."""
     import yaml
 
+    class PlainLoader(yaml.SafeLoader):
+        """Without aliases: a few lines of them stand for more values than any memory holds."""
+
+        def compose_node(self, parent: Any, index: Any) -> Any:
+            if self.check_event(yaml.AliasEvent):
+                raise yaml.YAMLError("an alias (*name): write the value itself")
+            return super().compose_node(parent, index)
+
     try:
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, RecursionError, yaml.YAMLError) as error:
+        values = yaml.load(read_text(path, MOST_YAML_BYTES), PlainLoader)
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise UserError(
             f"config file {path}",
             expected="a readable YAML file",
@@ -143,4 +170,6 @@ def _convert_tuple(arguments: tuple[Any, ...], value: Any, where: str) -> tuple[
 
 
 def _wrong(where: str, expected: str, value: Any) -> UserError:
-    return UserError(where, expected=expected, got=f"{value!r}", remedy="Correct the value.")
+    shown = repr(value)
+    return UserError(where, expected=expected, got=shown[:120] + ("..." if len(shown) > 120 else ""),
+                     remedy="Correct the value.")  # fmt: skip

@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import logging
 import os
 import shutil
+import stat
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -18,6 +20,11 @@ from gtalk.errors import UserError
 _UMASK = os.umask(0o022)
 os.umask(_UMASK)
 _MODE = 0o666 & ~_UMASK  # of files, as the user wants them; some libraries write for the owner alone
+_LONGEST_NAME = 255  # bytes; what nearly every file system holds
+_ROOM = 64  # bytes that temporary names and the folders of parts add to an output's own name
+_LOCKED = {errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES}
+"""What a lock says that somebody else holds; anything else says that there are no locks here."""
+_log = logging.getLogger("gtalk")
 _LEAST_FREE_BYTES = 64 << 10  # with less, a write that failed failed for want of room
 
 
@@ -30,11 +37,13 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """
     path = Path(path)
     require_writable_folder(path.parent)
-    temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}.part{path.suffix}")
+    require_name(path)
+    temporary = path.with_name(f".{short_stem(path)}.{uuid.uuid4().hex[:8]}.part{path.suffix}")
     try:
         yield temporary
         if temporary.is_file():
-            temporary.chmod(_MODE)
+            with suppress(OSError):  # network and FUSE file systems have modes of their own
+                temporary.chmod(_MODE)
         temporary.replace(path)
     except BaseException as error:
         full = isinstance(error, Exception) and is_full(path.parent, error)
@@ -44,6 +53,13 @@ def atomic_path(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
         if full and not isinstance(error, UserError):
             raise no_room(path) from error
+        if isinstance(error, OSError) and not isinstance(error, UserError) and not path.parent.is_dir():
+            raise UserError(
+                f"output folder {path.parent}",
+                expected="the folder that was there when the work began",
+                got="none: somebody moved or deleted it",
+                remedy="Run the same command again.",
+            ) from error
         raise
 
 
@@ -69,6 +85,58 @@ def no_room(path: Path) -> UserError:
     )
 
 
+def short_stem(path: Path) -> str:
+    """The name of a file without its suffix, cut off where a temporary name made of it would be too long."""
+    whole = path.stem.encode()
+    return whole[: max(1, _LONGEST_NAME - _ROOM - len(path.suffix.encode()))].decode(errors="ignore")
+
+
+def require_name(path: Path) -> None:
+    """Raise UserError for a name that no file system holds."""
+    if (length := len(os.fsencode(path.name))) > _LONGEST_NAME:
+        raise UserError(
+            f"output {path.name[:40]}...",
+            expected=f"a name of at most {_LONGEST_NAME} bytes",
+            got=f"one of {length}",
+            remedy="Choose a shorter name.",
+        )
+
+
+def require_replaceable(path: Path, overwrite: bool) -> None:
+    """Raise UserError where a file may not be written: it exists and `overwrite` is not said, or it is no plain file.
+
+    Folders, links, devices and pipes are never replaced.
+    """
+    path = Path(path)
+    require_name(path)
+    kind = _kind(path)
+    if kind and kind != "a file":
+        raise UserError(
+            f"output {path}",
+            expected="the name of a file",
+            got=kind,
+            remedy="Choose another name." if kind != "a link" else f"Name what it leads to: {os.path.realpath(path)}.",
+        )
+    if kind and not overwrite:
+        raise UserError(
+            f"output {path}",
+            expected="a name that is free",
+            got="one that exists",
+            remedy="Choose another name, or pass --overwrite.",
+        )
+
+
+def _kind(path: Path) -> str:
+    """What is at a path, in words; nothing where there is nothing. Links are not followed."""
+    try:
+        mode = path.lstat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    if stat.S_ISREG(mode):
+        return "a file"
+    return "a folder" if stat.S_ISDIR(mode) else "a link" if stat.S_ISLNK(mode) else "a device or pipe"
+
+
 @contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
     """Only one process at a time writes to `folder`. Raises UserError when another one does.
@@ -76,9 +144,10 @@ def exclusive(folder: Path) -> Iterator[None]:
     The lock is a file beside the folder; it goes with the process, however that ends.
     """
     folder = Path(folder).absolute()
+    require_name(folder)
     made_room = not folder.parent.exists()
     require_writable_folder(folder.parent)
-    release = try_lock(folder.with_name(f".{folder.name}.lock"))
+    release = try_lock(folder.with_name(f".{short_stem(folder)}{folder.suffix}.lock"))
     if release is None:
         raise UserError(
             f"output {folder}",
@@ -98,7 +167,8 @@ def exclusive(folder: Path) -> Iterator[None]:
 def try_lock(path: Path) -> Callable[[], None] | None:
     """Take the lock file `path` for this process; returns what lets go of it, or None where another one has it.
 
-    A lock goes with its process, however that ends; whoever lets go of it removes the file.
+    A lock goes with its process, however that ends; whoever lets go of it removes the file. A file system without
+    locks is told, and gone on with.
     """
     from filelock import FileLock, Timeout
 
@@ -109,6 +179,14 @@ def try_lock(path: Path) -> Callable[[], None] | None:
             lock.acquire(timeout=0)
         except Timeout:
             return None
+        except (OSError, NotImplementedError) as error:
+            if isinstance(error, OSError) and error.errno in _LOCKED:
+                return None
+            _log.warning("%s: this file system has no locks (%s): see to it that no other run writes there",
+                         path.parent, error)  # fmt: skip
+            with suppress(OSError):
+                path.unlink()
+            return lambda: None
         if before == _inode(path) is not None:
             break
         lock.release()  # its last owner has just removed it: lock the new one
@@ -132,11 +210,11 @@ def require_writable_folder(folder: Path) -> None:
     """Create `folder` if need be. Raises UserError when nothing can be written there."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise UserError(
             f"output folder {folder}",
             expected="a folder that can be written",
-            got=error.strerror or str(error),
+            got=getattr(error, "strerror", None) or str(error),
             remedy="Choose another output path or change its permissions.",
         ) from error
     if not os.access(folder, os.W_OK | os.X_OK):

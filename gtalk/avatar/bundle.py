@@ -31,7 +31,7 @@ from gtalk.basis import MotionBasis
 from gtalk.config import to_mapping
 from gtalk.errors import UserError
 from gtalk.files import atomic_path, sha256_of_file, write_json
-from gtalk.reading.untrusted import check_numbers, read_image, read_json
+from gtalk.reading.untrusted import check_numbers, member, read_image, read_json
 from gtalk.shapes import UInt8
 from gtalk.types import Camera, Motion
 
@@ -119,12 +119,12 @@ def load_avatar(folder: Path) -> Avatar:
     folder = Path(folder)
     content = read_avatar_json(folder)
     try:
-        if sha256_of_file(folder / TENSORS_NAME) != content["tensors_sha256"]:
+        if sha256_of_file(member(folder, TENSORS_NAME)) != content["tensors_sha256"]:
             raise ValueError(f"{TENSORS_NAME} is not the file that avatar.json was written for")
         with safe_open(str(folder / TENSORS_NAME), framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         arrays = {n.removeprefix("basis."): tensors.pop(n).numpy() for n in list(tensors) if n.startswith("basis.")}
-        plate = read_image(folder / PLATE_NAME)
+        plate = read_image(member(folder, PLATE_NAME))
         module, name = KINDS[content["kind"]]
         kind: type[StoredAvatar] = getattr(importlib.import_module(module), name)
         basis = _checked_basis(arrays)
@@ -145,9 +145,8 @@ def load_avatar(folder: Path) -> Avatar:
 
 def read_avatar_json(folder: Path) -> dict[str, Any]:
     """The checked content of avatar.json. Raises UserError."""
-    path = Path(folder) / JSON_NAME
     try:
-        content = read_json(path)
+        content = read_json(member(folder, JSON_NAME))
     except FileNotFoundError:
         raise UserError(
             f"avatar {folder}",

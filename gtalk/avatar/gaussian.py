@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import cv2
 import numpy as np
@@ -40,6 +40,11 @@ LOOKS_SPARE = 0.15  # of the range of a Gaussian's looks over the clip, for expr
 @dataclass(frozen=True)
 class GaussianConfig:
     """Size of a Gaussian avatar, and how far its basis may move a Gaussian."""
+
+    RANGES: ClassVar = {
+        "count": (1, 5_000_000), "face_share": (0, 1), "plate_margin": (0, 2), "limit_position_m": (0, 1),
+        "limit_log_scale": (0, 10), "limit_quaternion": (0, 10), "limit_opacity": (0, 100), "limit_colour": (0, 10),
+    }  # fmt: skip
 
     count: int = 18000
     """Gaussians in all."""

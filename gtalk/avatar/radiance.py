@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -33,6 +33,8 @@ from gtalk.types import Camera, Motion, RenderOutput
 @dataclass(frozen=True)
 class RadianceConfig:
     """Size of a radiance avatar."""
+
+    RANGES: ClassVar = {"plate_margin": (0, 2)}
 
     head: HeadConfig = field(default_factory=HeadConfig)
     torso: TorsoConfig = field(default_factory=TorsoConfig)

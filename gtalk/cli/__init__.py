@@ -58,6 +58,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"gtalk: {error}", file=sys.stderr)
         return 2
+    except (MemoryError, OSError, RuntimeError) as error:
+        if not (words := _of_the_machine(error)):
+            raise
+        print(f"gtalk: {words}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("gtalk: interrupted; finished work is kept, run the same command to go on", file=sys.stderr)
         return 130
@@ -84,6 +89,16 @@ def _parsed(argv: list[str]) -> Any:
             raise cause from None
         sys.stderr.write(told.getvalue())
         raise
+
+
+def _of_the_machine(error: BaseException) -> str:
+    """What a fault of the machine or its files is, in a sentence; nothing for a fault of ours."""
+    if isinstance(error, MemoryError) or "can't allocate memory" in str(error) or "out of memory" in str(error):
+        return "there is not enough memory. Close other programs, or use fewer workers or a smaller size."
+    if isinstance(error, OSError) and error.errno is not None:
+        name = f" {error.filename}" if error.filename is not None else ""
+        return f"file{name}: {error.strerror or error}. Was it moved or deleted while this ran? Run again."
+    return ""
 
 
 def _commands(brief: bool) -> Any:

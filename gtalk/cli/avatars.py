@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -10,6 +11,7 @@ from gtalk.cli.bars import Bars
 from gtalk.cli.options import AvatarFolder, OutputPath
 from gtalk.errors import UserError
 from gtalk.eval.config import EvalConfig
+from gtalk.files import require_replaceable
 from gtalk.viewer.config import ViewConfig
 
 if TYPE_CHECKING:
@@ -71,6 +73,9 @@ class Eval:
         from gtalk.eval.run import evaluate
         from gtalk.files import write_json
 
+        for path, suffix in ((self.json, ".json"), (self.html, ".html")):
+            if path is not None:  # an earlier report is replaced, nothing else
+                require_replaceable(path, overwrite=path.suffix.lower() == suffix)
         dataset = self.dataset or self.avatar / "dataset"
         with Bars() as bars:
             result = evaluate(self.avatar, dataset, self.config, bars)
@@ -109,6 +114,8 @@ class Export:
     """A motion file: `gtalk motion drive` or `gtalk motion track` makes one."""
     frame: int = 0
     """Which frame of the motion, for one file."""
+    overwrite: bool = False
+    """Replace an output that exists."""
 
     def run(self) -> None:
         """Do it."""
@@ -117,6 +124,7 @@ class Export:
         from gtalk.export.ply import write_ply, write_ply_sequence
         from gtalk.types import Motion
 
+        self._check_output()
         avatar = load_avatar(self.avatar)
         if self.format == "glb":
             self._glb(avatar)
@@ -153,6 +161,21 @@ class Export:
         skin = skin_of_avatar(avatar, rig) if isinstance(avatar, GaussianAvatar | RadianceAvatar) else None
         write_glb(self.output, rig, motion, skin, person)
         print(self.output)
+
+    def _check_output(self) -> None:
+        if self.format != "ply-sequence":
+            require_replaceable(self.output, self.overwrite)
+            return
+        held = [path.name for path in self.output.iterdir()] if self.output.is_dir() else []
+        others = [name for name in held if not re.fullmatch(r"\d{6,}\.ply", name)]
+        if (held and not self.overwrite) or others or (self.output.exists() and not self.output.is_dir()):
+            raise UserError(
+                f"output {self.output}", expected="a new or empty folder, or with --overwrite one of such a sequence",
+                got=f"one that holds {', '.join((others or held)[:3])}" if held else "a file",
+                remedy="Choose another name, or pass --overwrite.",
+            )  # fmt: skip
+        for name in held:  # a longer sequence would leave its end
+            (self.output / name).unlink()
 
     def _frame_of(self, motion: Motion) -> Motion:
         if not 0 <= self.frame < len(motion):

@@ -12,7 +12,7 @@ from gtalk.cli.bars import Bars
 from gtalk.cli.options import AvatarFolder, Datasets, OutputPath
 from gtalk.device import Device
 from gtalk.errors import UserError
-from gtalk.files import exclusive
+from gtalk.files import exclusive, require_replaceable
 from gtalk.motion.edits.controls import Controls
 
 if TYPE_CHECKING:
@@ -64,6 +64,8 @@ class MotionPretrain:
     """The .safetensors file to write."""
     seed: int = 0
     """Of everything random."""
+    overwrite: bool = False
+    """Replace an output that exists."""
 
     def run(self) -> None:
         """Do it."""
@@ -73,6 +75,7 @@ class MotionPretrain:
         from gtalk.motion.training.train import MotionConfig
         from gtalk.motion.training.training_data import gather
 
+        require_replaceable(self.output, self.overwrite)
         config = MotionConfig(seed=self.seed)
         with Bars() as bars:
             people = [
@@ -94,11 +97,14 @@ class MotionTrack:
     """A video of one face."""
     output: OutputPath
     """The .motion.npz to write."""
+    overwrite: bool = False
+    """Replace an output that exists."""
 
     def run(self) -> None:
         """Do it."""
         from gtalk.prepare.pipeline import track_motion
 
+        require_replaceable(self.output, self.overwrite)
         with Bars() as bars:
             track_motion(self.video, bars).save(self.output)
             bars.say(f"{self.output}")
@@ -121,6 +127,8 @@ class MotionDrive:
     """What is said, in English, where it is known: phones are aligned to the sound and guide the lips."""
     seed: int = 0
     """Chooses head motion, gaze and blinks."""
+    overwrite: bool = False
+    """Replace an output that exists."""
 
     def run(self) -> None:
         """Do it."""
@@ -129,6 +137,7 @@ class MotionDrive:
         from gtalk.motion.produce import drive
         from gtalk.types import Motion as FaceMotion
 
+        require_replaceable(self.output, self.overwrite)
         model, known = load_motion_model(self.avatar), None
         if self.text is not None:
             from gtalk.speech.align import align_text
@@ -163,6 +172,8 @@ class MotionEdit:
     """What changes."""
     seed: int = 0
     """Chooses which blinks are dropped."""
+    overwrite: bool = False
+    """Replace an output that exists."""
 
     def run(self) -> None:
         """Do it."""
@@ -171,6 +182,7 @@ class MotionEdit:
         from gtalk.motion.produce import edit_motion, reenact
         from gtalk.types import Motion as FaceMotion
 
+        require_replaceable(self.output, self.overwrite)
         model = None if self.avatar is None else load_motion_model(self.avatar)
         if self.motion.suffix.lower() == ".csv":
             weights, head_rad, fps = read_arkit_csv(self.motion)

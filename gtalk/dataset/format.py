@@ -48,7 +48,7 @@ import cv2
 import numpy as np
 
 from gtalk.errors import UserError
-from gtalk.reading.untrusted import MOST_PIXELS, MOST_SIDE, read_arrays, read_image, read_json
+from gtalk.reading.untrusted import MOST_PIXELS, MOST_SIDE, member, read_arrays, read_image, read_json
 from gtalk.shapes import Float, Int, UInt8
 from gtalk.types import Camera, Motion
 
@@ -96,9 +96,8 @@ class Dataset:
 
     def __init__(self, root: Path) -> None:
         self.root = Path(root)
-        path = self.root / "manifest.json"
         try:
-            self.manifest = read_json(path)
+            self.manifest = read_json(member(self.root, "manifest.json"))
             if not isinstance(self.manifest, dict):
                 raise ValueError("not an object in braces")
         except (OSError, ValueError) as error:
@@ -190,7 +189,7 @@ class Dataset:
     def _part(self, name: str, read: Callable[[Path], Part]) -> Part:
         """One file of the folder; whatever is wrong with it is a UserError that names it."""
         try:
-            return read(self.root / name)
+            return read(member(self.root, name))
         except (OSError, ValueError, KeyError, TypeError, ArithmeticError, MemoryError) as error:
             raise self._unlike(name, words(error)) from error
 

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from gtalk.errors import UserError
+from gtalk.reading.untrusted import read_image
 from gtalk.shapes import UInt8
 from gtalk.talk import PLATE
 
@@ -92,10 +93,11 @@ def make_background(choice: str, size: tuple[int, int], fps: float) -> Backgroun
             remedy="Check the spelling or the path.",
         )
     if path.suffix.lower() in _PICTURES:
-        image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-        if image is None:
-            raise UserError(f"background {path}", expected="an image that can be decoded", got="something else",
-                            remedy="Open it in an image viewer; convert it to PNG or JPEG.")  # fmt: skip
+        try:
+            image = read_image(path)
+        except (OSError, ValueError) as error:
+            raise UserError(f"background {path}", expected="a PNG or JPEG image of a usual size", got=str(error),
+                            remedy="Open it in an image viewer; convert it to PNG or JPEG.") from error  # fmt: skip
         return Still(cover(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), size))
     return Moving(path, size, fps)
 

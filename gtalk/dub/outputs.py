@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import glob
+import re
 import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from gtalk.config import check_ranges
 from gtalk.dub.background import TRANSPARENT
 from gtalk.dub.config import DubConfig
 from gtalk.dub.provenance import can_sign, sign
 from gtalk.errors import UserError
-from gtalk.files import atomic_path, require_writable_folder
+from gtalk.files import atomic_path, require_name, require_replaceable, require_writable_folder, short_stem
+from gtalk.media.sinks import MADE_WITH
 from gtalk.media.writer import WriteConfig, check_output_format
 from gtalk.talk import Identity
 
 _SUBTITLES = (".srt", ".vtt")
+_OURS = re.compile(rf"\d{{6,}}\.png|audio\.wav|{re.escape(MADE_WITH)}")
+"""Names in a folder of images that gtalk writes."""
 
 
 def check_output(output: Path, config: DubConfig) -> None:
     """Raises UserError when the output exists and may not be replaced, cannot be written, or has a wrong format."""
     alpha = config.background == TRANSPARENT
-    check_output_format(output, WriteConfig(codec=config.codec, crf=config.crf, alpha=alpha))
+    form = check_output_format(output, WriteConfig(codec=config.codec, crf=config.crf, alpha=alpha))
+    check_ranges(config, "")
     if not 0 <= config.crf <= 51:
         raise UserError("crf", expected="0 to 51", got=str(config.crf), remedy="17 looks lossless, 23 is small.")
     if config.subtitles is not None:
@@ -31,10 +37,11 @@ def check_output(output: Path, config: DubConfig) -> None:
     for path in (output, config.save_motion, subtitles_beside(output, config)):
         if path is None:
             continue
-        taken = path.exists() and not (path.is_dir() and not any(path.iterdir()))
-        if taken and not config.overwrite:
-            raise UserError(f"output {path}", expected="a name that is free", got="one that exists",
-                            remedy="Choose another name, or pass --overwrite.")  # fmt: skip
+        require_name(path)
+        if path == output and path.is_dir() and not path.is_symlink():
+            _check_folder(path, config.overwrite, images=form == "png")
+        else:
+            require_replaceable(path, config.overwrite)
         require_writable_folder(path.parent)
     if (config.sign_cert is None) != (config.sign_key is None):
         raise UserError("sign_cert, sign_key", expected="both or none", got="one of them", remedy="Give both files.")
@@ -45,12 +52,15 @@ def check_output(output: Path, config: DubConfig) -> None:
 @contextmanager
 def putting_in_place(output: Path, config: DubConfig, identity: Identity) -> Iterator[Path]:
     """A temporary sibling to write to. It becomes `output`, signed if that was asked for, when all went well."""
-    temporary = output.with_name(f".{output.stem}-{uuid.uuid4().hex[:8]}{output.suffix}")
+    temporary = output.with_name(f".{short_stem(output)}-{uuid.uuid4().hex[:8]}{output.suffix}")
     try:
         yield temporary
         if config.sign_cert is not None and config.sign_key is not None:
             sign(temporary, config.sign_cert, config.sign_key, identity, output.name)
-        if output.is_dir():  # a folder cannot be replaced in one step: the old one goes when the new one is whole
+        if output.is_dir() and not output.is_symlink():
+            # A folder cannot be replaced in one step: the old one goes when the new one is whole. What it holds
+            # may have changed since it was looked at.
+            _check_folder(output, overwrite=True, images=temporary.is_dir())
             shutil.rmtree(output)
         temporary.replace(output)
         beside = subtitles_beside(output, config)
@@ -62,6 +72,25 @@ def putting_in_place(output: Path, config: DubConfig, identity: Identity) -> Ite
             shutil.rmtree(temporary, ignore_errors=True)
         else:
             temporary.unlink(missing_ok=True)
+
+
+def _check_folder(folder: Path, overwrite: bool, images: bool) -> None:
+    """Raises UserError unless a folder may go: it is empty, or holds images that gtalk wrote and nothing else."""
+    held = sorted(folder.iterdir())
+    ours = MADE_WITH in {path.name for path in held} and all(
+        _OURS.fullmatch(path.name) and path.is_file() and not path.is_symlink() for path in held
+    )
+    if held and not (images and ours):
+        raise UserError(
+            f"output {folder}",
+            expected="a new name, or a folder of images that gtalk made" if images else "the name of a file",
+            got=f"a folder that holds {', '.join(path.name for path in held[:3])}{', ...' if len(held) > 3 else ''}",
+            remedy="Choose another name: a folder that holds anything else is never replaced. A video needs an ending "
+            "such as .mp4.",
+        )
+    if held and not overwrite:
+        raise UserError(f"output {folder}", expected="a name that is free", got="a folder of images",
+                        remedy="Choose another name, or pass --overwrite.")  # fmt: skip
 
 
 def subtitles_beside(output: Path, config: DubConfig) -> Path | None:
@@ -81,7 +110,7 @@ def _check_subtitles(path: Path) -> None:
 
 def sweep(output: Path) -> None:
     """Remove what killed runs left of this output under temporary names; not what an `a.mov` writes beside `a.mp4`."""
-    pattern = f".{glob.escape(output.stem)}-" + "[0-9a-f]" * 8 + "*"
+    pattern = f".{glob.escape(short_stem(output))}-" + "[0-9a-f]" * 8 + "*"
     endings = {output.suffix} if output.suffix else {"", ".part"}
     for left in [*output.parent.glob(pattern), *output.parent.glob("." + pattern)]:
         if left.suffix not in endings:

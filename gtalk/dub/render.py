@@ -114,7 +114,10 @@ def render_dub(
             tags = provenance_tags(character.identity)
             rate, channels = (plan.sound.rate, plan.sound.channels) if plan.sound is not None else (None, 1)
             with VideoWriter(temporary, plan.size, plan.fps, rate, writing, tags, channels) as writer:
-                return _write(plan, writer, output, config, on_progress)
+                result, moved = _write(plan, writer, output, config, on_progress)
+        if config.save_motion is not None:  # the video is in its place, whatever becomes of this
+            Motion.concatenate(moved).save(config.save_motion)
+        return result
     except Exception as error:
         if is_full(output.parent, error) and not isinstance(error, UserError):
             raise no_room(output) from error
@@ -205,7 +208,10 @@ def _count_samples(source: Path) -> int:
     return sum(len(piece) for piece in stream_audio(source, AUDIO_RATE))
 
 
-def _write(plan: DubPlan, writer: VideoWriter, output: Path, config: DubConfig, on_progress: OnProgress) -> DubResult:
+def _write(
+    plan: DubPlan, writer: VideoWriter, output: Path, config: DubConfig, on_progress: OnProgress
+) -> tuple[DubResult, list[Motion]]:
+    """What was made, and its motion where that is to be saved."""
     fps, background = plan.fps, plan.background
     start_s = reported_s = time.perf_counter()
     sound = _Sound(plan.sound, plan.sound_stop)
@@ -228,16 +234,15 @@ def _write(plan: DubPlan, writer: VideoWriter, output: Path, config: DubConfig, 
             total = None if plan.n_frames is None else max(plan.n_frames, n_done)
             on_progress(Progress("dub", n_done, total, f"{n_done / fps / (now_s - start_s):.2f}x real time"))
     sound.write_until(writer, float("inf"))
-    if config.save_motion is not None:
-        Motion.concatenate(moved).save(config.save_motion)
     writer.close()
     n_done, wall_s = writer.n_frames, time.perf_counter() - start_s
     on_progress(Progress("dub", n_done, n_done, f"{n_done / fps / wall_s:.2f}x real time"))
     motion_s = plan.moments.spent_s
-    return DubResult(
+    result = DubResult(
         output, n_done, writer.n_samples, n_done / fps, wall_s, motion_s, plan.frames.spent_s - motion_s,
         writer.encode_s, tuple(sound.warnings + plan.warnings),
     )  # fmt: skip
+    return result, moved
 
 
 class Timed(Iterator):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 
 import torch
@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 
 from gtalk.errors import UserError
 from gtalk.files import atomic_path
+from gtalk.reading.untrusted import parse_json
 
 CHECKPOINT_VERSION = 1
 
@@ -34,6 +35,9 @@ class TrainerState:
     """Held-out checks since the best one."""
 
 
+_USUAL = astuple(TrainerState(""))
+
+
 def save_checkpoint(path: Path, tensors: dict[str, torch.Tensor], rng: torch.Tensor, state: TrainerState) -> None:
     """Write model tensors, the generator's state and the counters, atomically."""
     metadata = {"version": str(CHECKPOINT_VERSION), "trainer": json.dumps(asdict(state))}
@@ -50,7 +54,11 @@ def load_checkpoint(path: Path) -> tuple[dict[str, torch.Tensor], torch.Tensor, 
             version = int(metadata["version"])
             if version > CHECKPOINT_VERSION:
                 raise ValueError(f"version {version}")
-            state = TrainerState(**json.loads(metadata["trainer"]))
+            state = TrainerState(**parse_json(metadata["trainer"]))
+            if not all(type(value) is type(usual) for value, usual in zip(astuple(state), _USUAL, strict=True)):
+                raise ValueError("counters that are no numbers")
+            if min(state.step, state.rollbacks, state.stale) < 0:
+                raise ValueError(f"step {state.step}")
             tensors = {n.removeprefix("model."): file.get_tensor(n) for n in file.keys() if n != "rng"}  # noqa: SIM118
             return tensors, file.get_tensor("rng"), state
     except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
@@ -58,5 +66,5 @@ def load_checkpoint(path: Path) -> tuple[dict[str, torch.Tensor], torch.Tensor, 
             f"checkpoint {path}",
             expected=f"a whole gtalk checkpoint of version <= {CHECKPOINT_VERSION}",
             got=f"{type(error).__name__}: {error}",
-            remedy="Delete it to fit from the start.",
+            remedy="Update gtalk if a newer one wrote it; or fit from the start with --restart.",
         ) from error

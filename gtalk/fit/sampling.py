@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -15,6 +16,8 @@ from gtalk.types import Motion
 @dataclass(frozen=True)
 class SamplingConfig:
     """How much more often rare frames are drawn than common ones."""
+
+    RANGES: ClassVar = {"rarity_power": (0, 4), "max_ratio": (1, 1e4), "blink_boost": (0, 100)}
 
     rarity_power: float = 0.5
     """Frames are drawn in proportion to (mean density / own density) ** power; 0 draws all alike."""

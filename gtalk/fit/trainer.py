@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -33,6 +34,12 @@ RUNNING = 0.05  # weight of the newest step in running means
 @dataclass(frozen=True)
 class TrainerConfig:
     """How a fit runs, whichever model it fits."""
+
+    RANGES: ClassVar = {
+        "size": (16, 8192), "steps": (1, 10_000_000), "frames_per_step": (1, 1024), "seed": (0, 2**63 - 1),
+        "cache_mb": (1, 1e7), "report_every": (1, 1e6), "max_rollbacks": (0, 1000), "explode_factor": (1, 1e6),
+        "hold_out_share": (0, 0.9), "hold_out_every": (1, 1e6), "patience": (1, 1e6),
+    }  # fmt: skip
 
     size: int = 256
     """Height of the training images in pixels; never above the clip's own."""

@@ -73,7 +73,7 @@ def stream_channels(path: Path, track: int | None = None) -> Iterator[Float[np.n
 
         def channels(frame) -> np.ndarray:
             values = _channels(frame).T
-            return values if values.shape[1] == n_channels else np.repeat(_mono(frame)[:, None], n_channels, axis=1)
+            return values if values.shape[1] == n_channels else np.repeat(mono(frame)[:, None], n_channels, axis=1)
 
         rate = stream.codec_context.sample_rate
         yield from _placed(decode(container, stream), path, rate, _video_start(path), _end_s(stream), channels)
@@ -168,7 +168,7 @@ def _placed(
     before_s = -np.inf  # when the piece before this one begins
     strayed: float | None = None  # what zero was before times began again
     for frame in frames:
-        piece = (values_of or _mono)(frame)
+        piece = (values_of or mono)(frame)
         held += len(piece)
         start_s = image_time(frame, float("nan"))
         if zero_s is None:
@@ -202,7 +202,7 @@ def _silence(count: int, rate: int, channels: tuple[int, ...]) -> Iterator[np.nd
         count -= rate
 
 
-def _mono(frame) -> np.ndarray:
+def mono(frame) -> np.ndarray:
     """Samples of an audio frame as mono float32: the mean of its channels."""
     return _scaled(frame, _values(frame).mean(0, dtype=np.float32 if frame.format.name.startswith("fl") else float))
 

@@ -59,8 +59,8 @@ def _join_files(
 
     n_frames = 0
     with (
-        av.open(str(parts[0])) as first,
-        av.open(str(output), "w", options=container_options(output, sound.rate)) as file,
+        av.open(str(parts[0].absolute())) as first,
+        av.open(str(output.absolute()), "w", options=container_options(output, sound.rate)) as file,
     ):
         file.metadata.update(tags)
         template = first.streams.video[0]
@@ -111,7 +111,7 @@ def _frames(parts: Sequence[Path]) -> Iterator[Any]:
     from av.video.frame import PictureType
 
     for path in parts:
-        with av.open(str(path)) as file:
+        with av.open(str(path.absolute())) as file:
             stream = file.streams.video[0]
             stream.thread_type = "AUTO"
             for frame in file.decode(stream):
@@ -126,7 +126,7 @@ def _packets(parts: Sequence[Path], fps: Fraction) -> Iterator[tuple[Any, int]]:
     start = 0
     for path in parts:
         count = 0
-        with av.open(str(path)) as file:
+        with av.open(str(path.absolute())) as file:
             stream: Any = file.streams.video[0]
             ticks = 1 / (fps * stream.time_base)  # of the part's clock, an image
             for packet in file.demux(stream):

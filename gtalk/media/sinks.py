@@ -20,6 +20,8 @@ import numpy as np
 AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
 LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
 """Channels that every format keeps, in FFmpeg's order. Other counts are mixed to mono."""
+MADE_WITH = "made-with.txt"
+"""In every folder of images: who made it."""
 _AAC_BITS_A_SAMPLE = 5  # it takes 6 at most, for each channel
 _PIXELS_A_THREAD = 500_000
 _MOST_THREADS = 8
@@ -98,7 +100,8 @@ class Container:
         from av.video.reformatter import VideoReformatter
 
         self.form, self.rate, self.layout = FORMATS[plan.codec], plan.audio_rate or 0, LAYOUTS[plan.audio_channels]
-        self.file = av.open(str(path), "w", options=container_options(path, plan.audio_rate))
+        # An absolute path, so that no name is taken for a protocol ("take1:final.mp4").
+        self.file = av.open(str(path.absolute()), "w", options=container_options(path, plan.audio_rate))
         self.file.metadata.update(plan.tags)
         self.video: Any = self._add_images(plan)
         self.reformat = VideoReformatter()
@@ -200,7 +203,7 @@ class Images:
     def __init__(self, path: Path, plan: StreamPlan) -> None:
         self.folder = path
         path.mkdir(parents=True)
-        (path / "made-with.txt").write_text("".join(f"{k}: {v}\n" for k, v in plan.tags.items()), encoding="utf-8")
+        (path / MADE_WITH).write_text("".join(f"{k}: {v}\n" for k, v in plan.tags.items()), encoding="utf-8")
         self.wav: wave.Wave_write | None = None
         if plan.audio_rate is not None:
             self.wav = wave.open(str(path / "audio.wav"), "wb")  # noqa: SIM115 (closed in close and abort)

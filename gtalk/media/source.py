@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.frame import VideoFrame
 
-_LOCAL_FILES_ONLY = {
+LOCAL_FILES_ONLY = {
     # What a file says may not make FFmpeg open other files or addresses: no playlists, no image sequences.
     "protocol_whitelist": "file",
     "format_whitelist": "mov,matroska,webm,avi,wav,w64,aiff,caf,mp3,aac,ac3,eac3,flac,ogg,flv,mpegts,mpeg,asf,gif,"
@@ -112,7 +112,7 @@ def open_media(path: Path) -> Iterator[InputContainer]:
         raise not_media(path, "a file of 0 bytes")
     try:
         # An absolute path, so that no name is taken for a protocol ("concat:...").
-        container = av.open(str(path.resolve()), container_options=_LOCAL_FILES_ONLY, **_any_tags(av.__version__))
+        container = av.open(str(path.resolve()), container_options=LOCAL_FILES_ONLY, **_any_tags(av.__version__))
     except (av.error.FFmpegError, ValueError) as error:
         raise not_media(path, _words(error)) from error
     try:

@@ -6,17 +6,16 @@ media → landmarks → sync (sound to lips) → track (camera and pose) → mas
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from gtalk.config import to_mapping
+from gtalk.config import check_ranges, to_mapping
 from gtalk.dataset.format import DATASET_VERSION, Dataset, Segment
 from gtalk.errors import UserError
 from gtalk.files import atomic_path, require_writable_folder, sha256_of_file, write_json
@@ -40,6 +39,7 @@ from gtalk.prepare.torso.track import track_torso
 from gtalk.prepare.tracking.to_motion import motion_from_track
 from gtalk.prepare.tracking.track import TrackConfig, model_points, track_face
 from gtalk.progress import OnProgress, silent
+from gtalk.reading.untrusted import read_json
 from gtalk.types import VIDEO_FPS, Motion
 
 MANIFEST = "manifest.json"
@@ -48,6 +48,8 @@ MANIFEST = "manifest.json"
 @dataclass(frozen=True)
 class PrepareConfig:
     """How clips become a dataset."""
+
+    RANGES: ClassVar = {"size": (64, 4096), "av_offset": (-10, 10), "jpeg_quality": (1, 100)}
 
     size: int = 512
     """Longest side of the dataset's images in pixels; smaller clips keep their size."""
@@ -248,6 +250,7 @@ STAGES = [
 def _check_settings(config: PrepareConfig) -> None:
     """Raise UserError now for what a later stage would stumble on."""
     check_av_offset(config.av_offset)
+    check_ranges(config, "")
     if config.parsing_model:
         load_parsing_model(Path(config.parsing_model))
 
@@ -274,7 +277,9 @@ def _check_output(output: Path, inputs: dict[str, str]) -> bool:
         write_json(owner, inputs)
         return True
     try:
-        before = json.loads(owner.read_text(encoding="utf-8"))
+        before = read_json(owner)
+        if not isinstance(before, dict):
+            raise ValueError("not clips and their hashes")
     except (OSError, ValueError):
         raise UserError(
             f"output {output}",

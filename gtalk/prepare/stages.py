@@ -6,7 +6,6 @@ is recorded after that, so a kill at any instant costs at most the stage that wa
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from collections.abc import Callable
@@ -18,8 +17,10 @@ from gtalk.errors import UserError
 from gtalk.files import sha256_of_json, write_json
 from gtalk.prepare.frame_io import one_thread_each
 from gtalk.progress import OnProgress, silent
+from gtalk.reading.untrusted import read_json
 
 STATE_FILE = "prepare.json"
+_RECORD = {"key", "version", "seconds", "processor_seconds", "facts"}
 
 
 @dataclass
@@ -108,8 +109,10 @@ class Pipeline:
 
 def _read_state(root: Path) -> dict[str, Any]:
     try:
-        value = json.loads((root / STATE_FILE).read_text(encoding="utf-8"))
-        return value if isinstance(value, dict) else {}
+        value = read_json(root / STATE_FILE)
+        kept = value.items() if isinstance(value, dict) else ()
+        # A record that is not as we write them is of a stage to be done again.
+        return {name: record for name, record in kept if isinstance(record, dict) and record.keys() >= _RECORD}
     except (OSError, ValueError):
         return {}
 

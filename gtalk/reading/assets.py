@@ -96,6 +96,8 @@ def get_asset(name: str, on_progress: OnProgress = silent) -> Path:
         try:
             with urllib.request.urlopen(asset.url, timeout=30) as response, open(temporary, "wb") as file:
                 while piece := response.read(1 << 16):
+                    if file.tell() + len(piece) > asset.size_bytes:
+                        raise OSError(f"more than the {asset.size_bytes} bytes that it has")
                     file.write(piece)
                     on_progress(Progress(name, file.tell(), asset.size_bytes))
         except OSError as error:

@@ -7,8 +7,10 @@ of other files.
 
 from __future__ import annotations
 
+import codecs
 import json
 import math
+import stat
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -20,16 +22,53 @@ MOST_JSON_BYTES = 64_000_000
 MOST_ARRAY_BYTES = 4 << 30
 FREE_ARRAY_BYTES, MOST_RATIO = 64 << 20, 200
 """An archive may unpack to so many bytes, and to so many times its own size on top; real motion packs 1 to 10."""
+MOST_IMAGE_BYTES = 256 << 20
+MOST_TENSOR_BYTES = 8 << 30
+MOST_TEXT_BYTES = 64_000_000
 MOST_PIXELS = 1 << 26
 """Of an image: 8192 x 8192."""
 MOST_SIDE = 16_384
 
 
+def member(folder: Path, name: str, most_bytes: int = MOST_TENSOR_BYTES) -> Path:
+    """The path of a file in a folder that a stranger sent: a plain one, of a bounded size.
+
+    A link could show what else is on this machine, a pipe never ends, a device has no size.
+    Raises OSError or ValueError.
+    """
+    path = Path(folder) / name
+    status = path.lstat()
+    if not stat.S_ISREG(status.st_mode):
+        kind = "a link" if stat.S_ISLNK(status.st_mode) else "no plain file"
+        raise ValueError(f"{name} is {kind}: put the file itself there")
+    if status.st_size > most_bytes:
+        raise ValueError(f"{name} has {status.st_size} bytes, more than {most_bytes}")
+    return path
+
+
+def plain_bytes(path: Path, most_bytes: int) -> bytes:
+    """The content of a plain file. Raises OSError, or ValueError for pipes, devices and what is too large."""
+    status = Path(path).stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise ValueError(f"{Path(path).name} is no plain file")
+    if status.st_size > most_bytes:
+        raise ValueError(f"{Path(path).name} has {status.st_size} bytes, more than {most_bytes}")
+    return Path(path).read_bytes()
+
+
+def read_text(path: Path, most_bytes: int = MOST_TEXT_BYTES) -> str:
+    """A text file as editors write it: UTF-8, with a byte order mark or without, or UTF-16 with one.
+
+    Raises OSError or ValueError.
+    """
+    data = plain_bytes(path, most_bytes)
+    wide = data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    return data.decode("utf-16" if wide else "utf-8-sig")
+
+
 def read_json(path: Path, most_bytes: int = MOST_JSON_BYTES) -> Any:
     """The value in a JSON file. Raises OSError or ValueError."""
-    if (size := Path(path).stat().st_size) > most_bytes:
-        raise ValueError(f"{Path(path).name} has {size} bytes, more than {most_bytes}")
-    return parse_json(Path(path).read_text(encoding="utf-8"))
+    return parse_json(read_text(path, most_bytes))
 
 
 def parse_json(text: str) -> Any:
@@ -61,6 +100,8 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
 
     Raises OSError or ValueError.
     """
+    if not stat.S_ISREG(Path(path).stat().st_mode):
+        raise ValueError(f"{Path(path).name} is no plain file")
     try:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
@@ -99,7 +140,7 @@ def read_image(path: Path, flags: int = cv2.IMREAD_COLOR, most_pixels: int = MOS
 
     Raises OSError or ValueError: missing, another format, larger than `most_pixels`, damaged.
     """
-    data = Path(path).read_bytes()
+    data = plain_bytes(path, MOST_IMAGE_BYTES)
     width, height = _image_size(data)
     if not 0 < width * height <= most_pixels or max(width, height) > MOST_SIDE:
         raise ValueError(f"{Path(path).name} is {width}x{height} pixels")

@@ -58,6 +58,8 @@ class ViewConfig:
 
     def __post_init__(self) -> None:
         for name, value, (low, high) in (
+            ("--port", self.port, (0, 65_535)),
+            ("--seed", self.seed, (0, 2**63 - 1)),
             ("--jpeg-quality", self.jpeg_quality, QUALITIES),
             ("--size", self.size, _SIZES),
             ("--max-sessions", self.max_sessions, (1, 64)),
@@ -65,3 +67,6 @@ class ViewConfig:
         ):
             if not low <= value <= high:
                 raise UserError(name, expected=f"{low} to {high}", got=str(value), remedy="Choose one of these.")
+        if self.tls_key is not None and self.tls_cert is None:
+            raise UserError("--tls-cert and --tls-key", expected="both, or the certificate alone with its key inside",
+                            got="a key without a certificate", remedy="Give the certificate too.")  # fmt: skip

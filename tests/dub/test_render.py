@@ -264,10 +264,16 @@ def test_existing_output_is_kept_unless_overwrite_is_asked_for(tmp_path, sound):
     assert (tmp_path / "a.mp4").stat().st_size > 1000
     (tmp_path / "shots").mkdir()
     (tmp_path / "shots/old.txt").write_text("old")
+    for overwrite in (False, True):
+        with pytest.raises(UserError, match="never replaced"):
+            render(sound, tmp_path / "shots", overwrite=overwrite)
+    (tmp_path / "shots/old.txt").unlink()
+    render(sound, tmp_path / "shots")
+    (tmp_path / "shots/000999.png").write_bytes(b"of a longer one")
     with pytest.raises(UserError, match="overwrite"):
         render(sound, tmp_path / "shots")
     render(sound, tmp_path / "shots", overwrite=True)
-    assert not (tmp_path / "shots/old.txt").exists() and (tmp_path / "shots/000000.png").exists()
+    assert not (tmp_path / "shots/000999.png").exists() and (tmp_path / "shots/000000.png").exists()
 
 
 class Failing(ToyAvatar):

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import dataclasses
 import glob
-import json
 import shutil
 import time
 from collections.abc import Iterator
@@ -28,13 +27,14 @@ from gtalk.dub.outputs import putting_in_place
 from gtalk.dub.provenance import provenance_tags
 from gtalk.dub.render import DubPlan, DubResult, is_motion, plan_dub, render_dub
 from gtalk.errors import UserError
-from gtalk.files import write_json
+from gtalk.files import short_stem, write_json
 from gtalk.media.join import Joined, encode_video, join_video
 from gtalk.media.sinks import StreamPlan
 from gtalk.media.soundtrack import Soundtrack
 from gtalk.media.source import probe
 from gtalk.media.writer import COMMENT, WriteConfig, check_output_format
 from gtalk.progress import OnProgress, Progress, silent
+from gtalk.reading.untrusted import read_json
 from gtalk.shapes import Float
 from gtalk.talk import Character, Identity, MotionFrame
 from gtalk.talk.interpolate import exact_rate
@@ -58,7 +58,7 @@ def is_long(source: Path, config: DubConfig, split_s: float) -> bool:
 
 def parts_folder(output: Path, key: str) -> Path:
     """Where the parts of a job wait, beside its output. `key` says which job it is."""
-    return output.with_name(f".{output.name}-parts-{key[:16]}")
+    return output.with_name(f".{short_stem(output)}{output.suffix}-parts-{key[:16]}")
 
 
 def listen(
@@ -91,10 +91,12 @@ def _counted(plan: DubPlan, on_progress: OnProgress) -> Iterator[MotionFrame]:
 
 def _read_parts(folder: Path, split_s: float) -> list[int] | None:
     try:
-        content = json.loads((folder / PARTS_JSON).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        content = read_json(folder / PARTS_JSON)
+        counts = content["part_frames"]
+        whole = content["split_s"] == split_s and all(type(count) is int and count > 0 for count in counts)
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-    return content["part_frames"] if content["split_s"] == split_s else None
+    return list(counts) if whole and counts else None
 
 
 def parts_at_silences(moments: Iterator[MotionFrame], fps: float, split_s: float) -> Iterator[Motion]:
@@ -168,10 +170,8 @@ def join_parts(
             made = _encoded(parts, temporary, config, fps, sound, tags, on_progress)
         else:
             made = join_video(parts, temporary, codec, fps, sound, tags)
-        if config.save_motion is not None:
-            Motion.concatenate([Motion.load(motion_path(folder, part)) for part in range(n_parts)]).save(
-                config.save_motion
-            )
+    if config.save_motion is not None:  # the video is in its place, whatever becomes of this
+        Motion.concatenate([Motion.load(motion_path(folder, part)) for part in range(n_parts)]).save(config.save_motion)
     shutil.rmtree(folder, ignore_errors=True)
     return {
         "n_frames": made.n_frames, "n_samples": made.n_samples, "duration_s": round(made.n_frames / made.fps, 3),

@@ -22,7 +22,7 @@ from gtalk.dub.render import check_dub
 from gtalk.errors import UserError
 from gtalk.files import sha256_of_file, sha256_of_json
 from gtalk.motion.edits.controls import Controls, control_specs
-from gtalk.reading.untrusted import parse_json, read_json
+from gtalk.reading.untrusted import member, parse_json, read_json, read_text
 from gtalk.talk.load import AVATAR_VERSION
 
 AVATAR_JSON = "avatar.json"
@@ -30,6 +30,8 @@ _PATHS = {"audio", "onto", "save_motion", "sign_cert", "sign_key", "subtitles"}
 _OPTIONS = {field.name for field in dataclasses.fields(DubConfig)} - {"controls"}
 _CONTROLS = {spec.name for spec in control_specs()}
 _KEYS = {"avatar", "motion", "output", *_OPTIONS, *_CONTROLS}
+_BESIDE = ("motion.json", "motion.safetensors", "background.png")
+"""Files of an avatar that may change without its avatar.json."""
 _MOST_FAULTS = 20  # that one message lists
 
 
@@ -54,8 +56,8 @@ def read_jobs(path: Path, started: frozenset[str] = frozenset()) -> list[Job]:
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_text(path)
+    except (OSError, ValueError) as error:
         raise UserError(f"jobs file {path}", expected="a readable JSONL file", got=f"{type(error).__name__}: {error}",
                         remedy="Check the path.") from error  # fmt: skip
     jobs: list[Job] = []
@@ -112,7 +114,9 @@ def _job(number: int, line: str, folder: Path, started: frozenset[str]) -> Job:
     controls = Controls.of({name: value for name, value in entry.items() if name in _CONTROLS})
     config = DubConfig(controls=controls, **options)
     _check_avatar(avatar)
-    key = _key(entry, avatar, [p for p in (source, config.audio, config.onto, config.subtitles) if p is not None])
+    files = (source, config.audio, config.onto, config.subtitles, config.sign_cert, config.sign_key)
+    # A background is a word, a colour or a file.
+    key = _key(entry, avatar, [p for p in (*files, Path(config.background)) if p is not None])
     # What an earlier run of this very job left is no obstacle: outputs are whole or absent.
     check_dub(source, output, dataclasses.replace(config, overwrite=config.overwrite or key in started))
     return Job(number, avatar, source, output, config, key)
@@ -123,7 +127,7 @@ def _check_avatar(folder: Path) -> None:
     if not (folder / AVATAR_JSON).is_file():
         raise _Fault(f"no avatar at {folder}")
     try:
-        version = read_json(folder / AVATAR_JSON)["schema_version"]
+        version = read_json(member(folder, AVATAR_JSON))["schema_version"]
         other = int(version) != AVATAR_VERSION
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _Fault(f"{folder / AVATAR_JSON} is damaged ({type(error).__name__}: {error})") from error
@@ -158,8 +162,17 @@ def _option(name: str, value: Any, folder: Path) -> Any:
 
 def _key(entry: dict, avatar: Path, sources: list[Path]) -> str:
     facts = {k: v for k, v in entry.items() if k != "overwrite"}
-    stamps = [[p.stat().st_size, p.stat().st_mtime_ns] for p in sources if p.exists()]
-    return sha256_of_json([facts, sha256_of_file(avatar / AVATAR_JSON), stamps])
+    stamps = [[p.stat().st_size, p.stat().st_mtime_ns] for p in sources if p.is_file()]
+    return sha256_of_json([facts, _avatar_stamps(avatar), stamps])
+
+
+def _avatar_stamps(avatar: Path) -> list[Any]:
+    """What an output depends on in an avatar folder: how it looks, moves and where it stands."""
+    found: list[Any] = [sha256_of_file(avatar / AVATAR_JSON)]  # which names the hash of the weights
+    for name in _BESIDE:
+        path = avatar / name
+        found.append([name, path.stat().st_size, path.stat().st_mtime_ns] if path.is_file() else [name])
+    return found
 
 
 def by_avatar(jobs: list[Job]) -> Iterator[Job]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
 from gtalk.errors import UserError
-from gtalk.files import require_writable_folder, try_lock
+from gtalk.files import require_name, require_writable_folder, try_lock
 from gtalk.reading.untrusted import parse_json
 
 STARTED, DONE, FAILED = "started", "done", "failed"
@@ -29,6 +30,7 @@ class Journal:
             raise UserError(f"journal {self.path}", expected="no other run of these jobs", got="one that is running",
                             remedy="Wait for it, or stop it; then run again.")  # fmt: skip
         self._release = release
+        require_name(self.path)
         self._file: TextIO = open(self.path, "a+", encoding="utf-8", errors="replace")  # noqa: SIM115 (closed by close)
         if not resume:
             self._file.truncate(0)
@@ -45,7 +47,8 @@ class Journal:
         record = {"job": key, "state": state, **facts}
         self._file.write(json.dumps(record) + "\n")
         self._file.flush()
-        os.fsync(self._file.fileno())
+        with suppress(OSError):  # not every file system can be asked to
+            os.fsync(self._file.fileno())
         self.last[key] = record
 
     def close(self) -> None:

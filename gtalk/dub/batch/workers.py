@@ -1,7 +1,7 @@
 """Who does the tasks of a batch: processes of this machine, or a Ray cluster. Both tell the same events.
 
 A worker keeps the avatar it loaded last, and tasks come ordered by avatar. Workers that die take one
-task with them: it is tried again, twice at most.
+task with them: it is tried again, twice at most. So do workers that hang: each gives signs of life.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import logging
 import multiprocessing as mp
 import os
+import threading
+import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -32,6 +34,10 @@ from gtalk.threads import compute_on
 Load = Callable[[Path], Character]
 ATTEMPTS = 3  # of a task whose worker died, the first included
 _WORKER_GB = 3.0  # of a GPU's memory: its context, an avatar, the images of a batch
+HUNG_S = 300.0
+"""A worker that gives no sign of life for so long is ended, as if it had died."""
+_BEAT_S, _LOOK_S = 5.0, 5.0  # between signs of life; between looks for them
+_ALIVE = "alive"
 _POLL_S = 0.5  # how often a cluster is asked for its progress
 
 
@@ -132,13 +138,19 @@ def run_local(agenda: Scheduler, workers: int, load: Load, workers_per_gpu: int 
                 attempts[task] += 1
                 yield Event(task, "started")  # on record before there can be an output
                 free.give(task)
-            ready = wait([one.ours for one in crew if one.busy])
+            ready = wait([one.ours for one in crew if one.busy], timeout=_LOOK_S)
+            for one in crew:
+                if one.busy and one.ours not in ready and one.silent_s > HUNG_S:
+                    one.process.kill()  # the end of its pipe tells the rest
             for one in crew:
                 if one.busy is None or one.ours not in ready:
                     continue
                 task = one.busy
                 try:
+                    one.heard()
                     kind, facts = one.ours.recv()
+                    if kind == _ALIVE:
+                        continue
                 except (EOFError, ConnectionResetError):
                     code = one.replace()
                     if attempts[task] < ATTEMPTS:
@@ -176,6 +188,7 @@ class _Process:
         self._start()
 
     def _start(self) -> None:
+        self._heard_s = time.monotonic()
         # Spawned, not forked: a fork copies locks that torch's threads may hold.
         context = mp.get_context("spawn")
         self.ours, theirs = context.Pipe()
@@ -183,8 +196,18 @@ class _Process:
         self.process.start()
         theirs.close()
 
+    @property
+    def silent_s(self) -> float:
+        """How long nothing came from it."""
+        return time.monotonic() - self._heard_s
+
+    def heard(self) -> None:
+        """Something comes from it."""
+        self._heard_s = time.monotonic()
+
     def give(self, task: Task) -> None:
         self.busy = task
+        self.heard()
         with suppress(BrokenPipeError, ConnectionResetError):  # died idle: the loop sees the end of its pipe
             self.ours.send(task)
 
@@ -211,17 +234,28 @@ def _work(pipe: Connection, load: Load, threads: int, gpu: str | None) -> None:
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu  # read when CUDA is first used, which is later
     compute_on(threads)
-    bench = Worker(load)
+    bench, speaking = Worker(load), threading.Lock()
+
+    def beat() -> None:
+        with suppress(OSError):
+            while True:
+                time.sleep(_BEAT_S)
+                with speaking:
+                    pipe.send((_ALIVE, {}))
 
     def tell(progress: Progress) -> None:
         try:
-            pipe.send(("progress", {"done": progress.done, "total": progress.total}))
+            with speaking:
+                pipe.send(("progress", {"done": progress.done, "total": progress.total}))
         except (BrokenPipeError, ConnectionResetError) as error:
             raise _ParentDied from error
 
+    threading.Thread(target=beat, name="gtalk-alive", daemon=True).start()
     try:
         while True:
-            pipe.send(bench.do(pipe.recv(), tell))
+            done = bench.do(pipe.recv(), tell)
+            with speaking:
+                pipe.send(done)
     except (EOFError, BrokenPipeError, ConnectionResetError, KeyboardInterrupt, _ParentDied):
         return
 

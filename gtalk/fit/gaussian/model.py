@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -88,6 +88,8 @@ class RatesConfig:
 @dataclass(frozen=True)
 class FitConfig:
     """Everything that a Gaussian fit can be told."""
+
+    RANGES: ClassVar = {"relocate_every": (0, 1e6), "relocate_until": (0, 1), "code_noise": (0, 10)}
 
     avatar: GaussianConfig = field(default_factory=GaussianConfig)
     trainer: TrainerConfig = field(default_factory=lambda: TrainerConfig(size=512, steps=3000))

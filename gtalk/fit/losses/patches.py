@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -17,6 +18,11 @@ from gtalk.types import Camera
 @dataclass(frozen=True)
 class PatchConfig:
     """Patches of one step."""
+
+    RANGES: ClassVar = {
+        "side": (8, 1024), "count": (1, 10_000), "mouth_share": (0, 1), "eyes_share": (0, 1), "torso_share": (0, 1),
+        "person_share": (0, 1),
+    }  # fmt: skip
 
     side: int = 32
     """Pixels along a patch; never more than the image has."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -79,6 +79,8 @@ class RatesConfig:
 @dataclass(frozen=True)
 class FitConfig:
     """Everything that a radiance fit can be told."""
+
+    RANGES: ClassVar = {"code_noise": (0, 10), "reach_m": (0, 1), "prune_at": (0, 1), "prune_below": (0, 1)}
 
     avatar: RadianceConfig = field(default_factory=RadianceConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)

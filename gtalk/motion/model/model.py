@@ -25,7 +25,7 @@ from gtalk.motion.model.labial_closure import LipClosure
 from gtalk.motion.model.net import ROWS_PER_FRAME, MotionNet, NetConfig
 from gtalk.motion.model.storage import FORMER_PARTS, check_finite, hollow_net, net_config_of
 from gtalk.motion.model.vad_gate import AHEAD_ROWS, HANG_ROWS, LEADS_ROWS, SilenceGate, activity_windows
-from gtalk.reading.untrusted import check_numbers, read_json
+from gtalk.reading.untrusted import check_numbers, member, read_json
 from gtalk.shapes import Float
 from gtalk.speech.features import SpeechFeatures
 from gtalk.speech.known_phones import KnownPhones
@@ -251,11 +251,11 @@ def load_motion_model(folder: Path) -> PersonMotionModel:
             remedy="Run `gtalk motion train DATASET -o AVATAR`.",
         )
     try:
-        settings = read_json(folder / JSON_NAME)
+        settings = read_json(member(folder, JSON_NAME))
         version = settings["schema_version"]
         if version not in _READABLE or settings["kind"] != "person":
             raise ValueError(f"kind {settings['kind']!r}, schema_version {version!r}")
-        arrays = load_file(folder / TENSORS_NAME)
+        arrays = load_file(member(folder, TENSORS_NAME))
         model = _from_arrays(settings, arrays)
         _try(model)
         return model
