@@ -42,9 +42,7 @@ def from_mapping(kind: type[Config], values: Any, where: str = "config") -> Conf
         raise UserError(
             f"{where}.{unknown[0]}", expected=f"one of: {', '.join(sorted(known))}", got="an unknown key", remedy=remedy
         )
-    config = kind(**{name: _convert(known[name], value, f"{where}.{name}") for name, value in values.items()})
-    check_ranges(config, where)
-    return config
+    return kind(**{name: _convert(known[name], value, f"{where}.{name}") for name, value in values.items()})
 
 
 def check_ranges(config: Any, where: str = "config") -> None:
@@ -86,7 +84,9 @@ def load_yaml(kind: type[Config], path: Path) -> Config:
             got=f"{type(error).__name__}: {error}",
             remedy="Check the path and the indentation.",
         ) from error
-    return from_mapping(kind, values if values is not None else {}, where=str(path))
+    config = from_mapping(kind, values if values is not None else {}, where=str(path))
+    check_ranges(config, str(path))
+    return config
 
 
 def load_preset(kind: type[Config], family: str, preset: str) -> Config:

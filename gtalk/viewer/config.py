@@ -22,14 +22,14 @@ class ViewConfig:
     port: int = 8080
     """Port of the page, the view, the microphone and /push; 0 picks a free one."""
     mic: Literal["browser", "local", "stdin", "off"] = "browser"
-    """browser: the visitor's microphone. local: this machine's sound card (extra `live`). stdin: raw sound piped in,
-    mono 16-bit little-endian, of any length, played as it comes. off: files, texts and /push only."""
+    """browser: the visitor's microphone. local: this machine's sound card (extra `live`). stdin: sound piped in, of any
+    length, played as it comes: raw (mono, 16-bit, little-endian), WAV, or compressed. off: no microphone."""
     mic_device: str | None = None
     """Which sound card for `--mic local`, a part of its name; the system's default otherwise."""
     barge_in: bool = True
     """A voice in the microphone cuts off what the avatar says; its own voice coming back does not."""
     stdin_rate: int = 16000
-    """Samples a second of the sound on stdin."""
+    """Samples a second of raw sound on stdin; a header goes before it."""
     play: Path | None = None
     """A sound file to play at the start, at its own pace."""
     size: int = 512

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+import signal
 import ssl
 import sys
 import threading
@@ -21,7 +22,7 @@ from gtalk.threads import compute_on
 from gtalk.viewer.audio.sources import FileSource, check_rate
 from gtalk.viewer.config import ViewConfig
 from gtalk.viewer.live.sessions import HostedSession, SessionManager, TalkerFactory
-from gtalk.viewer.web.http import Front, is_loopback
+from gtalk.viewer.web.http import Front, is_loopback, page_key
 from gtalk.voice.synthesis import Speaker
 
 
@@ -32,7 +33,8 @@ class LiveServer:
         self.config, self._report = config, report or _report
         self.token = config.token or (None if is_loopback(config.host) else secrets.token_urlsafe(18))
         self.port = 0
-        self.rooms = SessionManager(cast, config, Speaker(config.piper_voice), secrets.token_hex(16), self._report)
+        self._secret = secrets.token_hex(16)
+        self.rooms = SessionManager(cast, config, Speaker(config.piper_voice), self._secret, self._report)
         self._front: Front | None = None
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="gtalk-front", daemon=True)
@@ -83,7 +85,8 @@ class LiveServer:
 
     async def _open(self, tls: ssl.SSLContext | None) -> None:
         hosts = None if self.token else {self.config.host}
-        self._front = Front(self.rooms.route, token=self.token, allowed_hosts=hosts, report=self._report)
+        key = page_key(self.config.token or self._secret)  # of the token it is the same after a restart
+        self._front = Front(self.rooms.route, token=self.token, allowed_hosts=hosts, report=self._report, key=key)
         await self.rooms.open()
         self.port = await self._front.start(self.config.host, self.config.port, tls)
 
@@ -110,7 +113,15 @@ def serve(avatar_folder: Path, config: ViewConfig) -> None:
         _open_source(config, server, cleanup)
         if first is not None:
             server.main.session.play(first)
+        with suppress(ValueError):  # not in the main thread: whoever called sees to signals
+            for name in (signal.SIGTERM, signal.SIGHUP):
+                signal.signal(name, _ended)
         threading.Event().wait()
+
+
+def _ended(number: int, _frame: object) -> None:
+    """Ends as Ctrl-C does: recordings are finished, sockets are closed."""
+    raise KeyboardInterrupt(signal.Signals(number).name)
 
 
 def drawing_threads(kind: str, wanted: int) -> int:

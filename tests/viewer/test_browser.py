@@ -1,6 +1,9 @@
 """The live page in a real browser, with a real (fake-device) microphone, on a toy avatar."""
 
+import asyncio
+import contextlib
 import json
+import threading
 import urllib.request
 from contextlib import contextmanager
 
@@ -229,6 +232,70 @@ def test_unplugged_in_the_middle_and_another_sample_rate(microphone) -> None:
         assert max(loud) > 0.05 or min(loud) < 0.05
         assert server.main.session.microphone is not None
         assert server.main.session.microphone._rate == 22_050
+
+
+async def proxy(port: int, host: str, prefix: str) -> tuple[asyncio.Server, int]:
+    """What nginx does by default: another Host, and a path that is cut off."""
+
+    async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while piece := await reader.read(1 << 16):
+                writer.write(piece)
+                await writer.drain()
+        writer.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            lines = (await reader.readuntil(b"\r\n\r\n")).split(b"\r\n")
+            method, target, version = lines[0].split(b" ")
+            lines[0] = b" ".join([method, target.removeprefix(prefix.encode()) or b"/", version])
+            lines = [b"Host: " + host.encode() if line.lower().startswith(b"host:") else line for line in lines]
+            inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", port)
+            inner_writer.write(b"\r\n".join(lines))
+            await asyncio.gather(copy(reader, inner_writer), copy(inner_reader, writer))
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    return server, server.sockets[0].getsockname()[1]
+
+
+@needs_chromium
+def test_behind_a_proxy_below_a_path_it_lives_and_makes_new_sessions_there() -> None:
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, daemon=True).start()
+    with live_server(64, token="right") as (server, _):
+        inner = proxy(server.port, "127.0.0.1:1", "/talk")
+        outer, port = asyncio.run_coroutine_threadsafe(inner, loop).result()
+        browser = Browser(None)
+        try:
+            browser.open(f"http://localhost:{port}/talk/?token=right")
+            browser.wait("window.gtalk && window.gtalk.shown > 10")
+            fresh = browser.run("document.getElementById('fresh').href")
+            assert fresh.startswith(f"http://localhost:{port}/talk/s/")
+            browser.open(fresh)
+            browser.wait("window.gtalk && window.gtalk.shown > 10 && location.pathname.startsWith('/talk/s/')")
+            assert browser.run("document.getElementById('fresh').href").startswith(f"http://localhost:{port}/talk/s/")
+        finally:
+            browser.close()
+            loop.call_soon_threadsafe(outer.close)
+            loop.call_soon_threadsafe(loop.stop)
+
+
+@needs_chromium
+def test_sound_runs_where_nobody_ever_touches_and_wakes_with_a_touch() -> None:
+    with live_server(64) as (server, _), page_on(server) as browser:
+        browser.wait("gtalk.sound.running")  # autoplay is allowed here, as in OBS
+        assert browser.run("document.getElementById('unmute').hidden")
+        for touched in ("face", "mute"):
+            browser.run("gtalk.sound.context.suspend()")  # as a call or a locked screen does
+            browser.wait("!gtalk.sound.running && !document.getElementById('unmute').hidden")
+            x, y = browser.run(f"""(() => {{ const b = document.getElementById('{touched}').getBoundingClientRect();
+              return [b.left + b.width / 2, b.top + b.height / 2]; }})()""")
+            for kind in ("mousePressed", "mouseReleased"):
+                browser.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+            browser.wait("gtalk.sound.running && document.getElementById('unmute').hidden")
+            assert browser.run("gtalk.sound.gain.gain.value") == 1, "a touch that wakes does not mute"
+        click(browser, "mute")
+        assert browser.run("gtalk.sound.gain.gain.value") == 0
 
 
 @needs_chromium

@@ -31,6 +31,8 @@ class Recorder:
         self._folder: Path | None = None
         self.path: Path | None = None
         """The last recording."""
+        self.problem = ""
+        """Why the last one failed."""
 
     @property
     def running(self) -> bool:
@@ -47,26 +49,38 @@ class Recorder:
             path = self._folder / "recording.mp4"
         talker = self._session.talker
         size = self._session.view.size or (talker.avatar.camera.width, talker.avatar.camera.height)
-        writer = VideoWriter(path, size, talker.fps, audio_rate=AUDIO_RATE)
-        self.path, self._ticks = path, queue.SimpleQueue()
-        self._thread = threading.Thread(target=_write, args=(writer, size, self._ticks), name="gtalk-recorder")
+        even = (size[0] - size[0] % 2, size[1] - size[1] % 2)  # as encoders want it: an odd row or column goes
+        writer = VideoWriter(path, even, talker.fps, audio_rate=AUDIO_RATE)
+        self.path, self._ticks, self.problem = path, queue.SimpleQueue(), ""
+        self._thread = threading.Thread(target=self._work, args=(writer, size, self._ticks), name="gtalk-recorder")
         self._thread.start()
         self._session.on_moment = self._take
 
     def stop(self) -> Path | None:
-        """End it and return the file; None when nothing was being recorded."""
+        """End it and return the file; None when nothing was being recorded, or it failed: then `problem` says why."""
         if self._thread is None:
             return None
         self._session.on_moment = None
         self._ticks.put(None)
         self._thread.join()
         self._thread = None
-        return self.path
+        return None if self.problem else self.path
 
-    def close(self) -> None:
-        """End it and delete temporary files."""
-        self.stop()
+    def close(self) -> Path | None:
+        """End it and delete temporary files; but one that was still running is finished, kept and returned."""
+        running = self.running
+        path = self.stop()
+        if running and path is not None:
+            return path
         self._forget()
+        return None
+
+    def _work(self, writer: VideoWriter, size: tuple[int, int], ticks: queue.SimpleQueue[_Tick | None]) -> None:
+        try:
+            _write(writer, size, ticks)
+        except Exception as error:  # a full disk, say: the conversation goes on without a recording
+            self.problem = str(error) or type(error).__name__
+            self._session.on_moment = None
 
     def _forget(self) -> None:
         if self._folder is not None:
@@ -79,13 +93,15 @@ class Recorder:
 
 
 def _write(writer: VideoWriter, size: tuple[int, int], ticks: queue.SimpleQueue[_Tick | None]) -> None:
-    shown = np.zeros((size[1], size[0], 3), np.uint8)
+    width, height = writer.size
+    shown = np.zeros((height, width, 3), np.uint8)
     with writer:
         while (tick := ticks.get()) is not None:
             image, samples = tick
             if image is not None:
-                same = image.shape == shown.shape
+                same = image.shape[1::-1] == size
                 shown = image if same else cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+                shown = shown[:height, :width]
             writer.write(shown)
             writer.write_audio(samples)
         if not writer.n_frames:  # stopped within its first tick

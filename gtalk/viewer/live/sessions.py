@@ -19,7 +19,7 @@ from gtalk.viewer.config import ViewConfig
 from gtalk.viewer.gui.panels import Panels
 from gtalk.viewer.live.recorder import Recorder
 from gtalk.viewer.live.session import LiveSession
-from gtalk.viewer.web.http import Download, Page, Refused, Route, Stream, Upstream, find_route
+from gtalk.viewer.web.http import Download, Page, Refused, Route, Stream, Upstream, find_route, page_key
 from gtalk.viewer.web.media_socket import MediaSocket
 from gtalk.voice.synthesis import Speaker
 
@@ -45,16 +45,17 @@ class HostedSession:
         mic = config.mic == "browser"
         self.media = MediaSocket(self.session, self.recorder, speaker, mic=mic, secret=secret, report=report)
         self.panels = Panels(self.session, self.media.notify, secret)
+        self._report = report
         self.routes: dict[str, Route] = {}
         self.seen_s = time.monotonic()
-        self._secret = secret
+        self._secret, self._key = secret, page_key(config.token or secret)
 
     async def open(self) -> None:
         """Begin to live and to listen."""
         port = await self.media.start()
         viser = Upstream("127.0.0.1", self.panels.port, secret=self._secret)
         self.routes = {
-            **_pages(),
+            **_pages(self._key),
             "/media": Upstream("127.0.0.1", port, "/media", self._secret),
             "/push": Upstream("127.0.0.1", port, "/push", self._secret),
             "/viser": viser,
@@ -71,7 +72,8 @@ class HostedSession:
 
     def _stop(self) -> None:
         self.session.stop()
-        self.recorder.close()
+        if (path := self.recorder.close()) is not None:
+            self._report(f"the recording that was running is whole: {path}")
         self.panels.stop()
 
 
@@ -152,12 +154,15 @@ class SessionManager:
 _REDIRECT = Page("text/html", b"<script>location.replace(location.pathname + '/' + location.search)</script>")
 
 
-def _pages() -> dict[str, Route]:
+def _pages(key: str) -> dict[str, Route]:
+    """The page's files; `key` lets its sockets in, whatever a proxy does to their headers."""
     folder = resources.files("gtalk.viewer.web") / "page"
     pages: dict[str, Route] = {}
     for file in folder.iterdir():
         kind = _PAGE_TYPES.get(Path(file.name).suffix)
         if kind is not None:
             pages["/" + file.name] = Page(kind, file.read_bytes())
-    pages["/"] = pages.pop("/index.html")
+    index = pages.pop("/index.html")
+    assert isinstance(index, Page)
+    pages["/"] = Page(index.content_type, index.body.replace(b"PAGE_KEY", key.encode()))
     return pages

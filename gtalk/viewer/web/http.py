@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.cookies import CookieError, SimpleCookie
@@ -23,7 +23,7 @@ _HEAD_TIMEOUT_S = 10.0
 _CLOSE_S = 1.0
 _MAX_CONNECTIONS = 128
 _PIPE_BYTES = 64 * 1024
-COOKIE = "gtalk_token"
+COOKIE, KEY_COOKIE = "gtalk_token", "gtalk_page"
 INNER_HEADER = "X-Gtalk-Front"  # carries a secret to the sockets behind, which refuse whoever does not know it
 
 StreamSource = Callable[[], AsyncIterator[bytes]]
@@ -127,6 +127,7 @@ class Front:
         token: what visitors must show as `?token=` or cookie; None asks nobody.
         allowed_hosts: accepted Host names; None accepts all (a token protects then).
         report: gets one line for every refused request.
+        key: what the page's own sockets show as `?key=`; None lets them in by their Origin alone.
     """
 
     def __init__(
@@ -136,8 +137,10 @@ class Front:
         token: str | None,
         allowed_hosts: set[str] | None,
         report: Callable[[str], None],
+        key: str | None = None,
     ) -> None:
         self._router, self._token, self._hosts, self._report = router, token, allowed_hosts, report
+        self._key = key
         self._server: asyncio.Server | None = None
         self._visits: set[asyncio.Task[None]] = set()
 
@@ -191,7 +194,11 @@ class Front:
         route, prefix = found
         if isinstance(route, Upstream):
             if head.is_upgrade:
-                _check_origin(head)
+                self._check_origin(head)
+            elif (asked := _query(head, "origin")) is not None:  # the page wants to know why its socket fails
+                said = self._origin_problem(head, asked) or _NO_UPGRADE
+                _write_page(writer, HTTPStatus.OK, Page("text/plain", said.encode()))
+                return
             await _pipe(head, prefix, route, reader, writer)
             return
         if head.method not in {"GET", "HEAD"}:
@@ -202,8 +209,9 @@ class Front:
         if isinstance(route, Download):
             await _write_file(writer, route)
             return
-        cookie = f"{COOKIE}={given}; HttpOnly; SameSite=Strict; Path=/" if given else None
-        _write_page(writer, HTTPStatus.OK, route, cookie)
+        kept = {COOKIE: given, KEY_COOKIE: self._key if route.content_type == "text/html" else None}
+        cookies = [f"{name}={value}; HttpOnly; SameSite=Strict; Path=/" for name, value in kept.items() if value]
+        _write_page(writer, HTTPStatus.OK, route, cookies)
         await writer.drain()
 
     def _check_host(self, head: _Head) -> None:
@@ -212,26 +220,67 @@ class Front:
             return
         host = urlsplit("//" + head.headers.get("host", "")).hostname or ""
         if host not in self._hosts and not is_loopback(host):
-            raise Refused(HTTPStatus.FORBIDDEN, "unknown Host")
+            raise Refused(
+                HTTPStatus.FORBIDDEN,
+                f"unknown Host {host[:80]!r}: behind a proxy, start with --token, or let it pass on "
+                "`proxy_set_header Host localhost;`",
+            )
+
+    def _check_origin(self, head: _Head) -> None:
+        origin = head.headers.get("origin")
+        if origin is not None and self._origin_problem(head, origin):
+            raise Refused(HTTPStatus.FORBIDDEN, "WebSocket from another origin")
+
+    def _origin_problem(self, head: _Head, origin: str) -> str:
+        """Why a page of `origin` may open no socket, in words; nothing when it may.
+
+        Proxies write another Host, or leave out its port. The page's own key proves as much: it stands in the
+        page, which nobody but the page's own origin can read. It comes in the address, or in a cookie that
+        browsers send to their own site only; that one counts where Host names another machine than the page's.
+        """
+        own = head.headers.get("host", "")
+        netloc = urlsplit(origin).netloc
+        if netloc in (own, head.headers.get("x-forwarded-host")):
+            return ""
+        if self._key is not None:
+            if hmac.compare_digest((_query(head, "key") or "").encode(), self._key.encode()):
+                return ""
+            elsewhere = urlsplit("//" + netloc).hostname != urlsplit("//" + own).hostname
+            if elsewhere and hmac.compare_digest(_cookie(head, KEY_COOKIE).encode(), self._key.encode()):
+                return ""
+        return f"The proxy between passes on Host {own!r} instead of {netloc!r}: `proxy_set_header Host $http_host;`"
 
     def _check_token(self, head: _Head) -> str | None:
         if self._token is None:
             return None
         queried = parse_qs(urlsplit(head.target).query).get("token", [""])[0]
-        try:
-            morsel = SimpleCookie(head.headers.get("cookie", "")).get(COOKIE)
-        except CookieError:
-            morsel = None
-        for given in (queried, morsel.value if morsel else ""):
+        for given in (queried, _cookie(head, COOKIE)):
             if hmac.compare_digest(given.encode(), self._token.encode()):
                 return given
         raise Refused(HTTPStatus.UNAUTHORIZED, "a valid ?token= is needed; it was printed when the server started")
 
 
-def _check_origin(head: _Head) -> None:
-    origin = head.headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != head.headers.get("host"):
-        raise Refused(HTTPStatus.FORBIDDEN, "WebSocket from another origin")
+def page_key(secret: str) -> str:
+    """What a page is given so that its sockets are let in: pages of other sites cannot read it."""
+    return hmac.new(secret.encode(), b"page", "sha256").hexdigest()[:32]
+
+
+def _query(head: _Head, name: str) -> str | None:
+    return parse_qs(urlsplit(head.target).query).get(name, [None])[0]
+
+
+_NO_UPGRADE = (
+    "Something between passes no WebSockets on. For nginx: proxy_http_version 1.1; "
+    'proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade";'
+)
+
+
+def _cookie(head: _Head, name: str) -> str:
+    try:
+        morsel = SimpleCookie(head.headers.get("cookie", "")).get(name)
+    except CookieError:
+        return ""
+    return morsel.value if morsel else ""
 
 
 def _check_site(head: _Head) -> None:
@@ -287,7 +336,7 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         await writer.drain()  # a slow client slows its own pipe, and what feeds it drops frames
 
 
-def _write_page(writer: asyncio.StreamWriter, status: HTTPStatus, page: Page, cookie: str | None = None) -> None:
+def _write_page(writer: asyncio.StreamWriter, status: HTTPStatus, page: Page, cookies: Sequence[str] = ()) -> None:
     lines = [
         f"HTTP/1.1 {status.value} {status.phrase}",
         f"Content-Type: {page.content_type}; charset=utf-8",
@@ -298,8 +347,7 @@ def _write_page(writer: asyncio.StreamWriter, status: HTTPStatus, page: Page, co
         "Referrer-Policy: no-referrer",
         "Connection: close",
     ]
-    if cookie is not None:
-        lines.append(f"Set-Cookie: {cookie}")
+    lines += [f"Set-Cookie: {cookie}" for cookie in cookies]
     writer.write("\r\n".join([*lines, "", ""]).encode() + page.body)
 
 

@@ -232,11 +232,16 @@ class MediaSocket:
 
     async def _record(self, page: _Page, on: bool) -> None:
         if on:
-            await asyncio.to_thread(self._recorder.start)
+            try:
+                await asyncio.to_thread(self._recorder.start)
+            except (UserError, OSError) as error:  # the page stays, whatever comes of it
+                await page.tell(recording=False, notice=f"Nothing is recorded: {error}")
+                return
             await page.tell(recording=True)
         elif self._recorder.running:
             path = await asyncio.to_thread(self._recorder.stop)
-            await page.tell(recording=False, recorded=path is not None)
+            notice = {"notice": f"The recording is lost: {self._recorder.problem}"} if self._recorder.problem else {}
+            await page.tell(recording=False, recorded=path is not None, **notice)
 
 
 class Listening:

@@ -25,9 +25,10 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode
 
 from gtalk.types import AUDIO_RATE
+from gtalk.viewer.audio.pcm_stream import PcmStream
 from gtalk.viewer.audio.sources import RATES_HZ, PushSource
 from gtalk.viewer.live.session import LiveSession
-from gtalk.viewer.web.protocol import BadMessage, from_pcm, number, parse_command
+from gtalk.viewer.web.protocol import BadMessage, number, parse_command
 
 LIMIT_S = 30.0
 _TELL_EVERY_S = 0.5
@@ -38,7 +39,7 @@ class _Utterance:
     """What is being said for one client."""
 
     def __init__(self, session: LiveSession, rate: int) -> None:
-        self._session, self.rate = session, rate
+        self._session, self.stream = session, PcmStream(rate)
         self.source = PushSource("pushed speech", audible=True, bounded=False, limit_s=LIMIT_S)
         session.play(self.source)
 
@@ -66,15 +67,14 @@ class _Client:
         if isinstance(message, str):
             self._command(message)
             return
-        if len(message) % 2:
-            raise BadMessage("half a sample")
         if self.utterance is None:
             self.utterance = _Utterance(self._session, AUDIO_RATE)
         utterance = self.utterance
         while utterance.source.full and utterance.state == "speaking" and not self._vanished:
             await asyncio.sleep(_LOOK_EVERY_S)
         if utterance.state == "speaking" and not self._vanished:
-            utterance.source.push(from_pcm(message), utterance.rate)
+            for samples, rate in utterance.stream.push(message):
+                utterance.source.push(samples, rate)
 
     @property
     def _vanished(self) -> bool:
@@ -92,6 +92,8 @@ class _Client:
                 self.utterance = _Utterance(self._session, int(rate))
             case "end":
                 if self.utterance is not None:
+                    for samples, rate in self.utterance.stream.push(b"", last=True):
+                        self.utterance.source.push(samples, rate)
                     self.utterance.source.close()
             case "stop":
                 if self.utterance is not None:

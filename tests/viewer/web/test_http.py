@@ -127,7 +127,12 @@ def test_a_fault_behind_a_page_is_this_visitors_loss_alone() -> None:
     assert said == ["failed: RuntimeError: no memory"]
 
 
-def upstream_exchange(request: bytes) -> tuple[bytes, list[bytes]]:
+def upstream_exchange(
+    request: bytes,
+    prefix: str = "/viser/",
+    key: str | None = None,
+    hosts: frozenset[str] | None = frozenset({"localhost"}),
+) -> tuple[bytes, list[bytes]]:
     """Through a front to a server that records what it is sent."""
     heard: list[bytes] = []
 
@@ -140,7 +145,9 @@ def upstream_exchange(request: bytes) -> tuple[bytes, list[bytes]]:
     async def run() -> bytes:
         server = await asyncio.start_server(inner, "127.0.0.1", 0)
         upstream = Upstream("127.0.0.1", server.sockets[0].getsockname()[1], secret="inner")
-        front = Front(fixed({"/viser/": upstream}), token=None, allowed_hosts={"localhost"}, report=lambda _: None)
+        front = Front(
+            fixed({prefix: upstream}), token=None, allowed_hosts=hosts and set(hosts), report=lambda _: None, key=key
+        )
         port = await front.start("127.0.0.1", 0, None)
         try:
             return await ask(port, request)
@@ -174,6 +181,36 @@ def test_websockets_of_other_origins_are_refused() -> None:
     answer, heard = upstream_exchange(get("/viser/", Origin="http://localhost:1", **upgrade))
     assert answer.endswith(b"ok")
     assert b"Upgrade: websocket" in heard[0]
+
+
+@pytest.mark.parametrize(
+    ("headers", "path", "status"),
+    [
+        # nginx with its default Host, with $host, and with a header of its own; the page's key in the address
+        ({"Host": "127.0.0.1:8080", "Origin": "https://talk.example"}, "/media?key=K", b"ok"),
+        ({"Host": "talk.example", "Origin": "https://talk.example:8443"}, "/media?key=K", b"ok"),
+        ({"Host": "inner:80", "Origin": "https://t.example", "X-Forwarded-Host": "t.example"}, "/media", b"ok"),
+        # the cookie counts where the proxy changed the name, not for another port of the page's own machine
+        ({"Host": "127.0.0.1:8080", "Origin": "https://talk.example", "Cookie": "gtalk_page=K"}, "/media", b"ok"),
+        ({"Host": "talk.example:1", "Origin": "http://talk.example:2", "Cookie": "gtalk_page=K"}, "/media", b"403"),
+        ({"Host": "127.0.0.1:8080", "Origin": "https://evil.example"}, "/media?key=wrong", b"403"),
+        ({"Host": "127.0.0.1:8080", "Origin": "https://evil.example", "Cookie": "gtalk_page=no"}, "/media", b"403"),
+    ],
+)
+def test_behind_a_proxy_the_pages_own_key_lets_its_sockets_in(headers: dict, path: str, status: bytes) -> None:
+    request = get(path, **headers, Upgrade="websocket", Connection="Upgrade")
+    answer, _ = upstream_exchange(request, prefix="/media", key="K", hosts=None)
+    assert answer.endswith(status) if status == b"ok" else answer.split(b" ")[1] == status
+
+
+def test_a_page_that_is_refused_is_told_which_header_to_pass_on() -> None:
+    where = {"Host": "127.0.0.1:8080"}
+    answer, _ = upstream_exchange(get("/media?origin=https://talk.example", **where), prefix="/media", key="K")
+    assert b"200 OK" in answer and b"proxy_set_header Host $http_host" in answer
+    answer, _ = upstream_exchange(get("/media?origin=https://talk.example&key=K", **where), prefix="/media", key="K")
+    assert b"proxy_set_header Upgrade" in answer
+    answer, _ = exchange(get("/", Host="talk.example"))
+    assert answer.split(b" ")[1] == b"403" and b"start with --token" in answer
 
 
 def test_a_image_stream_is_multipart() -> None:

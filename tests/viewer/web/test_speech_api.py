@@ -13,6 +13,7 @@ from websockets.exceptions import ConnectionClosed
 from gtalk.media.audio import write_wav
 from gtalk.types import AUDIO_RATE, AudioTrack
 from gtalk.viewer.web import speech_api
+from tests.support.strange_media import write_sound
 from tests.viewer.live_servers import live_server, voice
 
 
@@ -36,6 +37,34 @@ async def told_until(client, state: str) -> list[dict]:
     while not told or told[-1]["state"] != state:
         told.append(json.loads(await client.recv()))
     return told
+
+
+def test_a_wav_is_read_by_its_header_and_mp3_is_refused_in_words(tmp_path) -> None:
+    tone = 0.25 * np.sin(2 * np.pi * 300 * np.arange(22_050) / 22_050)
+    channels = np.stack([tone, tone], 1)
+    wav = write_sound(tmp_path / "a.wav", channels, 22_050, "pcm_s16le").read_bytes()
+    mp3 = write_sound(tmp_path / "a.mp3", channels, 22_050, "libmp3lame").read_bytes()
+
+    async def talk(client, server):
+        heard = []
+        listener = server.main.session.listen(lambda: listener.frames and heard.append(listener.frames.popleft()))
+        for start in range(0, len(wav), 5000):
+            await client.send(wav[start : start + 5000])
+        await client.send(json.dumps({"do": "end"}))
+        await told_until(client, "ended")
+        await asyncio.sleep(0.3)
+        await client.send(json.dumps({"do": "begin"}))
+        with pytest.raises(ConnectionClosed) as closed:
+            await client.send(mp3[:8000])
+            await client.recv()
+            await told_until(client, "never")
+        return heard, str(closed.value)
+
+    (heard, closed), _ = conversation(talk)
+    sound = np.concatenate([frame.samples for frame in heard])
+    loud = np.flatnonzero(np.abs(sound) > 0.02)
+    assert abs((loud[-1] - loud[0]) / AUDIO_RATE - 1.0) < 0.06
+    assert "MP3" in closed
 
 
 def test_a_stream_of_unknown_length_is_spoken_as_it_comes_and_to_its_end() -> None:
@@ -132,7 +161,7 @@ def test_a_client_that_vanishes_is_cut_off_and_the_session_goes_on() -> None:
 
 @pytest.mark.parametrize(
     ("message", "why"),
-    [(b"abc", "half a sample"), ("{}", "not a command"), ('{"do": "begin", "rate": 1}', "sample rate 1"),
+    [(b"ID3" + bytes(5000), "got MP3"), ("{}", "not a command"), ('{"do": "begin", "rate": 1}', "sample rate 1"),
      ('{"do": "begin", "rate": "fast"}', "without a number"), ('{"do": "dance"}', "unknown command"),
      (b"\0" * 1_000_000, "1009")],
 )  # fmt: skip

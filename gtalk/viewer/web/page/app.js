@@ -55,6 +55,7 @@ worker.onmessage = ({ data }) => {
   else if (data.server) fromServer(data.server);
   else if ("connected" in data) {
     state.connected = data.connected;
+    if (data.never > 1) whyRefused();
     if (data.reason) notice(`The server closed the connection: ${data.reason}`);
     else if (data.connected && state.notice.startsWith("The server")) notice("");
   }
@@ -183,12 +184,20 @@ face.addEventListener("wheel", (event) => { event.preventDefault(); view.distanc
 
 $("mic").onclick = speak;
 $("stop").onclick = () => command({ do: "stop" });
-$("mute").onclick = async () => {
-  await sound.start();
-  const on = sound.toggle();
-  $("mute").classList.toggle("off", !on);
-  $("mute").querySelector(".label").textContent = on ? "Sound on" : "Sound off";
+$("mute").onclick = () => {
+  if (sound.running && !sound.woke) sound.toggle();
+  else sound.start().catch((error) => notice(sound.why(error))); // it was asleep: this touch is to wake it, not to mute it
+  sound.woke = false;
+  showSound(sound.running);
 };
+$("unmute").onclick = () => sound.start().catch((error) => notice(sound.why(error)));
+function showSound(running) {
+  const on = !sound.gain || sound.gain.gain.value > 0;
+  $("mute").classList.toggle("off", !on || !running);
+  $("mute").querySelector(".label").textContent = on ? "Sound on" : "Sound off";
+  $("unmute").hidden = running || !sound.context || !on;
+}
+sound.onstate = showSound;
 $("record").onclick = () => command({ do: "record", on: !state.recording });
 $("device").onchange = async () => { if (sound.microphone) { hush(); await speak(); } };
 $("text").onsubmit = async (event) => {
@@ -198,13 +207,24 @@ $("text").onsubmit = async (event) => {
   $("words").blur();
 };
 $("settings").onclick = $("close").onclick = toggleSettings;
-$("fresh").href = new URL(`/s/${Math.random().toString(36).slice(2, 8)}/`, location.href);
+// Beside this page, which may lie below a path of a proxy's.
+const home = new URL(here.pathname.replace(/\/s\/[^/]+\/$/, "/"), location.href);
+$("fresh").href = new URL(`s/${Math.random().toString(36).slice(2, 8)}/`, home);
 $("session").textContent = (location.pathname.match(/\/s\/([^/]+)/) || ["", ""])[1];
-document.addEventListener("pointerdown", () => sound.start(), { once: true }); // browsers start sound only after a touch
+for (const touch of ["pointerdown", "keydown"]) document.addEventListener(touch, () => sound.touch(), true);
+sound.start().catch(() => {}); // where no touch is needed (OBS, kiosks) there may be nobody to touch it
 if (navigator.mediaDevices) navigator.mediaDevices.ondevicechange = listDevices;
 
 history.replaceState(null, "", location.pathname); // the token need not stay in the address: a cookie has it
 const socket = new URL("media", here);
+socket.searchParams.set("key", document.querySelector("meta[name=gtalk-key]").content);
+async function whyRefused() {
+  const question = new URL("media", here);
+  question.searchParams.set("origin", location.origin);
+  question.searchParams.set("key", socket.searchParams.get("key"));
+  const answer = await fetch(question).catch(() => null);
+  if (answer && answer.ok && !state.connected) notice(`The server cannot be reached through its socket. ${await answer.text()}`);
+}
 socket.protocol = location.protocol === "https:" ? "wss:" : "ws:";
 if (face.transferControlToOffscreen) {
   const canvas = face.transferControlToOffscreen();

@@ -16,9 +16,10 @@ const command = (message) => { if (state.socket && state.socket.readyState === 1
 function connect() {
   const socket = new WebSocket(state.address);
   socket.binaryType = "arraybuffer";
-  socket.onopen = () => { state.lost = 0; post({ connected: true }); if (state.microphone) command({ do: "mic" }); };
+  let opened = false;
+  socket.onopen = () => { opened = true; state.lost = 0; post({ connected: true }); if (state.microphone) command({ do: "mic" }); };
   socket.onclose = ({ code, reason }) => {
-    post({ connected: false, reason: code === 1008 || code === 1009 ? reason || `closed with ${code}` : "" });
+    post({ connected: false, never: opened ? 0 : state.lost + 1, reason: code === 1008 || code === 1009 ? reason || `closed with ${code}` : "" });
     setTimeout(connect, Math.min(5000, 500 * 2 ** state.lost++));
   };
   socket.onmessage = ({ data }) => {
@@ -44,7 +45,7 @@ async function take(view, buffer) {
   const samples = new Float32Array((buffer.byteLength - head - size) / 2);
   for (let i = 0; i < samples.length; i++) samples[i] = view.getInt16(head + size + 2 * i, true) / 32768;
   frame.wave = outline(samples);
-  if (state.player) state.player.postMessage({ time, audible, samples });
+  if (state.player && state.running) state.player.postMessage({ time, audible, samples }); // asleep, it would pile up
   if (!size) return;
   frame.arrived = performance.timeOrigin + performance.now();
   try {

@@ -4,6 +4,16 @@ export class Sound {
   constructor(worker) {
     this.worker = worker;
     this.context = this.gain = this.microphone = this.starting = null;
+    this.woke = false; // whether the last touch found the sound asleep, and woke it
+    this.onstate = () => {};
+  }
+
+  get running() { return !!this.context && this.context.state === "running"; }
+
+  // Every touch wakes it: browsers start sound after one only, and calls and locked screens put it to sleep again.
+  touch() {
+    this.woke = !this.running;
+    if (this.woke) this.start().catch(() => {});
   }
 
   // Loudspeaker and media clock. Browsers allow it after a touch, and only to https or localhost.
@@ -24,6 +34,7 @@ export class Sound {
     player.connect(this.gain).connect(context.destination);
     this.context = context;
     context.onstatechange = () => this.tell();
+    document.addEventListener("visibilitychange", () => { if (!document.hidden && !this.running) context.resume().catch(() => {}); });
     this.tell();
   }
 
@@ -31,7 +42,8 @@ export class Sound {
   tell() {
     if (!this.context) return;
     const latency = this.context.outputLatency || this.context.baseLatency || 0;
-    this.worker.postMessage({ sound: { running: this.context.state === "running", latency } });
+    this.worker.postMessage({ sound: { running: this.running, latency } });
+    this.onstate(this.running);
   }
 
   toggle() {
