@@ -22,6 +22,7 @@ from gtalk.dub.config import DubConfig
 from gtalk.dub.footage.compositor import FootageCompositor, shot_order, track_shot
 from gtalk.dub.outputs import check_output, putting_in_place
 from gtalk.dub.provenance import provenance_tags
+from gtalk.dub.whose import of_this_face, shape_to_find
 from gtalk.errors import UserError
 from gtalk.files import is_full, no_room
 from gtalk.media.audio import stream_audio
@@ -157,11 +158,13 @@ class DubPlan:
     sound_stop: int | None = None
     """Samples to write at most."""
     onto: FootageCompositor | None = None
+    told: tuple[str, ...] = ()
+    """What was found out beforehand."""
 
     @property
     def warnings(self) -> list[str]:
         """What the frames so far could not be given."""
-        return [] if self.onto is None else self.onto.warnings
+        return [*self.told, *([] if self.onto is None else self.onto.warnings)]
 
 
 def plan_dub(character: Character, source: Path, config: DubConfig, on_progress: OnProgress) -> DubPlan:
@@ -175,33 +178,34 @@ def plan_dub(character: Character, source: Path, config: DubConfig, on_progress:
     talker = character.talker(
         controls=config.controls, lookahead=config.lookahead, fps=fps, seed=config.seed, view=view, batch=config.batch
     )
-    moments, sound, n_frames, stop = _plan_sound(talker, source, config)
+    moments, sound, n_frames, stop, told = _plan_sound(character, talker, source, config)
     moments = Timed(moments)
     frames = talker.drawn(moments)
     onto = None
     if config.onto is not None:
-        shot = track_shot(config.onto, fps, on_progress)
+        shot = track_shot(config.onto, fps, on_progress, shape_to_find(avatar))
         total = n_frames if is_motion(source) else frame_count(_count_samples(source), fps)
         onto = FootageCompositor(talker, shot, shot_order(len(shot.motion), total or 0, config.onto_length))
         frames, size, background = onto.frames(moments), shot.size, Still(PLATE)
-    return DubPlan(moments, Timed(frames), fps, size, background, sound, n_frames, stop, onto)
+    return DubPlan(moments, Timed(frames), fps, size, background, sound, n_frames, stop, onto, told)
 
 
 def _plan_sound(
-    talker: Talker, source: Path, config: DubConfig
-) -> tuple[Iterator[MotionFrame], Soundtrack | None, int | None, int | None]:
-    """(moments, their sound, number of frames as far as known, samples to write at most)."""
+    character: Character, talker: Talker, source: Path, config: DubConfig
+) -> tuple[Iterator[MotionFrame], Soundtrack | None, int | None, int | None, tuple[str, ...]]:
+    """(moments, their sound, number of frames as far as known, samples to write at most, what there is to say)."""
     if not is_motion(source):
         sound = Soundtrack.of(source)
         expected = frame_count(round(sound.expected_s * AUDIO_RATE), talker.fps) or None
-        return talker.moments(stream_audio(source, AUDIO_RATE)), sound, expected, None
-    motion = Motion.load(source)
+        return talker.moments(stream_audio(source, AUDIO_RATE)), sound, expected, None, ()
+    motion, words = of_this_face(character, Motion.load(source))
+    told = (words,) if words else ()
     count = resampled_count(len(motion), motion.fps, talker.fps)
     moments = talker.motion_moments(motion)
     if config.audio is None:
-        return moments, None, count, None
+        return moments, None, count, None, told
     sound = Soundtrack.of(config.audio)
-    return moments, sound, count, first_sample(count, talker.fps, sound.rate)
+    return moments, sound, count, first_sample(count, talker.fps, sound.rate), told
 
 
 def _count_samples(source: Path) -> int:

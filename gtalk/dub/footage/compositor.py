@@ -41,6 +41,8 @@ class Shot:
     camera: Camera
     motion: Motion
     """One frame an image, at the images' rate."""
+    others: Bool[np.ndarray, " T"] | None = None
+    """Images in which only other people are seen."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -49,14 +51,19 @@ class Shot:
         return width - width % 2, height - height % 2
 
 
-def track_shot(path: Path, fps: float | None, on_progress: OnProgress) -> Shot:
-    """Track every image of a video at `fps` (its own by default). Raises UserError without a face."""
+def track_shot(
+    path: Path, fps: float | None, on_progress: OnProgress, like: Float[np.ndarray, "S 3"] | None = None
+) -> Shot:
+    """Track every image of a video at `fps` (its own by default).
+
+    `like`: the shape of who is meant (`gtalk.dub.whose.shape_to_find`); the main person where it is not known.
+    Raises UserError without a face, or without that person's.
+    """
     from gtalk.media.source import probe
-    from gtalk.prepare.footage import track_reader
+    from gtalk.prepare.footage import track_person
 
     reader = read_video(path, fps=fps or probe(path).fps, retime=False)
-    camera, motion = track_reader(reader, Path(path).name, on_progress)
-    return Shot(reader, camera, motion)
+    return Shot(reader, *track_person(reader, Path(path).name, on_progress, like))
 
 
 def shot_order(n_shot: int, n_wanted: int, length: Literal["loop", "retime"]) -> Int[np.ndarray, " N"]:
@@ -182,7 +189,7 @@ class FootageCompositor:
         self._sure = near_share(shot.motion.valid, 1.0 / self._fade)
         self._occlusion: Occlusion | None = None
         self._grain = Grain(0.0, 0.0)
-        self._n_hidden = self._n_lost = self._n_partly = 0
+        self._n_seen = self._n_hidden = self._n_lost = self._n_partly = 0
 
     def frames(self, moments: Iterator[MotionFrame]) -> Iterator[Frame]:
         """One finished image for each moment, until the order ends."""
@@ -202,8 +209,11 @@ class FootageCompositor:
     @property
     def warnings(self) -> list[str]:
         """What the images so far could not be given."""
+        strangers = self._shot.others
+        n_others = 0 if strangers is None else int(strangers[self._order[: self._n_seen]].sum())
         kinds = {
-            "no face was found: left as they are": self._n_lost,
+            "somebody else was seen, and not the avatar's person: left as they are": n_others,
+            "no face was found: left as they are": self._n_lost - n_others,
             "the mouth was hidden: left as they are": self._n_hidden,
             "something stood before the face: it was kept in front": self._n_partly,
         }
@@ -232,6 +242,7 @@ class FootageCompositor:
 
     def _see(self, number: int, moment: MotionFrame, index: int, image: np.ndarray) -> _Seen:
         """Draw the face as the shot shows it and as it shall be, and look what stands before it."""
+        self._n_seen = number + 1
         was = self._as_shot[index]
         landmarks = was.landmarks.copy()
         landmarks[:, MOUTH_GROUP] = moment.motion.landmarks[:, MOUTH_GROUP]

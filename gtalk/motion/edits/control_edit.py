@@ -118,7 +118,8 @@ class ControlEdit:
         out = np.empty_like(values)
         state = self._smooth[name] if name in self._smooth else values[0]
         for i, value in enumerate(values):
-            state = keep * state + (1.0 - keep) * value
+            if np.isfinite(value).all():  # what is no number would stay for ever
+                state = keep * state + (1.0 - keep) * value
             out[i] = state
         self._smooth[name] = state
         return out

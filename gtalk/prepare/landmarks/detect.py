@@ -7,7 +7,7 @@ with its wheel; its Face Landmarker (a model file) adds 52 blendshape scores. Se
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from gtalk.prepare.landmarks.detectors import (
     SmallFaceFinder,
     TwiceFinder,
 )
-from gtalk.prepare.landmarks.identities import IdentityTracks, Sound, describe_cast, find_cast
+from gtalk.prepare.landmarks.identities import IdentityTracks, Sound, describe_cast, find_cast, find_like
 from gtalk.progress import OnProgress, silent, track
 from gtalk.shapes import Bool, Float, Int
 from gtalk.topology import N_POINTS
@@ -60,6 +60,8 @@ def detect_landmarks(
     segment_starts: Sequence[int] = (),
     twice: bool = True,
     sound: Sound | None = None,
+    like: Float[np.ndarray, "S 3"] | None = None,
+    late_starts: Callable[[], Sequence[int]] = tuple,
 ) -> Landmarks:
     """Landmarks of the speaker in every frame: of several people, the one whose lips move with the sound.
 
@@ -75,6 +77,8 @@ def detect_landmarks(
         segment_starts: frames at which a new shot begins: the detector's memory is cleared there.
         twice: look at every image and at its mirror image, and average: steadier points for twice the time.
         sound: loads the sound that belongs to the frames, at 25 of them a second.
+        like: the shape (`identities.face_shape`) of who is meant: nobody else is followed.
+        late_starts: as `segment_starts`, where they are known only when all frames have been seen.
 
     Raises:
         UserError: the model file is missing or unreadable.
@@ -94,8 +98,16 @@ def detect_landmarks(
     finally:
         finder.close()
         small.close()
-    cast = find_cast(faces, size, sorted(starts), sound)
-    return _assemble(faces, cast, source, describe_cast(cast, faces, size))
+    shots = sorted({*starts, *(int(start) for start in late_starts())})
+    if like is not None:
+        which, difference = find_like(faces, shots, like)
+        notes = (
+            [] if which else [f"nobody in it looks like the one who is meant: the nearest differs by {difference:.1%}"]
+        )
+        return _assemble(faces, which, None, source, notes)
+    cast = find_cast(faces, size, shots, sound)
+    which = cast.people[0].which if cast.people else {}
+    return _assemble(faces, which, cast, source, describe_cast(cast, faces, size))
 
 
 def _make_finder(model: str | Path) -> tuple[Finder, str]:
@@ -117,9 +129,10 @@ def _make_finder(model: str | Path) -> tuple[Finder, str]:
     return FaceLandmarkerFinder(path), "face_landmarker"
 
 
-def _assemble(faces: list[list[Face]], cast: IdentityTracks, source: str, notes: list[str]) -> Landmarks:
-    """The speaker's face of every frame."""
-    which = cast.people[0].which if cast.people else {}
+def _assemble(
+    faces: list[list[Face]], which: dict[int, int], cast: IdentityTracks | None, source: str, notes: list[str]
+) -> Landmarks:
+    """One person's face of every frame."""
     points = np.zeros((len(faces), N_POINTS, 3), np.float32)
     scores = np.zeros((len(faces), 52), np.float32)
     for index, number in which.items():

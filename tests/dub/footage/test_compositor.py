@@ -150,7 +150,7 @@ def test_light_is_smooth_and_exact_where_it_is_constant():
 
 def test_a_whole_dub_onto_a_shot(shot, sound, tmp_path, monkeypatch):
     # Tracking has tests of its own and needs a real face.
-    monkeypatch.setattr(render, "track_shot", lambda path, fps, on_progress: shot)
+    monkeypatch.setattr(render, "track_shot", lambda path, fps, on_progress, like: shot)
     config = DubConfig(onto=shot.images.info.path)
     render.check_dub(sound, tmp_path / "a.mp4", config)
     result = render.render_dub(toy_character(SIZE), sound, tmp_path / "a.mp4", config)

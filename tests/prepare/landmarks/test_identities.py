@@ -12,6 +12,7 @@ from gtalk.prepare.landmarks.identities import (
     describe_cast,
     face_shape,
     find_cast,
+    find_like,
     find_strangers,
     gather,
     link,
@@ -131,3 +132,18 @@ def test_runs_end_where_the_face_is_elsewhere_or_long_gone() -> None:
     both = link([[here, there], [there, here], [there]], ())
     assert sorted((run.which, run.frames) for run in both) == [([0, 1], [0, 1]), ([1, 0, 0], [0, 1, 2])]
     assert len(gather(both, [[here, there], [there, here], [there]], SIZE)) == 2
+
+
+def test_somebody_whose_shape_is_known_is_found_though_another_is_larger_or_alone() -> None:
+    own, other = talking(), silent()
+    meant = face_shape(own[::5])
+    both = side_by_side(own, other)
+    which, _ = find_like(both, (), meant)
+    assert sorted(which) == list(range(FRAMES))
+    assert all(np.array_equal(both[index][number].points, own[index]) for index, number in which.items())
+    cut = [[Face(own[i])] for i in range(100)] + [[Face(other[i])] for i in range(100, 180)]
+    cut += [[Face(own[i])] for i in range(180, FRAMES)]
+    which, _ = find_like(cut, (100, 180), meant)
+    assert sorted(which) == [*range(100), *range(180, FRAMES)]
+    nobody, difference = find_like([[Face(points)] for points in other], (), meant)
+    assert nobody == {} and difference > 0.03
