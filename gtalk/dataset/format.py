@@ -49,7 +49,7 @@ import numpy as np
 
 from gtalk.errors import UserError
 from gtalk.reading.untrusted import MOST_PIXELS, MOST_SIDE, member, read_arrays, read_image, read_json
-from gtalk.shapes import Float, Int, UInt8
+from gtalk.shapes import Bool, Float, Int, UInt8
 from gtalk.types import Camera, Motion
 
 DATASET_VERSION = 1
@@ -157,6 +157,17 @@ class Dataset:
     def points_px(self) -> Float[np.ndarray, "T 478 2"]:
         """Detected landmarks in pixels (before the bundle adjustment)."""
         return self._part("landmarks.npz", lambda path: _points(path, self.n_frames))
+
+    @cached_property
+    def foreign_sound(self) -> Bool[np.ndarray, " T"]:
+        """Frames whose sound is not the person's alone: another voice, music. All False where nobody looked for it."""
+        flags = np.zeros(self.n_frames, bool)
+        facts = self.manifest.get("stages", {}).get("sync", {}).get("facts", {})
+        found = facts.get("foreign", []) if isinstance(facts, dict) else []
+        for one in found if isinstance(found, list) else []:
+            if isinstance(one, dict) and all(type(one.get(name)) is int for name in ("start", "stop")):
+                flags[max(0, one["start"]) : max(0, one["stop"])] = True
+        return flags
 
     @property
     def audio_path(self) -> Path:

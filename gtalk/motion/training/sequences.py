@@ -49,6 +49,7 @@ def read_training_clip(dataset: Dataset, seconds: float | None = None) -> Traini
         stop = min(stop, round(seconds * dataset.fps))
     samples = read_samples(dataset.audio_path)[: round(stop * AUDIO_RATE / dataset.fps)]
     motion = dataset.motion[:stop]
+    motion = motion.replace(valid=motion.valid & ~dataset.foreign_sound[:stop])
     segments = tuple(Segment(s.start, min(s.stop, stop), s.source) for s in dataset.segments if s.start < stop)
     if abs(dataset.fps - VIDEO_FPS) > 1e-6 or motion.valid.sum() < MIN_FRAMES:
         raise UserError(

@@ -22,12 +22,17 @@ from gtalk.types import AUDIO_RATE
 
 LIPS_LEAD_S = 0.02
 """How much before the sound the lips move when a file is right: between -0.015 and 0.04 s, by speaker."""
+SPEAKER_S = 0.03
+"""How far the lead of a single speaker's lips may be from LIPS_LEAD_S: the bias that no length of a clip removes."""
 TOLERANCE_S = 0.04
 """What the method promises on 20 s of speech; a file that is nearer to right is left as it is."""
 REACH_S, STEP_S = 0.42, 0.02
 WINDOW_S = (-0.04, -0.02, 0.0, 0.02, 0.04)
 CHANCE_S = (1.0, 3.0, 0.04)  # first and last lag, and step, at which agreement is chance; both signs
 SHORTEST_S = 6.0
+SHORTEST_PART_S, APART_S, LEAST_GAIN = 10.0, 0.07, 0.005
+"""Of parts that are off differently: their length, by how much more one is off, and what share of the lips' movement
+two lags explain more than one."""
 MOST_FRAMES = 15_000  # ten minutes: enough for anybody
 LIP_CODES, SOUND_CODES = 4, 32
 RIDGE = 0.3  # of the variance of a sound code
@@ -50,6 +55,8 @@ class Offset:
     """The largest such share at lags at which sound and lips have nothing to do with each other."""
     confidence: float
     """Share of resampled clips whose best lag is within TOLERANCE_S of this one; 0 when no better than chance."""
+    spread_s: float = 0.0
+    """Standard deviation of the best lags of resampled clips."""
 
     @property
     def sure(self) -> bool:
@@ -57,9 +64,24 @@ class Offset:
         return self.confidence >= LEAST_AGREEMENT
 
     @property
+    def limit_s(self) -> float:
+        """From where on to believe that a file is off: lips lead more or less by speaker, and short clips err more."""
+        return float(np.hypot(TOLERANCE_S, SPEAKER_S) + self.spread_s)
+
+    @property
     def correction_s(self) -> float:
-        """By how much to advance the sound: 0 when unsure or within the tolerance."""
-        return self.late_s if self.sure and abs(self.late_s) > TOLERANCE_S else 0.0
+        """By how much to advance the sound: 0 when unsure or when it may well be right."""
+        return self.late_s if self.sure and abs(self.late_s) > self.limit_s else 0.0
+
+
+@dataclass(frozen=True)
+class _Search:
+    """All that was found out about a stretch."""
+
+    offset: Offset
+    errors: np.ndarray
+    """Squared error of the lips by lag and block of BLOCK frames."""
+    power: float
 
 
 def find_offset(
@@ -78,13 +100,20 @@ def find_offset(
         fps: frames a second.
         cuts: first frames of new shots.
     """
-    usable = _away_from_edges(valid, cuts)
+    search = _search(points_px, valid, samples, fps, cuts)
+    return None if search is None else search.offset
+
+
+def _search(
+    points_px: np.ndarray, valid: np.ndarray, samples: np.ndarray, fps: float, cuts: Sequence[int]
+) -> _Search | None:
+    usable = away_from_edges(valid, cuts)
     keep = min(len(valid), MOST_FRAMES)
     if usable[:keep].sum() < SHORTEST_S * fps or np.abs(samples).max(initial=0.0) < 1e-3:
         return None
     lips = lip_codes(points_px[:keep], valid[:keep], usable[:keep], [cut for cut in cuts if cut < keep])
     sound = sound_codes(samples[: round((keep / fps + 1) * AUDIO_RATE)])
-    near = LIPS_LEAD_S + np.arange(-REACH_S, REACH_S + STEP_S / 2, STEP_S)
+    near = _near_lags()
     far = np.arange(*CHANCE_S)
     errors, power = _unexplained(sound, lips, usable[:keep], near, fps)
     if power.sum() <= 0:
@@ -94,9 +123,62 @@ def find_offset(
     chance = float(1 - by_chance.sum(1).min() / power.sum())
     best = int(np.argmax(explained))
     believable = explained[best] > max(LEAST_EXPLAINED, chance + OVER_CHANCE) and 0 < best < len(near) - 1
-    confidence = _agreement(errors, near, best) if believable else 0.0
+    confidence, spread_s = _agreement(errors, near, best) if believable else (0.0, 0.0)
     late_s = _peak(near, explained, best) - LIPS_LEAD_S
-    return Offset(round(late_s, 3), round(float(explained[best]), 4), round(chance, 4), round(confidence, 3))
+    offset = Offset(
+        round(late_s, 3), round(float(explained[best]), 4), round(chance, 4), round(confidence, 3), round(spread_s, 4)
+    )
+    return _Search(offset, errors, float(power.sum()))
+
+
+def _near_lags() -> np.ndarray:
+    return LIPS_LEAD_S + np.arange(-REACH_S, REACH_S + STEP_S / 2, STEP_S)
+
+
+def find_parts(
+    points_px: Float[np.ndarray, "T 478 2"],
+    valid: Bool[np.ndarray, " T"],
+    samples: Float[np.ndarray, " N"],
+    fps: float,
+    cuts: Sequence[int] = (),
+) -> list[tuple[int, int, Offset | None]]:
+    """Parts of a clip whose sound is off differently, as (first frame, frame after the last, its offset).
+
+    A clip that was put together of several is split where two parts, each for itself, are surely off by different
+    amounts; at cuts of the image, or anywhere where it has none. Arguments as of `find_offset`.
+    """
+
+    def look(start: int, stop: int) -> _Search | None:
+        own = slice(*(round(frame * AUDIO_RATE / fps) for frame in (start, stop)))
+        inside = [cut - start for cut in cuts if start < cut < stop]
+        return _search(points_px[start:stop], valid[start:stop], samples[own], fps, inside)
+
+    def split(start: int, stop: int, whole: _Search | None) -> list[tuple[int, int, Offset | None]]:
+        place = None if whole is None else _border(whole, start, stop, round(SHORTEST_PART_S * fps), cuts)
+        if place is not None:
+            before, after = look(start, place), look(place, stop)
+            sure = before is not None and after is not None and before.offset.sure and after.offset.sure
+            if sure and abs(before.offset.late_s - after.offset.late_s) > APART_S:
+                return [*split(start, place, before), *split(place, stop, after)]
+        return [(start, stop, None if whole is None else whole.offset)]
+
+    return split(0, len(valid), look(0, len(valid)))
+
+
+def _border(whole: _Search, start: int, stop: int, least: int, cuts: Sequence[int]) -> int | None:
+    """Where two parts with a lag each explain the lips clearly better than one lag does; at a cut where one is near."""
+    blocks = whole.errors.shape[1]
+    ends = [k for k in range(1, blocks) if k * BLOCK >= least and stop - start - k * BLOCK >= least]
+    if not ends:
+        return None
+    before = np.cumsum(whole.errors, axis=1)
+    total = before[:, -1]
+    gains = [total.min() - before[:, k - 1].min() - (total - before[:, k - 1]).min() for k in ends]
+    if max(gains) < LEAST_GAIN * whole.power:
+        return None
+    place = start + ends[int(np.argmax(gains))] * BLOCK
+    near = [cut for cut in cuts if abs(cut - place) <= 3 * BLOCK and start + least <= cut <= stop - least]
+    return min(near, key=lambda cut: abs(cut - place)) if near else place
 
 
 def lip_codes(
@@ -130,7 +212,8 @@ def sound_codes(samples: Float[np.ndarray, " N"]) -> Float[np.ndarray, "M D"]:
     return whole @ vectors[:, : -SOUND_CODES - 1 : -1]
 
 
-def _away_from_edges(valid: np.ndarray, cuts: Sequence[int]) -> np.ndarray:
+def away_from_edges(valid: Bool[np.ndarray, " T"], cuts: Sequence[int]) -> Bool[np.ndarray, " T"]:
+    """Frames with a face that are not beside a cut."""
     usable = valid.copy()
     for edge in (0, *cuts, len(valid)):
         usable[max(0, edge - AT_EDGES) : edge + AT_EDGES] = False
@@ -171,12 +254,13 @@ def _unexplained(
     return errors, np.bincount(block, (target**2).sum(1), n_blocks)
 
 
-def _agreement(errors: np.ndarray, lags_s: np.ndarray, best: int) -> float:
-    """Share of clips, resampled from blocks, whose best lag is near `best`."""
+def _agreement(errors: np.ndarray, lags_s: np.ndarray, best: int) -> tuple[float, float]:
+    """(share of clips, resampled from blocks, whose best lag is near `best`; how far those lags spread, seconds)."""
     n_blocks = errors.shape[1]
     counts = np.random.default_rng(0).multinomial(n_blocks, np.full(n_blocks, 1 / n_blocks), RESAMPLINGS)
     found = lags_s[np.argmin(errors @ counts.T, axis=0)]
-    return float((np.abs(found - lags_s[best]) <= TOLERANCE_S + 1e-9).mean())
+    near = np.abs(found - lags_s[best]) <= TOLERANCE_S + 1e-9
+    return float(near.mean()), float(found[near].std())
 
 
 def _peak(lags_s: np.ndarray, explained: np.ndarray, best: int) -> float:

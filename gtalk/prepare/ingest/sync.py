@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
 
 from gtalk.errors import UserError
 from gtalk.media.audio import read_wav, write_wav
-from gtalk.prepare.ingest.av_offset import TOLERANCE_S, Offset, find_offset
+from gtalk.prepare.ingest.av_offset import Offset, find_parts
+from gtalk.prepare.ingest.foreign_sound import foreign_stretches
 from gtalk.prepare.records import load_landmarks
 from gtalk.prepare.stages import Job
 from gtalk.progress import track
@@ -25,20 +27,25 @@ def run_sync(job: Job) -> dict[str, Any]:
     landmarks = load_landmarks(job.root / "landmarks.npz")
     samples = read_wav(job.root / "sound.wav").samples
     cuts = [segment["start"] for segment in job.facts["media"]["segments"]]
-    clips, sources = [], job.facts["media"]["sources"]
+    clips, foreign, sources = [], [], job.facts["media"]["sources"]
     for source in track(sources, "sync", len(sources), job.on_progress):
         start, stop = source["start"], source["start"] + source["n_frames"]
         own = slice(*(round(frame * AUDIO_RATE / VIDEO_FPS) for frame in (start, stop)))
-        found = None
+        shots = [cut - start for cut in cuts if start < cut < stop]
+        points, valid = landmarks.points_px[start:stop], landmarks.valid[start:stop]
+        parts: list[tuple[int, int, Offset | None]] = [(0, stop - start, None)]
         if wanted == "auto" and source["audio"] is not None:
-            shots = [cut - start for cut in cuts if start < cut < stop]
-            points, valid = landmarks.points_px[start:stop], landmarks.valid[start:stop]
-            found = find_offset(points, valid, samples[own], VIDEO_FPS, shots)
-        correction_s = wanted if wanted != "auto" else found.correction_s if found is not None else 0.0
-        samples[own] = advanced(samples[own], correction_s)
-        clips.append(describe(source["name"], source["audio"] is not None, wanted, found))
+            parts = find_parts(points, valid, samples[own], VIDEO_FPS, shots)
+        for first, last, found in parts:
+            part = slice(*(round((start + frame) * AUDIO_RATE / VIDEO_FPS) for frame in (first, last)))
+            correction_s = wanted if wanted != "auto" else found.correction_s if found is not None else 0.0
+            samples[part] = advanced(samples[part], correction_s)
+        clips.append(describe_parts(source["name"], source["audio"] is not None, wanted, parts))
+        if source["audio"] is not None:
+            stretches = foreign_stretches(points, valid, samples[own], VIDEO_FPS, shots)
+            foreign += [{"start": start + one.start, "stop": start + one.stop, "what": one.what} for one in stretches]
     write_wav(job.root / "audio.wav", AudioTrack(samples))
-    return {"clips": clips}
+    return {"clips": clips, "foreign": foreign}
 
 
 def check_av_offset(value: Literal["auto"] | float) -> Literal["auto"] | float:
@@ -59,6 +66,23 @@ def advanced(samples: Float[np.ndarray, " N"], seconds: float) -> Float[np.ndarr
     if shift >= 0:
         return np.pad(samples[shift:], (0, min(shift, len(samples))))
     return np.pad(samples[:shift], (min(-shift, len(samples)), 0))
+
+
+def describe_parts(
+    name: str, heard: bool, wanted: Literal["auto"] | float, parts: Sequence[tuple[int, int, Offset | None]]
+) -> dict[str, Any]:
+    """`describe` of a clip whose parts may be off differently; its numbers are the longest part's."""
+    longest = max(parts, key=lambda part: part[1] - part[0])
+    facts: dict[str, Any] = dict(describe(name, heard, wanted, longest[2]))
+    if len(parts) > 1:
+        told = [
+            (first / VIDEO_FPS, last / VIDEO_FPS, describe(name, heard, wanted, found)) for first, last, found in parts
+        ]
+        facts["parts"] = [{"from_s": a, "to_s": b, "corrected_s": one["corrected_s"]} for a, b, one in told]
+        facts["words"] = f"{len(parts)} parts whose sound is off differently: " + "; ".join(
+            f"{a:.0f} to {b:.0f} s, {one['words']}" for a, b, one in told
+        )
+    return facts
 
 
 def describe(
@@ -82,7 +106,7 @@ def describe(
         }
     if not found.correction_s:
         return facts | {
-            "words": f"sound and lips are in time, to within {1000 * TOLERANCE_S:.0f} ms "
+            "words": f"sound and lips are in time, to within {1000 * found.limit_s:.0f} ms "
             f"(confidence {found.confidence:.0%})"
         }
     return facts | {"words": f"the sound came {when}: corrected (confidence {found.confidence:.0%})"}

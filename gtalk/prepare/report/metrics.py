@@ -272,6 +272,16 @@ def _check_facts(check, mild: list[str], facts: dict[str, dict[str, Any]]) -> No
     for clip in facts.get("sync", {}).get("clips", []):
         if clip["corrected_s"] or clip.get("confidence") == 0.0:
             mild.append(f"{clip['name']}: {clip['words']}")
+    foreign = facts.get("sync", {}).get("foreign", [])
+    for what in dict.fromkeys(one["what"] for one in foreign):
+        stretches = [(one["start"], one["stop"]) for one in foreign if one["what"] == what]
+        check(
+            True,
+            mild,
+            f"{what} for {sum(b - a for a, b in stretches) / VIDEO_FPS:.0f} s ({_moments(stretches)}): "
+            "kept out of motion training",
+            "Record the person alone, in a quiet room.",
+        )
     for source in facts.get("media", {}).get("sources", []):
         for note in source["notes"]:
             mild.append(f"{source['name']}: {note}")

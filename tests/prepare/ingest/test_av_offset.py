@@ -9,7 +9,7 @@ import pytest
 from demo_person.truth import load_truth
 from gtalk.errors import UserError
 from gtalk.media.audio import read_audio
-from gtalk.prepare.ingest.av_offset import TOLERANCE_S, Offset, find_offset
+from gtalk.prepare.ingest.av_offset import TOLERANCE_S, Offset, find_offset, find_parts
 from gtalk.prepare.ingest.sync import advanced, check_av_offset, describe
 from gtalk.types import AUDIO_RATE
 
@@ -35,7 +35,8 @@ def test_known_offsets_are_recovered(late_s: float) -> None:
     offset = found(points, advanced(samples, -late_s))
     assert offset is not None and offset.sure
     assert abs(offset.late_s - late_s) <= TOLERANCE_S
-    assert offset.correction_s == (offset.late_s if abs(offset.late_s) > TOLERANCE_S else 0.0)
+    assert offset.correction_s == (offset.late_s if abs(offset.late_s) > offset.limit_s else 0.0)
+    assert TOLERANCE_S < offset.limit_s < 0.08
 
 
 def test_sound_that_belongs_to_other_lips_is_left_alone() -> None:
@@ -93,3 +94,25 @@ def test_what_is_said() -> None:
     assert "could not tell" in str(unsure["words"]) and unsure["corrected_s"] == 0.0
     assert describe("a.mp4", True, 0.08, None)["corrected_s"] == 0.08
     assert describe("a.mp4", False, "auto", None)["corrected_s"] == 0.0
+
+
+def test_a_clip_of_parts_that_are_off_differently_is_split_where_they_meet() -> None:
+    points, samples = talking()
+    half = len(samples) // 2
+    late = np.concatenate([samples[:half], advanced(samples[half:], -0.16)])
+    frames = len(points)
+    parts = find_parts(points, np.ones(frames, bool), late, FPS, (frames // 2,))
+    assert [part[:2] for part in parts] == [(0, frames // 2), (frames // 2, frames)]
+    assert all(offset is not None and offset.sure for _, _, offset in parts)
+    assert abs(parts[0][2].late_s) < TOLERANCE_S + 0.01 and abs(parts[1][2].late_s - 0.16) < TOLERANCE_S + 0.01
+    assert find_parts(points, np.ones(frames, bool), samples, FPS, (frames // 2,))[0][:2] == (0, frames)
+
+
+def test_twelve_seconds_of_a_clip_in_time_are_left_alone() -> None:
+    truth, samples = load_truth(DEMO), read_audio(DEMO / "clip.mp4").samples
+    for start in (0, 40):
+        points = truth.points_px[round(start * FPS) : round((start + 12) * FPS)]
+        noise = np.random.default_rng(start).normal(0, 0.3, points.shape)
+        own = samples[start * AUDIO_RATE : (start + 12) * AUDIO_RATE]
+        offset = found((points + noise).astype(np.float32), own)
+        assert offset is None or offset.correction_s == 0.0
