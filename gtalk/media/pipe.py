@@ -34,7 +34,7 @@ def decode_pipe(begun: bytes, read: Callable[[int], bytes]) -> Iterator[tuple[Fl
     import av.error
 
     try:
-        with av.open(_Reader(begun, read), container_options=LOCAL_FILES_ONLY) as container:
+        with av.open(_Reader(begun, read), "r", container_options=LOCAL_FILES_ONLY) as container:
             stream = audio_stream(container)
             if stream is None:
                 raise not_media(Path("-"), "no sound inside")

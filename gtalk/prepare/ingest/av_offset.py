@@ -157,12 +157,16 @@ def find_parts(
         place = None if whole is None else _border(whole, start, stop, round(SHORTEST_PART_S * fps), cuts)
         if place is not None:
             before, after = look(start, place), look(place, stop)
-            sure = before is not None and after is not None and before.offset.sure and after.offset.sure
-            if sure and abs(before.offset.late_s - after.offset.late_s) > APART_S:
+            if before is not None and after is not None and _differ(before.offset, after.offset):
                 return [*split(start, place, before), *split(place, stop, after)]
         return [(start, stop, None if whole is None else whole.offset)]
 
     return split(0, len(valid), look(0, len(valid)))
+
+
+def _differ(before: Offset, after: Offset) -> bool:
+    """Whether two parts are surely off by different amounts."""
+    return before.sure and after.sure and abs(before.late_s - after.late_s) > APART_S
 
 
 def _border(whole: _Search, start: int, stop: int, least: int, cuts: Sequence[int]) -> int | None:
