@@ -48,7 +48,7 @@ install: $(VENV)/.runtime
 # Everything in exact versions, with hashes, and nothing else: the locks are complete (`make lock`). torch comes in a
 # step of its own, so that pip's settings choose its build: for the CPU, or for one CUDA or another.
 $(VENV)/.packages: requirements/run.lock requirements/torch.txt
-	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; v in {(3, 11), (3, 12)} or sys.exit( \
+	@test -x $(BIN)/python || $(PYTHON) -c 'import sys; v = sys.version_info[:2]; v in {(3, 11), (3, 12)} or sys.exit( \
 	    f"Expected Python 3.11 or 3.12, got {v[0]}.{v[1]}: mediapipe has no wheel for it. Set one: make PYTHON=python3.12")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(INSTALL) --no-deps --require-hashes -r requirements/run.lock
