@@ -10,7 +10,7 @@ CSRC := $(wildcard csrc/*.cpp csrc/*.h csrc/*.cu csrc/*/*.h csrc/*/*.cpp csrc/*/
 DEMO := out/demo
 CONSENT := The demo person is synthetic; nobody's likeness is used.
 
-.PHONY: demo test quick coverage browser lint types lock install clean
+.PHONY: demo test quick coverage browser lint types lock install clean docs
 
 demo: $(VENV)/.runtime
 	$(BIN)/gtalk train data/demo/clip.mp4 -o $(DEMO) --person "gtalk demo person" --consent "$(CONSENT)"
@@ -33,6 +33,10 @@ coverage: $(VENV)/.develop browser
 	$(BIN)/python -m coverage run -m pytest --timeout=1200
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report
+
+# Pages that are made: docs/api.md from docstrings, the arrows of docs/architecture.md from the test.
+docs: $(VENV)/.develop
+	$(BIN)/python tools/make/api_docs.py
 
 lint: $(VENV)/.develop
 	$(BIN)/ruff check .
