@@ -10,6 +10,7 @@ import numpy as np
 from gtalk.basis import MotionBasis
 from gtalk.errors import UserError
 from gtalk.geometry.rotation import align_similarity
+from gtalk.rig.evidence import weigh
 from gtalk.rig.limits import Gaps, soft_limit
 from gtalk.rig.shapes import SHAPES, displacements, neutral
 from gtalk.rig.split import SplitConfig, Splitter
@@ -42,8 +43,10 @@ class PersonRig:
 
     @staticmethod
     def of_motion(motion: Motion) -> PersonRig:
-        """The rig of a tracked clip. Raises UserError when it has no channel `landmarks478`."""
-        return PersonRig.of_mesh(neutral_mesh(motion))
+        """The rig of a tracked clip, corrected by it. Raises UserError when it has no channel `landmarks478`."""
+        sculpted = PersonRig.of_mesh(neutral_mesh(motion))
+        found = weigh(motion, sculpted.neutral, sculpted.shapes)
+        return PersonRig(sculpted.neutral, found.shapes, found.seen, found.share)
 
     @property
     def shapes68(self) -> Float[np.ndarray, "E 68 3"]:

@@ -95,12 +95,18 @@ def displacements(mesh: Float[np.ndarray, "478 3"]) -> Float[np.ndarray, "E 478 
     out[[index(name) for name in names], :N_FACE] = transferred(neutral()[:N_FACE], fields, surface)
     for name in names:
         out[index(name)] += _turned_irises(np.asarray(mesh, np.float64), sculpts()[name])
-    _close_lids(out, surface)
-    _part_lips(out, surface)
-    _close_lips(out, surface)
-    for whole, halves in WHOLE.items():
-        out[index(whole)] = out[[index(half) for half in halves]].sum(0)
+    settle(out, mesh)
     return out
+
+
+def settle(shapes: Float[np.ndarray, "E 478 3"], mesh: Float[np.ndarray, "478 3"]) -> None:
+    """Make shapes of a face agree with each other and with its lips and lids, in place."""
+    surface = Surface(np.asarray(mesh[:N_FACE], np.float64))
+    _close_lids(shapes, surface)
+    _part_lips(shapes, surface)
+    _close_lips(shapes, surface)
+    for whole, halves in WHOLE.items():
+        shapes[index(whole)] = shapes[[index(half) for half in halves]].sum(0)
 
 
 @lru_cache(maxsize=1)

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from gtalk.rig.expression import named, names
-from gtalk.rig.person import PersonRig, neutral_mesh
+from gtalk.rig.person import PersonRig
 from gtalk.rig.shapes import SHAPES, neutral
 from gtalk.topology import EYE_TRIANGLES, IRIS_CENTRES, IRIS_RINGS, LIPS, MOUTH_TRIANGLES, SKIN_TRIANGLES
 from gtalk.types import Motion
@@ -79,7 +79,7 @@ def main() -> None:
     parser.add_argument("--columns", type=int, default=9)
     parser.add_argument("--wire", action="store_true")
     options = parser.parse_args()
-    rig = PersonRig.of_mesh(neutral() if options.rig is None else neutral_mesh(Motion.load(options.rig)))
+    rig = PersonRig.of_mesh(neutral()) if options.rig is None else PersonRig.of_motion(Motion.load(options.rig))
     wanted = tuple(options.names.split(",")) if options.names else ("",)
     rows: list[tuple[str, np.ndarray]] = [("rest", np.zeros(len(SHAPES)))]
     if options.expressions:

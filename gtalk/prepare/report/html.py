@@ -27,6 +27,7 @@ from gtalk.prepare.report.metrics import (
     judge_sound,
 )
 from gtalk.prepare.report.pose_coverage import coverage_maps
+from gtalk.prepare.report.shapes_seen import seen_bars, shapes_seen
 from gtalk.prepare.stages import Job
 from gtalk.progress import Progress
 from gtalk.topology import RIGID
@@ -63,6 +64,7 @@ def write_report(job: Job) -> dict[str, Any]:
     cuts = [segment["start"] for segment in job.facts["media"]["segments"][1:]]
     movement = judge_movement(motion, _jitter(landmarks.points_px, landmarks.valid, cuts))
     verdict = judge(sound, image, movement, job.facts)
+    shown = shapes_seen(motion)
     body = "".join(
         [
             _words(verdict),
@@ -73,6 +75,7 @@ def write_report(job: Job) -> dict[str, Any]:
             _section(f"Lips over the sound: {SOUND_LEGEND}", lips_over_sound(motion, samples, speech, _pitch(job))),
             _section(f"Head angles: {ANGLE_LEGEND}", angle_curves(motion, cuts)),
             _section("What the clip covers (darker: seen more often)", coverage_maps(motion)),
+            _section("Expressions: what of each shape the clip has shown", seen_bars(shown)),
             _section("Background plate", _plate(job)),
             _timings(job),
         ]
@@ -82,7 +85,7 @@ def write_report(job: Job) -> dict[str, Any]:
     with atomic_path(job.root / "report.html") as temporary:
         temporary.write_text(page, encoding="utf-8")
     job.on_progress(Progress("report", 2, 2))
-    facts = {"sound": asdict(sound), "image": asdict(image), "movement": asdict(movement)}
+    facts = {"sound": asdict(sound), "image": asdict(image), "movement": asdict(movement), "shapes_seen": shown}
     return json.loads(json.dumps({"verdict": verdict.to_json(), **facts}))
 
 
