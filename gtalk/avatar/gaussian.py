@@ -153,7 +153,7 @@ class GaussianAvatar:
         codes = raw_codes(self.basis, self.pose_code, motion)
         wanted = motion.channels.get("expression")
         asked = self.division.express(codes, wanted) if wanted is not None and wanted.any() else [None] * len(motion)
-        mean, scale = self._tensors["code_mean"].cpu().numpy(), self._tensors["code_scale"].cpu().numpy()
+        mean, scale = self._code_norm
         codes = ((codes - mean) / scale).astype(np.float32)
         placed = self.pose_code.torso_and_framing(motion)
         heads = camera.T_camera_world @ motion.head_pose
@@ -170,6 +170,11 @@ class GaussianAvatar:
             )
             for i in range(len(motion))
         ]
+
+    @cached_property
+    def _code_norm(self) -> tuple[Float[np.ndarray, " K"], Float[np.ndarray, " K"]]:
+        """Mean and spread of codes, on the host once: reading them at every frame would stop a GPU."""
+        return self._tensors["code_mean"].cpu().numpy(), self._tensors["code_scale"].cpu().numpy()
 
     def gaussians(self, instant: FrameParams) -> Float[torch.Tensor, "N 16"]:
         """The Gaussians of one instant, in head space of the mean pose, with their skinning still to apply."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import torch
 
 from gtalk.dataset.format import Dataset
 from gtalk.shapes import UInt8
@@ -55,3 +56,29 @@ class FrameCache:
             matte = cv2.resize(matte, self.size, interpolation=cv2.INTER_AREA)
             labels = cv2.resize(labels, self.size, interpolation=cv2.INTER_NEAREST)
         return TrainingFrame(index, rgb, matte, labels, self.motion[index])
+
+
+class ResidentFrames:
+    """Frames as bytes on the device that learns from them: each is sent once, as long as there is room."""
+
+    SHARE = 0.5  # of the memory that a GPU has free when the first frame comes
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self._kept: dict[int, tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = {}
+        self._room = 0 if device.type == "cpu" else -1  # bytes; -1: not asked yet
+
+    def __getitem__(
+        self, frame: TrainingFrame
+    ) -> tuple[UInt8[torch.Tensor, "H W 3"], UInt8[torch.Tensor, "H W"], UInt8[torch.Tensor, "H W"]]:
+        """rgb, matte, labels."""
+        if frame.index in self._kept:
+            return self._kept[frame.index]
+        rgb, matte, labels = (torch.from_numpy(v).to(self.device) for v in (frame.rgb, frame.matte, frame.labels))
+        if self._room < 0:
+            free = torch.cuda.mem_get_info(self.device)[0] if self.device.type == "cuda" else 1 << 30
+            self._room = int(self.SHARE * free)
+        if self._room >= 5 * matte.numel():
+            self._room -= 5 * matte.numel()
+            self._kept[frame.index] = rgb, matte, labels
+        return rgb, matte, labels

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -12,7 +13,7 @@ from gtalk.avatar.base import Avatar
 from gtalk.basis import MotionBasis
 from gtalk.dataset.format import Dataset
 from gtalk.fit.frames import FrameCache, TrainingFrame
-from gtalk.shapes import Int
+from gtalk.shapes import Float, Int
 from gtalk.types import Camera
 
 
@@ -40,6 +41,15 @@ class StepResult:
     terms: dict[str, float]
 
 
+@dataclass(frozen=True)
+class LateResult:
+    """A step's result that is still on a device: to read it is to wait for all that the device was asked."""
+
+    values: Float[torch.Tensor, " V"]
+    read: Callable[[list[float]], StepResult]
+    """Makes the result of the values."""
+
+
 @runtime_checkable
 class Model(Protocol):
     """A renderer that can be fitted. It owns its parameters and its optimiser.
@@ -54,7 +64,7 @@ class Model(Protocol):
         """Build parameters and whatever the data determines (occupancy, seeds, plates)."""
         ...
 
-    def train_step(self, frames: list[TrainingFrame], progress: float, rng: torch.Generator) -> StepResult:
+    def train_step(self, frames: list[TrainingFrame], progress: float, rng: torch.Generator) -> StepResult | LateResult:
         """One optimiser step on the images given. `progress` runs from 0 to 1 over the fit."""
         ...
 

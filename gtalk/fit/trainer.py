@@ -24,11 +24,12 @@ from gtalk.files import sha256_of_json
 from gtalk.fit.checkpoint import TrainerState, load_checkpoint, save_checkpoint
 from gtalk.fit.events import CheckpointEvent, DoneEvent, FitEvent, PreviewEvent, RollbackEvent, StepEvent
 from gtalk.fit.frames import FrameCache, TrainingFrame
-from gtalk.fit.protocol import FitContext, Model
+from gtalk.fit.protocol import FitContext, LateResult, Model, StepResult
 from gtalk.fit.sampling import FrameSampler, SamplingConfig, frame_weights
 
 CHECKPOINT_NAME = "fit_checkpoint.safetensors"
 RUNNING = 0.05  # weight of the newest step in running means
+READ_EVERY = 20  # steps whose results may wait on a device
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,7 @@ class _Fit:
         )
         self.state = TrainerState(fingerprint)
         self.started = time.perf_counter()
+        self.pending: list[StepResult | LateResult] = []
 
     def run(self, resume: bool) -> Iterator[FitEvent]:
         torch.manual_seed(self.config.seed)
@@ -147,16 +149,38 @@ class _Fit:
         state, config = self.state, self.config
         frames = [self.context.frames[i] for i in self.sampler.draw(config.frames_per_step, self.rng)]
         result = self.model.train_step(frames, state.step / config.steps, self.rng)
-        if not math.isfinite(result.loss):
-            return f"loss is {result.loss}"
-        if state.step > 50 and result.loss > config.explode_factor * max(state.loss, 1e-6):
-            return f"loss rose from {state.loss:.4g} to {result.loss:.4g}"
-        weight = max(RUNNING, 1.0 / (state.step + 1))
-        state.loss += weight * (result.loss - state.loss)
-        state.squared_error += weight * (result.squared_error - state.squared_error)
+        self.pending.append(result)
         state.step += 1
-        self.terms = result.terms
+        due = not isinstance(result, LateResult) or len(self.pending) >= READ_EVERY or self._reports_due()
+        return self._account() if due else ""
+
+    def _account(self) -> str:
+        """Look at the results of the last steps, with one read from their device. Returns what is wrong with one."""
+        state, config = self.state, self.config
+        late = [result for result in self.pending if isinstance(result, LateResult)]
+        rows = torch.stack([result.values for result in late]).tolist() if late else []
+        read = iter([result.read(row) for result, row in zip(late, rows, strict=True)])
+        results = [next(read) if isinstance(result, LateResult) else result for result in self.pending]
+        first, end = state.step - len(results), state.step
+        self.pending.clear()
+        for state.step, result in enumerate(results, first):
+            if not math.isfinite(result.loss):
+                return f"loss is {result.loss}"
+            if state.step > 50 and result.loss > config.explode_factor * max(state.loss, 1e-6):
+                return f"loss rose from {state.loss:.4g} to {result.loss:.4g}"
+            weight = max(RUNNING, 1.0 / (state.step + 1))
+            state.loss += weight * (result.loss - state.loss)
+            state.squared_error += weight * (result.squared_error - state.squared_error)
+            self.terms = result.terms
+        state.step = end
         return ""
+
+    def _reports_due(self) -> bool:
+        """Whether something is made of this step that must not be made of a broken one."""
+        step, config = self.state.step, self.config
+        every = [config.report_every, config.preview_every, config.checkpoint_every]
+        every += [config.hold_out_every] if len(self.held_out) else []
+        return step == config.steps or any(number and step % number == 0 for number in every)
 
     def _reports(self) -> Iterator[FitEvent]:
         step, config = self.state.step, self.config

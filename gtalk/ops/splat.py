@@ -114,6 +114,8 @@ def rasterise_planes(
     height: int,
 ) -> tuple[Float[torch.Tensor, "5 H S"], tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
     """As `rasterise`, for a fit that writes its own backward pass: whole planes, and what that pass needs."""
+    if gaussians.device.type != "cpu":
+        return splat_torch.recorded(gaussians, transforms, intrinsics, width, height)
     planes, *saved = _operator("splat_rasterise")(gaussians, transforms, list(intrinsics), width, height)
     return planes, (saved[0], saved[1], saved[2])
 
@@ -128,6 +130,8 @@ def rasterise_backward(
     d_planes: Float[torch.Tensor, "C H S"],
 ) -> tuple[Float[torch.Tensor, "N 16"], Float[torch.Tensor, "2 3 4"]]:
     """Gradients of Gaussians and transforms from those of (at least) the first four planes."""
+    if gaussians.device.type != "cpu":
+        return splat_torch.played_back(saved, width, d_planes)
     return _operator("splat_rasterise_backward")(
         gaussians, transforms, list(intrinsics), width, planes.shape[1], planes, *saved, d_planes
     )

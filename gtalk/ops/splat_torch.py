@@ -75,6 +75,21 @@ def _rasterise_backward(gaussians, transforms, intrinsics, width, height, planes
     return d_gaussians, d_transforms
 
 
+def recorded(gaussians, transforms, intrinsics, width, height):
+    """Planes [5, H, S], and what `played_back` needs: the rasteriser's own record, so that it draws only once."""
+    with torch.enable_grad():
+        inputs = gaussians.detach().requires_grad_(), transforms.detach().requires_grad_()
+        planes = _planes(*inputs, intrinsics, width, height)
+    padded = F.pad(planes.detach(), (0, _stride(width) - width)).contiguous()
+    return padded, (planes, *inputs)
+
+
+def played_back(saved, width, d_planes):
+    """Gradients of Gaussians and transforms."""
+    planes, *inputs = saved
+    return torch.autograd.grad(planes[:4], inputs, d_planes[:4, :, :width])
+
+
 def _photo_loss(planes, background, truth, matte, labels, weights, dssim_share, coverage_weight):
     width = truth.shape[1]
     with torch.enable_grad():

@@ -33,7 +33,7 @@ import numpy as np
 import torch
 
 from gtalk.avatar.base import PLATE
-from gtalk.avatar.gaussian import PLACES, REST_CODES, FrameParams, GaussianAvatar, intrinsics, split_code
+from gtalk.avatar.gaussian import PLACES, REST_CODES, GaussianAvatar, intrinsics, split_code
 from gtalk.dataset.format import Dataset
 from gtalk.dataset.split import train_test_split
 from gtalk.eval.frames import Truth
@@ -41,7 +41,7 @@ from gtalk.eval.image import in_box, psnr
 from gtalk.fit.events import DoneEvent
 from gtalk.fit.frames import FrameCache, TrainingFrame
 from gtalk.fit.gaussian.model import FitConfig, GaussianModel, LossConfig, make_model
-from gtalk.fit.gaussian.pose_refinement import PLACED, Curvature, RefineConfig, correction_gradient, moved
+from gtalk.fit.gaussian.pose_refinement import PLACED, Curvature, Instant, RefineConfig, correction_gradient, moved
 from gtalk.fit.trainer import TrainerConfig, train
 from gtalk.geometry.rotation import exp_so3, project
 from gtalk.ops import splat
@@ -114,10 +114,11 @@ def distances_px(model: GaussianModel, tracked: Dataset) -> tuple[float, float]:
     before, after = [], []
     for index in model.context.indices:
         frame = model.context.dataset.motion[int(index)]
-        now = model.live_avatar.instants(frame, model.context.camera)[0]
+        now = Instant.of(model.live_avatar.instants(frame, model.context.camera)[0])
         points, true = motion.landmarks[index], (camera.T_camera_world @ motion.head_pose[index])[:3]
         true_px = project(points @ true[:, :3].T + true[:, 3], camera.focal_px, np.zeros(2))
-        for found, T in ((before, now.T_camera_head), (after, model.refinement.apply(int(index), now).T_camera_head)):
+        told = model.refinement.apply(int(index), now)
+        for found, T in ((before, now.transforms[0].numpy()), (after, told.transforms[0].numpy())):
             found.append(project(points @ T[:, :3].T + T[:, 3], camera.focal_px, np.zeros(2)) - true_px)
     scale = 512 / max(tracked.size)
     off = [np.array(part) - np.mean(part, axis=0) for part in (before, after)]
@@ -139,25 +140,25 @@ class Stage:
         self.weights = LOSS.regions.table()
         self.weights[UNSEEN] = 0.0
 
-    def gaussians(self, now: FrameParams) -> torch.Tensor:
+    def gaussians(self, now: Instant) -> torch.Tensor:
         codes, limits = split_code(now.code), self.avatar.limits
         parts = [splat.deform(self.base[self.rows[g]], self.basis[g], codes[g], limits) for g in self.rows]
         return torch.cat(parts)
 
-    def draw(self, now: FrameParams) -> np.ndarray:
+    def draw(self, now: Instant) -> np.ndarray:
         """uint8 [H,W,3]."""
         codes, size = split_code(now.code), (self.camera.width, self.camera.height)
         bases, parts = (self.basis["face"], self.basis["rest"]), (codes["face"], codes["rest"])
         rgb, _, _ = splat.render_frame(
-            self.base, bases, parts, self.avatar.limits, now.transforms(), intrinsics(self.camera), size,
+            self.base, bases, parts, self.avatar.limits, now.transforms.float(), intrinsics(self.camera), size,
             *self.plate, now.framing, as_bytes=True,
         )  # fmt: skip
         return rgb.numpy()
 
-    def slope(self, frame: TrainingFrame, dssim: float, now: FrameParams) -> torch.Tensor:
+    def slope(self, frame: TrainingFrame, dssim: float, now: Instant) -> torch.Tensor:
         """Gradient [10+K] of the fit's loss by a correction of an instant that is drawn as `now`."""
         gaussians, camera = self.gaussians(now), self.camera
-        transforms, view, width = now.transforms(), intrinsics(camera), camera.width
+        transforms, view, width = now.transforms.float(), intrinsics(camera), camera.width
         planes, saved = splat.rasterise_planes(gaussians, transforms, view, width, camera.height)
         plate = splat.framed_plate(*self.plate, now.framing, camera.width, camera.height)
         rgb, matte, labels = (torch.from_numpy(values) for values in (frame.rgb, frame.matte, frame.labels))
@@ -178,11 +179,11 @@ class Stage:
         """Measured on a few frames."""
         found = Curvature(len(self.avatar.instants(frames[0].motion, self.camera)[0].code), REFINE.damping)
         for frame in frames:
-            now = self.avatar.instants(frame.motion, self.camera)[0]
+            now = Instant.of(self.avatar.instants(frame.motion, self.camera)[0])
             found.probe(now, REFINE.units(len(now.code)), partial(self.slope, frame, dssim))
         return found
 
-    def told(self, now: FrameParams, frame: TrainingFrame, protocol: Protocol, curvature: Curvature) -> FrameParams:
+    def told(self, now: Instant, frame: TrainingFrame, protocol: Protocol, curvature: Curvature) -> Instant:
         """The instant corrected against its own image, by the fit's own Newton steps."""
         units = REFINE.units(len(now.code))
         value = torch.zeros_like(units)
@@ -211,7 +212,7 @@ def scores(
     found: dict[str, dict[str, list[float]]] = {p.name: {r: [] for r in REGIONS} for p in PROTOCOLS}
     for index in indices:
         frame, boxes = frames[index], truth.boxes(index)
-        now = avatar.instants(frame.motion, camera)[0]
+        now = Instant.of(avatar.instants(frame.motion, camera)[0])
         for protocol in PROTOCOLS:
             shown_part = frame if protocol.mouth else without(frame, boxes["mouth"])
             told = stage.told(now, shown_part, protocol, curvature[LOSS.dssim if protocol.mouth else 0.0])

@@ -14,7 +14,6 @@ from gtalk.avatar.expressing.rig import MeshRig
 from gtalk.avatar.gaussian import (
     PLACES,
     REST_CODES,
-    FrameParams,
     GaussianAvatar,
     GaussianConfig,
     intrinsics,
@@ -22,14 +21,14 @@ from gtalk.avatar.gaussian import (
     split_code,
 )
 from gtalk.device import Device, resolve_device
-from gtalk.fit.frames import TrainingFrame
+from gtalk.fit.frames import ResidentFrames, TrainingFrame
 from gtalk.fit.gaussian.init import THIN, Seeds, make_seeds
-from gtalk.fit.gaussian.pose_refinement import RefineConfig, Refinement, correction_gradient
+from gtalk.fit.gaussian.pose_refinement import Instant, RefineConfig, Refinement, correction_gradient
 from gtalk.fit.gaussian.relocation import relocate
 from gtalk.fit.losses.patches import PatchConfig, draw_patches
 from gtalk.fit.losses.perceptual import LpipsConfig, open_perceptual
 from gtalk.fit.losses.terms import RegionWeights
-from gtalk.fit.protocol import FitContext, StepResult
+from gtalk.fit.protocol import FitContext, LateResult, StepResult
 from gtalk.fit.schedule import LearningRate
 from gtalk.fit.setup import LEAST_SPREAD, clip_plate, clip_pose_code, model_mapping
 from gtalk.fit.trainer import TrainerConfig
@@ -143,31 +142,46 @@ class GaussianModel:
         learned = ("base", *GROUPS)
         self.moments = {f"{n}.first": torch.zeros_like(self.tensors[n]) for n in learned}
         self.moments["base.second"] = torch.zeros_like(self.tensors["base"])
-        self.refinement = Refinement(context.indices, raw.shape[1], config.refine)
+        self.refinement = Refinement(context.indices, raw.shape[1], config.refine, self.device)
         self.plate = clip_plate(context, config.avatar.plate_margin)
         self.rig = MeshRig.fit(context.basis, dataset.motion[context.indices])
         self.live_avatar = self._avatar(self.tensors)
         self.plate_planes = self.live_avatar.plate_planes(PLATE, context.camera)
         self.need = torch.zeros(len(self.tensors["base"]), device=self.device)
-        self.instants: dict[int, FrameParams] = {}
+        self.instants: dict[int, Instant] = {}
+        self.images = ResidentFrames(self.device)
+        self.rates = {group: config.rates.table(group).to(self.device) for group in GROUPS}
+        self.forgets = torch.ones(splat.CHANNELS)
+        self.forgets[splat.POSITION] = 0.0
+        self.forgets = self.forgets.to(self.device)
         self.steps, self.factor = 0, 1.0
         self.weights = config.loss.regions.table().to(self.device)
 
-    def train_step(self, frames: list[TrainingFrame], progress: float, rng: torch.Generator) -> StepResult:
+    def train_step(self, frames: list[TrainingFrame], progress: float, rng: torch.Generator) -> StepResult | LateResult:
         """See `Model.train_step`."""
-        results = [self._learn(frame, progress, rng) for frame in frames]
+        parts_of_loss = [self._learn(frame, progress, rng) for frame in frames]
         every = self.config.relocate_every
         if every and self.steps % every == 0 and progress < self.config.relocate_until:
             self._relocate(rng)
-        terms = {name: sum(r[2][name] for r in results) / len(results) for name in results[0][2]}
-        return StepResult(sum(r[0] for r in results) / len(results), sum(r[1] for r in results) / len(results), terms)
+        mean = torch.stack(parts_of_loss).mean(0)
+        return self._result(mean.tolist()) if self.device.type == "cpu" else LateResult(mean, self._result)
 
-    def _learn(self, frame: TrainingFrame, progress: float, rng: torch.Generator) -> tuple[float, float, dict]:
-        """One image: forward, backward, step."""
+    def _result(self, parts_of_loss: list[float]) -> StepResult:
+        l1, dssim, coverage, error, *lpips = parts_of_loss
+        loss, share = self.config.loss, self.config.loss.dssim
+        terms = {"l1": (1.0 - share) * l1, "dssim": share * dssim, "coverage": loss.coverage * coverage}
+        if lpips:
+            terms["lpips"] = lpips[0]
+        return StepResult(sum(terms.values()), error, terms)
+
+    def _learn(self, frame: TrainingFrame, progress: float, rng: torch.Generator) -> torch.Tensor:
+        """One image: forward, backward, step. Returns the loss's parts, on the device."""
         config = self.config
         now = self.instants.get(frame.index)
         if now is None:
-            now = self.instants[frame.index] = self.live_avatar.instants(frame.motion, self.context.camera)[0]
+            now = self.instants[frame.index] = Instant.of(
+                self.live_avatar.instants(frame.motion, self.context.camera)[0]
+            )
         now = self.refinement.apply(frame.index, now)
         code = now.code + config.code_noise * torch.randn(now.code.shape, generator=rng).to(self.device)
         patches = None
@@ -179,17 +193,12 @@ class GaussianModel:
         d_transforms, d_code, parts_of_loss = self._descend(frame, now, code, schedule, patches)
         if progress >= config.refine.begin and config.refine.gain > 0.0:
             self.refinement.step(frame.index, correction_gradient(now, d_transforms, d_code))
-        l1, dssim, coverage, error, *lpips = parts_of_loss.tolist()
-        share = config.loss.dssim
-        terms = {"l1": (1.0 - share) * l1, "dssim": share * dssim, "coverage": config.loss.coverage * coverage}
-        if lpips:
-            terms["lpips"] = lpips[0]
-        return sum(terms.values()), error, terms
+        return parts_of_loss
 
     def _descend(
         self,
         frame: TrainingFrame,
-        now: FrameParams,
+        now: Instant,
         code: torch.Tensor,
         schedule: float,
         patches: torch.Tensor | None = None,
@@ -200,13 +209,13 @@ class GaussianModel:
         self.need += d_gaussians[:, splat.POSITION].norm(dim=1) + 0.05 * d_gaussians[:, splat.COLOUR].abs().sum(1)
         return d_transforms, self._update(gaussians, d_gaussians, code, schedule), parts_of_loss
 
-    def _slope(self, frame: TrainingFrame, patches: torch.Tensor | None, now: FrameParams) -> torch.Tensor:
+    def _slope(self, frame: TrainingFrame, patches: torch.Tensor | None, now: Instant) -> torch.Tensor:
         """Gradient of the loss by a correction of the instant; nothing is learned."""
         gaussians, d_gaussians, d_transforms, _ = self._backward(frame, now, now.code, patches)
         return correction_gradient(now, d_transforms, self._code_gradients(gaussians, d_gaussians)[1])
 
     def _backward(
-        self, frame: TrainingFrame, now: FrameParams, code: torch.Tensor, patches: torch.Tensor | None
+        self, frame: TrainingFrame, now: Instant, code: torch.Tensor, patches: torch.Tensor | None
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
         """The frame's Gaussians, the gradients of them and of the transforms, and the loss's parts.
 
@@ -215,10 +224,10 @@ class GaussianModel:
         loss, tensors, camera, codes = self.config.loss, self.tensors, self.context.camera, split_code(code)
         base, parts = tensors["base"], self._rows()
         gaussians = torch.cat([splat.deform(base[parts[g]], tensors[g], codes[g], self.limits) for g in GROUPS])
-        transforms, view = now.transforms().to(self.device), intrinsics(camera)
+        transforms, view = now.transforms.float(), intrinsics(camera)
         planes, saved = splat.rasterise_planes(gaussians, transforms, view, camera.width, camera.height)
         plate = splat.framed_plate(*self.plate_planes, now.framing, camera.width, camera.height)
-        rgb, matte, labels = (torch.from_numpy(v).to(self.device) for v in (frame.rgb, frame.matte, frame.labels))
+        rgb, matte, labels = self.images[frame]
         d_planes, parts_of_loss = splat.photo_loss(
             planes, plate, rgb, matte, labels, self.weights, loss.dssim, loss.coverage
         )
@@ -252,9 +261,8 @@ class GaussianModel:
     ) -> torch.Tensor:
         """Adam on base and basis. Returns the gradient of the code."""
         tensors, moments, rates, codes = self.tensors, self.moments, self.config.rates, split_code(code)
-        base, tables = tensors["base"], {g: (rates.table(g) * schedule).to(self.device) for g in GROUPS}
-        kept = torch.full((splat.CHANNELS,), 1.0 - rates.basis_decay * schedule, device=self.device)
-        kept[splat.POSITION] = 1.0
+        base, tables = tensors["base"], {group: self.rates[group] * schedule for group in GROUPS}
+        kept = 1.0 - rates.basis_decay * schedule * self.forgets
         inner, d_code = self._code_gradients(gaussians, d_gaussians)
         for group, rows in self._rows().items():
             table = tables[group]

@@ -1,4 +1,4 @@
-"""Gaussian splatting in plain differentiable torch: the numerical twin of csrc/ops/splat*.h.
+"""Gaussian splatting in plain differentiable torch: the numerical twin of csrc/splat.
 
 Conventions are gsplat's: quaternions wxyz, log scales, opacity logits, 0.3 px^2 added to every splat's
 covariance, alpha clamped at 0.999 and ignored below 1/255, premultiplied accumulation front to back.

@@ -6,8 +6,9 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from gtalk.avatar.gaussian import REST_CODES, FrameParams, torso_motion
+from gtalk.avatar.gaussian import REST_CODES, torso_motion
 from gtalk.config import from_mapping, load_preset, to_mapping
 from gtalk.dataset.split import train_test_split
 from gtalk.fit.checkpoint import load_checkpoint
@@ -17,12 +18,14 @@ from gtalk.fit.gaussian.model import FitConfig, _facing, make_model
 from gtalk.fit.gaussian.pose_refinement import (
     LONGEST,
     Curvature,
+    Instant,
     RefineConfig,
     Refinement,
     corrected_head,
     corrected_torso,
     head_gradient,
     torso_gradient,
+    turning,
 )
 from gtalk.fit.gaussian.relocation import relocate
 from gtalk.fit.trainer import CHECKPOINT_NAME, train
@@ -134,20 +137,91 @@ def test_operators_that_cuda_runs_fit_the_same(fitted, dataset, tmp_path, monkey
         assert (ours - theirs).norm() < 0.05 * moved, name
 
 
-def test_a_step_stays_on_its_device(fitted, monkeypatch):
-    """On the meta device, which like CUDA refuses to mix with tensors of the CPU."""
+class HostReads(TorchDispatchMode):
+    """Counts what would wait for a GPU: numbers and tensors of the meta device that are read, answered with zeros."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        source = args[0] if args and isinstance(args[0], torch.Tensor) else None
+        if source is not None and source.is_meta:
+            name = func.overloadpacket.__name__
+            if name == "_local_scalar_dense":
+                self.count += 1
+                return 0.0
+            if name in ("nonzero", "masked_select", "unique_dim", "_unique2"):  # whose size only the device knows
+                self.count += 1
+            if name == "_to_copy" and kwargs.get("device", torch.device("meta")).type == "cpu":
+                self.count += 1
+                return torch.zeros(source.shape, dtype=kwargs.get("dtype") or source.dtype)
+        return func(*args, **kwargs)
+
+
+@pytest.fixture
+def on_meta(fitted, monkeypatch):
+    """(model on the meta device, which like CUDA refuses to mix with tensors of the CPU; its context)."""
     operators_in_torch(monkeypatch)
     spread = lambda g, t, lens, width, height: (g.sum() + t.sum()).expand(5, height, width)  # noqa: E731
     monkeypatch.setattr(splat_torch, "_planes", spread)
-    model = make_model(dataclasses.replace(CONFIG, device="meta"))
+    refine = RefineConfig(probes=4, polls=2, probe_every=1000)
+    model = make_model(dataclasses.replace(CONFIG, device="cpu", relocate_every=0, refine=refine))
+    model.device = torch.device("meta")
     context = fitted[0].context
     model.prepare(context)
+    size = context.basis.size + REST_CODES
+    model.instants = {int(index): still(size, "meta") for index in context.indices}  # tracking is read on the host
+    return model, context
+
+
+def test_a_step_stays_on_its_device(on_meta):
+    model, context = on_meta
     frame = context.frames[int(context.indices[0])]
-    now = FrameParams(
-        torch.zeros(context.basis.size + REST_CODES, device="meta"), np.eye(4)[:3], np.eye(4)[:3], (0.0, 0.0, 0.0)
-    )
+    now = model.instants[frame.index]
     results = model._descend(frame, now, now.code, 1.0)
     assert all(r.device.type == "meta" for r in (*results, *model.tensors.values(), *model.moments.values()))
+
+
+def test_no_step_waits_for_its_device(on_meta):
+    """Corrections of tracking included, once their curvature is known; results are read when they are asked for."""
+    model, context = on_meta
+    rng = torch.Generator().manual_seed(0)
+    step = lambda i, progress: model.train_step([context.frames[int(context.indices[i])]], progress, rng)  # noqa: E731
+    for i in range(8):
+        step(i % 3, 0.3)
+    assert model.refinement.curvature.count == 4
+    assert model.refinement.visits.sum() > 0
+    with HostReads() as reads:
+        late = [step(i % 3, 0.3) for i in range(1, 12)]
+        assert reads.count == 0
+        values = torch.stack([one.values for one in late]).cpu()
+    assert reads.count == 1
+    assert late[0].read(values[0].tolist()).loss == 0.0
+
+
+def test_no_frame_waits_for_its_device(fitted, dataset, monkeypatch):
+    operators_in_torch(monkeypatch)
+    spread = lambda g, t, lens, width, height: (g.sum() + t.sum()).expand(5, height, width)  # noqa: E731
+    monkeypatch.setattr(splat_torch, "_planes", spread)
+    there = fitted[1].to(torch.device("meta"))
+    there.__dict__["_code_norm"] = fitted[1]._code_norm  # read once in an avatar's life
+    with HostReads() as reads:
+        image, coverage = there.render_bytes(dataset.motion[:2])
+        rgb = there.render(dataset.motion[:1]).rgb
+    assert image.is_meta and coverage.is_meta and rgb.is_meta
+    assert reads.count == 0
+
+
+def test_host_reads_are_seen():
+    """The counter itself, or the test above could not fail."""
+    there = torch.zeros(3, device="meta")
+    with HostReads() as reads:
+        assert there.cpu().shape == (3,)
+        assert there.sum().item() == 0.0
+        assert not bool(there.any())
+    assert reads.count == 3
 
 
 @pytest.mark.cuda
@@ -173,22 +247,29 @@ def numeric(function, x, step=1e-6):
 def test_correction_gradients_are_slopes():
     rng = np.random.default_rng(0)
     T, weight = rng.normal(size=(3, 4)), rng.normal(size=(3, 4))
-    by_head = numeric(lambda c: float((corrected_head(T, c) * weight).sum()), np.zeros(6))
+    T, weight = torch.from_numpy(T), torch.from_numpy(weight)
+    by_head = numeric(lambda c: float((corrected_head(T, torch.from_numpy(c)) * weight).sum()), np.zeros(6))
     np.testing.assert_allclose(head_gradient(T, weight), by_head, atol=1e-8)
-    by_torso = numeric(lambda c: float((corrected_torso(T, c) * weight).sum()), np.zeros(4))
+    by_torso = numeric(lambda c: float((corrected_torso(T, torch.from_numpy(c)) * weight).sum()), np.zeros(4))
     np.testing.assert_allclose(torso_gradient(T, weight), by_torso, atol=1e-8)
+
+
+@pytest.mark.parametrize("size", [0.0, 1e-9, 1e-3, 0.7, 3.1])
+def test_turning_is_rodrigues(size):
+    w = size * np.array([0.36, -0.48, 0.8])
+    np.testing.assert_allclose(turning(torch.from_numpy(w)), cv2.Rodrigues(w)[0], atol=1e-12)
 
 
 def bowl(goal: torch.Tensor, curve: torch.Tensor):
     """Gradient, by a further correction, of a loss that is least when a frame is moved by `goal`: curve (at - goal)."""
 
-    def slope(now: FrameParams) -> torch.Tensor:
-        turn = cv2.Rodrigues(now.T_camera_head[:, :3])[0][:, 0]
-        torso = now.T_camera_torso
+    def slope(now: Instant) -> torch.Tensor:
+        head, torso = now.transforms.numpy()
+        turn = cv2.Rodrigues(head[:, :3])[0][:, 0]
         at = np.concatenate(
             [
                 turn,
-                10.0 * now.T_camera_head[:, 3],
+                10.0 * head[:, 3],
                 [torso[0, 2], torso[1, 2], np.arctan2(torso[1, 0], torso[0, 0]), np.log(np.hypot(*torso[:2, 0]))],
             ]
         )
@@ -197,8 +278,9 @@ def bowl(goal: torch.Tensor, curve: torch.Tensor):
     return slope
 
 
-def still(code_size: int) -> FrameParams:
-    return FrameParams(torch.zeros(code_size), np.eye(4)[:3].copy(), np.eye(4)[:3].copy(), (0.0, 0.0, 0.0))
+def still(code_size: int, device: str = "cpu") -> Instant:
+    transforms = torch.eye(4, dtype=torch.float64, device=device)[:3].repeat(2, 1, 1)
+    return Instant(torch.zeros(code_size, device=device), transforms, (0.0, 0.0, 0.0))
 
 
 def steep(units: torch.Tensor) -> torch.Tensor:
