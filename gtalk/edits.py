@@ -7,5 +7,7 @@ take makers of edits, since an edit may remember what it saw: each session makes
 from gtalk.motion.base import EditFactory, MotionEdit
 from gtalk.motion.edits.controls import Controls, control_specs
 from gtalk.motion.edits.direct import Gaze, Turn
+from gtalk.motion.edits.emotion import ExpressionEdit as Emotion
+from gtalk.motion.edits.emotion import read_emotion
 
-__all__ = ["Controls", "EditFactory", "Gaze", "MotionEdit", "Turn", "control_specs"]
+__all__ = ["Controls", "EditFactory", "Emotion", "Gaze", "MotionEdit", "Turn", "control_specs", "read_emotion"]

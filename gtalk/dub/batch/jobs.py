@@ -21,14 +21,14 @@ from gtalk.dub.config import DubConfig
 from gtalk.dub.render import check_dub
 from gtalk.errors import UserError
 from gtalk.files import sha256_of_file, sha256_of_json
-from gtalk.motion.edits.controls import Controls, control_specs
+from gtalk.motion.edits.controls import Controls, control_specs, word_specs
 from gtalk.reading.untrusted import member, parse_json, read_json, read_text
 from gtalk.talk.load import AVATAR_VERSION
 
 AVATAR_JSON = "avatar.json"
 _PATHS = {"audio", "onto", "save_motion", "sign_cert", "sign_key", "subtitles"}
 _OPTIONS = {field.name for field in dataclasses.fields(DubConfig)} - {"controls"}
-_CONTROLS = {spec.name for spec in control_specs()}
+_CONTROLS = {spec.name for spec in (*control_specs(), *word_specs())}
 _KEYS = {"avatar", "motion", "output", *_OPTIONS, *_CONTROLS}
 _BESIDE = ("motion.json", "motion.safetensors", "background.png")
 """Files of an avatar that may change without its avatar.json."""

@@ -15,6 +15,7 @@ from gtalk.basis import MOUTH_GROUP, UPPER_GROUP
 from gtalk.geometry.pose import pose_matrices, pose_vectors
 from gtalk.motion.edits.controls import Controls
 from gtalk.motion.edits.direct import Gaze, Turn, without_torso
+from gtalk.motion.edits.emotion import ExpressionEdit, read_emotion
 from gtalk.motion.edits.lle import LandmarkLLE
 from gtalk.motion.idle.blinks_gaze import BLINK_BELOW
 from gtalk.motion.model.model import PersonMotionModel
@@ -34,17 +35,20 @@ class ControlEdit:
         self._smooth: dict[str, np.ndarray] = {}
         self._in_blink = self._drop_blink = False
         self._open = np.ones(2)
+        self._emotion = ExpressionEdit(model, read_emotion(controls.emotion))
 
     def receive(self, event: object) -> None:
         """Obey other controls from the next frame on."""
         if isinstance(event, Controls):
+            if event.emotion != self.controls.emotion:
+                self._emotion.receive(read_emotion(event.emotion))
             self.controls = event
 
     def __call__(self, motion: Motion, start_frame: int = 0) -> Motion:
         """The edited frames."""
         if not len(motion):
             return motion
-        motion = self._posed(self._upper(self._mouth(self._pulled(motion))))
+        motion = self._emotion(self._posed(self._upper(self._mouth(self._pulled(motion)))), start_frame)
         return self._smoothed(motion) if self.controls.smoothing_s > 0 else motion
 
     @cached_property

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -17,6 +17,7 @@ from typing_extensions import Doc
 
 from gtalk.config import from_mapping
 from gtalk.errors import UserError
+from gtalk.motion.edits.emotion import read_emotion
 
 
 class Control(Doc):
@@ -34,6 +35,19 @@ class Control(Doc):
     ) -> None:
         super().__init__(f"{sentence}: {low:g} to {high:g}{' ' * bool(unit)}{unit}.")  # the help of a flag
         self.sentence, self.low, self.high, self.unit, self.step = sentence, low, high, unit, step
+
+
+class WordControl(Doc):
+    """A control in words.
+
+    Args:
+        sentence: what it does and how it is written.
+        read: makes sense of the words, or raises UserError.
+    """
+
+    def __init__(self, sentence: str, read: Callable[[str], object]) -> None:
+        super().__init__(sentence)
+        self.sentence, self.read = sentence, read
 
 
 @dataclass(frozen=True)
@@ -62,8 +76,17 @@ class Controls:
     lle: Annotated[float, Control("How far mouths that are not the person's are pulled back", 0, 1)] = 0.0
     lle_neighbours: Annotated[int, Control("Mouths of the person that LLE looks at", 2, 30, "", 1)] = 10
 
+    emotion: Annotated[
+        str,
+        WordControl(
+            "What the face expresses: happy:0.7, mixtures as happy:0.5,surprised:0.3, single shapes as mouthSmile:0.4, "
+            "regions as sad:0.8@brows+smile:0.5@mouth",
+            read_emotion,
+        ),
+    ] = ""
+
     def __post_init__(self) -> None:
-        for spec in control_specs():
+        for spec in (*control_specs(), *_WORDS):
             spec.check(getattr(self, spec.name))
 
     @staticmethod
@@ -116,15 +139,42 @@ class ControlSpec:
             )
 
 
+@dataclass(frozen=True)
+class WordSpec:
+    """A control in words, as panels, schemas and checks see it."""
+
+    name: str
+    control: WordControl
+    default: str
+
+    def check(self, value: object) -> None:
+        """Raises UserError when the words make no sense."""
+        if not isinstance(value, str):
+            raise UserError(self.name, expected="text", got=repr(value), remedy="Write for example `happy:0.7`.")
+        self.control.read(value)
+
+
+def word_specs() -> tuple[WordSpec, ...]:
+    """The controls in words."""
+    return _WORDS
+
+
 def control_specs() -> tuple[ControlSpec, ...]:
-    """All controls, in the order of their declaration."""
+    """The controls in numbers, in the order of their declaration."""
     return _SPECS
 
 
-def _read_specs() -> tuple[ControlSpec, ...]:
+def _read_specs() -> tuple[tuple[ControlSpec, ...], tuple[WordSpec, ...]]:
     hints = typing.get_type_hints(Controls, include_extras=True)
-    known = {name: next(m for m in hint.__metadata__ if isinstance(m, Control)) for name, hint in hints.items()}
-    return tuple(ControlSpec(f.name, known[f.name], getattr(Controls, f.name)) for f in dataclasses.fields(Controls))
+    numbers, words = [], []
+    for f in dataclasses.fields(Controls):
+        known = next(m for m in hints[f.name].__metadata__ if isinstance(m, (Control, WordControl)))
+        default = getattr(Controls, f.name)
+        if isinstance(known, WordControl):
+            words.append(WordSpec(f.name, known, default))
+        else:
+            numbers.append(ControlSpec(f.name, known, default))
+    return tuple(numbers), tuple(words)
 
 
-_SPECS = _read_specs()
+_SPECS, _WORDS = _read_specs()

@@ -16,10 +16,11 @@ import numpy as np
 import viser
 
 from gtalk.errors import UserError
-from gtalk.motion.edits.controls import ControlSpec, control_specs
+from gtalk.motion.edits.controls import ControlSpec, control_specs, word_specs
 from gtalk.talk import PLATE
 from gtalk.viewer.audio.sources import FileSource
 from gtalk.viewer.config import QUALITIES
+from gtalk.viewer.gui.emotion_pad import EmotionPad
 from gtalk.viewer.live.session import LiveSession
 from gtalk.viewer.web.http import INNER_HEADER
 
@@ -78,6 +79,41 @@ class Panels:
         with self._server.gui.add_folder("Motion"):
             for spec in control_specs():
                 self._build_control(spec)
+        self._build_emotion()
+
+    def _build_emotion(self) -> None:
+        """A pad of emotions, a slider for each shape, and the words that both write, which may be written by hand."""
+        gui, state = self._server.gui, EmotionPad(self._session.controls.emotion)
+        handles: dict[str, viser.GuiInputHandle] = {}
+
+        def show(text: str) -> None:
+            self._session.set_controls(replace(self._session.controls, emotion=text))
+
+        def turned(name: str, handle: viser.GuiInputHandle) -> None:
+            state.set(name, float(handle.value))
+            words.value = state.text
+
+        with gui.add_folder("Emotion"):
+            words = gui.add_text("Expression", state.text, hint=word_specs()[0].control.sentence)
+            rest = gui.add_button("Neutral")
+            for name in state.emotions:
+                handles[name] = gui.add_slider(name.capitalize(), 0.0, 1.0, 0.05, state.value(name))
+        with gui.add_folder("Shapes", expand_by_default=False):
+            for name in state.shapes:
+                handles[name] = gui.add_slider(name, 0.0, 1.0, 0.05, state.value(name))
+        for name, handle in handles.items():
+            handle.on_update(lambda _event, name=name, handle=handle: turned(name, handle))
+
+        @words.on_update
+        def _(_event: viser.GuiEvent) -> None:
+            self._try(lambda: show(str(words.value)))
+
+        @rest.on_click
+        def _(_event: viser.GuiEvent) -> None:
+            state.clear()
+            for handle in handles.values():
+                handle.value = 0.0
+            words.value = ""
 
     def _build_control(self, spec: ControlSpec) -> None:
         gui, control, now = self._server.gui, spec.control, getattr(self._session.controls, spec.name)

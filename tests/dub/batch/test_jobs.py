@@ -126,7 +126,7 @@ def test_every_option_of_a_dub_can_be_said_in_a_line(folder):
                "mouth": 1.2, "expression": 0.5, "pose": 0, "blink_rate": 0.5, "batch": 2, "mark": True,
                "overwrite": True, "lookahead": "live", "gaze_offset_rad": [0.1, 0], "pose_offset_rad": [0, 0, 0.1],
                "smoothing_s": 0.1, "lle": 0.5, "lle_neighbours": 8, "device": "cpu", "codec": "h265",
-               "save_motion": "m.npz", "subtitles": "a.srt"}  # fmt: skip
+               "save_motion": "m.npz", "subtitles": "a.srt", "emotion": "happy:0.5"}  # fmt: skip
     (folder / "a.srt").write_text("1\n00:00:00,000 --> 00:00:01,000\nhello\n")
     (job,) = read_jobs(write(folder, {**GOOD, **samples}))
     assert (

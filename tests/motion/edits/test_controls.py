@@ -14,7 +14,7 @@ from gtalk.errors import UserError
 from gtalk.geometry.pose import pose_vectors
 from gtalk.motion.base import EditChain, EventEdit
 from gtalk.motion.edits.control_edit import ControlEdit
-from gtalk.motion.edits.controls import Controls, control_specs
+from gtalk.motion.edits.controls import Controls, control_specs, word_specs
 from gtalk.motion.model.face import signed_aperture
 from gtalk.types import Motion
 from tests.motion.talking import motion_of_openness
@@ -88,7 +88,8 @@ def test_smoothing_calms(model, motion: Motion) -> None:
 
 def test_every_control_is_in_its_registry_with_range_and_sentence() -> None:
     specs = {spec.name: spec for spec in control_specs()}
-    assert set(specs) == {field.name for field in dataclasses.fields(Controls)}
+    words = {spec.name for spec in word_specs()}
+    assert {*specs, *words} == {field.name for field in dataclasses.fields(Controls)}
     for spec in specs.values():
         assert spec.control.low < spec.control.high and spec.control.sentence[0].isupper()
         spec.check(spec.default)
