@@ -21,6 +21,7 @@ from gtalk.dataset.format import Dataset
 from gtalk.dataset.split import train_test_split
 from gtalk.errors import UserError
 from gtalk.eval.config import EvalConfig
+from gtalk.eval.emotion.run import measure_expressions, open_emotion_judges
 from gtalk.eval.evaluator import Evaluator, Metrics
 from gtalk.eval.expression import open_reader
 from gtalk.eval.frames import Scores, Truth
@@ -99,6 +100,8 @@ def evaluate_character(
                         remedy="Use a longer clip.")  # fmt: skip
     testing = _spread(testing, config.max_frames)
     judges = open_judges(config)
+    if config.expression:
+        open_emotion_judges(config).close()  # what is wrong with them is said before minutes of rendering
     talker = character.talker(fps=dataset.fps, seed=config.seed)
     part = held_out(dataset)
 
@@ -126,6 +129,8 @@ def evaluate_character(
     result["speed"] = _speed(run, dataset, part, motion_s)
     if config.voices and isinstance(character.motion_model, PersonMotionModel):
         result["voices"] = measure_voices(character.motion_model, training_motion(dataset), on_progress)
+    if config.expression:
+        result["expression"] = measure_expressions(character, dataset, config, on_progress)
     result["clip"] = _clip(dataset, truth, testing, part)
     result.examples = run.examples(dataset.motion, watch.driven.scores)
     result.curves = _curves(watch, predicted, part)

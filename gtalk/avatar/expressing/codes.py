@@ -18,6 +18,7 @@ from gtalk.topology import INNER_LIPS_RING, IRIS_CENTRES, LIPS, N_FACE, N_POINTS
 
 CODE_COST_M = 1.5e-4  # a code of one deviation is worth this much error of the mesh
 RANGE_SHARE = 0.9  # of the clip's range, for what an expression asks of the codes
+LEAST_SHOWN = 0.25  # of a shape, by codes: whoever shows less of it is not asked
 LEAST_CODE, MOST_CODE = 0.15, 2.5  # deviations: of one code for a whole shape, and of all for an expression
 FULL_GAZE_RAD = 0.45
 
@@ -145,7 +146,9 @@ def _nearest(wanted: Float[np.ndarray, "E 478 3"], motion: Float[np.ndarray, "K 
     pull = np.sqrt(10.0 / weight.sum())
     x = np.concatenate([(motion * root).reshape(len(motion), -1), (gap[0] * pull).reshape(len(motion), -1)], 1)
     y = np.concatenate([(wanted * root).reshape(len(wanted), -1), (gap[1] * pull).reshape(len(wanted), -1)], 1)
-    return np.linalg.solve(x @ x.T + CODE_COST_M**2 * np.eye(len(x)), x @ y.T)
+    out = np.linalg.solve(x @ x.T + CODE_COST_M**2 * np.eye(len(x)), x @ y.T)
+    left = ((y - out.T @ x) ** 2).sum(1) / np.maximum((y**2).sum(1), 1e-18)
+    return out * (left < 1.0 - LEAST_SHOWN)
 
 
 def eye_codes(size: int) -> dict[int, Float[np.ndarray, " K"]]:

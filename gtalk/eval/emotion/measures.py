@@ -1,0 +1,86 @@
+"""What is measured about an expression: strength, order, what speech lost, holes. Plain arithmetic on arrays."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gtalk.rig.expression import Expression
+from gtalk.rig.shapes import SHAPES, UNREADABLE
+from gtalk.shapes import Bool, Float, UInt8
+
+FACE_LANDMARKER = (
+    "_neutral", "browDownLeft", "browDownRight", "browInnerUp", "browOuterUpLeft", "browOuterUpRight", "cheekPuff",
+    "cheekSquintLeft", "cheekSquintRight", "eyeBlinkLeft", "eyeBlinkRight", "eyeLookDownLeft", "eyeLookDownRight",
+    "eyeLookInLeft", "eyeLookInRight", "eyeLookOutLeft", "eyeLookOutRight", "eyeLookUpLeft", "eyeLookUpRight",
+    "eyeSquintLeft", "eyeSquintRight", "eyeWideLeft", "eyeWideRight", "jawForward", "jawLeft", "jawOpen", "jawRight",
+    "mouthClose", "mouthDimpleLeft", "mouthDimpleRight", "mouthFrownLeft", "mouthFrownRight", "mouthFunnel",
+    "mouthLeft", "mouthLowerDownLeft", "mouthLowerDownRight", "mouthPressLeft", "mouthPressRight", "mouthPucker",
+    "mouthRight", "mouthRollLower", "mouthRollUpper", "mouthShrugLower", "mouthShrugUpper", "mouthSmileLeft",
+    "mouthSmileRight", "mouthStretchLeft", "mouthStretchRight", "mouthUpperUpLeft", "mouthUpperUpRight",
+    "noseSneerLeft", "noseSneerRight",
+)  # fmt: skip
+"""What Face Landmarker's 52 scores are called, in its order."""
+SHUT_M = 0.0015
+COLOUR_BITS = 5
+
+
+def readable(expression: Expression) -> Float[np.ndarray, "52"]:
+    """An expression's weights as Face Landmarker would name them, without what it cannot read."""
+    weights = dict(zip(SHAPES, expression.vector(), strict=True))
+    for side in ("Left", "Right"):
+        weights["browInnerUp"] = weights["browInnerUp"] + 0.5 * weights[f"browInnerUp{side}"]
+    return np.array([0.0 if n in UNREADABLE or n not in weights else weights[n] for n in FACE_LANDMARKER])
+
+
+def strength(offset: Float[np.ndarray, "52"], wanted: Float[np.ndarray, "52"]) -> float:
+    """Projection of a change of scores on the wanted one: 1 where all of it is read."""
+    return float(offset @ wanted / max(float(wanted @ wanted), 1e-12))
+
+
+def spearman(values: list[float]) -> float:
+    """Rank correlation of values with their order."""
+    ranks = np.argsort(np.argsort(values)).astype(np.float64)
+    return float(np.corrcoef(ranks, np.arange(len(values)))[0, 1]) if len(values) > 1 else 0.0
+
+
+def content_correlation(shown_m: Float[np.ndarray, " T"], spoken_m: Float[np.ndarray, " T"]) -> float | None:
+    """Correlation of the lips' opening with that of the neutral dub; None where nothing moves."""
+    if min(shown_m.std(), spoken_m.std()) < 1e-6:
+        return None
+    return float(np.corrcoef(shown_m, spoken_m)[0, 1])
+
+
+def closures_kept(
+    shown_m: Float[np.ndarray, " T"], spoken_m: Float[np.ndarray, " T"], rest_m: float, speaking: Bool[np.ndarray, " T"]
+) -> float | None:
+    """Share of the moments at which speech shuts the lips that are still shut; None where there is none."""
+    shut = speaking & (spoken_m - rest_m < SHUT_M)
+    return float((shown_m[shut] - rest_m < 2.0 * SHUT_M).mean()) if shut.any() else None
+
+
+def silence_leakage(shown_m: Float[np.ndarray, " T"], usual_m: float) -> float:
+    """Share of silent frames in which the lips move or are not as at the end of the silence."""
+    moved = np.abs(np.diff(shown_m, prepend=shown_m[:1])) > 0.0004
+    opened = np.abs(shown_m - shown_m[-1]) > 0.15 * usual_m
+    return float((moved | opened).mean())
+
+
+class KnownColours:
+    """Colours of an image region over a clip, so that what no frame resembles is found."""
+
+    def __init__(self) -> None:
+        side = 2**COLOUR_BITS
+        self._seen = np.zeros((side, side, side), bool)
+
+    def add(self, pixels: UInt8[np.ndarray, "N 3"]) -> None:
+        """Colours that the clip shows."""
+        self._seen[tuple((pixels >> (8 - COLOUR_BITS)).T)] = True
+
+    def unlike(self, pixels: UInt8[np.ndarray, "N 3"]) -> Bool[np.ndarray, " N"]:
+        """Which pixels are farther than a step from every colour that was added."""
+        near = np.zeros_like(self._seen)
+        padded = np.pad(self._seen, 1)
+        side = len(near)
+        for shift in np.ndindex(3, 3, 3):
+            near |= padded[tuple(slice(s, s + side) for s in shift)]
+        return ~near[tuple((pixels >> (8 - COLOUR_BITS)).T)]
