@@ -238,6 +238,7 @@ def real_rows(judges: Judges, clips: Sequence[Path], on_progress: OnProgress) ->
     """What the same judges say of real people: by emotion, each against the same person's neutral clip.
 
     The person is what a file's name begins with, up to the first `_`; the expression is a known name within it.
+    Raises UserError for a name without one.
     """
     people: dict[str, dict[str, Look]] = {}
     for path in track(list(clips), "real people", len(clips), on_progress):

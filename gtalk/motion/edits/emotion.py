@@ -15,12 +15,16 @@ from gtalk.basis import JAW, LIPS
 from gtalk.geometry.pose import rotations
 from gtalk.motion.edits.direct import without_torso
 from gtalk.motion.model.model import PersonMotionModel
-from gtalk.rig.expression import Expression, parse
+from gtalk.rig.expression import Expression, parse, recipes
 from gtalk.rig.limits import Gaps, soft_limit
-from gtalk.rig.shapes import SHAPES, displacements, facing_pairs, index, neutral
+from gtalk.rig.shapes import INDEPENDENT, SHAPES, displacements, facing_pairs, index, neutral
 from gtalk.shapes import Float
 from gtalk.types import Motion
 
+EMOTIONS = tuple(name for name, recipe in recipes().items() if recipe.emotion and name != "neutral")
+"""The basic ones, as a panel offers them; `read_emotion` knows more."""
+SINGLE_SHAPES = INDEPENDENT
+"""Shapes that no other makes up: what can be asked for one by one."""
 BAND_HZ = 2.0  # weights change no faster
 LOST_OPENING = 0.6  # of what opens the lips: speech needs them, and lips that open in pauses would look like speech
 LEAST_M, OPENS_M = 0.0006, 0.002  # what a whole shape may open the lips by unhindered, and where it counts in full

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from gtalk.rig.expression import recipes
-from gtalk.rig.shapes import INDEPENDENT
+from gtalk.motion.edits.emotion import EMOTIONS, SINGLE_SHAPES
 
 
 class EmotionPad:
     """Values by name: of the basic emotions and of single shapes."""
 
-    emotions = tuple(name for name, recipe in recipes().items() if recipe.emotion and name != "neutral")
-    shapes = INDEPENDENT
+    emotions = EMOTIONS
+    shapes = SINGLE_SHAPES
 
     def __init__(self, text: str = "") -> None:
         """`text`: what the control says; parts that no slider can show are left out."""
