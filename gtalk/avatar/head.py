@@ -125,18 +125,3 @@ def frame_field(
         tensors["colour.b1"],
         torch.einsum("k,kdzyx->dzyx", torch.cat([code, places]) * WARP_UNIT, tensors["warp"]),
     )
-
-
-def upgraded(tensors: dict[str, torch.Tensor], code_size: int) -> dict[str, torch.Tensor]:
-    """Parameters as they are now, from those of avatars whose code reached everywhere and shifted every density.
-
-    That shift, worth a tenth of a dB, is left out.
-    """
-    if "coarse" in tensors:
-        return tensors
-    old, warp = tensors["basis"], tensors["warp"]
-    wider = warp.new_zeros(code_size + PLACES, *warp.shape[1:])
-    wider[:code_size], wider[code_size:][ROTATION] = warp[:code_size], warp[code_size:]
-    kept = {name: tensor for name, tensor in tensors.items() if name != "density.code"}
-    reach = torch.arange(old.shape[1], device=old.device)
-    return {**kept, "coarse": old[0].clone(), "basis": old[1:].clone(), "reach": reach, "warp": wider}

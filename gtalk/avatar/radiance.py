@@ -108,10 +108,7 @@ class RadianceAvatar:
         """Build from what was saved. Raises KeyError or ValueError when a tensor is missing or misshapen."""
         sizes = from_mapping(RadianceConfig, config, "avatar.json: config")
         own, pose_code = split_pose(tensors)
-        own, rig = MeshRig.split(own, basis.size)
-        head = head_field.upgraded(_named(own, "head."), basis.size)
-        fields = {n: v for n, v in own.items() if not n.startswith("head.")}
-        fields |= {f"head.{n}": v for n, v in head.items()}
+        fields, rig = MeshRig.split(own, basis.size)
         _check_shapes(sizes, basis.size, fields)
         _check_ranges(sizes, fields)
         return cls(sizes, basis, camera, fps, plate, pose_code, fields, rig)

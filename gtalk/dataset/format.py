@@ -11,7 +11,6 @@
     masks/000000.png     MaskClass of every pixel
     mattes/000000.png    soft coverage by the person, 0 to 255
     background.png       the plate: what stands behind the person
-    audio_features.npz   features at 100 Hz
     motion.npz           the tracked Motion
     report.html          what a person should know before an hour of training
     track.npz, prepare.json, clips.json   what `prepare` needs to resume

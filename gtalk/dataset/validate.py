@@ -15,11 +15,10 @@ from gtalk.errors import UserError
 from gtalk.reading.untrusted import read_arrays, read_image
 from gtalk.types import AUDIO_RATE, TORSO_BEND, Motion
 
-STAGES = ("media", "landmarks", "track", "masks", "background", "audio", "motion", "report")
+STAGES = ("media", "landmarks", "track", "masks", "background", "motion", "report")
 PICTURES = (("frames", ".jpg"), ("masks", ".png"), ("mattes", ".png"))
 LATER = {"torso_bend"}
 """Arrays that datasets of the same version may lack, since they were made before: readers do without."""
-FEATURE_RATE = 100
 SHOWN = 5  # of many alike problems, so many are named
 
 
@@ -74,7 +73,6 @@ def find_problems(folder: Path, deep: bool = True) -> list[str]:
             },
         ),
         lambda: _plate_problems(dataset.root, width, height),
-        lambda: _feature_problems(dataset),
         lambda: _motion_problems(dataset),
     ]
     for check in checks:
@@ -161,20 +159,6 @@ def _plate_problems(root: Path, width: int, height: int) -> Iterator[str]:
         return
     if image.shape[:2] != (height, width):
         yield f"background.png is {image.shape[1]}x{image.shape[0]}, not {width}x{height}"
-
-
-def _feature_problems(dataset: Dataset) -> Iterator[str]:
-    try:
-        lengths = {name: len(value) for name, value in read_arrays(dataset.root / "audio_features.npz").items()}
-    except (OSError, ValueError, TypeError) as error:
-        yield f"audio_features.npz: {words(error)}"
-        return
-    wanted = dataset.n_frames / dataset.fps * FEATURE_RATE
-    if not lengths:
-        yield "audio_features.npz is empty"
-    for name, length in lengths.items():
-        if abs(length - wanted) > 2:
-            yield f"audio_features.npz: {name} has {length} rows, about {wanted:.0f} belong to the sound"
 
 
 def _motion_problems(dataset: Dataset) -> Iterator[str]:

@@ -33,6 +33,6 @@ class EvalConfig:
     device: Device = "auto"
     """Where images are drawn. auto: on a GPU where there is one."""
     lpips: Path | None = None
-    """Weights of LPIPS, safetensors or TorchScript: adds a perceptual distance."""
+    """Weights of LPIPS, safetensors: adds a perceptual distance."""
     syncnet: Path | None = None
-    """Weights of SyncNet, safetensors or TorchScript: adds its confidence and distance."""
+    """Weights of SyncNet, safetensors: adds its confidence and distance."""

@@ -1,7 +1,6 @@
 """LPIPS (Zhang et al., CVPR 2018): a learnt distance of two images, with weights that the user brings.
 
-Either a TorchScript file that takes two images [1,3,H,W] in [-1, 1] and returns one number, or
-safetensors as `gtalk/ops/lpips.py` lays them out.
+Weights: safetensors as `gtalk/ops/lpips.py` lays them out.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import numpy as np
 import torch
 
 from gtalk.ops.lpips import LEAST_SIDE, alexnet_distance, open_alexnet
-from gtalk.reading.weights import is_safetensors, open_script, unusable
+from gtalk.reading.weights import unusable
 from gtalk.shapes import UInt8
 
 Distance = Callable[[UInt8[np.ndarray, "H W 3"], UInt8[np.ndarray, "H W 3"]], float]
@@ -22,19 +21,14 @@ Distance = Callable[[UInt8[np.ndarray, "H W 3"], UInt8[np.ndarray, "H W 3"]], fl
 def load_lpips(path: Path) -> Distance:
     """The distance that a file holds; 0 for equal images. Raises UserError when it holds none."""
     path = Path(path)
-    if not is_safetensors(path):
-        return _checked(_of_images(open_script(path, "LPIPS")), path)
     tensors = open_alexnet(path)
-    return _checked(_of_images(lambda a, b: alexnet_distance(tensors, a, b)), path)
 
-
-def _of_images(network: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> Distance:
     def distance(image: np.ndarray, truth: np.ndarray) -> float:
         pair = [torch.from_numpy(p.astype(np.float32).transpose(2, 0, 1)[None] / 127.5 - 1) for p in (image, truth)]
         with torch.inference_mode():
-            return float(network(*pair).mean())
+            return float(alexnet_distance(tensors, *pair).mean())
 
-    return distance
+    return _checked(distance, path)
 
 
 def _checked(distance: Distance, path: Path) -> Distance:

@@ -7,9 +7,8 @@ belong together. Distances over shifts of +-15 frames give
     confidence  their median minus the least              (published as Sync-C or LSE-C: higher is better)
     offset      the shift at which it is least            (published scores hide it; here it stands beside them)
 
-Weights: a TorchScript module with methods `forward_lip` ([B,3,5,224,224] -> [B,D]) and `forward_aud`
-([B,1,13,20] -> [B,D]), or the tensors of the published model as safetensors under the names of its state
-dict (`netcnnlip.*`, `netcnnaud.*`, `netfclip.*`, `netfcaud.*`); layer widths are read from the tensors.
+Weights: the tensors of the published model as safetensors under the names of its state dict (`netcnnlip.*`,
+`netcnnaud.*`, `netfclip.*`, `netfcaud.*`); layer widths are read from the tensors.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ import torch
 from scipy.fft import dct
 from torch import nn
 
-from gtalk.reading.weights import is_safetensors, open_script, open_tensors, unusable
+from gtalk.reading.weights import open_tensors, unusable
 from gtalk.shapes import Float, UInt8
 from gtalk.types import AUDIO_RATE
 
@@ -56,7 +55,7 @@ def load_syncnet(path: Path) -> SyncNet:
     """Open a network. Raises UserError when the file holds none; both halves are tried once."""
     path = Path(path)
     try:
-        network = _of_tensors(open_tensors(path, "SyncNet")) if is_safetensors(path) else _of_script(path)
+        network = _of_tensors(open_tensors(path, "SyncNet"))
         with torch.inference_mode():
             lips = network.lips(torch.zeros(1, 3, FRAMES, CROP_PX, CROP_PX))
             sound = network.sound(torch.zeros(1, 1, _COEFFICIENTS, ROWS))
@@ -65,11 +64,6 @@ def load_syncnet(path: Path) -> SyncNet:
     if lips.ndim != 2 or lips.shape != sound.shape:
         raise unusable(path, "SyncNet", f"vectors of shape {list(lips.shape)} and {list(sound.shape)}")
     return network
-
-
-def _of_script(path: Path) -> SyncNet:
-    module = open_script(path, "SyncNet")
-    return SyncNet(module.forward_lip, module.forward_aud)
 
 
 # What tensors do not say: (kind, stride, padding) of the layers in order; pools have a kernel too.

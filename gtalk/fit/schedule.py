@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 
@@ -21,12 +20,3 @@ class LearningRate:
         """Rate at a progress in [0, 1]."""
         rising = 1.0 if self.warmup <= 0 else min(1.0, 0.1 + 0.9 * progress / self.warmup)
         return self.start * rising * self.final_factor ** min(max(progress, 0.0), 1.0)
-
-
-def ramp(progress: float, begin: float, end: float) -> float:
-    """0 before `begin`, 1 after `end`, a cosine's smooth rise between."""
-    if progress <= begin:
-        return 0.0
-    if progress >= end:
-        return 1.0
-    return 0.5 - 0.5 * math.cos(math.pi * (progress - begin) / (end - begin))

@@ -1,7 +1,6 @@
 """`prepare`: clips of one person -> a dataset folder, in stages that resume.
 
-media → landmarks → sync (sound to lips) → track (camera and pose) → masks → background → audio features → motion
-→ report
+media → landmarks → sync (sound to lips) → track (camera and pose) → masks → background → motion → report
 """
 
 from __future__ import annotations
@@ -60,7 +59,7 @@ class PrepareConfig:
     av_offset: Literal["auto"] | float = "auto"
     """How many seconds later than the lips the sound comes; auto finds out, and leaves it where that is unsure."""
     parsing_model: str = ""
-    """A face-parsing network (.onnx, or TorchScript .pt) in place of the built-in masks."""
+    """A face-parsing network (.onnx) in place of the built-in masks."""
     jpeg_quality: int = 97
     """Of the stored images."""
     track: TrackConfig = field(default_factory=TrackConfig)
@@ -204,15 +203,6 @@ def _run_background(job: Job) -> dict[str, Any]:
     }
 
 
-def _run_audio(job: Job) -> dict[str, Any]:
-    from gtalk.speech.features import extract
-
-    samples = read_wav(job.root / "audio.wav").samples
-    features = extract(samples)
-    save_arrays(job.root / "audio_features.npz", **features)
-    return {"features": sorted(features)}
-
-
 def _run_motion(job: Job) -> dict[str, Any]:
     landmarks, track = load_landmarks(job.root / "landmarks.npz"), load_track(job.root)
     with np.load(job.root / "poses.npz", allow_pickle=False) as poses:
@@ -241,9 +231,8 @@ STAGES = [
     Stage("track", 4, ("media", "landmarks"), ("camera.json", "person.npz", "track.npz"), _part("track"), _run_track),
     Stage("masks", 10, ("media", "track"), ("mattes", "masks"), _parsing_settings, _run_masks),
     Stage("background", 7, ("media", "track", "masks"), ("background.png", "poses.npz"), _part(), _run_background),
-    Stage("audio", 1, ("sync",), ("audio_features.npz",), _part(), _run_audio),
     Stage("motion", 2, ("landmarks", "track", "background"), ("motion.npz",), _part(), _run_motion),
-    Stage("report", 3, ("masks", "background", "audio", "motion"), ("report.html",), _part(), _run_report),
+    Stage("report", 3, ("masks", "background", "sync", "motion"), ("report.html",), _part(), _run_report),
 ]
 
 

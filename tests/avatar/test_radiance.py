@@ -110,27 +110,6 @@ def test_without_torso_channel_the_torso_follows_the_head() -> None:
     assert torch.isfinite(out.rgb).all()
 
 
-def test_an_avatar_from_before_codes_had_a_reach_looks_the_same() -> None:
-    avatar, motion = small_avatar()
-    tensors = avatar.tensors()
-    coarse, basis, reach = (tensors.pop(f"head.{name}") for name in ("coarse", "basis", "reach"))
-    dense = torch.zeros(len(basis) + 1, *coarse.shape)
-    dense[0], dense[1:, reach] = coarse, basis
-    size = avatar.basis.size
-    tensors["head.warp"] = tensors["head.warp"].clone()
-    tensors["head.warp"][size : size + 3] = tensors["head.warp"][size + 6 :] = 0.0
-    now = {**tensors, "head.coarse": coarse, "head.basis": basis, "head.reach": reach}
-    warp = torch.cat([tensors["head.warp"][:size], tensors["head.warp"][size + 3 : size + 6]])
-    before = {**tensors, "head.basis": dense, "head.warp": warp, "head.density.code": torch.zeros(size, 16)}
-    images = []
-    for given in (now, before):
-        loaded = type(avatar).from_parts(
-            to_mapping(avatar.config), avatar.basis, avatar.camera, avatar.fps, avatar.plate, given
-        )
-        images.append(loaded.render(motion[2]).rgb)
-    assert torch.allclose(*images, atol=1e-5)
-
-
 def test_codes_that_reach_outside_the_tables_are_refused() -> None:
     avatar, _ = small_avatar()
     tensors = avatar.tensors()

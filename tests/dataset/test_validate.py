@@ -23,7 +23,6 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     manifest["stages"] = {name: {} for name in STAGES}
     (root / "manifest.json").write_text(json.dumps(manifest))
     np.savez(root / "landmarks.npz", points_px=np.zeros((FRAMES, 478, 2), np.float32), valid=np.ones(FRAMES, bool))
-    np.savez(root / "audio_features.npz", mel=np.zeros((FRAMES * 4, 40), np.float32))
     (root / "report.html").write_text("<html>")
     return root
 
@@ -95,7 +94,6 @@ DAMAGE = {
     "camera": (write("camera.json", b"{"), "camera.json: not JSON"),
     "person": (rewrite("person.npz", lambda a: a["triangles"].__setitem__((0, 0), 478)), "vertices that do not exist"),
     "plate": (draw("background.png", (30, 32, 3)), "background.png is 32x30"),
-    "features": (rewrite("audio_features.npz", lambda a: a.update(mel=a["mel"][:9])), "mel has 9 rows, about 24"),
     "motion": (remove("motion.npz"), "motion.npz:"),
     "report": (remove("report.html"), "report.html is missing"),
     "stage": (manifest(lambda m: m["stages"].pop("masks") is None), "stage masks is not done"),

@@ -44,34 +44,15 @@ def test_safetensors_of_the_published_layout_give_the_formula(tmp_path):
     assert distance(a, a) == 0.0
 
 
-class Difference(torch.nn.Module):
-    def forward(self, a, b):
-        return (a - b).abs().mean(dim=(1, 2, 3))
-
-
-def test_torchscript_is_called_with_images_from_minus_one_to_one(tmp_path):
-    example = torch.zeros(1, 3, 8, 8)
-    torch.jit.trace(Difference(), (example, example)).save(str(tmp_path / "m.pt"))
-    distance = load_lpips(tmp_path / "m.pt")
-    white = np.full((8, 8, 3), 255, np.uint8)
-    assert distance(white, np.zeros_like(white)) == pytest.approx(2.0)
-
-
-class OneArgument(torch.nn.Module):
-    def forward(self, a):
-        return a
-
-
 def test_files_without_the_network_are_refused_by_name(tmp_path):
     (tmp_path / "bad.pt").write_bytes(b"nonsense")
     (tmp_path / "bad.safetensors").write_bytes(b"nonsense")
-    torch.jit.trace(OneArgument(), torch.zeros(1)).save(str(tmp_path / "other.pt"))
     tensors = narrow_weights()
     del tensors["lin3.model.1.weight"]
     save_file(tensors, tmp_path / "part.safetensors")
     tensors = narrow_weights() | {"net.slice3.6.weight": torch.zeros(6, 9, 3, 3)}
     save_file(tensors, tmp_path / "shape.safetensors")
-    for name in ("bad.pt", "bad.safetensors", "other.pt", "shape.safetensors", "absent.safetensors", "absent.pt"):
+    for name in ("bad.pt", "bad.safetensors", "shape.safetensors", "absent.safetensors", "absent.pt"):
         with pytest.raises(UserError, match="LPIPS weights"):
             load_lpips(tmp_path / name)
     with pytest.raises(UserError, match=r"lin3\.model"):

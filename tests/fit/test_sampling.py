@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ import torch
 from gtalk.basis import MotionBasis
 from gtalk.fit.frames import FrameCache
 from gtalk.fit.sampling import FrameSampler, SamplingConfig, frame_weights
-from gtalk.fit.schedule import LearningRate, ramp
+from gtalk.fit.schedule import LearningRate
 from tests.support.synthetic_dataset import make_synthetic_dataset
 
 
@@ -75,13 +74,6 @@ def test_learning_rate_warms_up_and_decays_by_progress() -> None:
     assert rate.at(0.1) == pytest.approx(0.1 * 0.01**0.1)
     assert rate.at(1.0) == pytest.approx(0.001)
     assert dataclasses.replace(rate, warmup=0.0).at(0.0) == pytest.approx(0.1)
-
-
-def test_ramp_is_smooth_between_its_ends() -> None:
-    assert ramp(0.2, 0.3, 0.5) == 0.0 and ramp(0.6, 0.3, 0.5) == 1.0
-    assert ramp(0.4, 0.3, 0.5) == pytest.approx(0.5)
-    values = [ramp(p, 0.3, 0.5) for p in np.linspace(0, 1, 101)]
-    assert all(b >= a for a, b in itertools.pairwise(values))
 
 
 def test_the_synthetic_dataset_can_have_a_cut(tmp_path: Path) -> None:

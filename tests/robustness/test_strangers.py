@@ -248,7 +248,6 @@ def dataset_folder(tmp_path_factory) -> Path:
     manifest = json.loads((root / "manifest.json").read_text())
     manifest["stages"] = {name: {"seconds": 1.0, "facts": {}} for name in STAGES}
     (root / "manifest.json").write_text(json.dumps(manifest))
-    np.savez(root / "audio_features.npz", mel=np.zeros((16, 40), np.float32))
     (root / "report.html").write_text("<html>")
     return root
 
@@ -269,7 +268,7 @@ def open_and_read(folder: Path) -> None:
 def test_dataset_folders(dataset_folder: Path, tmp_path: Path, data: st.DataObject) -> None:
     copy = shutil.copytree(dataset_folder, tmp_path / "copy", dirs_exist_ok=True)
     texts, arrays = ["manifest.json", "camera.json"], ["person.npz", "poses.npz", "landmarks.npz", "motion.npz"]
-    others = ["audio.wav", "audio_features.npz", "background.png", "frames/000001.jpg", "masks/000001.png"]
+    others = ["audio.wav", "background.png", "frames/000001.jpg", "masks/000001.png"]
     name = data.draw(st.sampled_from([*texts, *texts, *arrays, *others]))
     if name in texts and data.draw(st.booleans()):
         content = json.loads((dataset_folder / name).read_text())

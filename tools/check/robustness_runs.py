@@ -68,7 +68,6 @@ class Bench:
         manifest = json.loads((self.dataset / "manifest.json").read_text())
         manifest["stages"] = {name: {} for name in STAGES}
         (self.dataset / "manifest.json").write_text(json.dumps(manifest))
-        np.savez(self.dataset / "audio_features.npz", mel=np.zeros((1200, 1), np.float32))
         (self.dataset / "report.html").write_text("<html>")
         (folder / "small.yaml").write_text(CONFIG)
         write_wav(self.sound, AudioTrack(speech_like(6.0)))

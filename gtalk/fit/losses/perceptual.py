@@ -35,7 +35,7 @@ class PerceptualLoss:
         if path.suffix.lower() != ".safetensors":
             raise UserError(
                 "loss.lpips.path",
-                expected="a .safetensors file (of a TorchScript one nobody knows whether it has gradients)",
+                expected="a .safetensors file",
                 got=config.path,
                 remedy="Convert the published weights as gtalk/ops/lpips.py says, or leave the path empty.",
             )

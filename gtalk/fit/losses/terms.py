@@ -77,16 +77,3 @@ def alpha_loss(
 ) -> Float[torch.Tensor, ""]:
     """Mean squared difference of rendered and wanted coverage by the person."""
     return ((alpha - coverage) ** 2).mean()
-
-
-def depth_variance(
-    weights: Float[torch.Tensor, " S"], depths_m: Float[torch.Tensor, " S"], ray_of: torch.Tensor, n_rays: int
-) -> Float[torch.Tensor, ""]:
-    """Mean over rays of the variance of depth under the compositing weights, in square metres.
-
-    Small where all of a ray's opacity lies on one surface. `ray_of` [S] is each sample's ray.
-    """
-    zeros = weights.new_zeros(n_rays)
-    total = zeros.index_add(0, ray_of, weights)
-    mean = zeros.index_add(0, ray_of, weights * depths_m) / total.clamp_min(1e-4)
-    return (weights * (depths_m - mean.detach()[ray_of]) ** 2).sum() / max(n_rays, 1)

@@ -19,14 +19,14 @@ from gtalk.device import Device, resolve_device
 from gtalk.fit.frames import TrainingFrame
 from gtalk.fit.losses.patches import PatchConfig, draw_patches
 from gtalk.fit.losses.perceptual import LpipsConfig, open_perceptual
-from gtalk.fit.losses.terms import RegionWeights, alpha_loss, depth_variance, dssim_loss, l1_loss, pixel_weights
+from gtalk.fit.losses.terms import RegionWeights, alpha_loss, dssim_loss, l1_loss, pixel_weights
 from gtalk.fit.optimiser import Adam
 from gtalk.fit.protocol import FitContext, StepResult
 from gtalk.fit.radiance.influence import face_reach
 from gtalk.fit.radiance.occupancy import ShellConfig, head_volume, prune
 from gtalk.fit.radiance.torso_area import torso_area
 from gtalk.fit.radiance.warp_init import mesh_motion, mesh_warp
-from gtalk.fit.schedule import LearningRate, ramp
+from gtalk.fit.schedule import LearningRate
 from gtalk.fit.setup import LEAST_SPREAD, clip_plate, clip_pose_code, model_mapping
 from gtalk.fit.trainer import TrainerConfig
 from gtalk.ops.adapters import tcnn
@@ -50,11 +50,6 @@ class LossConfig:
     """Rendered coverage against the matte."""
     layers: float = 0.15
     """Head's coverage against head labels, torso's against torso labels; the neck is free."""
-    depth_variance: float = 0.0
-    """Spread of each ray's weights along it, per (step length)^2; from `sharpen_from` on. 0.05 draws a frame a quarter
-    faster and costs about one dB."""
-    sharpen_from: float = 0.5
-    """Progress at which rays begin to be drawn together."""
     lpips: LpipsConfig = field(default_factory=LpipsConfig)
     """Optional: needs weights that the user brings."""
     regions: RegionWeights = field(default_factory=RegionWeights)
@@ -196,10 +191,6 @@ class RadianceModel:
         render = over(head.rgb, head.alpha, behind)
         alpha = head.alpha + (1.0 - head.alpha) * torso_alpha
         terms = self._losses(frame, flat, render, alpha, head.alpha, torso_alpha)
-        sharpen = config.loss.depth_variance * ramp(progress, config.loss.sharpen_from, 1.0)
-        if sharpen > 0:
-            spread = depth_variance(head.weights, head.depths_m, head.ray_of, len(pixels))
-            terms["depth"] = sharpen * spread / self.live_avatar.volume.step_m**2
         error = float(terms.pop("error"))
         loss = torch.stack(list(terms.values())).sum()
         loss.backward()

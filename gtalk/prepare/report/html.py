@@ -30,6 +30,7 @@ from gtalk.prepare.report.pose_coverage import coverage_maps
 from gtalk.prepare.report.shapes_seen import seen_bars, shapes_seen
 from gtalk.prepare.stages import Job
 from gtalk.progress import Progress
+from gtalk.speech.features import extract
 from gtalk.topology import RIGID
 from gtalk.types import Motion
 
@@ -57,6 +58,7 @@ def write_report(job: Job) -> dict[str, Any]:
     motion = Motion.load(job.root / "motion.npz")
     samples = read_wav(job.root / "audio.wav").samples
     sound, speech = judge_sound(samples)
+    pitch = extract(samples, phones=False)["pitch"]
     seen = np.flatnonzero(landmarks.valid)
     chosen = seen[np.linspace(0, len(seen) - 1, min(SAMPLED, len(seen))).astype(int)]
     image = judge_images((read_frame(job.root / "frames", i), landmarks.points_px[i]) for i in chosen)
@@ -72,7 +74,7 @@ def write_report(job: Job) -> dict[str, Any]:
             _section("Film strip with landmarks", _strip(job, landmarks.points_px, landmarks.valid, _with_points)),
             _section(f"Masks: {_legend()}", _strip(job, landmarks.points_px, landmarks.valid, _with_labels)),
             _section("Cut out on green", _strip(job, landmarks.points_px, landmarks.valid, _on_green)),
-            _section(f"Lips over the sound: {SOUND_LEGEND}", lips_over_sound(motion, samples, speech, _pitch(job))),
+            _section(f"Lips over the sound: {SOUND_LEGEND}", lips_over_sound(motion, samples, speech, pitch)),
             _section(f"Head angles: {ANGLE_LEGEND}", angle_curves(motion, cuts)),
             _section("What the clip covers (darker: seen more often)", coverage_maps(motion)),
             _section("Expressions: what of each shape the clip has shown", seen_bars(shown)),
@@ -224,12 +226,6 @@ def _plate(job: Job) -> str:
 def _image(rgb: np.ndarray, style: str = "") -> str:
     _, data = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 82])
     return f'<img style="{style}" src="data:image/jpeg;base64,{base64.b64encode(data.tobytes()).decode()}">'
-
-
-def _pitch(job: Job) -> np.ndarray:
-    """[M,2] pitch in octaves over the voice's usual one, and how much voice there is, every HOP_S."""
-    with np.load(job.root / "audio_features.npz", allow_pickle=False) as features:
-        return features["pitch"]
 
 
 def _timings(job: Job) -> str:

@@ -1,7 +1,7 @@
-"""A face-parsing network from a file in place of the built-in labels: ONNX, or TorchScript.
+"""A face-parsing network from a file in place of the built-in labels: ONNX.
 
     in    float32 [1,3,S,S], RGB from 0 to 1 less `mean`, over `std`: a square around the head
-    out   [1,C,h,w] scores of C classes, or a tuple or mapping whose first value is that
+    out   [1,C,h,w] scores of C classes; outputs after the first are ignored
 
 The names of the classes, in order, stand in a JSON file beside the model (`face.onnx` -> `face.json`):
 
@@ -10,15 +10,13 @@ The names of the classes, in order, stand in a JSON file beside the model (`face
 Without it a network of 19 classes is taken to have the order in which BiSeNet is usually trained on
 CelebAMask-HQ (`BISENET`), one of 7 the order of `MaskClass`, and colours are normalised as for ImageNet.
 
-Neither format runs Python code from the file: ONNX is a graph of operators (read from this one file; no
-custom operators are registered), TorchScript a graph for its own interpreter. Pickled checkpoints
-(`torch.save`) are refused, as they can run anything.
+No Python code of the file runs: ONNX is a graph of operators, read from this one file; no custom operators are
+registered. Pickled checkpoints (`torch.save`) are refused, as they can run anything.
 """
 
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,6 +57,7 @@ BISENET = (
 OWN = tuple(part.name.lower() for part in MaskClass)
 
 Network = Callable[[Float[np.ndarray, "1 3 S S"]], Any]
+"""Returns its first output."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,7 @@ class ParsingModel:
     def _scores(self, square: np.ndarray) -> np.ndarray:
         """[C,S,S] scores of a square image. Raises UserError when the network does not keep to the contract."""
         inputs = (square.astype(np.float32) / 255 - np.array(self.mean, np.float32)) / np.array(self.std, np.float32)
-        answer = first_value(self.network(np.ascontiguousarray(inputs.transpose(2, 0, 1)[None])))
+        answer = np.asarray(self.network(np.ascontiguousarray(inputs.transpose(2, 0, 1)[None])))
         expected = f"scores of shape [1,{len(self.parts) or 'C'},h,w]"
         if answer.ndim != 4 or answer.shape[0] != 1 or (len(self.parts) and answer.shape[1] != len(self.parts)):
             raise wrong_model(expected, f"shape {list(answer.shape)}")
@@ -114,11 +113,10 @@ def load_parsing_model(path: Path) -> ParsingModel:
         raise UserError(
             f"{ARGUMENT} {path}", expected="an existing file", got="nothing there", remedy="Check the path."
         )
-    loaders = {".onnx": _load_onnx, **dict.fromkeys((".pt", ".ts", ".torchscript"), _load_torchscript)}
-    if path.suffix.lower() not in loaders:
-        raise wrong_model(f"a name ending in {', '.join(loaders)}", path.suffix or "no ending", path)
+    if path.suffix.lower() != ".onnx":
+        raise wrong_model("a name ending in .onnx", path.suffix or "no ending", path)
     settings = _read_settings(path)
-    network, own_size = loaders[path.suffix.lower()](path)
+    network, own_size = _load_onnx(path)
     size = own_size or settings.get("size", DEFAULT_SIZE)
     if settings.get("size", size) != size:
         raise wrong_model(f"images of {size} as the model has it", f'"size": {settings["size"]}', path)
@@ -134,22 +132,13 @@ def load_parsing_model(path: Path) -> ParsingModel:
     return ParsingModel(network, size, mean, std, _parts(path, settings.get("classes"), n_classes))
 
 
-def first_value(answer: Any) -> np.ndarray:
-    """The array in what a network returns."""
-    while isinstance(answer, (list, tuple, dict)):
-        if not answer:
-            raise wrong_model("at least one output", "none")
-        answer = next(iter(answer.values())) if isinstance(answer, dict) else answer[0]
-    return np.asarray(answer)
-
-
 def wrong_model(expected: str, got: str, path: Path | None = None) -> UserError:
     """The error for a file that is no usable parsing network."""
     return UserError(
         f"{ARGUMENT} {path}" if path is not None else ARGUMENT,
         expected=expected,
         got=got,
-        remedy="Export the network with one RGB input and class scores as its first output, as ONNX or TorchScript.",
+        remedy="Export the network with one RGB input and class scores as its first output, as ONNX.",
     )
 
 
@@ -162,7 +151,7 @@ def _load_onnx(path: Path) -> tuple[Network, int | None]:
             f"{ARGUMENT} {path}",
             expected="the package onnxruntime",
             got="none",
-            remedy="pip install onnxruntime, or export the network as TorchScript.",
+            remedy="pip install onnxruntime.",
         ) from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1  # several frames are under way at once
@@ -179,33 +168,7 @@ def _load_onnx(path: Path) -> tuple[Network, int | None]:
     fixed = isinstance(height, int)
     if (isinstance(channels, int) and channels != 3) or (fixed and height != width):
         raise wrong_model("one float32 input of shape [1,3,S,S]", f"{inputs[0].shape}", path)
-    return lambda image: session.run(None, {name: image}), height if fixed else None
-
-
-def _load_torchscript(path: Path) -> tuple[Network, int | None]:
-    import torch
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # of the whole format
-            module = torch.jit.load(str(path), map_location="cpu").eval()
-    except (RuntimeError, ValueError) as error:
-        got = "a pickled checkpoint or a damaged file" if "constants.pkl" in str(error) else str(error).splitlines()[0]
-        raise wrong_model("a TorchScript archive (torch.jit.save)", got, path) from error
-
-    def run(image: np.ndarray) -> Any:
-        with torch.inference_mode():
-            return _to_numpy(module(torch.from_numpy(image)))
-
-    return run, None
-
-
-def _to_numpy(answer: Any) -> Any:
-    if isinstance(answer, dict):
-        return {name: _to_numpy(value) for name, value in answer.items()}
-    if isinstance(answer, (list, tuple)):
-        return [_to_numpy(value) for value in answer]
-    return answer.cpu().numpy()
+    return lambda image: session.run(None, {name: image})[0], height if fixed else None
 
 
 def _read_settings(path: Path) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from gtalk.dataset.format import MaskClass
-from gtalk.fit.losses.terms import RegionWeights, alpha_loss, depth_variance, dssim_loss, l1_loss, pixel_weights
+from gtalk.fit.losses.terms import RegionWeights, alpha_loss, dssim_loss, l1_loss, pixel_weights
 
 
 def images(*shape: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -65,13 +65,3 @@ def test_region_weights_have_mean_one_and_the_wanted_ratio() -> None:
     weights = pixel_weights(labels, RegionWeights(head=2.0, mouth=6.0))
     assert float(weights.mean()) == pytest.approx(1.0)
     assert float(weights[0, 1] / weights[0, 0]) == pytest.approx(3.0)
-
-
-def test_depth_variance_by_hand_and_by_finite_differences() -> None:
-    weights = torch.tensor([0.5, 0.5, 1.0], dtype=torch.float64, requires_grad=True)
-    depths = torch.tensor([1.0, 3.0, 2.0], dtype=torch.float64)
-    ray_of = torch.tensor([0, 0, 1])
-    # Ray 0: mean 2, variance 1. Ray 1: one sample, variance 0. Ray 2: nothing.
-    assert float(depth_variance(weights, depths, ray_of, 3).detach()) == pytest.approx(1.0 / 3)
-    (gradient,) = torch.autograd.grad(depth_variance(weights, depths, ray_of, 3), weights)
-    assert gradient.tolist() == pytest.approx([1 / 3, 1 / 3, 0.0])

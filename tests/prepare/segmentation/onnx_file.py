@@ -1,4 +1,4 @@
-"""Writes the smallest useful ONNX file: one 1x1 convolution. By hand, as the package onnx is not a dependency.
+"""Writes the smallest useful ONNX files, a convolution or a flattening: the package onnx is not a dependency.
 
 Field numbers are those of onnx.proto3 (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto3).
 """
@@ -9,21 +9,34 @@ from pathlib import Path
 
 import numpy as np
 
-FLOAT, DYNAMIC = 1, None
+FLOAT, INTS = 1, 7
 
 
-def write_conv(path: Path, weights: np.ndarray, bias: np.ndarray, side: int | None, channels: int = 3) -> Path:
-    """y = conv1x1(x), x [1,channels,side,side] float32 (`side` None: any), weights [C,channels]."""
-    tensors = [("w", weights[:, :, None, None]), ("b", bias)]
-    graph = [
-        _bytes(1, _message(_text(1, "x"), _text(1, "w"), _text(1, "b"), _text(2, "y"), _text(4, "Conv"))),
-        _text(2, "parsing"),
-        *(_bytes(5, _tensor(name, value)) for name, value in tensors),
-        _bytes(11, _value("x", [1, channels, side, side])),
-        _bytes(12, _value("y", [1, len(weights), side, side])),
-    ]
-    model = _message(_number(1, 8), _bytes(8, _number(2, 13)), _bytes(7, _message(*graph)))
-    path.write_bytes(model)
+def write_conv(
+    path: Path, weights: np.ndarray, bias: np.ndarray, side: int | None, channels: int = 3, pool: int = 1
+) -> Path:
+    """y = conv1x1(x), x [1,channels,side,side] float32 (`side` None: any), weights [C,channels].
+
+    `pool`: y is the mean over squares of so many pixels.
+    """
+    kernel = np.broadcast_to(weights[:, :, None, None] / pool**2, (*weights.shape, pool, pool))
+    strides = _bytes(5, _message(_text(1, "strides"), _number(20, INTS), _number(8, pool), _number(8, pool)))
+    node = _message(_text(1, "x"), _text(1, "w"), _text(1, "b"), _text(2, "y"), _text(4, "Conv"), strides)
+    tensors = [_bytes(5, _tensor(name, value)) for name, value in (("w", kernel), ("b", bias))]
+    out = None if side is None else side // pool
+    return _write(path, node, tensors, [1, channels, side, side], [1, len(weights), out, out])
+
+
+def write_flatten(path: Path, side: int, channels: int = 3) -> Path:
+    """y [1,channels side side] = x: no scores of pixels."""
+    node = _message(_text(1, "x"), _text(2, "y"), _text(4, "Flatten"))
+    return _write(path, node, [], [1, channels, side, side], [1, channels * side * side])
+
+
+def _write(path: Path, node: bytes, tensors: list[bytes], taken: list[int | None], given: list[int | None]) -> Path:
+    values = [_bytes(11, _value("x", taken)), _bytes(12, _value("y", given))]
+    graph = _message(_bytes(1, node), _text(2, "parsing"), *tensors, *values)
+    path.write_bytes(_message(_number(1, 8), _bytes(8, _number(2, 13)), _bytes(7, graph)))
     return path
 
 
