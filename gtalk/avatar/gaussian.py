@@ -26,6 +26,7 @@ from gtalk.avatar.parts import require_size, split_pose, view, with_pose
 from gtalk.avatar.pose_code import BENDS, PLACE_UNITS, PoseCode
 from gtalk.basis import MotionBasis
 from gtalk.config import from_mapping
+from gtalk.geometry.similarity import apply, matrices
 from gtalk.ops import splat
 from gtalk.shapes import Float, UInt8
 from gtalk.types import Camera, Motion, RenderOutput
@@ -329,18 +330,12 @@ def split_code(code: Float[torch.Tensor, " K"]) -> dict[str, torch.Tensor]:
 
 
 def torso_motion(camera: Camera, similarity: Float[np.ndarray, "4"]) -> Float[np.ndarray, "4 4"]:
-    """The affine map of camera space whose image is a similarity of the image plane.
-
-    A similarity (dx, dy, rotation, log scale) moves a point p to c + exp(scale) R(rotation) (p - c) +
-    (dx, dy) heights, c the image's centre and R turning x towards y; depths stay.
-    """
-    dx, dy, angle, log_scale = similarity
-    turn = np.exp(log_scale) * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    middle = np.array([camera.width / 2 - camera.cx_px, camera.height / 2 - camera.cy_px])
-    shift = middle - turn @ middle + np.array([dx, dy]) * camera.height
+    """The affine map of camera space whose image is a similarity of the image plane; depths stay."""
+    matrix = matrices(similarity, (camera.width, camera.height))
+    centre = np.array([camera.cx_px, camera.cy_px])
     out = np.eye(4)
-    out[:2, :2] = turn
-    out[:2, 2] = shift / camera.focal_px
+    out[:2, :2] = matrix[:, :2]
+    out[:2, 2] = (apply(matrix, centre[None])[0] - centre) / camera.focal_px
     return out
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
+from gtalk.geometry.pose import mean_pose
+from gtalk.geometry.rotation import log_so3
 from gtalk.shapes import Float, Int
 from gtalk.types import TORSO_BEND, Motion
 
@@ -44,7 +45,7 @@ class PoseCode:
         A jump cut moves the torso for reasons that no head pose explains, so each part has its own
         intercept; new motion gets their mean.
         """
-        mean = _mean_pose(motion.head_pose)
+        mean = mean_pose(motion.head_pose)
         codes = _raw_codes(mean, motion.head_pose)
         frames = len(motion)
         bend = motion.channels.get("torso_bend", np.zeros((frames, TORSO_BEND)))
@@ -132,17 +133,7 @@ def _modes(bend: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return mean, modes
 
 
-def _mean_pose(poses: np.ndarray) -> np.ndarray:
-    """Mean translation; the rotation nearest to the mean of the rotation matrices."""
-    u, _, vt = np.linalg.svd(poses[:, :3, :3].mean(0))
-    mean = np.eye(4)
-    mean[:3, :3] = u @ np.diag([1.0, 1.0, np.linalg.det(u @ vt)]) @ vt
-    mean[:3, 3] = poses[:, :3, 3].mean(0)
-    return mean
-
-
 def _raw_codes(mean: np.ndarray, poses: np.ndarray) -> np.ndarray:
     translation = (poses[:, :3, 3] - mean[:3, 3]) / TRANSLATION_UNIT_M
-    relative = np.einsum("ij,tjk->tik", mean[:3, :3].T, poses[:, :3, :3])
-    rotation = np.stack([cv2.Rodrigues(r)[0][:, 0] for r in relative]) / ROTATION_UNIT_RAD
+    rotation = log_so3(mean[:3, :3].T @ poses[:, :3, :3]) / ROTATION_UNIT_RAD
     return np.concatenate([translation, rotation], axis=1)

@@ -22,10 +22,11 @@ from gtalk.avatar.pose_code import PoseCode
 from gtalk.avatar.torso import TorsoConfig
 from gtalk.basis import MotionBasis
 from gtalk.config import from_mapping
+from gtalk.geometry.similarity import undo_similarity
 from gtalk.render.bounds import DepthBounds, depth_bounds, voxel_centres
 from gtalk.render.field import Traced, Volume, query, trace
 from gtalk.render.image import framed_plate, over
-from gtalk.render.rays import onto_plane, pixel_centres, rays_in, undo_similarity
+from gtalk.render.rays import onto_plane, pixel_centres, rays_in
 from gtalk.shapes import Float, UInt8
 from gtalk.types import Camera, Motion, RenderOutput
 

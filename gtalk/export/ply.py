@@ -14,6 +14,7 @@ import torch
 from gtalk.avatar.gaussian import FrameParams, GaussianAvatar
 from gtalk.errors import UserError
 from gtalk.files import atomic_path
+from gtalk.geometry.quaternion import quaternions_of
 from gtalk.ops import splat
 from gtalk.ops.reference.splat import place
 from gtalk.progress import OnProgress, silent, track
@@ -66,7 +67,7 @@ def world_table(avatar: GaussianAvatar, instant: FrameParams) -> Float[np.ndarra
         (rgb - 0.5) / SH_CONSTANT,
         gaussians[:, splat.OPACITY].numpy(),
         0.5 * np.log(np.maximum(values, 1e-14)),
-        _quaternions(axes),
+        quaternions_of(axes),
     ]
     return np.concatenate(columns, axis=1)
 
@@ -75,18 +76,3 @@ def _at_rest(avatar: GaussianAvatar) -> FrameParams:
     T = (avatar.camera.T_camera_world @ avatar.pose_code.T_world_mean)[:3]
     code = torch.zeros_like(avatar.tensors()["code_mean"])
     return FrameParams(code, T, T, (0.0, 0.0, 0.0))
-
-
-def _quaternions(rotations: Float[np.ndarray, "N 3 3"]) -> Float[np.ndarray, "N 4"]:
-    """Quaternions wxyz of rotation matrices: the largest of the four numbers is found first (Shepperd 1978)."""
-    r = rotations
-    trace = np.trace(r, axis1=1, axis2=2)
-    squares = np.stack([trace, r[:, 0, 0], r[:, 1, 1], r[:, 2, 2]], 1)
-    pairs = np.empty((len(r), 4, 4))
-    diagonal = np.stack([1 + trace, *(1 + 2 * r[:, i, i] - trace for i in range(3))], 1)
-    pairs[:, range(4), range(4)] = diagonal
-    for i, j, k in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
-        pairs[:, 0, i + 1] = pairs[:, i + 1, 0] = r[:, k, j] - r[:, j, k]
-        pairs[:, i + 1, j + 1] = pairs[:, j + 1, i + 1] = r[:, i, j] + r[:, j, i]
-    best = pairs[np.arange(len(r)), squares.argmax(1)]
-    return best / np.linalg.norm(best, axis=1, keepdims=True)

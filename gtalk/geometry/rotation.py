@@ -28,19 +28,33 @@ def exp_so3(omega: Float[np.ndarray, "*batch 3"]) -> Float[np.ndarray, "*batch 3
 
 def log_so3(rotation: Float[np.ndarray, "*batch 3 3"]) -> Float[np.ndarray, "*batch 3"]:
     """Rotation matrices to vectors, for angles below pi."""
-    axis = np.stack(
-        [
-            rotation[..., 2, 1] - rotation[..., 1, 2],
-            rotation[..., 0, 2] - rotation[..., 2, 0],
-            rotation[..., 1, 0] - rotation[..., 0, 1],
-        ],
-        axis=-1,
-    )
+    axis = axial(rotation)
     sine = np.linalg.norm(axis, axis=-1) / 2
     cosine = (np.trace(rotation, axis1=-2, axis2=-1) - 1) / 2
     angle = np.arctan2(sine, cosine)
     factor = np.where(sine < 1e-6, 0.5, angle / np.maximum(2 * sine, 1e-12))
     return axis * factor[..., None]
+
+
+def axial(matrix: Float[np.ndarray, "*batch 3 3"]) -> Float[np.ndarray, "*batch 3"]:
+    """The vector v with [v]x = M - M^T."""
+    return np.stack([matrix[..., i, j] - matrix[..., j, i] for i, j in ((2, 1), (0, 2), (1, 0))], axis=-1)
+
+
+def slerp(
+    start: Float[np.ndarray, "*batch 3 3"], end: Float[np.ndarray, "*batch 3 3"], share: Float[np.ndarray, "*batch"]
+) -> Float[np.ndarray, "*batch 3 3"]:
+    """Rotations on the shortest arc from `start` (share 0) to `end` (share 1); arcs below a half turn."""
+    start = start.astype(np.float64)
+    arc = log_so3(end.astype(np.float64) @ start.swapaxes(-1, -2))
+    return exp_so3(share[..., None] * arc) @ start
+
+
+def nearest_rotation(matrix: Float[np.ndarray, "*batch 3 3"]) -> Float[np.ndarray, "*batch 3 3"]:
+    """The rotation R with the least |R - M|, and so the largest trace of R^T M (Kabsch 1976)."""
+    u, _, vt = np.linalg.svd(matrix)
+    u[..., 2] *= np.sign(np.linalg.det(u @ vt))[..., None]
+    return u @ vt
 
 
 def cross_matrix(vector: Float[np.ndarray, "*batch 3"]) -> Float[np.ndarray, "*batch 3 3"]:

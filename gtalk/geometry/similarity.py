@@ -5,11 +5,14 @@ A similarity is [dx, dy, rotation, log scale], dx and dy in image heights, rotat
 rest image moves to
 
     p = c + exp(s) R(theta) (p_rest - c) + (dx, dy) H,    R(theta) = [[cos, -sin], [sin, cos]]
+
+Pixel centres are at .5 here and at whole numbers in OpenCV (`opencv_matrix`).
 """
 
 from __future__ import annotations
 
 import numpy as np
+import torch
 
 from gtalk.shapes import Float
 
@@ -57,7 +60,24 @@ def apply(matrix: Float[np.ndarray, "2 3"], points: Float[np.ndarray, "N 2"]) ->
 
 
 def opencv_matrix(matrix: Float[np.ndarray, "2 3"]) -> Float[np.ndarray, "2 3"]:
-    """The same map for OpenCV's warps, whose pixel centres are whole numbers."""
+    """The same map for OpenCV's warps."""
     shifted = matrix.copy()
     shifted[:, 2] += matrix[:, :2] @ [0.5, 0.5] - 0.5
     return shifted
+
+
+def crop_matrix(corner_px: Float[np.ndarray, "2"], scale: float) -> Float[np.ndarray, "2 3"]:
+    """Takes pixels of an image to those of a crop whose top-left corner lies at `corner_px`."""
+    return np.array([[scale, 0.0, -scale * corner_px[0]], [0.0, scale, -scale * corner_px[1]]])
+
+
+def undo_similarity(
+    points: Float[torch.Tensor, "N 2"], similarity: Float[torch.Tensor, "4"], centre: tuple[float, float]
+) -> Float[torch.Tensor, "N 2"]:
+    """Points of the image to points of the rest image, both in image heights. Differentiable."""
+    middle = points.new_tensor(centre)
+    dx, dy, angle, log_scale = similarity.unbind(-1)
+    shrink = torch.exp(-log_scale)
+    cos, sin = torch.cos(angle) * shrink, torch.sin(angle) * shrink
+    x, y = (points - middle - torch.stack([dx, dy])).unbind(-1)
+    return middle + torch.stack([cos * x + sin * y, cos * y - sin * x], -1)

@@ -53,19 +53,3 @@ def onto_plane(
     centre = points_px.new_tensor([reference.cx_px, reference.cy_px])
     seen = (point[:, :2] / depth_m * reference.focal_px + centre) / reference.height
     return torch.where((distance > 0)[:, None], seen, torch.full_like(seen, 1e3))
-
-
-def undo_similarity(
-    points: Float[torch.Tensor, "N 2"], similarity: Float[torch.Tensor, "4"], centre: tuple[float, float]
-) -> Float[torch.Tensor, "N 2"]:
-    """Points of the image to points at rest, both in image heights.
-
-    A similarity (dx, dy, rotation, log scale) moves a rest point r to
-    centre + (dx, dy) + exp(scale) * R(rotation) (r - centre), R turning x towards y.
-    """
-    middle = points.new_tensor(centre)
-    dx, dy, angle, log_scale = similarity.unbind(-1)
-    shrink = torch.exp(-log_scale)
-    cos, sin = torch.cos(angle) * shrink, torch.sin(angle) * shrink
-    x, y = (points - middle - torch.stack([dx, dy])).unbind(-1)
-    return middle + torch.stack([cos * x + sin * y, cos * y - sin * x], -1)

@@ -11,11 +11,11 @@ from fractions import Fraction
 import numpy as np
 
 from gtalk.errors import UserError
+from gtalk.geometry.rotation import slerp
 from gtalk.shapes import Float
 from gtalk.types import AUDIO_RATE, Motion
 
 _MAX_DENOMINATOR = 1001 * 1000  # 29.97 means 30000/1001, and a float must not decide a frame count
-_SMALLEST_SINE = 1e-6
 
 
 def exact_rate(fps: float) -> Fraction:
@@ -82,30 +82,6 @@ def _between(motion: Motion, before: np.ndarray, share: np.ndarray, fps: float) 
         motion.valid[before] & (motion.valid[after] | whole),
         {name: linear(values) for name, values in motion.channels.items()},
     )  # fmt: skip
-
-
-def slerp(
-    start: Float[np.ndarray, "N 3 3"], end: Float[np.ndarray, "N 3 3"], share: Float[np.ndarray, " N"]
-) -> Float[np.ndarray, "N 3 3"]:
-    """Rotations on the shortest arc from `start` (share 0) to `end` (share 1).
-
-    R = exp(share * log(end start^T)) start, by Rodrigues' formula. The arc of a half turn is ambiguous;
-    heads do not make one between two frames.
-    """
-    start, end = start.astype(np.float64), end.astype(np.float64)
-    relative = end @ start.transpose(0, 2, 1)
-    skew = (relative - relative.transpose(0, 2, 1)) / 2
-    sine = np.sqrt(np.maximum(skew[:, 2, 1] ** 2 + skew[:, 0, 2] ** 2 + skew[:, 1, 0] ** 2, 0))
-    cosine = (np.trace(relative, axis1=1, axis2=2) - 1) / 2
-    angle = np.arctan2(sine, cosine)
-    # For tiny angles sin(share * angle) / sin(angle) tends to share, and the axis is not needed.
-    small = sine < _SMALLEST_SINE
-    safe = np.where(small, 1.0, sine)
-    axis = skew / safe[:, None, None]
-    part = share * angle
-    first = np.where(small, share, np.sin(part) / safe)[:, None, None] * skew
-    second = np.where(small, 0.0, 1 - np.cos(part))[:, None, None] * (axis @ axis)
-    return (np.eye(3) + first + second) @ start
 
 
 def resample_motion(motion: Motion, fps: float) -> Motion:

@@ -6,6 +6,7 @@ import dataclasses
 
 import numpy as np
 
+from gtalk.geometry.rotation import exp_so3
 from gtalk.motion.base import MotionModel
 from gtalk.shapes import Float
 from gtalk.types import AUDIO_RATE, Camera
@@ -29,7 +30,7 @@ def orbit_camera(
     side = np.cross(up, home)
     yaw = float(np.clip(yaw_rad, -MAX_YAW_RAD, MAX_YAW_RAD))
     pitch = float(np.clip(pitch_rad, -MAX_PITCH_RAD, MAX_PITCH_RAD))
-    turn = _rotation(up, yaw) @ _rotation(-side / np.linalg.norm(side), pitch)
+    turn = exp_so3(yaw * up) @ exp_so3(-pitch * side / np.linalg.norm(side))
     T_turn = np.eye(4)
     T_turn[:3, :3] = turn
     T_turn[:3, 3] = pivot_world - turn @ pivot_world + turn @ home * (float(np.clip(distance, *DISTANCES)) - 1.0)
@@ -44,9 +45,3 @@ def head_pivot(camera: Camera, model: MotionModel | None, seed: int = 0) -> Floa
         away_m = float((camera.T_camera_world[:3, :3] @ resting + camera.T_camera_world[:3, 3])[2])
     T_world_camera = np.linalg.inv(camera.T_camera_world)
     return T_world_camera[:3, 3] + T_world_camera[:3, 2] * away_m
-
-
-def _rotation(axis: np.ndarray, angle: float) -> np.ndarray:
-    x, y, z = axis
-    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-    return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gtalk.geometry.pose import mean_pose, pose_matrices, pose_vectors, rotations
+from gtalk.geometry.pose import mean_pose, pose_matrices, pose_vectors
 
 ANGLE = st.floats(-1.2, 1.2)
 
@@ -14,12 +14,6 @@ def test_vectors_and_matrices_are_inverse(vector, shift) -> None:
     poses = pose_matrices(wanted, mean)
     np.testing.assert_allclose(poses[0, :3, :3] @ poses[0, :3, :3].T, np.eye(3), atol=1e-12)
     np.testing.assert_allclose(pose_vectors(poses, mean), wanted, atol=1e-7)
-
-
-def test_rotation_about_one_axis() -> None:
-    turned = rotations(np.array([[0.0, 0.5, 0.0], [0.0, 0.0, 0.0]]))
-    np.testing.assert_allclose(turned[0] @ [0, 0, 1], [np.sin(0.5), 0, np.cos(0.5)])
-    np.testing.assert_array_equal(turned[1], np.eye(3))
 
 
 def test_mean_of_symmetric_turns_is_the_middle() -> None:

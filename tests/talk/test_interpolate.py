@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.spatial.transform import Rotation, Slerp
 
 from gtalk.talk import MotionResampler, frame_count, interpolate, resample_motion
-from gtalk.talk.interpolate import first_sample, resampled_count, slerp
+from gtalk.talk.interpolate import first_sample, resampled_count
 from gtalk.types import Motion
 from tests.support.toys import motion_of
 
@@ -42,19 +41,6 @@ def test_resampled_count():
     assert resampled_count(25, 25.0, 29.97) == 30
     assert resampled_count(1, 25.0, 60.0) == 3
     assert resampled_count(3, 25.0, 12.5) == 2
-
-
-def test_slerp_equals_scipy_also_for_tiny_and_large_arcs():
-    rng = np.random.default_rng(0)
-    start = Rotation.random(40, random_state=1)
-    arcs = rng.standard_normal((40, 3))
-    arcs *= (np.geomspace(1e-9, 3.0, 40) / np.linalg.norm(arcs, axis=1))[:, None]
-    end = Rotation.from_rotvec(arcs) * start
-    share = rng.random(40)
-    want = [
-        Slerp([0, 1], Rotation.concatenate([a, b]))(s).as_matrix() for a, b, s in zip(start, end, share, strict=True)
-    ]
-    np.testing.assert_allclose(slerp(start.as_matrix(), end.as_matrix(), share), want, atol=1e-9)
 
 
 def test_interpolate_keeps_whole_positions_exact_and_marks_half_seen_frames():

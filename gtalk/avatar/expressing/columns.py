@@ -18,6 +18,8 @@ import torch
 from gtalk.avatar.expressing.binding import CHIN, JAW, LOWER, SKIN, UPPER, Binding
 from gtalk.avatar.expressing.codes import Division
 from gtalk.avatar.expressing.surface import vertex_gradients, vertex_normals
+from gtalk.geometry.quaternion import rotation_matrices
+from gtalk.geometry.rotation import axial
 from gtalk.ops import splat
 from gtalk.rig.shapes import SHAPES
 from gtalk.shapes import Float, Int
@@ -139,21 +141,11 @@ def _light(normals: np.ndarray, binding: Binding, base: np.ndarray) -> Float[np.
 
 def _axes(quaternions: Float[np.ndarray, "N 4"]) -> Float[np.ndarray, "N 3 3"]:
     """The Gaussians' own axes, as rows."""
-    w, x, y, z = (quaternions / np.maximum(np.linalg.norm(quaternions, axis=1, keepdims=True), 1e-12)).T
-    return np.stack(
-        [
-            np.stack([1 - 2 * (y * y + z * z), 2 * (x * y + w * z), 2 * (x * z - w * y)], -1),
-            np.stack([2 * (x * y - w * z), 1 - 2 * (x * x + z * z), 2 * (y * z + w * x)], -1),
-            np.stack([2 * (x * z + w * y), 2 * (y * z - w * x), 1 - 2 * (x * x + y * y)], -1),
-        ],
-        1,
-    )
+    return rotation_matrices(torch.from_numpy(quaternions)).numpy().transpose(0, 2, 1)
 
 
 def _turn(slope: Float[np.ndarray, "N 3 3"], quaternions: Float[np.ndarray, "N 4"]) -> Float[np.ndarray, "N 4"]:
     """Change of quaternions wxyz by the gradient's rotation: half of omega times q."""
-    skew = 0.25 * np.stack(
-        [slope[:, 2, 1] - slope[:, 1, 2], slope[:, 0, 2] - slope[:, 2, 0], slope[:, 1, 0] - slope[:, 0, 1]], 1
-    )
+    skew = 0.25 * axial(slope)
     w, v = quaternions[:, :1], quaternions[:, 1:]
     return np.concatenate([-(skew * v).sum(1, keepdims=True), skew * w + np.cross(skew, v)], 1)

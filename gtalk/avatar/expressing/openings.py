@@ -14,6 +14,7 @@ import numpy as np
 
 from gtalk.avatar.expressing.binding import EYEBALL, JAW, LOWER, SKIN, SKULL, UNSEEN_PX, UPPER, Binding
 from gtalk.avatar.expressing.rig import MeshRig
+from gtalk.geometry.quaternion import facing
 from gtalk.ops import splat
 from gtalk.shapes import Float, Int
 from gtalk.topology import INNER_LIPS_RING, LEFT_EYE_RING, OUTER_LIPS_RING, RIGHT_EYE_RING, SKIN_TRIANGLES
@@ -229,15 +230,6 @@ def _under_skin(
     rows[:, splat.LOG_SCALE] = np.log(np.maximum(0.7 * edge, 1e-3))[:, None] + [0.0, 0.0, np.log(0.2)]
     rows[:, splat.QUATERNION] = facing(normal)
     return rows, -UNDER_M[:, None] * normal
-
-
-def facing(normals: Float[np.ndarray, "N 3"]) -> Float[np.ndarray, "N 4"]:
-    """Quaternions wxyz that turn z onto unit normals."""
-    w = 1.0 + normals[:, 2]
-    flipped = w < 1e-6
-    quaternions = np.stack([w, -normals[:, 1], normals[:, 0], np.zeros(len(w))], 1)
-    quaternions[flipped] = [0.0, 1.0, 0.0, 0.0]
-    return quaternions / np.linalg.norm(quaternions, axis=1, keepdims=True)
 
 
 def _flat(position: Float[np.ndarray, "M 3"], size_m: float, colour: Float[np.ndarray, "3"]) -> np.ndarray:

@@ -19,6 +19,7 @@ from gtalk.basis import JAW, MOUTH_GROUP, NOSE
 from gtalk.dub.footage.grain import Grain, Pair
 from gtalk.dub.footage.occlusion import Occlusion, hides_mouth, keep_mask, to_cells
 from gtalk.dub.footage.paste import lower_face_mask, paste
+from gtalk.geometry.rotation import align_similarity
 from gtalk.media.colour import describe as describe_colour
 from gtalk.media.video import VideoReader, read_video
 from gtalk.progress import OnProgress
@@ -118,13 +119,9 @@ class Alignment:
     @staticmethod
     def between(avatar: Float[np.ndarray, "68 3"], shot: Float[np.ndarray, "68 3"]) -> Alignment:
         """Least squares over points that speech barely moves (Umeyama, IEEE PAMI 1991)."""
-        a, b = avatar[_RIGID], shot[_RIGID]
-        mean_a, mean_b = a.mean(0), b.mean(0)
-        u, singular, vt = np.linalg.svd((b - mean_b).T @ (a - mean_a))
-        sign = np.array([1.0, 1.0, np.sign(np.linalg.det(u @ vt))])
-        rotation = (u * sign) @ vt
-        scale = float((singular * sign).sum() / ((a - mean_a) ** 2).sum())
-        return Alignment(scale, rotation, mean_b - scale * rotation @ mean_a)
+        source, target = avatar[_RIGID].astype(np.float64), shot[_RIGID].astype(np.float64)
+        scale, rotation, translation = align_similarity(source[None], target, np.ones(len(source)))
+        return Alignment(float(scale[0]), rotation[0], translation[0])
 
     def to_avatar(self, landmarks: Float[np.ndarray, "T 68 3"]) -> Float[np.ndarray, "T 68 3"]:
         """Points of the shot's head frame in the avatar's."""

@@ -32,6 +32,7 @@ from gtalk.fit.protocol import FitContext, LateResult, StepResult
 from gtalk.fit.schedule import LearningRate
 from gtalk.fit.setup import LEAST_SPREAD, clip_plate, clip_pose_code, model_mapping
 from gtalk.fit.trainer import TrainerConfig
+from gtalk.geometry.quaternion import facing
 from gtalk.ops import splat
 
 BETAS, EPSILON = (0.9, 0.99), 1e-15
@@ -321,7 +322,7 @@ def _initial_tensors(seeds: Seeds) -> dict[str, torch.Tensor]:
     base[:, splat.POSITION] = seeds.position
     base[:, splat.LOG_SCALE] = np.log(np.maximum(seeds.size_m, 2e-4) * 0.6)[:, None]
     base[:, 5] += np.log(THIN)
-    base[:, splat.QUATERNION] = _facing(seeds.normal)
+    base[:, splat.QUATERNION] = facing(seeds.normal)
     base[:, splat.OPACITY] = 1.4
     base[:, splat.COLOUR] = seeds.colour
     base[:, 14] = seeds.skin
@@ -333,12 +334,3 @@ def _initial_tensors(seeds: Seeds) -> dict[str, torch.Tensor]:
         "face": torch.from_numpy(basis[:split, :-PLACES].copy()),
         "rest": torch.from_numpy(basis[split:, -REST_CODES:].copy()),
     }
-
-
-def _facing(normals: np.ndarray) -> np.ndarray:
-    """Quaternions wxyz that turn z onto unit normals [N,3]."""
-    w = 1.0 + normals[:, 2]
-    flipped = w < 1e-6
-    quaternions = np.stack([w, -normals[:, 1], normals[:, 0], np.zeros(len(w))], 1)
-    quaternions[flipped] = [0.0, 1.0, 0.0, 0.0]
-    return quaternions / np.linalg.norm(quaternions, axis=1, keepdims=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from gtalk.geometry.quaternion import rotation_matrices
 from gtalk.ops import splat
 from gtalk.shapes import Float
 
@@ -36,7 +37,7 @@ def relocate(
     shared = 1.0 - torch.sqrt(1.0 - torch.sigmoid(base[parent, 10])).clamp(1e-3, 1.0 - 1e-3)
     base[parent, 10] = torch.logit(shared.clamp(0.02, 0.98))
     offset = torch.randn(len(dead), 3, generator=rng).to(base.device) * torch.exp(base[parent, splat.LOG_SCALE])
-    turned = (_rotations(base[parent, splat.QUATERNION]) @ offset[..., None])[..., 0]
+    turned = (rotation_matrices(base[parent, splat.QUATERNION]) @ offset[..., None])[..., 0]
     base[parent, splat.LOG_SCALE] -= SPLIT_SHRINK * 0.5
     base[dead] = base[parent]
     base[dead, splat.POSITION] += 0.7 * turned
@@ -45,9 +46,3 @@ def relocate(
         moments[name][rows][dead] = moments[name][rows][parent]
     moments[f"{basis}.first"][dead] = 0.0
     return len(dead)
-
-
-def _rotations(quaternions: torch.Tensor) -> torch.Tensor:
-    from gtalk.ops.reference.splat import rotation_matrices
-
-    return rotation_matrices(quaternions)

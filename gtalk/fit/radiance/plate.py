@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from gtalk.fit.protocol import FitContext
+from gtalk.geometry.similarity import inverse, matrices, opencv_matrix
 from gtalk.shapes import Float, UInt8
 
 FRAMES = 72
@@ -42,9 +43,8 @@ def widened_plate(context: FitContext, framing: Float[np.ndarray, "T 3"], margin
 
 
 def _image_to_plate(framing: np.ndarray, width: int, height: int, pad: int) -> np.ndarray:
-    """OpenCV's matrix (whole numbers are pixel centres) from image to widened plate."""
+    """OpenCV's matrix from image to widened plate."""
     dx, dy, log_scale = framing
-    shrink = float(np.exp(-log_scale))
-    centre = np.array([(width - 1) / 2, (height - 1) / 2])
-    shift = centre - shrink * (centre + np.array([dx, dy]) * height) + pad
-    return np.array([[shrink, 0.0, shift[0]], [0.0, shrink, shift[1]]])
+    matrix = opencv_matrix(inverse(matrices(np.array([dx, dy, 0.0, log_scale]), (width, height))))
+    matrix[:, 2] += pad
+    return matrix

@@ -12,7 +12,8 @@ from gtalk.dataset.format import HEAD_CLASSES, MaskClass
 from gtalk.fit.frames import TrainingFrame
 from gtalk.fit.protocol import FitContext
 from gtalk.fit.radiance.occupancy import spread_frames
-from gtalk.render.rays import pixel_centres, undo_similarity
+from gtalk.geometry.similarity import undo_similarity
+from gtalk.render.rays import pixel_centres
 from gtalk.shapes import Bool
 from gtalk.types import Camera
 

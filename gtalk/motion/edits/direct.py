@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gtalk.geometry.pose import rotations
+from gtalk.geometry.rotation import exp_so3
 from gtalk.types import Motion
 
 TORSO_CHANNELS = ("torso", "torso_bend")
@@ -42,7 +42,7 @@ class Turn:
         if not turn.any():
             return motion
         poses = motion.head_pose.astype(np.float64)
-        poses[:, :3, :3] = poses[:, :3, :3] @ rotations(turn)
+        poses[:, :3, :3] = poses[:, :3, :3] @ exp_so3(turn)
         return without_torso(motion.replace(head_pose=poses))
 
 

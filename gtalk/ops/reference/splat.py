@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import torch
 
+from gtalk.geometry.quaternion import rotation_matrices
 from gtalk.shapes import Float, Int
 
 CHANNELS = 16
@@ -52,17 +53,6 @@ def add_columns(
     """Sparse columns on top of Gaussians: each entry adds coefs[column] times its values to its row."""
     rows = torch.repeat_interleave(torch.arange(len(starts) - 1, device=base.device), (starts[1:] - starts[:-1]).long())
     return base.index_add(0, rows, values.to(base.dtype) * coefs.to(base.dtype)[columns.long(), None])
-
-
-def rotation_matrices(quaternions: Float[torch.Tensor, "N 4"]) -> Float[torch.Tensor, "N 3 3"]:
-    """Rotations of quaternions wxyz of any length but zero."""
-    w, x, y, z = (quaternions / torch.sqrt((quaternions**2).sum(-1, keepdim=True) + 1e-24)).unbind(-1)
-    rows = [
-        1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y),
-        2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x),
-        2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y),
-    ]  # fmt: skip
-    return torch.stack(rows, -1).reshape(-1, 3, 3)
 
 
 def place(

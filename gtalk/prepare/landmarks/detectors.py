@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from gtalk.errors import UserError
+from gtalk.geometry.similarity import crop_matrix, opencv_matrix
 from gtalk.prepare.landmarks.silence_stderr import quiet
 from gtalk.shapes import Float, UInt8
 from gtalk.topology import MIRROR
@@ -184,9 +185,7 @@ class SmallFaceFinder:
         assert self._mesh is not None
         scale = SMALL_FACE_SIZE / max(side, 8.0)
         corner = centre - side / 2
-        matrix = np.array([[scale, 0.0, -scale * corner[0]], [0.0, scale, -scale * corner[1]]])
-        # cv2 puts pixel centres at whole numbers, the landmarks are in units where they are at halves.
-        matrix[:, 2] += 0.5 * (scale - 1.0)
+        matrix = opencv_matrix(crop_matrix(corner, scale))
         crop = cv2.warpAffine(frame, matrix, (SMALL_FACE_SIZE, SMALL_FACE_SIZE), flags=cv2.INTER_CUBIC)
         found = self._mesh.find(crop)[:1]
         return [Face((face.points / scale + np.array([*corner, 0.0])).astype(np.float32)) for face in found]

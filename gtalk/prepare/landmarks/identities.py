@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from gtalk.geometry.rotation import nearest_rotation
 from gtalk.prepare.ingest.av_offset import Offset, find_offset
 from gtalk.prepare.landmarks.detectors import Face
 from gtalk.shapes import Float
@@ -297,6 +298,4 @@ def _normed(points: np.ndarray) -> np.ndarray:
 
 def _turned(points: np.ndarray, onto: np.ndarray) -> np.ndarray:
     """Points rotated so that they lie as near as can be to others."""
-    u, _, vt = np.linalg.svd(points.T @ onto)
-    flip = np.diag([1.0, 1.0, np.sign(np.linalg.det(u @ vt))])
-    return points @ (u @ flip @ vt)
+    return points @ nearest_rotation(points.T @ onto)

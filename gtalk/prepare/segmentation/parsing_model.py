@@ -27,6 +27,7 @@ import numpy as np
 
 from gtalk.dataset.format import MaskClass
 from gtalk.errors import UserError
+from gtalk.geometry.similarity import crop_matrix, opencv_matrix
 from gtalk.shapes import Float, UInt8
 from gtalk.topology import FACE_OVAL
 
@@ -230,7 +231,4 @@ def _to_square(points_px: np.ndarray, size: int) -> np.ndarray:
     side = AROUND_FACE * max(float(high[1] - low[1]), 8.0)
     # The face's oval ends at the hairline: the head's middle is higher than the oval's.
     corner = (low + high) / 2 - [0.5 * side, 0.52 * side]
-    scale = size / side
-    # Pixel centres are at .5 here and at whole numbers in OpenCV.
-    shift = -scale * corner + 0.5 * scale - 0.5
-    return np.array([[scale, 0.0, shift[0]], [0.0, scale, shift[1]]])
+    return opencv_matrix(crop_matrix(corner, size / side))

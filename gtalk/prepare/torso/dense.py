@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 
 from gtalk.dataset.format import Segment
-from gtalk.geometry.similarity import apply
+from gtalk.geometry.similarity import apply, opencv_matrix
 from gtalk.prepare.frame_io import in_order, in_turns
 from gtalk.prepare.torso.solve import (
     NOISE_PX,
@@ -124,7 +124,7 @@ def mean_image(images: Images, matrices: Float[np.ndarray, "T 2 3"], blur_px: fl
     total, weight = np.zeros((height, width), np.float32), np.zeros((height, width), np.float32)
 
     def brought(index: int) -> tuple[np.ndarray, np.ndarray]:
-        placed = _about_whole_pixels(matrices[index])
+        placed = opencv_matrix(matrices[index])
         grey, torso = images.smooth(index, blur_px)
         seen = _placed(torso, placed).astype(np.float32) / 255
         seen[seen < 0.99] = 0.0
@@ -211,10 +211,3 @@ def normal_equations(
 def _placed(image: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     """A frame brought to the rest's place."""
     return cv2.warpAffine(image, matrix, image.shape[::-1], flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
-
-
-def _about_whole_pixels(matrix: np.ndarray) -> np.ndarray:
-    """The same motion where pixel centres are whole numbers, as OpenCV counts them."""
-    moved = matrix.copy()
-    moved[:, 2] += matrix[:, :2] @ [0.5, 0.5] - 0.5
-    return moved

@@ -15,7 +15,8 @@ import cv2
 import numpy as np
 
 from gtalk.dataset.format import Segment
-from gtalk.geometry.rotation import project
+from gtalk.geometry.rotation import log_so3, project
+from gtalk.geometry.similarity import crop_matrix, opencv_matrix
 from gtalk.prepare.frame_io import in_order
 from gtalk.prepare.tracking.model import Model, States, place
 from gtalk.prepare.tracking.rasterise import Backend, rasterise
@@ -159,8 +160,7 @@ class _Tracker:
         return chosen
 
     def _pose_distance(self, a: int, b: int) -> float:
-        cosine = (np.trace(self._states.rotation[a].T @ self._states.rotation[b]) - 1.0) / 2.0
-        return float(np.arccos(np.clip(cosine, -1.0, 1.0)))
+        return float(np.linalg.norm(log_so3(self._states.rotation[a].T @ self._states.rotation[b])))
 
     def _add_keyframe(self, index: int, frame: np.ndarray) -> None:
         points = place(self._model, self._states[index : index + 1])[0]
@@ -245,13 +245,12 @@ def _crop(pixels: np.ndarray, eye_distance_px: float) -> tuple[np.ndarray, int]:
     low, high = pixels[:N_FACE].min(0), pixels[:N_FACE].max(0)
     side = float((high - low).max()) * 1.15
     corner = (low + high) / 2 - side / 2
-    return np.array([[scale, 0.0, -scale * corner[0]], [0.0, scale, -scale * corner[1]]]), int(np.ceil(side * scale))
+    return crop_matrix(corner, scale), int(np.ceil(side * scale))
 
 
 def _grey_crop(frame: np.ndarray, crop_from_image: np.ndarray, side: int) -> np.ndarray:
-    """Warped grey crop. Maps are between coordinates whose pixel centres lie at halves, cv2's lie at whole numbers."""
-    matrix = crop_from_image.copy()
-    matrix[:, 2] += matrix[:, :2].sum(1) * 0.5 - 0.5
+    """Warped grey crop."""
+    matrix = opencv_matrix(crop_from_image)
     image_from_crop = cv2.invertAffineTransform(matrix)
     ends = np.array([[0, 0, 1], [side, 0, 1], [0, side, 1], [side, side, 1]]) @ image_from_crop.T
     x0, y0 = np.maximum(np.floor(ends.min(0)).astype(int) - 2, 0)

@@ -14,7 +14,7 @@ from gtalk.dataset.split import train_test_split
 from gtalk.fit.checkpoint import load_checkpoint
 from gtalk.fit.events import DoneEvent, StepEvent
 from gtalk.fit.gaussian.init import skull_height
-from gtalk.fit.gaussian.model import FitConfig, _facing, make_model
+from gtalk.fit.gaussian.model import FitConfig, make_model
 from gtalk.fit.gaussian.pose_refinement import (
     LONGEST,
     Curvature,
@@ -30,7 +30,6 @@ from gtalk.fit.gaussian.pose_refinement import (
 from gtalk.fit.gaussian.relocation import relocate
 from gtalk.fit.trainer import CHECKPOINT_NAME, train
 from gtalk.ops import splat_torch
-from gtalk.ops.reference.splat import rotation_matrices
 from tests.support.synthetic_dataset import make_synthetic_dataset
 
 TRAINER = {"size": 64, "steps": 240, "report_every": 80, "preview_every": 0, "checkpoint_every": 0}
@@ -374,14 +373,6 @@ def test_dead_gaussians_move_to_where_they_are_needed():
         assert len(parent) == 1
         assert (base[row, :3] - base[parent[0], :3]).norm() < 1.0
     assert relocate(tensors, moments, torch.zeros(50), slice(0, 50), "face", -3.5, 8, rng) == 0
-
-
-def test_facing_turns_z_onto_the_normal():
-    normals = np.random.default_rng(0).normal(size=(20, 3))
-    normals[0], normals[1] = [0, 0, 1], [0, 0, -1]
-    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
-    turned = rotation_matrices(torch.from_numpy(_facing(normals)))[:, :, 2]
-    np.testing.assert_allclose(turned, normals, atol=1e-9)
 
 
 def test_torso_at_rest_is_where_it_was():
