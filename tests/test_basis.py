@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gtalk.basis import LIPS, UPPER_GROUP, MotionBasis
+from gtalk.basis import INNER_LIP_PAIRS, LIPS, UPPER_GROUP, MotionBasis, lip_gap, mouth_aperture
 from gtalk.types import Motion
 
 
@@ -63,3 +63,12 @@ def test_basis_round_trips_through_arrays() -> None:
     again = MotionBasis.from_arrays(basis.to_arrays())
     np.testing.assert_array_equal(again.mouth, basis.mouth)
     assert again.groups == basis.groups
+
+
+def test_a_mouth_opened_by_a_millimetre_has_that_aperture() -> None:
+    landmarks = np.random.default_rng(0).normal(size=(4, 68, 3)) * 0.05
+    landmarks[:, INNER_LIP_PAIRS[:, 0]] = landmarks[:, INNER_LIP_PAIRS[:, 1]] + [0.0, 1e-3, 0.0]
+    np.testing.assert_allclose(mouth_aperture(landmarks), 1e-3)
+    np.testing.assert_allclose(mouth_aperture(landmarks * [1.0, -1.0, 1.0]), -1e-3)  # crossed lips are below closed
+    np.testing.assert_allclose(lip_gap(landmarks), 1e-3)
+    np.testing.assert_allclose(lip_gap(landmarks[0] * [1.0, -1.0, 1.0]), 1e-3)

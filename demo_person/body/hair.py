@@ -8,8 +8,9 @@ import numpy as np
 
 from demo_person.body.atlas import HAIR, place
 from demo_person.body.head import SKULL_CENTRE, Skin
-from demo_person.drawing.geometry import Mesh, incidence, smoothstep, vertex_normals
+from demo_person.drawing.geometry import Mesh, incidence, vertex_normals
 from gtalk.dataset.format import MaskClass
+from gtalk.geometry.easing import smoothstep
 
 # Height of the hairline over the longitude (0 at the nose, 180 at the back), degrees and metres.
 HAIRLINE = np.array(

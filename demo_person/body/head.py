@@ -13,8 +13,9 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.linalg import spsolve
 
-from demo_person.drawing.geometry import Sparse, loop_subdivide, smoothstep
+from demo_person.drawing.geometry import Sparse, loop_subdivide
 from gtalk.dataset.format import MaskClass
+from gtalk.geometry.easing import smoothstep
 from gtalk.topology import (
     FACE_OVAL,
     INNER_LIPS_RING,

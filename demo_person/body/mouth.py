@@ -6,8 +6,9 @@ import numpy as np
 
 from demo_person.body.atlas import TEETH, TONGUE, place
 from demo_person.body.rig import JAW_HINGE
-from demo_person.drawing.geometry import Mesh, grid_triangles, smoothstep
+from demo_person.drawing.geometry import Mesh, grid_triangles
 from gtalk.dataset.format import MaskClass
+from gtalk.geometry.easing import smoothstep
 
 UPPER_WIDTHS = (8.6, 6.6, 7.6, 7.0, 6.8, 9.5)  # millimetres, from the middle outwards
 LOWER_WIDTHS = (5.4, 5.9, 6.8, 7.0, 7.1, 10.0)

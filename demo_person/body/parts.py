@@ -6,8 +6,9 @@ import numpy as np
 
 from demo_person.body.atlas import EAR, EYE, place
 from demo_person.body.head import EYEBALL_RADIUS, gaze_rotation
-from demo_person.drawing.geometry import Mesh, grid_triangles, smoothstep
+from demo_person.drawing.geometry import Mesh, grid_triangles
 from gtalk.dataset.format import MaskClass
+from gtalk.geometry.easing import smoothstep
 
 EYE_EXTENT = np.deg2rad(80.0)
 

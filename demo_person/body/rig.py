@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from demo_person.body.head import EYE_RINGS, EYEBALL_RADIUS, LID_THICKNESS, Skin, _inside_lips, iris_points
-from demo_person.drawing.geometry import harmonic, smoothstep
+from demo_person.drawing.geometry import harmonic
+from gtalk.geometry.easing import smoothstep
 from gtalk.topology import (
     BROW_POINTS,
     EYE_CORNERS,

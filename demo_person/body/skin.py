@@ -8,10 +8,11 @@ import numpy as np
 from demo_person.body.atlas import ATLAS, EAR, SKIN, pixels, skin_uv
 from demo_person.body.hair import hair_cover
 from demo_person.body.rig import BROW_LOWER
-from demo_person.drawing.geometry import Mesh, smoothstep
+from demo_person.drawing.geometry import Mesh
 from demo_person.drawing.paint import Atlas, mix, noise
 from demo_person.drawing.raster import rasterise
 from gtalk.dataset.format import MaskClass
+from gtalk.geometry.easing import smoothstep
 from gtalk.topology import BROW_POINTS, LEFT_EYE_RING, MIRROR, RIGHT_EYE_RING
 
 TALL = 0.5  # texels of the skin are about twice as high as wide, on the person

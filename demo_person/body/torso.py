@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from demo_person.body.atlas import COLLAR, KNIT, place
-from demo_person.drawing.geometry import Mesh, grid_triangles, smoothstep
+from demo_person.drawing.geometry import Mesh, grid_triangles
 from gtalk.dataset.format import MaskClass
+from gtalk.geometry.easing import smoothstep
 
 AXIS_Z = -0.028
 

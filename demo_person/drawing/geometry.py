@@ -123,9 +123,3 @@ def grid_triangles(rows: int, columns: int, *, wrap: bool = False) -> np.ndarray
     b = (r * columns + (c + 1) % columns).ravel()
     d, e = a + columns, b + columns
     return np.stack([np.stack([a, d, b], 1), np.stack([b, d, e], 1)], axis=1).reshape(-1, 3)
-
-
-def smoothstep(low: float, high: float, x: np.ndarray | float) -> np.ndarray:
-    """0 below low, 1 above high, smooth between. `low` may be larger than `high`: then it falls."""
-    t = np.clip((np.asarray(x) - low) / (high - low), 0, 1)
-    return t * t * (3 - 2 * t)

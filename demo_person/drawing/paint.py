@@ -10,7 +10,7 @@ import numpy as np
 from demo_person.body.atlas import ATLAS, COLLAR, EYE, HAIR, KNIT, TEETH, TONGUE, pixels
 from demo_person.body.head import EYEBALL_RADIUS, IRIS_RADIUS
 from demo_person.body.parts import EYE_EXTENT
-from demo_person.drawing.geometry import smoothstep
+from gtalk.geometry.easing import smoothstep
 
 
 @dataclass

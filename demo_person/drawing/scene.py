@@ -10,8 +10,9 @@ from demo_person.body import hair, mouth, parts, torso
 from demo_person.body.atlas import skin_uv
 from demo_person.body.head import build_skin
 from demo_person.body.rig import Expression, Rig
-from demo_person.drawing.geometry import Mesh, incidence, smoothstep, vertex_normals
+from demo_person.drawing.geometry import Mesh, incidence, vertex_normals
 from gtalk.dataset.format import MaskClass
+from gtalk.geometry.easing import smoothstep
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ import torch
 
 from gtalk.avatar.pose_code import PLACES
 from gtalk.ops import GridSpec
-from gtalk.ops.adapters.tcnn import TcnnGridSpec
+from gtalk.ops.adapters.tcnn import TcnnEncoding, TcnnGridSpec
+from gtalk.ops.encoding import Encoding
 from gtalk.render.field import FrameField
 from gtalk.shapes import Float, Shaped
 
@@ -55,19 +56,19 @@ CHANNELS = 16  # one density and 15 features
 ROTATION = slice(3, 6)  # of the places, seen by the colour network: the light stays while the head turns
 
 
-def head_spec(config: HeadConfig) -> GridSpec:
-    """The grid that a config describes."""
+def head_encoding(config: HeadConfig) -> Encoding:
+    """The grid that a config describes, and who reads it."""
     own = GridSpec.geometric(3, config.levels, config.base_resolution, config.finest_resolution, config.log2_table)
     if config.backend == "gtalk":
-        return own
-    return TcnnGridSpec(own.dim, own.resolutions, own.log2_table_size, own.n_features)
+        return Encoding(own)
+    return TcnnEncoding(TcnnGridSpec(own.dim, own.resolutions, own.log2_table_size, own.n_features))
 
 
 def initial_tensors(
     config: HeadConfig, code_size: int, rng: torch.Generator | None, reached: int = 0
 ) -> dict[str, torch.Tensor]:
     """Fresh parameters, by name. `reached`: how many entries of the coarse tables the face's code may change."""
-    spec = head_spec(config)
+    spec = head_encoding(config).spec
     blended = spec.offsets[config.blended_levels]
     inputs, hidden, colour = 2 * config.levels, config.hidden, config.colour_hidden
 
@@ -113,7 +114,7 @@ def frame_field(
     if table is None:
         table = blended_table(tensors, code)
     return FrameField(
-        head_spec(config),
+        head_encoding(config),
         table,
         tensors["density.w0"],
         tensors["density.b0"],

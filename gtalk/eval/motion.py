@@ -11,11 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gtalk.basis import LIPS
+from gtalk.basis import LIPS, mouth_aperture
 from gtalk.shapes import Bool, Float
 from gtalk.types import AUDIO_RATE, OUTER_EYE_DISTANCE_M, Motion
 
-_UPPER_INNER, _LOWER_INNER = (61, 62, 63), (67, 66, 65)
 SILENT_DB = -42.0
 """Under the loud parts of the sound: quieter than that is silence."""
 SHUT_SHARE = 0.2  # of the person's range: lips that are less open are shut
@@ -52,9 +51,8 @@ def lmd_px(predicted: Float[np.ndarray, "T 20 2"], truth: Float[np.ndarray, "T 2
 
 
 def aperture(motion: Motion) -> Float[np.ndarray, " T"]:
-    """Opening between the inner lips, metres, signed: 0 when they touch."""
-    upper, lower = motion.landmarks[:, _UPPER_INNER, 1], motion.landmarks[:, _LOWER_INNER, 1]
-    return (upper - lower).mean(1)
+    """See `mouth_aperture`, metres."""
+    return mouth_aperture(motion.landmarks)
 
 
 def aperture_correlation(predicted: Motion, truth: Motion) -> float:

@@ -232,7 +232,7 @@ def _scaled(frame, values: np.ndarray) -> np.ndarray:
 
 
 def _video_start(path: Path) -> float | None:
-    """FrameParams of the first image on the container's clock; None where there is no video."""
+    """Instant of the first image on the container's clock; None where there is no video."""
     with open_media(path) as container:
         stream = video_stream(container)
         first = next(decode(container, stream), None) if stream is not None else None

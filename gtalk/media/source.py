@@ -53,7 +53,7 @@ class MediaInfo:
     """What its values mean: sdr is brought to BT.709, hlg and pq (high dynamic range) too, with their highlights
     rolled off."""
     video_start_s: float
-    """FrameParams of the first image: time zero of everything that gtalk reads from the file."""
+    """Instant of the first image: time zero of everything that gtalk reads from the file."""
     video_codec: str
     declared_frames: int
     """Images the container promises; 0 when it does not say."""

@@ -17,7 +17,7 @@ class MotionStream(Protocol):
     """One running utterance. Frame i of all that it returns is the instant i / fps of all that was pushed."""
 
     def push(self, samples: Float[np.ndarray, " N"]) -> Motion:
-        """Utterance samples (mono, AUDIO_RATE, any number) and return the frames that are now certain (0 or more)."""
+        """Take samples (mono, AUDIO_RATE, any number) and return the frames that are now certain (0 or more)."""
         ...
 
     def finish(self) -> Motion:

@@ -17,7 +17,7 @@ class GridSpec:
 
     A level with `resolutions[l]` cells along each axis has (res + 1)^dim vertices. It is stored whole
     (dense) when they fit into 2^log2_table_size entries, x fastest; otherwise vertices share that many
-    entries through a hash (Mueller et al. 2022, "FrameParams Neural Graphics Primitives"), with one change:
+    entries through a hash (Mueller et al. 2022, "Instant Neural Graphics Primitives"), with one change:
     entry = (x + h(y, z)) mod 2^log2_table_size, so that neighbours along x are neighbours in memory.
     """
 

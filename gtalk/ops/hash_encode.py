@@ -29,7 +29,7 @@ def hash_encode(
         [N, L * F], level by level; float32 for a bfloat16 table, otherwise of the table's type.
         Gradients reach the table (unless bfloat16) and the points.
 
-    Source: Mueller et al. 2022, "FrameParams Neural Graphics Primitives with a Multiresolution Hash Encoding".
+    Source: Mueller et al. 2022, "Instant Neural Graphics Primitives with a Multiresolution Hash Encoding".
     """
     check(points, table, spec)
     if packed is not None:

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import torch
 
-from gtalk.ops import GridSpec, composite, hash_encode, march, mlp, render_rays
-from gtalk.ops.adapters import tcnn
+from gtalk.ops import composite, march, render_rays
+from gtalk.ops.encoding import Encoding
 from gtalk.shapes import Float, Shaped, UInt8
 
 DENSITY_BIAS = -2.0  # a fresh field is thin
@@ -18,7 +18,7 @@ UNIT_CUBE = torch.tensor([[0.0, 0.0, 0.0], [1.0, 1.0, 1.0]])
 class FrameField(NamedTuple):
     """Everything a ray meets, at one instant: blended tables and two small networks."""
 
-    spec: GridSpec
+    encoding: Encoding
     table: Shaped[torch.Tensor, "E F"]
     """float32, or bfloat16 to look only."""
     density_w0: Float[torch.Tensor, "H I"]
@@ -76,8 +76,9 @@ def trace(
         origins, directions, near_m, far_m, volume.occupied, box, volume.step_m, volume.max_samples
     )
     points = origins[0] + depths[:, None] * directions[ray_of]
-    encoded = _encode(field, points + displacement(field.warp, points))
-    out = _network(field, encoded, [field.density_w0, field.density_w1], [field.density_b0, field.density_b1])
+    encoded = field.encoding.encode(points + displacement(field.warp, points), field.table)
+    weights, biases = [field.density_w0, field.density_w1], [field.density_b0, field.density_b1]
+    out = field.encoding.network(encoded, weights, biases)
     density = density_of(out[:, 0]) / volume.step_m
     seen, alpha, depth, weights = composite(density, out[:, 1:].contiguous(), depths, volume.step_m, starts)
     rgb = shade(field, seen, alpha)
@@ -97,7 +98,7 @@ def query(
 
     A ray ends where it is all but opaque, and its colour and coverage are scaled to what was left out.
     """
-    if isinstance(field.spec, tcnn.TcnnGridSpec):  # the fused kernel knows our own grids only
+    if not field.encoding.fused:
         traced = trace(field, volume, origin_m, directions_m, near_m, far_m)
         return traced.rgb, traced.alpha, traced.depth_m
     origins, directions = _in_unit_cube(volume, origin_m, directions_m)
@@ -111,7 +112,7 @@ def query(
         volume.step_m,
         volume.max_samples,
         field.table,
-        field.spec,
+        field.encoding.spec,
         [field.density_w0, field.density_w1],
         [field.density_b0, field.density_b1],
         DENSITY_BIAS,
@@ -150,17 +151,6 @@ def shade(
 ) -> Float[torch.Tensor, "N 3"]:
     """Premultiplied colour of composited features."""
     mean = seen / alpha.clamp_min(1e-3)[:, None]
-    logits = _network(field, mean, [field.colour_w0, field.colour_w1], [field.colour_b0, field.colour_b1])
+    weights, biases = [field.colour_w0, field.colour_w1], [field.colour_b0, field.colour_b1]
+    logits = field.encoding.network(mean, weights, biases)
     return torch.sigmoid(logits) * alpha[:, None]
-
-
-def _encode(field: FrameField, points: torch.Tensor) -> torch.Tensor:
-    if isinstance(field.spec, tcnn.TcnnGridSpec):
-        return tcnn.hash_encode(points, field.table, field.spec)
-    return hash_encode(points, field.table, field.spec)
-
-
-def _network(
-    field: FrameField, x: torch.Tensor, weights: list[torch.Tensor], biases: list[torch.Tensor]
-) -> torch.Tensor:
-    return (tcnn.mlp if isinstance(field.spec, tcnn.TcnnGridSpec) else mlp)(x, weights, biases)

@@ -18,6 +18,7 @@ import numpy as np
 from gtalk.avatar.base import Avatar
 from gtalk.basis import MOUTH_GROUP
 from gtalk.errors import UserError
+from gtalk.geometry.easing import smoothstep
 from gtalk.motion.base import EditChain, EditFactory, MotionModel
 from gtalk.shapes import Float, Shaped
 from gtalk.talk.interpolate import MotionResampler, first_sample, frame_count, resampled_count
@@ -272,7 +273,7 @@ class _MouthEase:
         for i in range(len(motion)):
             step = (1.0 if first + i >= self._open_from else -1.0) / self._steps
             self._weight = float(np.clip(round(self._weight + step, 9), 0.0, 1.0))
-            smooth = self._weight * self._weight * (3 - 2 * self._weight)
+            smooth = smoothstep(0.0, 1.0, self._weight)
             landmarks[i, MOUTH_GROUP] = rest + smooth * (landmarks[i, MOUTH_GROUP] - rest)
         return motion.replace(landmarks=landmarks)
 

@@ -5,9 +5,9 @@ import wave
 import numpy as np
 import pytest
 
+from gtalk.basis import mouth_aperture
 from gtalk.eval.motion import aperture, correlation
 from gtalk.media.audio import stream_audio
-from gtalk.motion.model.face import signed_aperture
 from gtalk.motion.produce import drive, drive_whole
 from gtalk.types import Motion
 from tests.motion.talking import OPEN_M
@@ -62,7 +62,7 @@ def test_the_mouth_stays_a_mouth(model, kind: str) -> None:
     motion = drive_whole(model, sounds[kind])
     assert len(motion) == 100 and is_sane(motion, model)
     if kind in {"loud noise", "tiny"}:
-        assert np.ptp(signed_aperture(motion.landmarks)) < 0.12 * OPEN_M
+        assert np.ptp(mouth_aperture(motion.landmarks)) < 0.12 * OPEN_M
 
 
 def test_ten_milliseconds_are_a_frame(model) -> None:
@@ -76,6 +76,6 @@ def test_memory_and_lips_stay_put_however_long_it_lasts(model) -> None:
     for _ in range(8):
         motion = stream.push(quiet)
         kept.append(stream._rows.nbytes)
-        spans.append(np.ptp(signed_aperture(motion.landmarks)))
+        spans.append(np.ptp(mouth_aperture(motion.landmarks)))
     assert max(kept[1:]) - min(kept[1:]) <= 4 * stream._rows[:1].nbytes
     assert max(spans) < 0.12 * OPEN_M

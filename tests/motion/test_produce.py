@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
+from gtalk.basis import mouth_aperture
 from gtalk.errors import UserError
 from gtalk.geometry.pose import pose_matrices, pose_vectors
 from gtalk.motion.edits.control_edit import ControlEdit
 from gtalk.motion.edits.controls import Controls
-from gtalk.motion.model.face import signed_aperture
 from gtalk.motion.produce import drive, drive_whole, edit_motion, reenact
 from gtalk.types import Motion
 from tests.motion.talking import motion_of_openness
@@ -48,7 +48,7 @@ def test_another_face_is_normalised_by_both_shapes(model) -> None:
     np.testing.assert_allclose(brought.landmarks, same.landmarks, atol=1e-6)
     np.testing.assert_allclose(brought.gaze, same.gaze, atol=1e-9)
     np.testing.assert_allclose(brought.head_pose, same.head_pose, atol=1e-6)
-    assert np.corrcoef(signed_aperture(brought.landmarks), opening)[0, 1] > 0.99
+    assert np.corrcoef(mouth_aperture(brought.landmarks), opening)[0, 1] > 0.99
     np.testing.assert_allclose(brought.head_pose[:, :3, 3].mean(0), model.mean_pose[:3, 3], atol=0.01)
     with pytest.raises(UserError, match="a face in some frames"):
         reenact(own.replace(valid=np.zeros(200, bool)), model)

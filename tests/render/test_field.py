@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from gtalk.ops import GridSpec
+from gtalk.ops.encoding import Encoding
 from gtalk.render.field import DENSITY_BIAS, FrameField, Volume, displacement, query, trace
 
 SPEC = GridSpec(3, (4,), 8)
@@ -26,7 +27,7 @@ def uniform_field(logit: float, warp: torch.Tensor | None = None) -> FrameField:
     c0, c1 = torch.zeros(15, 15), torch.zeros(3, 15)
     c0[0, 0], c1[0, 0] = 1.0, 1.0
     return FrameField(
-        SPEC, table, w0, torch.zeros(2), w1, b1, c0, torch.zeros(15), c1, torch.zeros(3),
+        Encoding(SPEC), table, w0, torch.zeros(2), w1, b1, c0, torch.zeros(15), c1, torch.zeros(3),
         torch.zeros(3, 2, 2, 2) if warp is None else warp,
     )  # fmt: skip
 

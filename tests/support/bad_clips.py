@@ -72,7 +72,7 @@ class Recipe:
     rotation_deg: int = 0
     sounds: tuple[Sound, ...] = (Sound(),)
     sound_from_s: float = 0.0
-    """FrameParams of the demo's sound that is heard with the first image."""
+    """Instant of the demo's sound that is heard with the first image."""
     edit: Edit | None = None
     says: str = ""
     """What the verdict must contain."""
@@ -81,7 +81,7 @@ class Recipe:
     shots: int = 1
 
     def when_s(self) -> np.ndarray:
-        """FrameParams of each image."""
+        """Instant of each image."""
         return np.array(self.times_s) if self.times_s is not None else np.arange(len(self.images)) / self.fps
 
     def shown(self, n_frames: int, fps: float) -> list[Image]:

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from gtalk.basis import INNER_LIPS, JAW, LIPS
+from gtalk.geometry.easing import smoothstep
 from gtalk.shapes import Float, UInt8
 
 _CHEEKS = JAW[2:15]
@@ -51,8 +52,7 @@ def lower_face_mask(points_px: list[Float[np.ndarray, "68 2"]], size: tuple[int,
     feather = max(2.0, _FEATHER * face_width_px(points_px[0]))
     # The image's edge is no border of the face: the mask does not fade there.
     distance = cv2.distanceTransform(filled, cv2.DIST_L2, 5)
-    share = np.clip(distance / feather, 0.0, 1.0)
-    return share * share * (3.0 - 2.0 * share)
+    return smoothstep(0.0, feather, distance)
 
 
 def light_difference(
@@ -117,5 +117,4 @@ def changed_share(change: Float[np.ndarray, "H W 3"], points_px: Float[np.ndarra
     size = 2 * round(sigma) + 1
     most = cv2.dilate(np.abs(change).max(axis=2), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)))
     low, high = _CHANGED
-    share = np.clip((cv2.GaussianBlur(most, (0, 0), sigma) - low) / (high - low), 0.0, 1.0)
-    return share * share * (3.0 - 2.0 * share)
+    return smoothstep(low, high, cv2.GaussianBlur(most, (0, 0), sigma))

@@ -121,7 +121,7 @@ class RadianceModel:
         self.pose_code = pose_code = clip_pose_code(context)
         head = config.avatar.head
         volume = head_volume(context, head.occupancy_resolution, config.shell)
-        mesh, spec = mesh_motion(context), head_field.head_spec(head)
+        mesh, spec = mesh_motion(context), head_field.head_encoding(head).spec
         reach = face_reach(context.basis, mesh, volume, spec, head.blended_levels, head.warp_cells, config.reach_m)
         tensors = radiance.initial_tensors(config.avatar, context.basis.size, rng, len(reach.entries))
         places = torch.from_numpy(pose_code.places(dataset.motion[context.indices]).astype(np.float32))

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from gtalk.basis import JAW, MOUTH_GROUP, MotionBasis
+from gtalk.geometry.easing import smoothstep
 from gtalk.shapes import Float
 from gtalk.types import Motion
 
@@ -39,7 +40,8 @@ class LandmarkLLE:
         lips = self.basis.mouth[:, len(JAW) :]
         self._metric = np.sqrt((lips**2).sum((1, 2)) / lips.shape[1])  # metres of lip movement per unit of code
         own = self._own_distances()
-        self._limits = float(np.percentile(own, 99)), float(np.percentile(own, 99) * 2.0)
+        usual = max(float(np.percentile(own, 99)), 1e-12)
+        self._limits = usual, 2.0 * usual
 
     def __call__(self, motion: Motion, start_frame: int = 0) -> Motion:
         """The edited frames."""
@@ -48,9 +50,7 @@ class LandmarkLLE:
         code = self.basis.encode(motion)[:, self.basis.groups["mouth"]]
         rebuilt, distance = self.rebuild(code)
         off_basis = self._off_basis(motion, code)
-        low, high = self._limits
-        pull = np.clip((distance + off_basis - low) / max(high - low, 1e-12), 0.0, 1.0)
-        pull = (self.blend * pull * pull * (3.0 - 2.0 * pull))[:, None, None]
+        pull = self.blend * smoothstep(*self._limits, distance + off_basis)[:, None, None]
         landmarks = motion.landmarks.copy()
         wanted = self.basis.mean[MOUTH_GROUP] + np.einsum("tk,kpc->tpc", rebuilt, self.basis.mouth)
         landmarks[:, MOUTH_GROUP] += pull * (wanted - landmarks[:, MOUTH_GROUP])

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gtalk.basis import BROWS, EYES, UPPER_GROUP
+from gtalk.basis import BROWS, EYES, UPPER_GROUP, mouth_aperture
 from gtalk.errors import UserError
 from gtalk.files import atomic_path
 from gtalk.geometry.pose import mean_pose, pose_matrices, pose_vectors
@@ -144,7 +144,7 @@ def _shapes_of(rest: bytes) -> np.ndarray:
 
 
 def _most_closed(motion: Motion) -> np.ndarray:
-    opening = np.abs(motion.landmarks[:, [61, 62, 63], 1] - motion.landmarks[:, [67, 66, 65], 1]).mean(1)
+    opening = np.abs(mouth_aperture(motion.landmarks))
     return np.median(motion.landmarks[np.argsort(opening)[: max(1, len(motion) // 20)]], axis=0)
 
 

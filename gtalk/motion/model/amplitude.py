@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from gtalk.basis import MotionBasis
-from gtalk.motion.model.face import signed_aperture
+from gtalk.basis import MotionBasis, mouth_aperture
 from gtalk.motion.model.net import MotionNet
 from gtalk.shapes import Float
 
@@ -41,5 +40,5 @@ def opening_of_codes(basis: MotionBasis) -> tuple[float, Float[np.ndarray, " Km"
     """(opening of the mean face, what one unit of each mouth code adds to it), metres."""
     codes = np.zeros((1 + len(basis.mouth), basis.size))
     codes[1:, basis.groups["mouth"]] = np.eye(len(basis.mouth))
-    opening = signed_aperture(basis.decode(codes))
+    opening = mouth_aperture(basis.decode(codes))
     return float(opening[0]), opening[1:] - opening[0]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gtalk.basis import INNER_LIPS, UPPER_GROUP, MotionBasis
+from gtalk.basis import UPPER_GROUP, MotionBasis, mouth_aperture
 from gtalk.shapes import Bool, Float
 from gtalk.types import Motion
 
@@ -46,18 +46,12 @@ class FaceMap:
         return (_lids_and_brows(eyes, brows) @ self.upper).reshape(-1, len(UPPER_GROUP), 3)
 
 
-def signed_aperture(landmarks: Float[np.ndarray, "T 68 3"]) -> Float[np.ndarray, " T"]:
-    """Opening between the inner lips, metres."""
-    upper, lower = landmarks[:, INNER_LIPS[[1, 2, 3]], 1], landmarks[:, INNER_LIPS[[7, 6, 5]], 1]
-    return (upper - lower).mean(1)
-
-
 def _rest_code(motion: Motion, basis: MotionBasis, silent: np.ndarray) -> np.ndarray:
     """Median mouth code of the most closed frames, of silent ones where there are enough."""
     pool = np.flatnonzero(motion.valid & silent)
     if len(pool) < 20:
         pool = np.flatnonzero(motion.valid)
-    opening = np.abs(signed_aperture(motion.landmarks[pool]))
+    opening = np.abs(mouth_aperture(motion.landmarks[pool]))
     closed = pool[np.argsort(opening)[: max(5, len(pool) // 10)]]
     return np.median(basis.encode(motion)[closed][:, basis.groups["mouth"]], axis=0)
 

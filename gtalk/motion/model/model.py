@@ -135,7 +135,7 @@ class PersonMotionStream:
         self._started = False
 
     def push(self, samples: Float[np.ndarray, " N"]) -> Motion:
-        """Utterance samples and return the frames that are now certain."""
+        """Take samples and return the frames that are now certain."""
         with on_one_thread():
             return self._predict(self._append(self._features.push(samples)))
 

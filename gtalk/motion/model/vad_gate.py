@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from gtalk.basis import JAW, MotionBasis
+from gtalk.geometry.easing import smoothstep
 from gtalk.motion.model.net import ROWS_PER_FRAME
 from gtalk.motion.training.sequences import Utterance
 from gtalk.shapes import Float
@@ -41,7 +42,7 @@ class SilenceGate:
             rise = 1.0 / OPEN_FRAMES if speech > self._open else 1.0 / EARLY_FRAMES
             self._open += min(max(target - self._open, -1.0 / CLOSE_FRAMES), rise)
             out[i] = self._open
-        return out * out * (3.0 - 2.0 * out)
+        return smoothstep(0.0, 1.0, out)
 
 
 def activity_windows(

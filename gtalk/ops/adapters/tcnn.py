@@ -11,15 +11,18 @@ from __future__ import annotations
 
 import importlib
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from types import ModuleType
+from typing import ClassVar
 
 import torch
 from torch.nn.functional import pad
 
 from gtalk.errors import UserError
 from gtalk.ops import checks
+from gtalk.ops.encoding import Encoding
 from gtalk.ops.grid import PRIME_Y, PRIME_Z, GridSpec, Vertices
 from gtalk.shapes import Float
 
@@ -61,6 +64,26 @@ class TcnnGridSpec(GridSpec):
         if self.is_dense(level):
             return x + self.side(level) * (y + self.side(level) * z)
         return (x ^ (y * PRIME_Y) ^ (z * PRIME_Z)) & ((1 << self.log2_table_size) - 1)
+
+
+@dataclass(frozen=True)
+class TcnnEncoding(Encoding):
+    """A hash grid read by tiny-cuda-nn; `spec` is a TcnnGridSpec."""
+
+    spec: TcnnGridSpec
+    fused: ClassVar[bool] = False
+
+    def encode(
+        self, points: Float[torch.Tensor, "N D"], table: Float[torch.Tensor, "E F"]
+    ) -> Float[torch.Tensor, "N LF"]:
+        """See `hash_encode`."""
+        return hash_encode(points, table, self.spec)
+
+    def network(
+        self, x: Float[torch.Tensor, "N I"], weights: Sequence[torch.Tensor], biases: Sequence[torch.Tensor]
+    ) -> Float[torch.Tensor, "N O"]:
+        """See `mlp`."""
+        return mlp(x, list(weights), list(biases))
 
 
 def require(device: torch.device) -> ModuleType:

@@ -9,6 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from gtalk.basis import lip_gap
 from gtalk.shapes import Bool, Float, UInt8
 from gtalk.topology import FACE_OVAL, LIP_GAP_PAIRS
 from gtalk.types import AUDIO_RATE, VIDEO_FPS, Motion
@@ -165,9 +166,8 @@ def head_angles(poses: Float[np.ndarray, "T 4 4"]) -> Float[np.ndarray, "T 3"]:
 def lip_aperture(motion: Motion) -> Float[np.ndarray, " T"]:
     """Gap between the inner lips, metres."""
     if "landmarks478" in motion.channels:
-        points = motion.channels["landmarks478"]
-        return np.linalg.norm(points[:, LIP_GAP_PAIRS[1:4, 0]] - points[:, LIP_GAP_PAIRS[1:4, 1]], axis=-1).mean(1)
-    return np.linalg.norm(motion.landmarks[:, 61:64] - motion.landmarks[:, [67, 66, 65]], axis=-1).mean(1)
+        return lip_gap(motion.channels["landmarks478"], LIP_GAP_PAIRS[1:4])
+    return lip_gap(motion.landmarks)
 
 
 def spans(flags: Bool[np.ndarray, " T"]) -> list[tuple[int, int]]:

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
+from gtalk.basis import lip_gap
 from gtalk.motion.edits.controls import Controls
 from gtalk.shapes import Float, UInt8
 from gtalk.speech.pitch import WINDOW, yin
@@ -366,8 +367,7 @@ def _sooner_samples(talker: Talker) -> int:
 def aperture_of(moment: MotionFrame) -> float:
     """Mean opening of the inner lips in parts of the outer eye distance."""
     lips = moment.motion.landmarks[0]
-    gap = np.linalg.norm(lips[[61, 62, 63]] - lips[[67, 66, 65]], axis=1).mean()
-    return float(gap / max(float(np.linalg.norm(lips[36] - lips[45])), 1e-9))
+    return float(lip_gap(lips) / max(float(np.linalg.norm(lips[36] - lips[45])), 1e-9))
 
 
 def encode_jpeg(rgb: UInt8[np.ndarray, "H W 3"], quality: int) -> bytes:

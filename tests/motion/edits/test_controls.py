@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gtalk.basis import mouth_aperture
 from gtalk.config import load_yaml, to_mapping
 from gtalk.errors import UserError
 from gtalk.geometry.pose import pose_vectors
 from gtalk.motion.base import EditChain, EventEdit
 from gtalk.motion.edits.control_edit import ControlEdit
 from gtalk.motion.edits.controls import Controls, control_specs, word_specs
-from gtalk.motion.model.face import signed_aperture
 from gtalk.types import Motion
 from tests.motion.talking import motion_of_openness
 
@@ -37,8 +37,8 @@ def test_the_defaults_change_nothing(model, motion: Motion) -> None:
 
 def test_mouth_expression_and_pose_scale(model, motion: Motion) -> None:
     edited = ControlEdit(model, Controls(mouth=0.5, expression=2.0, pose=0.5, lle=0.0))(motion)
-    assert np.ptp(signed_aperture(edited.landmarks)) == pytest.approx(
-        0.5 * np.ptp(signed_aperture(motion.landmarks)), rel=0.02
+    assert np.ptp(mouth_aperture(edited.landmarks)) == pytest.approx(
+        0.5 * np.ptp(mouth_aperture(motion.landmarks)), rel=0.02
     )
     np.testing.assert_allclose(edited.brows, 2 * motion.brows)
     mean = model.mean_pose
@@ -138,7 +138,7 @@ def test_an_edit_obeys_what_it_receives_from_the_next_frame_on(model, motion: Mo
     chain.post("nod")
     after = chain(motion[100:])
     np.testing.assert_array_equal(before.landmarks, motion.landmarks[:100])
-    assert np.ptp(signed_aperture(after.landmarks)) < 0.05 * np.ptp(signed_aperture(motion.landmarks[100:]))
+    assert np.ptp(mouth_aperture(after.landmarks)) < 0.05 * np.ptp(mouth_aperture(motion.landmarks[100:]))
     assert before.gaze[:, 0].max() != 9.0 and (after.gaze[50:60] == 9.0).all() and after.gaze[60, 0] != 9.0
 
 

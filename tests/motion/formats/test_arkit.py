@@ -3,6 +3,7 @@ import csv
 import numpy as np
 import pytest
 
+from gtalk.basis import mouth_aperture
 from gtalk.errors import UserError
 from gtalk.geometry.pose import pose_vectors
 from gtalk.motion.formats.arkit import (
@@ -13,7 +14,6 @@ from gtalk.motion.formats.arkit import (
     rest_landmarks,
     write_arkit_csv,
 )
-from gtalk.motion.model.face import signed_aperture
 from gtalk.rig.shapes import SHAPES
 from tests.motion.talking import motion_of_openness
 
@@ -39,7 +39,7 @@ def test_an_opening_jaw_is_mostly_jaw_open_and_comes_back(model) -> None:
     assert found.min() >= 0 and found.max() <= 1
     assert np.corrcoef(found[:, NAMES.index("JawOpen")], OPENNESS)[0, 1] > 0.98
     back = motion_of_arkit(found, np.zeros((150, 3)), 25.0, model)
-    truth, got = signed_aperture(motion.landmarks), signed_aperture(back.landmarks)
+    truth, got = mouth_aperture(motion.landmarks), mouth_aperture(back.landmarks)
     assert np.corrcoef(truth, got)[0, 1] > 0.98 and got.std() == pytest.approx(truth.std(), rel=0.2)
     np.testing.assert_allclose(back.eyes, np.clip(motion.eyes, 0, 2), atol=1e-9)
     assert (

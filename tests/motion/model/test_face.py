@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from gtalk.basis import UPPER_GROUP, MotionBasis
+from gtalk.basis import UPPER_GROUP, MotionBasis, mouth_aperture
 from gtalk.geometry.pose import mean_pose, pose_vectors
-from gtalk.motion.model.face import FaceMap, signed_aperture
+from gtalk.motion.model.face import FaceMap
 from tests.motion.talking import OPEN_M, motion_of_openness
 
 OPENNESS = np.clip(np.sin(np.arange(800) / 7.0), 0, 1)
@@ -27,4 +27,4 @@ def test_rest_is_closed_lips_even_without_silence() -> None:
         rest = FaceMap.fit(MOTION, BASIS, silent).rest
         code = np.zeros((1, BASIS.size))
         code[:, BASIS.groups["mouth"]] = rest
-        assert abs(signed_aperture(BASIS.decode(code))[0]) < 0.05 * OPEN_M
+        assert abs(mouth_aperture(BASIS.decode(code))[0]) < 0.05 * OPEN_M

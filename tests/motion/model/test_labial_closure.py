@@ -6,9 +6,8 @@ import pytest
 
 from demo_person.speaking.visemes import segments
 from demo_person.truth import load_truth
-from gtalk.basis import MotionBasis
+from gtalk.basis import MotionBasis, mouth_aperture
 from gtalk.media.audio import read_audio
-from gtalk.motion.model.face import signed_aperture
 from gtalk.motion.model.labial_closure import LipClosure
 from gtalk.speech.base import encode
 from gtalk.speech.features import SpeechFeatures
@@ -40,7 +39,7 @@ def rows_saying(phones: list[str]) -> np.ndarray:
 def opening(mouth: np.ndarray) -> np.ndarray:
     code = np.zeros((len(mouth), BASIS.size))
     code[:, :KM] = mouth
-    return signed_aperture(BASIS.decode(code))
+    return mouth_aperture(BASIS.decode(code))
 
 
 def test_lips_shut_on_labials_and_nowhere_else() -> None:

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
+from gtalk.basis import mouth_aperture
 from gtalk.errors import UserError
 from gtalk.motion.base import MotionModel, MotionStream
 from gtalk.motion.model import model as module
-from gtalk.motion.model.face import signed_aperture
 from gtalk.motion.model.model import has_motion_model, load_motion_model, save_motion_model
 from gtalk.types import Motion
 from tests.motion.talking import OPEN_M
@@ -86,7 +86,7 @@ def test_lips_close_within_200_ms_of_silence_and_stay_closed_in_a_noisy_room(mod
     speech = np.concatenate([vowel("a", 0.25, 118.0), vowel("e", 0.2, 125.0), vowel("a", 0.35, 110.0)])
     samples = np.concatenate([room_noise(2.0, -48.0), speech, pause, speech])
     samples[: len(speech) + 80_000] += room_noise((len(speech) + 80_000) / 16_000, -48.0, seed=5) * 0
-    aperture = signed_aperture(whole(model, samples).landmarks)
+    aperture = mouth_aperture(whole(model, samples).landmarks)
     end = int(np.ceil((32_000 + len(speech)) / 640))
     closed = 0.12 * OPEN_M
     assert aperture[52:end].max() > 0.6 * OPEN_M
@@ -96,7 +96,7 @@ def test_lips_close_within_200_ms_of_silence_and_stay_closed_in_a_noisy_room(mod
 
 @pytest.mark.parametrize("level_db", [-120.0, -60.0, -40.0, -30.0])
 def test_no_mouth_moves_under_room_noise(model, level_db: float) -> None:
-    aperture = signed_aperture(whole(model, room_noise(4.0, level_db)).landmarks)
+    aperture = mouth_aperture(whole(model, room_noise(4.0, level_db)).landmarks)
     assert np.ptp(aperture) < 0.12 * OPEN_M
 
 
