@@ -25,8 +25,8 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from gtalk.avatar.base import Avatar, Consent
-from gtalk.avatar.expressing.codes import Expressive
 from gtalk.avatar.expressing.rig import MeshRig
+from gtalk.avatar.parts import AvatarParts
 from gtalk.basis import MotionBasis
 from gtalk.config import to_mapping
 from gtalk.errors import UserError
@@ -67,11 +67,8 @@ class StoredAvatar(Avatar, Protocol):
     def from_parts(
         cls,
         config: Mapping[str, Any],
-        basis: MotionBasis,
-        camera: Camera,
-        fps: float,
-        plate: UInt8[np.ndarray, "H W 3"],
-        tensors: dict[str, torch.Tensor],
+        parts: AvatarParts,
+        learned: dict[str, torch.Tensor],
     ) -> Avatar:
         """Build from what was saved. Raises KeyError or ValueError when tensors are missing or misshapen."""
         ...
@@ -128,17 +125,15 @@ def load_avatar(folder: Path) -> Avatar:
         module, name = KINDS[content["kind"]]
         kind: type[StoredAvatar] = getattr(importlib.import_module(module), name)
         basis = _checked_basis(arrays)
-        avatar = kind.from_parts(
-            content["config"],
+        learned, parts = AvatarParts.split(
+            tensors,
             basis,
             Camera.from_json(content["camera"]),
             float(content["fps"]),
             cv2.cvtColor(plate, cv2.COLOR_BGR2RGB),
-            tensors,
+            partial(MeshRig.of_folder, folder, basis),  # where it was fitted before rigs were stored
         )
-        if isinstance(avatar, Expressive) and avatar.rig is None:  # fitted before rigs were stored
-            avatar.find_rig = partial(MeshRig.of_folder, folder, basis)
-        return avatar
+        return kind.from_parts(content["config"], parts, learned)
     except Exception as error:  # whatever a stranger's file does to us, it is the file that is at fault
         raise _damaged(folder, f"{type(error).__name__}: {error}") from error
 

@@ -19,10 +19,9 @@ import numpy as np
 import torch
 
 from gtalk.avatar.base import PLATE
-from gtalk.avatar.expressing.codes import Asked, Division
+from gtalk.avatar.expressing.codes import Asked
 from gtalk.avatar.expressing.gaussians import GaussianExpression, draw_expressions
-from gtalk.avatar.expressing.rig import MeshRig, no_rig
-from gtalk.avatar.parts import require_size, split_pose, view, with_pose
+from gtalk.avatar.parts import AvatarParts, SharedHalf, require_size, view
 from gtalk.avatar.pose_code import BENDS, PLACE_UNITS, PoseCode
 from gtalk.basis import MotionBasis
 from gtalk.config import from_mapping
@@ -85,68 +84,31 @@ class FrameParams(NamedTuple):
         return torch.from_numpy(np.stack([self.T_camera_head, self.T_camera_torso]).astype(np.float32))
 
 
-class GaussianAvatar:
+class GaussianAvatar(SharedHalf):
     """See `gtalk.avatar.base.Avatar`."""
 
     kind = "gaussian"
 
-    def __init__(
-        self,
-        config: GaussianConfig,
-        basis: MotionBasis,
-        camera: Camera,
-        fps: float,
-        plate: UInt8[np.ndarray, "H W 3"],
-        pose_code: PoseCode,
-        tensors: dict[str, torch.Tensor],
-        rig: MeshRig | None = None,
-    ) -> None:
-        """`tensors`: base [N,16], face [Nf,K,16], rest [Nr,R,16], code_mean [K+R], code_scale [K+R],
-        R = REST_CODES. `rig`: the tracked mesh; expressions need it.
+    config: GaussianConfig
+
+    def __init__(self, config: GaussianConfig, parts: AvatarParts, learned: dict[str, torch.Tensor]) -> None:
+        """`learned`: base [N,16], face [Nf,K,16], rest [Nr,R,16], code_mean [K+R], code_scale [K+R],
+        R = REST_CODES.
         """
-        self.config, self.basis, self.camera, self.fps = config, basis, camera, fps
-        self.plate, self.pose_code, self._tensors = plate, pose_code, tensors
-        self.limits = config.limits().to(tensors["base"].device)
+        super().__init__(config, parts, learned)
+        self.limits = config.limits().to(self.device)
         self._plates: dict[tuple[int, int], torch.Tensor] = {}
-        self.rig, self.find_rig = rig, no_rig
 
     @classmethod
     def from_parts(
-        cls,
-        config: Mapping[str, Any],
-        basis: MotionBasis,
-        camera: Camera,
-        fps: float,
-        plate: UInt8[np.ndarray, "H W 3"],
-        tensors: dict[str, torch.Tensor],
+        cls, config: Mapping[str, Any], parts: AvatarParts, learned: dict[str, torch.Tensor]
     ) -> GaussianAvatar:
         """Build from what was saved. Raises KeyError or ValueError when a tensor is missing or misshapen."""
         sizes = from_mapping(GaussianConfig, config, "avatar.json: config")
-        own, pose_code = split_pose(tensors)
-        own, rig = MeshRig.split(own, basis.size)
         if not 0.0 <= sizes.plate_margin <= 2.0:
             raise ValueError(f"plate_margin {sizes.plate_margin}")
-        _check_shapes(own, basis.size)
-        return cls(sizes, basis, camera, fps, plate, pose_code, own, rig)
-
-    def tensors(self) -> dict[str, torch.Tensor]:
-        """Everything learned, by name."""
-        return with_pose({**self._tensors, **(self.rig.tensors() if self.rig else {})}, self.pose_code)
-
-    @property
-    def device(self) -> torch.device:
-        """Where it draws."""
-        return self._tensors["base"].device
-
-    def to(self, device: torch.device) -> GaussianAvatar:
-        """A copy on another device; itself on the one where it is."""
-        if device.type == self.device.type and device.index in (None, self.device.index):
-            return self
-        moved = {n: t.to(device) for n, t in self._tensors.items()}
-        basis, code = self.basis, self.pose_code
-        copy = GaussianAvatar(self.config, basis, self.camera, self.fps, self.plate, code, moved, self.rig)
-        copy.find_rig = self.find_rig
-        return copy
+        _check_shapes(learned, parts.basis.size)
+        return cls(sizes, parts, learned)
 
     def instants(self, motion: Motion, camera: Camera | None = None) -> list[FrameParams]:
         """What the Gaussians need to know of each frame."""
@@ -160,7 +122,7 @@ class GaussianAvatar:
         heads = camera.T_camera_world @ motion.head_pose
         torso_rest = self.camera.T_camera_world @ self.pose_code.T_world_mean
         T_new_own = camera.T_camera_world @ np.linalg.inv(self.camera.T_camera_world)
-        device = self._tensors["base"].device
+        device = self.learned["base"].device
         return [
             FrameParams(
                 torch.from_numpy(codes[i]).to(device),
@@ -175,7 +137,7 @@ class GaussianAvatar:
     @cached_property
     def _code_norm(self) -> tuple[Float[np.ndarray, " K"], Float[np.ndarray, " K"]]:
         """Mean and spread of codes, on the host once: reading them at every frame would stop a GPU."""
-        return self._tensors["code_mean"].cpu().numpy(), self._tensors["code_scale"].cpu().numpy()
+        return self.learned["code_mean"].cpu().numpy(), self.learned["code_scale"].cpu().numpy()
 
     def gaussians(self, instant: FrameParams) -> Float[torch.Tensor, "N 16"]:
         """The Gaussians of one instant, in head space of the mean pose, with their skinning still to apply."""
@@ -188,7 +150,7 @@ class GaussianAvatar:
         self, instant: FrameParams
     ) -> tuple[torch.Tensor, tuple[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]:
         """(base, bases, codes) as the rasteriser takes them; a face with an expression is moved already."""
-        own, codes = self._tensors, split_code(instant.code)
+        own, codes = self.learned, split_code(instant.code)
         if instant.asked is None:
             return own["base"], (own["face"], own["rest"]), (codes["face"], codes["rest"])
         face = self.expression.gaussians(instant.asked, codes["face"], instant.T_camera_head)
@@ -196,14 +158,9 @@ class GaussianAvatar:
         return torch.cat([face, own["base"][len(own["face"]) :]]), (unmoved, own["rest"]), (nothing, codes["rest"])
 
     @cached_property
-    def division(self) -> Division:
-        """How expressions are divided between codes and geometry. Raises UserError where no mesh is known."""
-        return Division.of(self.rig or self.find_rig(), self.basis)
-
-    @cached_property
     def expression(self) -> GaussianExpression:
         """What expressions do to the Gaussians; made when first asked for. Raises UserError where no mesh is known."""
-        rig, own = self.division.rig, self._tensors
+        rig, own = self.division.rig, self.learned
         codes = np.concatenate([rig.shut_code[None], rig.open_code[None], rig.seen_codes])
         shown = np.stack([self._shown(code) for code in codes[:SHOWN]])
         base = own["base"][: len(own["face"])]
@@ -217,7 +174,7 @@ class GaussianAvatar:
 
     def _still(self, face_code: Float[np.ndarray, " K"]) -> tuple[torch.Tensor, torch.Tensor]:
         """A face's code in the clip's mean pose, as (whole code, the face's part)."""
-        own, size = self._tensors, self.basis.size
+        own, size = self.learned, self.basis.size
         code = torch.zeros_like(own["code_mean"])
         code[:size] = torch.from_numpy(face_code).to(code) - own["code_mean"][:size]
         code = code / own["code_scale"]
@@ -233,7 +190,7 @@ class GaussianAvatar:
         ones = torch.zeros_like(planes)
         ones[0] = 1.0  # the gradient of the sum of red by a Gaussian's red is what it covers
         covers = splat.rasterise_backward(gaussians, view, intrinsics(camera), camera.width, planes, saved, ones)[0]
-        return covers[: len(self._tensors["face"]), splat.COLOUR.start].cpu().numpy()
+        return covers[: len(self.learned["face"]), splat.COLOUR.start].cpu().numpy()
 
     @torch.no_grad()
     def render(

@@ -13,14 +13,11 @@ import torch
 from gtalk.avatar import head as head_field
 from gtalk.avatar import torso as torso_field
 from gtalk.avatar.base import PLATE
-from gtalk.avatar.expressing.codes import Asked, Division
-from gtalk.avatar.expressing.rig import MeshRig, no_rig
+from gtalk.avatar.expressing.codes import Asked
 from gtalk.avatar.expressing.warp import WarpExpression
 from gtalk.avatar.head import HeadConfig
-from gtalk.avatar.parts import require_size, split_pose, view, with_pose
-from gtalk.avatar.pose_code import PoseCode
+from gtalk.avatar.parts import AvatarParts, SharedHalf, require_size, view
 from gtalk.avatar.torso import TorsoConfig
-from gtalk.basis import MotionBasis
 from gtalk.config import from_mapping
 from gtalk.geometry.similarity import undo_similarity
 from gtalk.render.bounds import DepthBounds, depth_bounds, voxel_centres
@@ -59,31 +56,19 @@ class FrameParams:
     """Its expression; None where there is none."""
 
 
-class RadianceAvatar:
+class RadianceAvatar(SharedHalf):
     """See `gtalk.avatar.base.Avatar`."""
 
     kind = "radiance"
     inference_dtype = torch.bfloat16  # of blended tables: half the memory traffic, an error below one 8-bit step
 
-    def __init__(
-        self,
-        config: RadianceConfig,
-        basis: MotionBasis,
-        camera: Camera,
-        fps: float,
-        plate: UInt8[np.ndarray, "H W 3"],
-        pose_code: PoseCode,
-        tensors: dict[str, torch.Tensor],
-        rig: MeshRig | None = None,
-    ) -> None:
-        """`rig`: the tracked mesh; expressions need it."""
-        self.rig, self.find_rig = rig, no_rig
-        self.config, self.basis, self.camera, self.fps = config, basis, camera, fps
-        self.plate, self.pose_code, self._tensors = plate, pose_code, tensors
-        self.head = _named(tensors, "head.")
-        self.torso = _named(tensors, "torso.")
-        device = self.head["basis"].device
-        self.plate_tensor = torch.from_numpy(plate).to(device).float() / 255.0
+    config: RadianceConfig
+
+    def __init__(self, config: RadianceConfig, parts: AvatarParts, learned: dict[str, torch.Tensor]) -> None:
+        super().__init__(config, parts, learned)
+        self.head = _named(learned, "head.")
+        self.torso = _named(learned, "torso.")
+        self.plate_tensor = torch.from_numpy(self.plate).to(self.device).float() / 255.0
         self._plates: dict[int, torch.Tensor] = {}
         corner = self.head["origin_m"].tolist()
         self.volume = Volume(
@@ -94,44 +79,17 @@ class RadianceAvatar:
             config.head.max_samples,
         )
         self.voxels_m = voxel_centres(self.volume.occupied, self.volume.origin_m, self.volume.extent_m)
-        self.torso_depth_m = float((camera.T_camera_world @ pose_code.T_world_mean)[2, 3])
+        self.torso_depth_m = float((self.camera.T_camera_world @ self.pose_code.T_world_mean)[2, 3])
 
     @classmethod
     def from_parts(
-        cls,
-        config: Mapping[str, Any],
-        basis: MotionBasis,
-        camera: Camera,
-        fps: float,
-        plate: UInt8[np.ndarray, "H W 3"],
-        tensors: dict[str, torch.Tensor],
+        cls, config: Mapping[str, Any], parts: AvatarParts, learned: dict[str, torch.Tensor]
     ) -> RadianceAvatar:
         """Build from what was saved. Raises KeyError or ValueError when a tensor is missing or misshapen."""
         sizes = from_mapping(RadianceConfig, config, "avatar.json: config")
-        own, pose_code = split_pose(tensors)
-        fields, rig = MeshRig.split(own, basis.size)
-        _check_shapes(sizes, basis.size, fields)
-        _check_ranges(sizes, fields)
-        return cls(sizes, basis, camera, fps, plate, pose_code, fields, rig)
-
-    def tensors(self) -> dict[str, torch.Tensor]:
-        """Everything learned, by name."""
-        return with_pose({**self._tensors, **(self.rig.tensors() if self.rig else {})}, self.pose_code)
-
-    @property
-    def device(self) -> torch.device:
-        """Where it draws."""
-        return self.head["basis"].device
-
-    def to(self, device: torch.device) -> RadianceAvatar:
-        """A copy on another device; itself on the one where it is."""
-        if device.type == self.device.type and device.index in (None, self.device.index):
-            return self
-        moved = {n: t.to(device) for n, t in self._tensors.items()}
-        basis, code = self.basis, self.pose_code
-        copy = RadianceAvatar(self.config, basis, self.camera, self.fps, self.plate, code, moved, self.rig)
-        copy.find_rig = self.find_rig
-        return copy
+        _check_shapes(sizes, parts.basis.size, learned)
+        _check_ranges(sizes, learned)
+        return cls(sizes, parts, learned)
 
     def instants(self, motion: Motion) -> list[FrameParams]:
         """What the fields need to know of each frame."""
@@ -158,11 +116,6 @@ class RadianceAvatar:
             )
             for i in range(len(motion))
         ]
-
-    @cached_property
-    def division(self) -> Division:
-        """How expressions are divided between codes and geometry. Raises UserError where no mesh is known."""
-        return Division.of(self.rig or self.find_rig(), self.basis)
 
     @cached_property
     def expression(self) -> WarpExpression:

@@ -1,4 +1,4 @@
-"""Where the fits of both renderers start: a device, the clip's range of poses, the plate, a config to compare."""
+"""Where the fits of both renderers start: the avatar's parts, a config to compare."""
 
 from __future__ import annotations
 
@@ -7,31 +7,31 @@ from typing import Any
 
 import numpy as np
 
+from gtalk.avatar.expressing.rig import MeshRig
+from gtalk.avatar.parts import AvatarParts
 from gtalk.avatar.pose_code import PoseCode
 from gtalk.config import to_mapping
 from gtalk.dataset.split import first_test_frame
 from gtalk.fit.losses.perceptual import PerceptualLoss
 from gtalk.fit.protocol import FitContext
 from gtalk.fit.radiance.plate import widened_plate
-from gtalk.shapes import UInt8
 
 LEAST_SPREAD = 0.05  # codes that hardly vary in the clip are not blown up to unit variance
 
 
-def clip_pose_code(context: FitContext) -> PoseCode:
-    """Where head and torso are in the clip, from the frames that may be learned from."""
-    dataset = context.dataset
+def clip_parts(context: FitContext, margin: float) -> AvatarParts:
+    """What does not depend on the renderer: where head and torso are in the frames that may be learned from, the
+    tracked mesh, and the background, `margin` image heights wider on every side than the clip shows at once.
+    """
+    dataset, basis = context.dataset, context.basis
     segment_of = np.zeros(first_test_frame(dataset.n_frames), np.int64)
     for number, segment in enumerate(dataset.segments):
         segment_of[segment.start : segment.stop] = number
-    return PoseCode.fit(dataset.motion[context.indices], segment_of[context.indices])
-
-
-def clip_plate(context: FitContext, margin: float) -> UInt8[np.ndarray, "H W 3"]:
-    """The background, `margin` image heights wider on every side than the clip shows at once."""
-    dataset = context.dataset
+    motion = dataset.motion[context.indices]
+    pose_code = PoseCode.fit(motion, segment_of[context.indices])
     framing = dataset.motion.channels.get("framing", np.zeros((dataset.n_frames, 3)))
-    return widened_plate(context, framing, margin)
+    plate = widened_plate(context, framing, margin)
+    return AvatarParts(basis, context.camera, dataset.fps, plate, pose_code, MeshRig.fit(basis, motion))
 
 
 def config_values(config: Any) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -25,7 +26,8 @@ def small_gaussian() -> tuple[GaussianAvatar, Motion]:
     tensors = {"base": base, **random_bases(codes, 80, 40, rng)}
     pose_code = PoseCode.fit(motion, np.zeros(len(motion), np.int64))
     config = GaussianConfig(count=len(base))
-    return GaussianAvatar(config, radiance.basis, radiance.camera, 25.0, radiance.plate, pose_code, tensors), motion
+    parts = replace(radiance.parts, fps=25.0, pose_code=pose_code)
+    return GaussianAvatar(config, parts, tensors), motion
 
 
 def random_bases(codes: int, face: int, rest: int, rng: torch.Generator) -> dict[str, torch.Tensor]:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from gtalk.avatar.head import HeadConfig
+from gtalk.avatar.parts import AvatarParts
 from gtalk.avatar.pose_code import PoseCode
 from gtalk.avatar.radiance import RadianceAvatar, RadianceConfig, initial_tensors
 from gtalk.avatar.torso import TorsoConfig
@@ -46,4 +47,4 @@ def small_avatar() -> tuple[RadianceAvatar, Motion]:
     tensors["head.extent_m"] = torch.tensor(extent, dtype=torch.float64)
     tensors["torso.area"][14:] = 1
     pose_code = PoseCode.fit(motion, np.zeros(12, int))
-    return RadianceAvatar(CONFIG, basis, camera, dataset.fps, plate, pose_code, tensors), motion
+    return RadianceAvatar(CONFIG, AvatarParts(basis, camera, dataset.fps, plate, pose_code), tensors), motion

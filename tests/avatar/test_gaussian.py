@@ -8,6 +8,7 @@ from gtalk import cli
 from gtalk.avatar.base import Avatar, Consent
 from gtalk.avatar.bundle import load_avatar, save_avatar
 from gtalk.avatar.gaussian import REST_CODES, GaussianAvatar, GaussianConfig, torso_motion
+from gtalk.avatar.parts import AvatarParts
 from gtalk.avatar.pose_code import PoseCode
 from gtalk.basis import MotionBasis
 from gtalk.errors import UserError
@@ -42,7 +43,7 @@ def avatar(motion):
     tensors = {"base": base, **random_bases(codes, 200, 100, rng)}
     plate = torch.randint(0, 256, (60, 60, 3), dtype=torch.uint8, generator=rng).numpy()
     camera = Camera(2.2 * SIZE, SIZE / 2, SIZE / 2, SIZE, SIZE)
-    return GaussianAvatar(GaussianConfig(count=300), basis, camera, 25.0, plate, pose_code, tensors)
+    return GaussianAvatar(GaussianConfig(count=300), AvatarParts(basis, camera, 25.0, plate, pose_code), tensors)
 
 
 def test_it_is_an_avatar(avatar, motion):
@@ -98,11 +99,11 @@ def test_misshapen_tensors_are_refused(avatar):
     tensors = avatar.tensors()
     tensors["face"] = tensors["face"][:, :-1]
     with pytest.raises(ValueError, match="Gaussian avatar"):
-        GaussianAvatar.from_parts({}, avatar.basis, avatar.camera, 25.0, avatar.plate, tensors)
+        GaussianAvatar.from_parts({}, avatar.parts, tensors)
     tensors = avatar.tensors()
     tensors["base"] = tensors["base"] * float("nan")
     with pytest.raises(ValueError, match="Gaussian avatar"):
-        GaussianAvatar.from_parts({}, avatar.basis, avatar.camera, 25.0, avatar.plate, tensors)
+        GaussianAvatar.from_parts({}, avatar.parts, tensors)
 
 
 def test_wild_motion_stays_bounded(avatar, motion):

@@ -115,6 +115,4 @@ def test_codes_that_reach_outside_the_tables_are_refused() -> None:
     tensors = avatar.tensors()
     tensors["head.reach"] = tensors["head.reach"] + len(tensors["head.coarse"])
     with pytest.raises(ValueError, match=r"head\.reach"):
-        type(avatar).from_parts(
-            to_mapping(avatar.config), avatar.basis, avatar.camera, avatar.fps, avatar.plate, tensors
-        )
+        type(avatar).from_parts(to_mapping(avatar.config), avatar.parts, tensors)

@@ -44,7 +44,7 @@ Curve = dict[str, list[float]]
 
 def thinned(avatar: GaussianAvatar, share: float) -> GaussianAvatar:
     """The avatar with a share of each group's Gaussians, chosen at random."""
-    own, rng = avatar.tensors(), torch.Generator().manual_seed(0)
+    own, rng = dict(avatar.learned), torch.Generator().manual_seed(0)
     split = len(own["face"])
     face, rest = (
         torch.randperm(count, generator=rng)[: max(1, round(share * count))].sort().values
@@ -53,7 +53,7 @@ def thinned(avatar: GaussianAvatar, share: float) -> GaussianAvatar:
     own["base"] = own["base"][torch.cat([face, split + rest])]
     own["face"], own["rest"] = own["face"][face], own["rest"][rest]
     config = to_mapping(avatar.config)
-    return GaussianAvatar.from_parts(config, avatar.basis, avatar.camera, avatar.fps, avatar.plate, own)
+    return GaussianAvatar.from_parts(config, avatar.parts, own)
 
 
 def stepped(avatar: RadianceAvatar, factor: float) -> RadianceAvatar:
@@ -61,7 +61,7 @@ def stepped(avatar: RadianceAvatar, factor: float) -> RadianceAvatar:
     head = avatar.config.head
     head = replace(head, step_m=head.step_m * factor, max_samples=max(1, round(head.max_samples / factor)))
     config = to_mapping(replace(avatar.config, head=head))
-    return RadianceAvatar.from_parts(config, avatar.basis, avatar.camera, avatar.fps, avatar.plate, avatar.tensors())
+    return RadianceAvatar.from_parts(config, avatar.parts, avatar.learned)
 
 
 def frame_ms(avatar: Avatar, height: int | None = None) -> tuple[float, float, float]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,15 +20,6 @@ RANGE_SHARE = 0.9  # of the clip's range, for what an expression asks of the cod
 LEAST_SHOWN = 0.25  # of a shape, by codes: whoever shows less of it is not asked
 LEAST_CODE, MOST_CODE = 0.15, 2.5  # deviations: of one code for a whole shape, and of all for an expression
 FULL_GAZE_RAD = 0.45
-
-
-@runtime_checkable
-class Expressive(Protocol):
-    """An avatar that draws expressions."""
-
-    rig: MeshRig | None
-    find_rig: Callable[[], MeshRig | None]
-    """Where to look for the rig when the avatar does not store one."""
 
 
 class Asked(NamedTuple):

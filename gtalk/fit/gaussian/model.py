@@ -10,7 +10,6 @@ import numpy as np
 import torch
 
 from gtalk.avatar.base import PLATE
-from gtalk.avatar.expressing.rig import MeshRig
 from gtalk.avatar.gaussian import (
     PLACES,
     REST_CODES,
@@ -30,7 +29,7 @@ from gtalk.fit.losses.perceptual import LpipsConfig, open_perceptual
 from gtalk.fit.losses.terms import RegionWeights
 from gtalk.fit.protocol import FitContext, LateResult, StepResult
 from gtalk.fit.schedule import LearningRate
-from gtalk.fit.setup import LEAST_SPREAD, clip_plate, clip_pose_code, model_mapping
+from gtalk.fit.setup import LEAST_SPREAD, clip_parts, model_mapping
 from gtalk.fit.trainer import TrainerConfig
 from gtalk.geometry.quaternion import facing
 from gtalk.ops import splat
@@ -125,13 +124,13 @@ class GaussianModel:
         """Seeds, codes, poses. The same for the same context."""
         config, dataset = self.config, context.dataset
         self.context = context
-        self.pose_code = clip_pose_code(context)
-        raw = raw_codes(context.basis, self.pose_code, dataset.motion[context.indices])
+        self.parts = clip_parts(context, config.avatar.plate_margin)
+        raw = raw_codes(context.basis, self.parts.pose_code, dataset.motion[context.indices])
         mean, spread = raw.mean(0), raw.std(0)
         scale = np.where(spread > LEAST_SPREAD, spread, 1.0)
         codes = (raw - mean) / scale
         seeds = make_seeds(
-            context, self.pose_code, codes, context.basis.size, config.avatar.count, config.avatar.face_share
+            context, self.parts.pose_code, codes, context.basis.size, config.avatar.count, config.avatar.face_share
         )
         tensors = _initial_tensors(seeds)
         tensors["code_mean"] = torch.from_numpy(mean.astype(np.float32))
@@ -144,8 +143,6 @@ class GaussianModel:
         self.moments = {f"{n}.first": torch.zeros_like(self.tensors[n]) for n in learned}
         self.moments["base.second"] = torch.zeros_like(self.tensors["base"])
         self.refinement = Refinement(context.indices, raw.shape[1], config.refine, self.device)
-        self.plate = clip_plate(context, config.avatar.plate_margin)
-        self.rig = MeshRig.fit(context.basis, dataset.motion[context.indices])
         self.live_avatar = self._avatar(self.tensors)
         self.plate_planes = self.live_avatar.plate_planes(PLATE, context.camera)
         self.need = torch.zeros(len(self.tensors["base"]), device=self.device)
@@ -310,9 +307,7 @@ class GaussianModel:
         return model_mapping(self.config, self.perceptual)
 
     def _avatar(self, tensors: dict[str, torch.Tensor]) -> GaussianAvatar:
-        context, config, fps = self.context, self.config.avatar, self.context.dataset.fps
-        basis, camera = context.basis, context.camera
-        return GaussianAvatar(config, basis, camera, fps, self.plate, self.pose_code, tensors, self.rig)
+        return GaussianAvatar(self.config.avatar, self.parts, tensors)
 
 
 def _initial_tensors(seeds: Seeds) -> dict[str, torch.Tensor]:

@@ -11,7 +11,6 @@ import torch
 from gtalk.avatar import head as head_field
 from gtalk.avatar import radiance
 from gtalk.avatar import torso as torso_field
-from gtalk.avatar.expressing.rig import MeshRig
 from gtalk.avatar.radiance import FrameParams, RadianceAvatar, RadianceConfig
 from gtalk.dataset.format import HEAD_CLASSES, MaskClass
 from gtalk.dataset.split import first_test_frame
@@ -27,7 +26,7 @@ from gtalk.fit.radiance.occupancy import ShellConfig, head_volume, prune
 from gtalk.fit.radiance.torso_area import torso_area
 from gtalk.fit.radiance.warp_init import mesh_motion, mesh_warp
 from gtalk.fit.schedule import LearningRate
-from gtalk.fit.setup import LEAST_SPREAD, clip_plate, clip_pose_code, model_mapping
+from gtalk.fit.setup import LEAST_SPREAD, clip_parts, model_mapping
 from gtalk.fit.trainer import TrainerConfig
 from gtalk.ops.adapters import tcnn
 from gtalk.render.field import Traced
@@ -118,7 +117,8 @@ class RadianceModel:
         self.context = context
         rng = torch.Generator().manual_seed(context.seed)
         stop = first_test_frame(dataset.n_frames)
-        self.pose_code = pose_code = clip_pose_code(context)
+        self.parts = clip_parts(context, config.avatar.plate_margin)
+        pose_code = self.parts.pose_code
         head = config.avatar.head
         volume = head_volume(context, head.occupancy_resolution, config.shell)
         mesh, spec = mesh_motion(context), head_field.head_encoding(head).spec
@@ -139,8 +139,6 @@ class RadianceModel:
         area = torso_area(context, pose_code, config.avatar.torso.area_resolution)
         tensors["torso.area"] = torch.from_numpy(area.astype(np.uint8))
         self.tensors = {n: t.to(self.device) for n, t in tensors.items()}
-        self.plate = clip_plate(context, config.avatar.plate_margin)
-        self.rig = MeshRig.fit(context.basis, dataset.motion[context.indices])
         self.live_avatar = self._avatar(self.tensors)
         self.learned = [n for n in self.tensors if n.rsplit(".")[-1] not in FIXED]
         self.networks = [n for n in self.learned if n.rsplit(".")[-1] not in TABLES]
@@ -329,14 +327,4 @@ class RadianceModel:
         return model_mapping(self.config, self.perceptual)
 
     def _avatar(self, tensors: dict[str, torch.Tensor]) -> RadianceAvatar:
-        context = self.context
-        return RadianceAvatar(
-            self.config.avatar,
-            context.basis,
-            context.camera,
-            context.dataset.fps,
-            self.plate,
-            self.pose_code,
-            tensors,
-            self.rig,
-        )
+        return RadianceAvatar(self.config.avatar, self.parts, tensors)

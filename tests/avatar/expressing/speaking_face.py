@@ -9,6 +9,7 @@ import torch
 
 from gtalk.avatar.expressing.rig import MeshRig
 from gtalk.avatar.gaussian import PLACES, REST_CODES, GaussianAvatar, GaussianConfig
+from gtalk.avatar.parts import AvatarParts
 from gtalk.avatar.pose_code import PoseCode
 from gtalk.basis import MotionBasis
 from gtalk.ops import splat
@@ -69,4 +70,5 @@ def speaking_face(with_rig: bool = True) -> tuple[GaussianAvatar, Motion]:
     pose_code = PoseCode.fit(motion, np.zeros(len(motion), np.int64))
     plate = np.full((96, 96, 3), 30, np.uint8)
     config = GaussianConfig(count=len(base), plate_margin=0.0)
-    return GaussianAvatar(config, basis, camera, 25.0, plate, pose_code, tensors, rig if with_rig else None), motion
+    parts = AvatarParts(basis, camera, 25.0, plate, pose_code, rig if with_rig else None)
+    return GaussianAvatar(config, parts, tensors), motion
