@@ -13,7 +13,6 @@ def blend_basis(
     tables: Float[torch.Tensor, "K1 ..."],
     coefs: Float[torch.Tensor, " K"],
     rest: Float[torch.Tensor, "*more"] | None = None,
-    dtype: torch.dtype | None = None,
 ) -> Float[torch.Tensor, "*blended"]:
     """tables[0] + sum_k coefs[k] * tables[k + 1], followed by the rows of `rest`, which no code moves.
 
@@ -24,15 +23,14 @@ def blend_basis(
         tables: float32 or float64.
         coefs: of the same type.
         rest: appended along the first axis of the result (a grid's finer levels, say).
-        dtype: of the result; torch.bfloat16 packs it for inference. The tables' own by default.
 
     Returns:
         [*shape], or [shape[0] + len(rest), ...]. Gradients reach tables, coefs and rest.
     """
-    check(tables, coefs, rest, dtype)
+    check(tables, coefs, rest)
     if not native.available(tables):
-        return reference.blend_basis(tables, coefs, rest, dtype)
-    return torch.ops.gtalk.blend_basis(tables, coefs, rest, dtype or tables.dtype)
+        return reference.blend_basis(tables, coefs, rest)
+    return torch.ops.gtalk.blend_basis(tables, coefs, rest, tables.dtype)
 
 
 @torch.no_grad()
@@ -64,17 +62,13 @@ def adam_basis_step_(
     )
 
 
-def check(
-    tables: torch.Tensor, coefs: torch.Tensor, rest: torch.Tensor | None = None, dtype: torch.dtype | None = None
-) -> None:
+def check(tables: torch.Tensor, coefs: torch.Tensor, rest: torch.Tensor | None = None) -> None:
     """Raise ValueError where the arguments of `blend_basis` do not fit."""
     checks.require(tables.ndim >= 2, "tables", "shape [K + 1, ...]", list(tables.shape))
     checks.has_dtype("tables", tables, torch.float32, torch.float64)
     checks.has_shape("coefs", coefs, len(tables) - 1)
     checks.has_dtype("coefs", coefs, tables.dtype)
     checks.on_one_device(["tables", "coefs"], [tables, coefs])
-    wanted = {None, tables.dtype, torch.bfloat16}
-    checks.require(dtype in wanted, "dtype", f"{tables.dtype} or torch.bfloat16", dtype)
     if rest is not None:
         checks.has_shape("rest", rest, None, *tables.shape[2:])
         checks.has_dtype("rest", rest, tables.dtype)
@@ -126,7 +120,6 @@ def _setup(ctx, inputs: tuple, output: torch.Tensor) -> None:
 
 def _backward(ctx, grad: torch.Tensor) -> tuple:
     tables, coefs = ctx.saved_tensors
-    grad = grad.to(tables.dtype)
     blended = grad[: tables.shape[1]]
     weights = torch.cat([coefs.new_ones(1), coefs])
     grad_tables = weights.reshape(-1, *[1] * blended.ndim) * blended if ctx.needs_input_grad[0] else None

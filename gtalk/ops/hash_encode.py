@@ -14,7 +14,6 @@ def hash_encode(
     points: Float[torch.Tensor, "N D"],
     table: Float[torch.Tensor, "E F"],
     spec: GridSpec,
-    packed: Float[torch.Tensor, "E F"] | None = None,
 ) -> Float[torch.Tensor, "N LF"]:
     """Features of points, interpolated (bi- or trilinearly) at every level and put side by side.
 
@@ -22,8 +21,6 @@ def hash_encode(
         points: in the unit square or cube; what lies outside is moved to its border.
         table: spec.n_entries rows of spec.n_features. float32 or float64; bfloat16 to read only.
         spec: the grid's shape.
-        packed: the table in bfloat16, read in its place, while gradients still reach `table`. Half the bytes are
-            read, and a fit sees what inference will see.
 
     Returns:
         [N, L * F], level by level; float32 for a bfloat16 table, otherwise of the table's type.
@@ -32,14 +29,8 @@ def hash_encode(
     Source: Mueller et al. 2022, "Instant Neural Graphics Primitives with a Multiresolution Hash Encoding".
     """
     check(points, table, spec)
-    if packed is not None:
-        check(points, packed, spec)
-        checks.has_dtype("packed", packed, torch.bfloat16)
-        checks.has_dtype("table", table, torch.float32)
     if not native.available(points):
-        return reference.hash_encode(points, table, spec, packed)
-    if packed is not None:
-        return _Packed.apply(points, table, packed, spec)
+        return reference.hash_encode(points, table, spec)
     return torch.ops.gtalk.hash_encode(points, table, spec.resolutions, spec.log2_table_size)
 
 
@@ -51,25 +42,6 @@ def check(points: torch.Tensor, table: torch.Tensor, spec: GridSpec) -> None:
     wanted = torch.float64 if table.dtype == torch.float64 else torch.float32
     checks.has_dtype("points", points, wanted)
     checks.on_one_device(["points", "table"], [points, table])
-
-
-class _Packed(torch.autograd.Function):
-    """Reads one table, and hands the gradient to another."""
-
-    @staticmethod
-    def forward(ctx, points: torch.Tensor, table: torch.Tensor, packed: torch.Tensor, spec: GridSpec) -> torch.Tensor:
-        ctx.spec = spec
-        ctx.save_for_backward(points, table)
-        return torch.ops.gtalk.hash_encode(points, packed, spec.resolutions, spec.log2_table_size)
-
-    @staticmethod
-    def backward(ctx, *grads: torch.Tensor) -> tuple:
-        points, table = ctx.saved_tensors
-        need_points, need_table = ctx.needs_input_grad[:2]
-        point_grad, table_grad = torch.ops.gtalk.hash_encode_backward(
-            grads[0], points, table, ctx.spec.resolutions, ctx.spec.log2_table_size, need_points, need_table
-        )
-        return point_grad if need_points else None, table_grad if need_table else None, None, None
 
 
 @native.fake("hash_encode")

@@ -59,7 +59,6 @@ Z = torch.zeros
         (lambda: check_adam(ONE, ONE, ONE, ONE, 0), "step: expected a number from 1; got 0"),
         (lambda: check_adam(Z(4, 2).T, Z(2, 4), Z(2, 4), Z(2, 4), 1), "param: expected a contiguous tensor"),
         (lambda: check_blend(Z(3, 4), Z(3)), r"coefs: expected shape \[2\]; got \[3\]"),
-        (lambda: check_blend(Z(3, 4), Z(2), None, torch.float16), "dtype: expected torch.float32 or torch.bfloat16"),
         (lambda: check_step(Z(3, 4), Z(5), Z(3, 4), Z(3, 4), 1), r"grad: expected shape \[4\]; got \[5\]"),
     ],
 )  # fmt: skip

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -91,19 +90,3 @@ def test_neighbours_along_x_are_neighbours_in_memory() -> None:
     vertex = torch.randint(0, 400, (100, 3))
     step = spec.vertex_entries(0, vertex + torch.tensor([1, 0, 0])) - spec.vertex_entries(0, vertex)
     assert set(step.tolist()) <= {1, 1 - 1024}
-
-
-@pytest.mark.parametrize("name", ["3d", "2d-odd"])
-def test_packed_is_read_and_the_gradient_is_the_table_s(name: str) -> None:
-    spec = SPECS[name]
-    points, table = uniform(50, spec.dim), normal(spec.n_entries, 2).requires_grad_()
-    packed = table.detach().bfloat16()
-    grad = normal(50, spec.output_size, seed=3)
-    for function in (hash_encode, reference):
-        out = function(points, table, spec, packed)
-        torch.testing.assert_close(out, hash_encode(points, packed, spec), atol=1e-4, rtol=1e-4)
-        (got,) = torch.autograd.grad(out, table, grad)
-        (wanted,) = torch.autograd.grad(hash_encode(points, table, spec), table, grad)
-        torch.testing.assert_close(got, wanted, atol=1e-4, rtol=1e-4)
-    with pytest.raises(ValueError, match=r"packed: expected torch.bfloat16; got torch.float32"):
-        hash_encode(points, table, spec, table.detach())

@@ -12,13 +12,10 @@ def blend_basis(
     tables: Float[torch.Tensor, "K1 ..."],
     coefs: Float[torch.Tensor, " K"],
     rest: Float[torch.Tensor, "*more"] | None = None,
-    dtype: torch.dtype | None = None,
 ) -> Float[torch.Tensor, "*blended"]:
     """As `gtalk.ops.blend_basis`."""
     blended = tables[0] + (coefs @ tables[1:].flatten(1)).reshape(tables.shape[1:])
-    if rest is not None:
-        blended = torch.cat([blended, rest])
-    return blended if dtype is None else blended.to(dtype)
+    return blended if rest is None else torch.cat([blended, rest])
 
 
 @torch.no_grad()

@@ -14,11 +14,8 @@ def hash_encode(
     points: Float[torch.Tensor, "N D"],
     table: Float[torch.Tensor, "E F"],
     spec: GridSpec,
-    packed: Float[torch.Tensor, "E F"] | None = None,
 ) -> Float[torch.Tensor, "N LF"]:
     """As `gtalk.ops.hash_encode`. A bfloat16 table is read as float32."""
-    if packed is not None:
-        table = table + (packed.float() - table).detach()
     if table.dtype == torch.bfloat16:
         table = table.float()
     unit = points.to(table.dtype).clamp(0.0, 1.0)

@@ -241,7 +241,7 @@ class _Tracker:
 def _crop(pixels: np.ndarray, eye_distance_px: float) -> tuple[np.ndarray, int]:
     """Map [2,3] from the image to a square crop around the face at working scale, and the crop's side."""
     outer = pixels[EYE_CORNERS[:, 0]]
-    scale = min(1.0, eye_distance_px / np.linalg.norm(outer[1] - outer[0]))
+    scale = min(1.0, eye_distance_px / float(np.linalg.norm(outer[1] - outer[0])))
     low, high = pixels[:N_FACE].min(0), pixels[:N_FACE].max(0)
     side = float((high - low).max()) * 1.15
     corner = (low + high) / 2 - side / 2
