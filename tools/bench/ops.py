@@ -31,7 +31,7 @@ BATCH = 1 << 17  # samples, at most: as many as a training step has
 
 
 @dataclass(frozen=True)
-class Bench:
+class Benchmark:
     """One thing to time: `call` against `reference`, `amount` units of work each."""
 
     name: str
@@ -92,7 +92,7 @@ def backward(function: Callable[..., object], inputs: list[torch.Tensor]) -> Cal
     return run
 
 
-def benches(device: torch.device, size: int) -> list[Bench]:
+def benches(device: torch.device, size: int) -> list[Benchmark]:
     """Everything that is timed."""
     generator = torch.Generator().manual_seed(0)
 
@@ -108,7 +108,7 @@ def benches(device: torch.device, size: int) -> list[Bench]:
     found = []
 
     def add(name: str, call: Callable, reference: Callable, amount: float, unit: str) -> None:
-        found.append(Bench(name, call, reference, amount, unit))
+        found.append(Benchmark(name, call, reference, amount, unit))
 
     for log2 in (14, 15, 16):
         spec = GridSpec.geometric(3, 16, 16, 256, log2)
@@ -179,7 +179,7 @@ def benches(device: torch.device, size: int) -> list[Bench]:
     return found
 
 
-def tcnn_benches(points: torch.Tensor, normal: Callable[..., torch.Tensor]) -> list[Bench]:
+def tcnn_benches(points: torch.Tensor, normal: Callable[..., torch.Tensor]) -> list[Benchmark]:
     """tiny-cuda-nn on the same shapes, against our own operators in place of the references."""
     grid = GridSpec.geometric(3, 16, 16, 256, 15)
     spec = tcnn.TcnnGridSpec(grid.dim, grid.resolutions, grid.log2_table_size, grid.n_features)
@@ -192,10 +192,10 @@ def tcnn_benches(points: torch.Tensor, normal: Callable[..., torch.Tensor]) -> l
     }
     found = []
     for name, (theirs, ours) in calls.items():
-        found.append(Bench(f"tinycudann {name}, against ours", theirs, ours, len(points), "points"))
+        found.append(Benchmark(f"tinycudann {name}, against ours", theirs, ours, len(points), "points"))
         learned = (leaves, leaves) if "mlp" in name else ([table], [own])
         both = backward(theirs, learned[0]), backward(ours, learned[1])
-        found.append(Bench(f"tinycudann {name} fwd+bwd, ours", *both, len(points), "points"))
+        found.append(Benchmark(f"tinycudann {name} fwd+bwd, ours", *both, len(points), "points"))
     return found
 
 

@@ -27,9 +27,9 @@ import numpy as np
 from robustness_runs import (
     ROOT,
     TOO_LONG_S,
-    Bench,
     Row,
     Whole,
+    Workspace,
     differs,
     fresh,
     gtalk,
@@ -56,88 +56,90 @@ sys.exit(main(sys.argv[1:]))
 Again = tuple[list[str], Callable[[], str]]
 
 
-def killed(bench: Bench, name: str, count: int, span_s: float, make: Callable[[], Again]) -> Row:
+def killed(workspace: Workspace, name: str, count: int, span_s: float, make: Callable[[], Again]) -> Row:
     """`make` gives a command on fresh ground, and a check after its second run: "" or what is wrong."""
     wrong, ended = [], 0
     for _ in range(count):
         command, check = make()
-        ended += bench.kill(command, bench.rng.uniform(0.05, 0.98) * span_s) is None
-        again = bench.run(command)
+        ended += workspace.kill(command, workspace.rng.uniform(0.05, 0.98) * span_s) is None
+        again = workspace.run(command)
         problem = f"status {again.returncode}: {again.stderr[-300:]}" if again.returncode else check()
         wrong += [problem] if problem else []
     what = "run again: as if never killed" if not wrong else "; ".join(sorted(set(wrong)))[:300]
     return Row(f"kill -9, {name}", count, count - len(wrong), what + (f" ({ended} had ended before)" if ended else ""))
 
 
-def prepare_kills(bench: Bench, whole: Whole, count: int) -> Row:
+def prepare_kills(workspace: Workspace, whole: Whole, count: int) -> Row:
     span_s, wanted = whole.dataset
 
     def make() -> Again:
-        dataset = fresh(bench.folder / "again.dataset")
-        return bench.prepare(dataset), lambda: left(dataset) or differs(prepared(dataset), wanted)
+        dataset = fresh(workspace.folder / "again.dataset")
+        return workspace.prepare(dataset), lambda: left(dataset) or differs(prepared(dataset), wanted)
 
-    return killed(bench, "gtalk prepare", count, span_s, make)
+    return killed(workspace, "gtalk prepare", count, span_s, make)
 
 
-def fit_kills(bench: Bench, whole: Whole, count: int) -> Row:
+def fit_kills(workspace: Workspace, whole: Whole, count: int) -> Row:
     span_s, wanted = whole.looks
 
     def make() -> Again:
-        avatar = fresh(bench.folder / "again")
-        return bench.fit(avatar), lambda: left(avatar) or differs(tensors(avatar / "avatar.safetensors"), wanted)
+        avatar = fresh(workspace.folder / "again")
+        return workspace.fit(avatar), lambda: left(avatar) or differs(tensors(avatar / "avatar.safetensors"), wanted)
 
-    return killed(bench, "gtalk fit", count, span_s, make)
+    return killed(workspace, "gtalk fit", count, span_s, make)
 
 
-def motion_kills(bench: Bench, whole: Whole, count: int) -> Row:
+def motion_kills(workspace: Workspace, whole: Whole, count: int) -> Row:
     span_s, wanted = whole.speech
 
     def make() -> Again:
-        avatar = fresh(bench.folder / "again")
+        avatar = fresh(workspace.folder / "again")
         shutil.copytree(whole.avatar_folder, avatar, ignore=shutil.ignore_patterns("motion.*"))
-        return bench.motion(avatar), lambda: left(avatar) or differs(tensors(avatar / "motion.safetensors"), wanted)
+        return workspace.motion(avatar), lambda: left(avatar) or differs(tensors(avatar / "motion.safetensors"), wanted)
 
-    return killed(bench, "motion training", count, span_s, make)
+    return killed(workspace, "motion training", count, span_s, make)
 
 
-def dub_kills(bench: Bench, whole: Whole, count: int) -> Row:
+def dub_kills(workspace: Workspace, whole: Whole, count: int) -> Row:
     span_s, wanted = whole.film
 
     def make() -> Again:
-        output = fresh(bench.folder / "out") / "a.mp4"
+        output = fresh(workspace.folder / "out") / "a.mp4"
         output.parent.mkdir()
-        return bench.dub(whole.avatar_folder, output), lambda: differs(images(output), wanted)
+        return workspace.dub(whole.avatar_folder, output), lambda: differs(images(output), wanted)
 
-    return killed(bench, "gtalk dub", count, span_s, make)
+    return killed(workspace, "gtalk dub", count, span_s, make)
 
 
-def batch_kills(bench: Bench, whole: Whole, count: int) -> Row:
-    jobs, (_, wanted) = bench.folder / "jobs" / "jobs.jsonl", whole.film
+def batch_kills(workspace: Workspace, whole: Whole, count: int) -> Row:
+    jobs, (_, wanted) = workspace.folder / "jobs" / "jobs.jsonl", whole.film
 
     def make() -> Again:
-        return batch(bench, jobs, whole.avatar_folder), check
+        return batch(workspace, jobs, whole.avatar_folder), check
 
     def check() -> str:
         outputs = [jobs.parent / f"{i}.mp4" for i in range(3)]
         return left(jobs.parent) or next(filter(None, (differs(images(path), wanted) for path in outputs)), "")
 
-    return killed(bench, "gtalk batch", count, bench.must(make()[0]), make)
+    return killed(workspace, "gtalk batch", count, workspace.must(make()[0]), make)
 
 
-def batch(bench: Bench, jobs: Path, avatar: Path) -> list[str]:
+def batch(workspace: Workspace, jobs: Path, avatar: Path) -> list[str]:
     fresh(jobs.parent).mkdir()
-    lines = [{"avatar": str(avatar), "audio": str(bench.sound), "output": f"{i}.mp4", "height": 40} for i in range(3)]
+    lines = [
+        {"avatar": str(avatar), "audio": str(workspace.sound), "output": f"{i}.mp4", "height": 40} for i in range(3)
+    ]
     jobs.write_text("\n".join(map(json.dumps, lines)))
     return gtalk("batch", jobs, "--workers", 2)
 
 
-def interrupts(bench: Bench, whole: Whole) -> Row:
+def interrupts(workspace: Workspace, whole: Whole) -> Row:
     """Ctrl-C: status 130 and no traceback; the same command goes on."""
     (span_s, wanted), held = whole.looks, 0
     for share in (0.5, 0.8):
-        avatar = fresh(bench.folder / "again")
-        status = bench.kill(bench.fit(avatar), share * span_s, signal.SIGINT)
-        again = bench.run(bench.fit(avatar))
+        avatar = fresh(workspace.folder / "again")
+        status = workspace.kill(workspace.fit(avatar), share * span_s, signal.SIGINT)
+        again = workspace.run(workspace.fit(avatar))
         held += (
             status in {130, -signal.SIGINT, None}
             and not again.returncode
@@ -151,18 +153,18 @@ def interrupts(bench: Bench, whole: Whole) -> Row:
     )
 
 
-def two_at_once(bench: Bench, whole: Whole) -> list[Row]:
+def two_at_once(workspace: Workspace, whole: Whole) -> list[Row]:
     (_, wanted), (_, film) = whole.looks, whole.film
-    avatar = fresh(bench.folder / "both")
-    pair = [subprocess.Popen(bench.fit(avatar), env=bench.environment, stdout=subprocess.DEVNULL,
+    avatar = fresh(workspace.folder / "both")
+    pair = [subprocess.Popen(workspace.fit(avatar), env=workspace.environment, stdout=subprocess.DEVNULL,
                              stderr=subprocess.PIPE, text=True) for _ in range(2)]  # fmt: skip
     said = [process.communicate(timeout=TOO_LONG_S)[1] for process in pair]
     status = sorted(process.returncode for process in pair)
     same = tensors(avatar / "avatar.safetensors") == wanted
     fits = status == [0, 2] and any("one that is running" in text for text in said) and same
-    output = fresh(bench.folder / "twice") / "a.mp4"
+    output = fresh(workspace.folder / "twice") / "a.mp4"
     output.parent.mkdir()
-    pair = [subprocess.Popen(bench.dub(whole.avatar_folder, output), env=bench.environment,
+    pair = [subprocess.Popen(workspace.dub(whole.avatar_folder, output), env=workspace.environment,
                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for _ in range(2)]  # fmt: skip
     status = [process.wait(timeout=TOO_LONG_S) for process in pair]
     dubs = images(output) == film and not left(output.parent)
@@ -172,9 +174,9 @@ def two_at_once(bench: Bench, whole: Whole) -> list[Row]:
     ]
 
 
-def full_disk(bench: Bench, whole: Whole) -> list[Row]:
+def full_disk(workspace: Workspace, whole: Whole) -> list[Row]:
     _ = whole.film
-    disk = fresh(bench.folder / "disk")
+    disk = fresh(workspace.folder / "disk")
     disk.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(disk)]
     if subprocess.run(mount, capture_output=True, check=False).returncode:
@@ -182,14 +184,14 @@ def full_disk(bench: Bench, whole: Whole) -> list[Row]:
     rows = []
     try:
         for name, command in (
-            ("fit", bench.fit(disk / "me")),
-            ("dub", bench.dub(whole.avatar_folder, disk / "a.mov")),
+            ("fit", workspace.fit(disk / "me")),
+            ("dub", workspace.dub(whole.avatar_folder, disk / "a.mov")),
         ):
             subprocess.run(["mount", "-o", "remount,size=300k", str(disk)], check=True)
-            first = bench.run(command)
+            first = workspace.run(command)
             half = [path.name for path in disk.rglob("*") if path.is_file() and path.suffix in {".mov", ".json"}]
             subprocess.run(["mount", "-o", "remount,size=200m", str(disk)], check=True)
-            second = bench.run(command)
+            second = workspace.run(command)
             said = (
                 first.returncode == 2 and "enough room on the disk" in first.stderr and "Traceback" not in first.stderr
             )
@@ -202,14 +204,14 @@ def full_disk(bench: Bench, whole: Whole) -> list[Row]:
     return rows
 
 
-def surroundings(bench: Bench, whole: Whole) -> list[Row]:
+def surroundings(workspace: Workspace, whole: Whole) -> list[Row]:
     """Homes, clocks, threads, broken samples: the same images come out."""
     (_, wanted), avatar, rows = whole.film, whole.avatar_folder, []
 
     def row(
         fault: str, command: list[str], output: Path, same: bool = True, environment: dict[str, str] | None = None
     ) -> None:
-        done = bench.run(command, **(environment or {}))
+        done = workspace.run(command, **(environment or {}))
         ok = not done.returncode and (not same or images(output) == wanted)
         what = "the same images and sound" if same else "a whole video"
         rows.append(Row(fault, 1, int(ok), what if ok else (done.stderr[-200:] or "another result")))
@@ -217,45 +219,45 @@ def surroundings(bench: Bench, whole: Whole) -> list[Row]:
     nowhere = {name: "/proc/nowhere" for name in ("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME")}
     row(
         "home that cannot be written",
-        bench.dub(avatar, bench.folder / "h.mp4"),
-        bench.folder / "h.mp4",
+        workspace.dub(avatar, workspace.folder / "h.mp4"),
+        workspace.folder / "h.mp4",
         environment=nowhere,
     )
     for threads in ("1", "16"):
-        output = bench.folder / f"t{threads}.mp4"
-        row(f"{threads} threads", bench.dub(avatar, output), output, environment={"OMP_NUM_THREADS": threads})
-    output = bench.folder / "c.mp4"
-    jumping = [sys.executable, "-c", JUMPING, *bench.dub(avatar, output)[3:]]
+        output = workspace.folder / f"t{threads}.mp4"
+        row(f"{threads} threads", workspace.dub(avatar, output), output, environment={"OMP_NUM_THREADS": threads})
+    output = workspace.folder / "c.mp4"
+    jumping = [sys.executable, "-c", JUMPING, *workspace.dub(avatar, output)[3:]]
     row("wall clock jumps by a day at every look", jumping, output)
     import soundfile
 
     samples = speech_like(3.0)
     samples[1000:20_000:7], samples[21_000], samples[22_000] = np.nan, np.inf, -np.inf
-    soundfile.write(bench.folder / "nan.wav", samples, 16_000, subtype="FLOAT")
-    output = bench.folder / "n.mp4"
+    soundfile.write(workspace.folder / "nan.wav", samples, 16_000, subtype="FLOAT")
+    output = workspace.folder / "n.mp4"
     row(
         "NaN and infinity in the sound",
-        gtalk("dub", avatar, bench.folder / "nan.wav", "-o", output),
+        gtalk("dub", avatar, workspace.folder / "nan.wav", "-o", output),
         output,
         same=False,
     )
     return rows
 
 
-def gradients(bench: Bench) -> Row:
+def gradients(workspace: Workspace) -> Row:
     """NaN and infinity in one number of a step of either renderer's fit, at eight moments; then in every step."""
     command = [sys.executable, "-m", "pytest", str(ROOT / "tests/robustness/test_faults.py"), "-k", "gradient", "-rA",
                "--timeout=1800"]  # fmt: skip
-    done = bench.run(command)
+    done = workspace.run(command)
     held, failed = (len(re.findall(rf"^{word} ", done.stdout, re.MULTILINE)) for word in ("PASSED", "FAILED"))
     what = "the fit goes back to its last good state and ends whole; broken in every step, it ends with words"
     return Row("NaN and infinity in gradients", held + failed, held, what)
 
 
-def fuzz(bench: Bench, examples: int) -> Row:
+def fuzz(workspace: Workspace, examples: int) -> Row:
     """The fuzzing tests with random seeds and more examples."""
     command = [sys.executable, "-m", "pytest", str(ROOT / "tests/robustness/test_strangers.py"), "--timeout=1800"]
-    done = subprocess.run(command, env={**bench.environment, "GTALK_FUZZ_EXAMPLES": str(examples)}, cwd=ROOT,
+    done = subprocess.run(command, env={**workspace.environment, "GTALK_FUZZ_EXAMPLES": str(examples)}, cwd=ROOT,
                           capture_output=True, text=True, check=False)  # fmt: skip
     summary = done.stdout.strip().splitlines()[-1]
     n_files = examples * (3 * 2 + 8)  # three tests of two kinds of avatars, eight others; media twice as often
@@ -263,7 +265,7 @@ def fuzz(bench: Bench, examples: int) -> Row:
                f"loads or says what is wrong; no other exception, no code run ({summary})")  # fmt: skip
 
 
-def parts(bench: Bench, whole: Whole, n_kills: int, n_fuzz: int) -> dict[str, Callable[[], Row | list[Row]]]:
+def parts(workspace: Workspace, whole: Whole, n_kills: int, n_fuzz: int) -> dict[str, Callable[[], Row | list[Row]]]:
     """What fills the table, by name."""
     stages = {
         "prepare": prepare_kills,
@@ -275,12 +277,12 @@ def parts(bench: Bench, whole: Whole, n_kills: int, n_fuzz: int) -> dict[str, Ca
     counts = {name: max(1, round(n_kills * SHARES[name])) for name in stages}
     found: dict[str, Callable[[], Row | list[Row]]] = {}
     if n_kills:
-        found |= {name: partial(kill, bench, whole, counts[name]) for name, kill in stages.items()}
+        found |= {name: partial(kill, workspace, whole, counts[name]) for name, kill in stages.items()}
     around = {"interrupts": interrupts, "two": two_at_once, "disk": full_disk, "surroundings": surroundings}
-    found |= {name: partial(check, bench, whole) for name, check in around.items()}
-    found["gradients"] = partial(gradients, bench)
+    found |= {name: partial(check, workspace, whole) for name, check in around.items()}
+    found["gradients"] = partial(gradients, workspace)
     if n_fuzz:
-        found["damage"] = partial(fuzz, bench, n_fuzz)
+        found["damage"] = partial(fuzz, workspace, n_fuzz)
     return found
 
 
@@ -295,8 +297,8 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs, and theirs, ignore it
     rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="gtalk-robustness-") as folder:
-        bench = Bench(Path(folder), options.seed)
-        for part, make in parts(bench, Whole(bench), options.kills, options.fuzz).items():
+        workspace = Workspace(Path(folder), options.seed)
+        for part, make in parts(workspace, Whole(workspace), options.kills, options.fuzz).items():
             if options.only is None or part in options.only.split(","):
                 made = make()
                 rows += (made := made if isinstance(made, list) else [made])

@@ -56,7 +56,7 @@ class Row:
     what: str
 
 
-class Bench:
+class Workspace:
     """A folder with everything a run needs, and the commands."""
 
     def __init__(self, folder: Path, seed: int) -> None:
@@ -123,7 +123,7 @@ class Bench:
 class Whole:
     """What runs give that are never interrupted, each made when first asked for: (seconds it took, hash of it)."""
 
-    def __init__(self, bench: Bench) -> None:
+    def __init__(self, bench: Workspace) -> None:
         self._bench, self.avatar_folder = bench, bench.folder / "whole"
         self.film_path = bench.folder / "whole.mp4"
 

@@ -145,7 +145,7 @@ class GaussianModel:
         self.refinement = Refinement(context.indices, raw.shape[1], config.refine, self.device)
         self.live_avatar = self._avatar(self.tensors)
         self.plate_planes = self.live_avatar.plate_planes(PLATE, context.camera)
-        self.need = torch.zeros(len(self.tensors["base"]), device=self.device)
+        self.densification_score = torch.zeros(len(self.tensors["base"]), device=self.device)
         self.instants: dict[int, Instant] = {}
         self.images = ResidentFrames(self.device)
         self.rates = {group: config.rates.table(group).to(self.device) for group in GROUPS}
@@ -204,7 +204,9 @@ class GaussianModel:
         """Step the Gaussians. Returns the gradients of transforms and code, and the loss's parts, on the device."""
         gaussians, d_gaussians, d_transforms, parts_of_loss = self._backward(frame, now, code, patches)
         self.steps += 1
-        self.need += d_gaussians[:, splat.POSITION].norm(dim=1) + 0.05 * d_gaussians[:, splat.COLOUR].abs().sum(1)
+        self.densification_score += d_gaussians[:, splat.POSITION].norm(dim=1) + 0.05 * d_gaussians[
+            :, splat.COLOUR
+        ].abs().sum(1)
         return d_transforms, self._update(gaussians, d_gaussians, code, schedule), parts_of_loss
 
     def _slope(self, frame: TrainingFrame, patches: torch.Tensor | None, now: Instant) -> torch.Tensor:
@@ -277,18 +279,18 @@ class GaussianModel:
     def _relocate(self, rng: torch.Generator) -> None:
         split, count = len(self.tensors["face"]), len(self.tensors["base"])
         for group, rows in (("face", slice(0, split)), ("rest", slice(split, count))):
-            relocate(self.tensors, self.moments, self.need, rows, group, -3.5, count // 20, rng)
-        self.need.zero_()
+            relocate(self.tensors, self.moments, self.densification_score, rows, group, -3.5, count // 20, rng)
+        self.densification_score.zero_()
 
     def state(self) -> dict[str, torch.Tensor]:
         """See `Model.state`."""
         refined = {f"refine.{n}": t for n, t in self.refinement.state().items()}
         counters = torch.tensor([self.factor, float(self.steps)], dtype=torch.float64)
-        return {**self.tensors, **self.moments, **refined, "need": self.need, "counters": counters}
+        return {**self.tensors, **self.moments, **refined, "need": self.densification_score, "counters": counters}
 
     def load_state(self, state: dict[str, torch.Tensor]) -> None:
         """See `Model.load_state`."""
-        for name, tensor in {**self.tensors, **self.moments, "need": self.need}.items():
+        for name, tensor in {**self.tensors, **self.moments, "need": self.densification_score}.items():
             tensor.copy_(state[name])
         self.refinement.load_state({n.removeprefix("refine."): t for n, t in state.items() if n.startswith("refine.")})
         self.factor, self.steps = float(state["counters"][0]), int(state["counters"][1])

@@ -14,14 +14,14 @@ SPLIT_SHRINK = 0.47  # two Gaussians in place of one: log(1.6), as Kerbl et al. 
 def relocate(
     tensors: dict[str, torch.Tensor],
     moments: dict[str, torch.Tensor],
-    need: Float[torch.Tensor, " N"],
+    densification_score: Float[torch.Tensor, " N"],
     rows: slice,
     basis: str,
     dead_logit: float,
     most: int,
     rng: torch.Generator,
 ) -> int:
-    """Move the dead Gaussians among `rows` onto living ones drawn in proportion to `need`; returns how many.
+    """Move the dead Gaussians among `rows` onto living ones drawn in proportion to their score; returns how many.
 
     Parent and child share the parent's place: each gets the opacity 1 - sqrt(1 - o) and smaller scales, and the
     child is shifted by a random draw from the parent's own shape (after Kheradmand et al. 2024, "3D Gaussian
@@ -30,7 +30,7 @@ def relocate(
     base, table = tensors["base"][rows], tensors[basis]
     opacity = base[:, 10]
     dead = torch.nonzero(opacity < dead_logit)[:, 0][:most]
-    weight = torch.where(opacity < dead_logit, torch.zeros_like(opacity), need[rows].clamp_min(0.0))
+    weight = torch.where(opacity < dead_logit, torch.zeros_like(opacity), densification_score[rows].clamp_min(0.0))
     if not len(dead) or int((weight > 0).sum()) < len(dead):
         return 0
     parent = torch.multinomial(weight.double().cpu(), len(dead), replacement=False, generator=rng).to(base.device)

@@ -24,7 +24,7 @@ from gtalk.motion.model.face import FaceMap
 from gtalk.motion.model.labial_closure import LipClosure
 from gtalk.motion.model.net import ROWS_PER_FRAME, MotionNet, NetConfig
 from gtalk.motion.model.storage import FORMER_PARTS, check_finite, hollow_net, net_config_of
-from gtalk.motion.model.vad_gate import AHEAD_ROWS, HANG_ROWS, LEADS_ROWS, SilenceGate, activity_windows
+from gtalk.motion.model.vad_gate import AHEAD_ROWS, HANGOVER_ROWS, LEADS_ROWS, SilenceGate, activity_windows
 from gtalk.reading.untrusted import check_numbers, member, read_json
 from gtalk.shapes import Float
 from gtalk.speech.features import SpeechFeatures
@@ -129,7 +129,7 @@ class PersonMotionStream:
         self._features = model.features.stream()
         self._gate = SilenceGate()
         self._sway, self._eyes = SwayStream(model.sway, seed), EyeStream(model.eyes, model.fps, seed)
-        self._past = max(model.net.past_rows, HANG_ROWS, -VOICE_ROWS[0])
+        self._past = max(model.net.past_rows, HANGOVER_ROWS, -VOICE_ROWS[0])
         self._future = model.future_rows
         self._rows = np.zeros((0, model.features.size), np.float32)  # the first is `_past` ahead of the next frame
         self._started = False

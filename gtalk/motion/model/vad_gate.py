@@ -17,7 +17,7 @@ from gtalk.motion.model.net import ROWS_PER_FRAME
 from gtalk.motion.training.sequences import Utterance
 from gtalk.shapes import Float
 
-HANG_ROWS = 8  # speech is taken to go on for so long after its last sign (10 ms each)
+HANGOVER_ROWS = 8  # speech is taken to go on for so long after its last sign (10 ms each)
 AHEAD_ROWS = 10  # live: lips open before the sound
 LEADS_ROWS = (10, 22, 34, 46, 58, 66)
 """How far ahead of the sound a person may open the lips where there is time to look."""
@@ -34,8 +34,8 @@ class SilenceGate:
         self._open = 0.0
 
     def __call__(self, activity: Float[np.ndarray, "T W"]) -> Float[np.ndarray, " T"]:
-        """One value for each frame's window of activity: HANG_ROWS before its instant to some way after it."""
-        near = activity[:, : HANG_ROWS + AHEAD_ROWS + 1].max(1)
+        """One value for each frame's window of activity: HANGOVER_ROWS before its instant to some way after it."""
+        near = activity[:, : HANGOVER_ROWS + AHEAD_ROWS + 1].max(1)
         wanted, soon = (np.clip((a - _LOW) / (_HIGH - _LOW), 0.0, 1.0) for a in (activity.max(1), near))
         out = np.empty(len(wanted))
         for i, (target, speech) in enumerate(zip(wanted.tolist(), soon.tolist(), strict=True)):
@@ -49,7 +49,7 @@ def activity_windows(
     activity: Float[np.ndarray, " R"], first: int, count: int, ahead: int = AHEAD_ROWS
 ) -> Float[np.ndarray, "T W"]:
     """Windows of the gate for `count` frames, the first of whose instants is row `first`."""
-    rows = first + ROWS_PER_FRAME * np.arange(count)[:, None] + np.arange(-HANG_ROWS, ahead + 1)
+    rows = first + ROWS_PER_FRAME * np.arange(count)[:, None] + np.arange(-HANGOVER_ROWS, ahead + 1)
     return activity[np.clip(rows, 0, len(activity) - 1)]
 
 

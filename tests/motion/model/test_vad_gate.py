@@ -2,7 +2,14 @@ import numpy as np
 import pytest
 
 from gtalk.basis import MotionBasis
-from gtalk.motion.model.vad_gate import AHEAD_ROWS, CLOSE_FRAMES, HANG_ROWS, SilenceGate, activity_windows, learned_lead
+from gtalk.motion.model.vad_gate import (
+    AHEAD_ROWS,
+    CLOSE_FRAMES,
+    HANGOVER_ROWS,
+    SilenceGate,
+    activity_windows,
+    learned_lead,
+)
 from gtalk.motion.training.sequences import Utterance
 from tests.motion.talking import motion_of_openness
 
@@ -18,7 +25,7 @@ def test_opens_before_speech_and_shuts_within_200_ms_of_its_end() -> None:
     assert out[: 25 - 3].max() == 0.0
     assert out[26:49].min() == 1.0
     assert out[50 + 5 :].max() == 0.0
-    assert HANG_ROWS / 100 + CLOSE_FRAMES / 25 <= 0.2 + 1e-9
+    assert HANGOVER_ROWS / 100 + CLOSE_FRAMES / 25 <= 0.2 + 1e-9
     assert AHEAD_ROWS / 100 <= 0.1
 
 
