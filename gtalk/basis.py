@@ -36,14 +36,15 @@ CLAMP_MARGIN = 0.15  # of a component's range, beyond the clip's extremes
 def mouth_aperture(landmarks: Float[np.ndarray, "*batch 68 3"]) -> Float[np.ndarray, "*batch"]:
     """Opening between the inner lips, metres, up the face: 0 when they touch, negative where they cross."""
     upper, lower = (landmarks[..., points, 1] for points in INNER_LIP_PAIRS.T)
-    return (upper - lower).mean(-1)
+    return np.asarray((upper - lower).mean(-1))
 
 
 def lip_gap(
     points: Float[np.ndarray, "*batch P 3"], pairs: np.ndarray = INNER_LIP_PAIRS
 ) -> Float[np.ndarray, "*batch"]:
     """Mean distance of the inner lips' facing points, in the points' unit. `pairs` [N,2]: which points those are."""
-    return np.linalg.norm(points[..., pairs[:, 0], :] - points[..., pairs[:, 1], :], axis=-1).mean(-1)
+    apart = points[..., pairs[:, 0], :] - points[..., pairs[:, 1], :]
+    return np.asarray(np.linalg.norm(apart, axis=-1).mean(-1))
 
 
 @dataclass(frozen=True)
