@@ -85,7 +85,7 @@ class SharedHalf:
     def __init__(self, config: Any, parts: AvatarParts, learned: dict[str, torch.Tensor]) -> None:
         self.config, self.parts, self.learned = config, parts, learned
         self.basis, self.camera, self.fps = parts.basis, parts.camera, parts.fps
-        self.plate, self.pose_code = parts.plate, parts.pose_code
+        self.plate, self.pose_code, self.rig = parts.plate, parts.pose_code, parts.rig
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """Everything that the avatar's file holds, by name."""
