@@ -51,9 +51,7 @@ def test_where_nobody_is_the_plate_is_seen_and_depth_is_zero() -> None:
 
 def dataclass_free_copy(avatar, plate_margin: float):
     config = dataclasses.replace(avatar.config, plate_margin=plate_margin)
-    return type(avatar)(
-        config, avatar.basis, avatar.camera, avatar.fps, avatar.plate, avatar.pose_code, avatar._tensors
-    )
+    return type(avatar)(config, avatar.parts, avatar.learned)
 
 
 def test_another_size_is_the_same_view() -> None:
