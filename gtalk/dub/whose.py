@@ -14,7 +14,7 @@ import numpy as np
 
 from gtalk.basis import JAW, NOSE
 from gtalk.errors import UserError
-from gtalk.geometry.pose import rotations
+from gtalk.geometry.rotation import exp_so3
 from gtalk.shapes import Float
 from gtalk.talk import Character
 from gtalk.types import Motion
@@ -76,7 +76,7 @@ def _glances(avatar: Any) -> list[np.ndarray]:
         return []
     poses = np.repeat(pose_code.T_world_mean[None], GLANCES, axis=0)
     turns = np.random.default_rng(0).uniform(-1, 1, (GLANCES, 3)) * _TURNS_RAD
-    poses[:, :3, :3] = poses[:, :3, :3] @ rotations(turns)
+    poses[:, :3, :3] = poses[:, :3, :3] @ exp_so3(turns)
     two = np.zeros((GLANCES, 2))
     faces = np.repeat(avatar.basis.mean[None], GLANCES, axis=0)
     motion = Motion(float(avatar.fps), faces, two + 1.0, two, two, poses, np.ones(GLANCES, bool))
