@@ -37,7 +37,7 @@ def test_every_tensor_of_an_avatar_and_of_a_motion_model_is_named(small_person: 
         assert not [key for key in json.loads((small_person / file).read_text()) if not is_named(key)], file
 
 
-@pytest.mark.parametrize("file", ["landmarks.npz", "poses.npz", "person.npz", "track.npz", "audio_features.npz"])
+@pytest.mark.parametrize("file", ["landmarks.npz", "poses.npz", "person.npz", "track.npz"])
 def test_every_array_of_a_dataset_is_named(tmp_path: Path, file: str):
     dataset = make_synthetic_dataset(tmp_path / "ds", n_frames=4, size=32)
     assert file in NAMED

@@ -16,8 +16,8 @@ import torch
 
 from gtalk.avatar.pose_code import PLACES
 from gtalk.ops import GridSpec
+from gtalk.ops.adapters.encoding import Encoding
 from gtalk.ops.adapters.tcnn import TcnnEncoding, TcnnGridSpec
-from gtalk.ops.encoding import Encoding
 from gtalk.render.field import FrameField
 from gtalk.shapes import Float, Shaped
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 
 from gtalk.ops import composite, march, render_rays
-from gtalk.ops.encoding import Encoding
+from gtalk.ops.adapters.encoding import Encoding
 from gtalk.shapes import Float, Shaped, UInt8
 
 DENSITY_BIAS = -2.0  # a fresh field is thin

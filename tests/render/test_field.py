@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from gtalk.ops import GridSpec
-from gtalk.ops.encoding import Encoding
+from gtalk.ops.adapters.encoding import Encoding
 from gtalk.render.field import DENSITY_BIAS, FrameField, Volume, displacement, query, trace
 
 SPEC = GridSpec(3, (4,), 8)

@@ -22,7 +22,7 @@ from torch.nn.functional import pad
 
 from gtalk.errors import UserError
 from gtalk.ops import checks
-from gtalk.ops.encoding import Encoding
+from gtalk.ops.adapters.encoding import Encoding
 from gtalk.ops.grid import PRIME_Y, PRIME_Z, GridSpec, Vertices
 from gtalk.shapes import Float
 

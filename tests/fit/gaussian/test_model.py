@@ -230,7 +230,7 @@ def test_fit_on_cuda_is_as_good(fitted, dataset, tmp_path):
     avatar = list(train(make_model(config), dataset, tmp_path, config.trainer))[-1].avatar
     assert avatar.tensors()["base"].is_cuda
     held_out = train_test_split(dataset)[1]
-    assert psnr(avatar.to("cpu"), dataset, held_out) > psnr(fitted[1], dataset, held_out) - 0.5
+    assert psnr(avatar.to(torch.device("cpu")), dataset, held_out) > psnr(fitted[1], dataset, held_out) - 0.5
 
 
 def numeric(function, x, step=1e-6):
