@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 
 from gtalk.basis import JAW, LIPS
-from gtalk.geometry.pose import rotations
+from gtalk.geometry.rotation import exp_so3
 from gtalk.motion.edits.direct import without_torso
 from gtalk.motion.model.model import PersonMotionModel
 from gtalk.rig.expression import Expression, parse, recipes
@@ -161,7 +161,7 @@ class ExpressionEdit:
         if np.array_equal(leans, np.broadcast_to(_NO_LEAN, leans.shape)):
             return motion
         yaw, pitch, roll = np.deg2rad(leans[:, :3]).T
-        turns = rotations(np.stack([-pitch, yaw, -roll], 1))
+        turns = exp_so3(np.stack([-pitch, yaw, -roll], 1))
         if leans[:, :3].any():
             pose = motion.head_pose.astype(np.float64)
             pose[:, :3, :3] = pose[:, :3, :3] @ turns
