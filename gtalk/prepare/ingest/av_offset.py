@@ -22,7 +22,7 @@ from gtalk.types import AUDIO_RATE
 
 LIPS_LEAD_S = 0.02
 """How much before the sound the lips move when a file is right: between -0.015 and 0.04 s, by speaker."""
-SPEAKER_S = 0.03
+SPEAKER_S = 0.04
 """How far the lead of a single speaker's lips may be from LIPS_LEAD_S: the bias that no length of a clip removes."""
 TOLERANCE_S = 0.04
 """What the method promises on 20 s of speech; a file that is nearer to right is left as it is."""
