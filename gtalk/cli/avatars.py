@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -122,7 +123,6 @@ class Export:
         from gtalk.avatar.bundle import load_avatar
         from gtalk.avatar.gaussian import GaussianAvatar
         from gtalk.export.ply import write_ply, write_ply_sequence
-        from gtalk.types import Motion
 
         self._check_output()
         avatar = load_avatar(self.avatar)
@@ -134,7 +134,7 @@ class Export:
                 f"avatar {self.avatar}", expected="one of kind gaussian", got=f"kind {avatar.kind}",
                 remedy="Fit it with --renderer gaussian; a radiance field holds no Gaussians to export.",
             )  # fmt: skip
-        motion = None if self.motion is None else Motion.load(self.motion)
+        motion = self._motion()
         if self.format == "ply":
             write_ply(avatar, self.output, None if motion is None else self._frame_of(motion))
         elif motion is None:
@@ -153,9 +153,8 @@ class Export:
         from gtalk.avatar.radiance import RadianceAvatar
         from gtalk.export.glb import write_glb
         from gtalk.export.skin import rig_of_avatar, skin_of_avatar
-        from gtalk.types import Motion
 
-        motion = None if self.motion is None else Motion.load(self.motion)
+        motion = self._motion()
         person = read_avatar_json(self.avatar)["consent"].get("person", "")
         rig = rig_of_avatar(self.avatar, avatar)
         skin = skin_of_avatar(avatar, rig) if isinstance(avatar, GaussianAvatar | RadianceAvatar) else None
@@ -176,6 +175,19 @@ class Export:
             )  # fmt: skip
         for name in held:  # a longer sequence would leave its end
             (self.output / name).unlink()
+
+    def _motion(self) -> Motion | None:
+        """The motion as it fits this face."""
+        from gtalk.dub.whose import of_this_face
+        from gtalk.talk.load import load_character
+        from gtalk.types import Motion
+
+        if self.motion is None:
+            return None
+        motion, words = of_this_face(load_character(self.avatar), Motion.load(self.motion))
+        if words:
+            print(f"warning: {words}", file=sys.stderr)
+        return motion
 
     def _frame_of(self, motion: Motion) -> Motion:
         if not 0 <= self.frame < len(motion):

@@ -19,7 +19,8 @@ from gtalk.shapes import Bool, Float
 from gtalk.types import AUDIO_RATE
 
 ANOTHER, BEHIND = "another voice", "music or noise behind the voice"
-SHORTEST_S = {ANOTHER: 2.0, BEHIND: 4.0}
+SHORTEST_S = {ANOTHER: 3.0, BEHIND: 4.0}
+"""Pauses in which one breathes or waits with closed lips last up to 2.3 s in real clips: those are no other voice."""
 JOIN_S = 1.0  # stretches that are nearer belong together
 SMOOTH_S = 1.2
 RESTING = 0.3  # of the way from the lips' speed in silence to that in speech
