@@ -7,13 +7,15 @@ from itertools import pairwise
 import numpy as np
 
 from gtalk.prepare.report.metrics import HOP_S, head_angles, lip_aperture
+from gtalk.prepare.report.onsets import onset_times_s
 from gtalk.shapes import Bool, Float
 from gtalk.types import AUDIO_RATE, Motion
 
 WIDTH, HEIGHT, AXIS = 1200, 150, 18
 EXCERPTS, EXCERPT_S = 3, 12.0  # parts of the sound that are drawn large
 TICKS_S = (1, 2, 5, 10, 30, 60, 120, 300, 600)
-INK = {"gap": "#e07b00", "pitch": "#2a9d4a", "wave": "#b9c7da", "speech": "#ececec", "cut": "#999"}
+INK = {"gap": "#e07b00", "pitch": "#2a9d4a", "wave": "#b9c7da", "speech": "#ececec", "cut": "#999",
+       "onset": "#c0392b"}  # fmt: skip
 ANGLES = {"yaw": "#2a6fd6", "pitch": "#e07b00", "roll": "#2a9d4a"}
 
 
@@ -25,6 +27,7 @@ SOUND_LEGEND = _chips(
     {
         "gap between the lips": INK["gap"],
         "pitch of the voice": INK["pitch"],
+        "syllables begin": INK["onset"],
         "wave": INK["wave"],
         "speech": INK["speech"],
     }
@@ -59,6 +62,7 @@ def lips_over_sound(
             _bands(speech, window),
             _wave(samples / loudest, window),
             _dots(pitch, window),
+            _onsets(samples, window),
             _curve(gap, motion.fps, window, *reach, INK["gap"]),
         ]
         parts.append(_chart("".join(drawn), window))
@@ -131,6 +135,12 @@ def _dots(pitch: np.ndarray, window: tuple[float, float]) -> str:
         for i in shown.tolist()
     )
     return f'<path d="{path}" stroke="{INK["pitch"]}" stroke-width="2.5"/>'
+
+
+def _onsets(samples: np.ndarray, window: tuple[float, float]) -> str:
+    times_s = onset_times_s(samples[round(window[0] * AUDIO_RATE) : round(window[1] * AUDIO_RATE)])
+    path = "".join(f"M{_x(window[0] + t, window):.1f} {HEIGHT - 9}v9" for t in times_s.tolist())
+    return f'<path d="{path}" stroke="{INK["onset"]}" stroke-width="1.5"/>'
 
 
 def _curve(values: np.ndarray, fps: float, window: tuple[float, float], low: float, high: float, colour: str) -> str:
