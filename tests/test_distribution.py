@@ -111,7 +111,7 @@ def test_the_wheel_has_the_package_whole_and_nothing_else(wheel: Path) -> None:
 
 def test_from_a_clip_to_a_dub_far_from_the_checkout(bin_folder: Path, tmp_path: Path) -> None:
     python, gtalk = bin_folder / "python", bin_folder / "gtalk"
-    where = run([python, "-c", "import gtalk, gtalk._C; print(gtalk.__file__, gtalk.__version__)"], tmp_path)
+    where = run([python, "-c", "import torch, gtalk, gtalk._C; print(gtalk.__file__, gtalk.__version__)"], tmp_path)
     assert where.startswith(str(bin_folder.parent)) and run([gtalk, "--version"], tmp_path).split()[1] in where
     _cut(ROOT / "data" / "demo" / "clip.mp4", tmp_path / "clip.mp4", CLIP_S)
     _cut(ROOT / "data" / "demo" / "speech.wav", tmp_path / "speech.wav", 1.0)
