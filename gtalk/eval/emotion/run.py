@@ -31,7 +31,7 @@ from gtalk.talk import Character
 from gtalk.types import AUDIO_RATE, Motion
 
 INTENSITIES = (0.0, 0.25, 0.5, 0.75, 1.0)
-SPEECH_S, SILENCE_S, SETTLE_S = 4.0, 4.0, 0.2
+SPEECH_S, SILENCE_S, SETTLE_S = 4.0, 20.0, 0.2  # the pause is as long as that of the silence test
 FRAMES = 8  # that are rendered for each emotion and intensity
 
 

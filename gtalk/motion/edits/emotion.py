@@ -30,7 +30,7 @@ LOST_OPENING = 0.6  # of what opens the lips: speech needs them, and lips that o
 LEAST_M, OPENS_M = 0.0006, 0.002  # what a whole shape may open the lips by unhindered, and where it counts in full
 ATTACK_S, RELEASE_S = 0.08, 0.25  # of speech activity
 SPEAKS_M, SPEAKS_M_S = 0.0025, 0.02  # lips that are so far open, or move so fast, speak
-SHUT_M = 0.0015  # lips that are less open, while somebody speaks, are shut on purpose
+SHUT_M, FIRMLY = 0.002, 4.0  # lips that are less open, while somebody speaks, are shut on purpose; and how soon wholly
 SHUTTERS = (
     "jawOpen", "mouthClose", "mouthUpperUpLeft", "mouthUpperUpRight", "mouthLowerDownLeft", "mouthLowerDownRight",
     "mouthShrugLower", "mouthFunnel",
@@ -152,7 +152,7 @@ class ExpressionEdit:
     ) -> Float[np.ndarray, "T E"]:
         opens = np.clip((self._opens.mean(1) - LEAST_M) / (OPENS_M - LEAST_M), 0.0, 1.0)
         weights = weights * (1.0 - LOST_OPENING * opens)
-        shut = np.clip(2.0 * active, 0.0, 1.0) * np.clip((SHUT_M - opening) / SHUT_M, 0.0, 1.0)
+        shut = np.clip(2.0 * active, 0.0, 1.0) * np.clip(FIRMLY * (SHUT_M - opening) / SHUT_M, 0.0, 1.0)
         too_far = np.maximum(weights @ self._opens, 0.0) * shut[:, None]
         closed = weights - too_far @ self._shut.T
         return np.where(shut[:, None] > 0.0, closed, self._gaps.uncrossed(weights, np.maximum(opening, 0.0)))
