@@ -45,6 +45,8 @@ def make_avatar(
     device: str = "auto",
     dataset: Path | None = None,
     prepare: PrepareConfig | None = None,
+    expressions: Path | None = None,
+    labels: Path | None = None,
     on_event: Callable[[TrainEvent], None],
 ) -> None:
     """Prepare clips of one person, fit a renderer, learn how the face moves with speech.
@@ -59,9 +61,11 @@ def make_avatar(
         renderer, preset, device: see `gtalk train --help`; auto is what suits this machine.
         dataset: where the dataset is kept; `output`/dataset by default.
         prepare: how clips become a dataset.
+        expressions: a video of the person making faces; learned as the avatar's own expressions.
+        labels: a CSV of start_s,end_s,name for that video.
         on_event: told of everything that happens.
     """
-    require_clips(clips)
+    require_clips([*clips, *([] if expressions is None else [expressions])] if clips else clips)
     consent = require_consent(consent.person, consent.statement)
     from gtalk.fit import run
 
@@ -79,6 +83,11 @@ def make_avatar(
         check_dataset(folder)  # too short a clip is told now, not after the fit
         fit_avatar(folder, output, consent, renderer, preset, device=device, keep=True, on_event=on_event)
         train_motion([folder], output, on_progress=on_event, device=device)
+        if expressions is not None:
+            from gtalk.takes import learn_take
+
+            rows = learn_take(expressions, output, folder, labels, on_event)
+            on_event(Note(f"expressions: {', '.join(row.name for row in rows)} ({output / 'expressions.yaml'})"))
 
 
 def fit_avatar(

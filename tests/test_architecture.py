@@ -32,7 +32,8 @@ ARROWS = {
     "export": {"avatar", "talk", "media", "ops", "rig"},
     "eval": {"talk", "dataset", "media", "speech", "voice", "motion", "avatar", "prepare", "ops", "rig"},
     "edits": {"motion"},
-    "making": {"avatar", "fit", "motion", "prepare"},
+    "takes": {"media", "prepare", "rig"},
+    "making": {"avatar", "fit", "motion", "prepare", "takes"},
     "api": {"making", "talk", "dub", "motion", "prepare", "media", "avatar"},
 }
 ONLY_IN = {

@@ -139,6 +139,11 @@ class Train:
     """Where to fit and to train. auto: on a GPU where there is one."""
     dataset: Path | None = None
     """Where the dataset is kept; AVATAR/dataset by default."""
+    expressions: Path | None = None
+    """A video of the same person making faces, half a minute or so: learned as the avatar's own expressions, kept in
+    AVATAR/expressions.yaml with a thumbnail of each in AVATAR/expressions."""
+    labels: Path | None = None
+    """A CSV with the columns start_s,end_s,name that names them; without it they are found and numbered."""
     view: bool = False
     """Open the viewer on the fit: preview, loss curves, truth beside render."""
     prepare: PrepareOptions = field(default_factory=PrepareOptions)
@@ -151,6 +156,7 @@ class Train:
             make_avatar(
                 self.clips, self.output, Consent(self.person, self.consent), renderer=self.renderer,
                 preset=self.preset, device=self.device, dataset=self.dataset, prepare=self.prepare,
+                expressions=self.expressions, labels=self.labels,
                 on_event=shown(bars, watch),
             )  # fmt: skip
             bars.say(

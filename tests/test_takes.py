@@ -1,0 +1,62 @@
+"""An expression take: whose it is, what comes of it, and that nothing is written when it is no good."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gtalk.errors import UserError
+from gtalk.rig.bank import load_bank
+from gtalk.rig.expression import named
+from gtalk.rig.shapes import displacements, neutral
+from gtalk.takes import learn_take
+from gtalk.topology import LANDMARKS68
+from gtalk.types import Motion
+from tests.media.clips import Recipe, write_clip
+
+
+def motion_of(mesh: np.ndarray, *parts: str) -> Motion:
+    """A tracked clip: 3 s of each named expression."""
+    ease = np.clip(np.minimum(np.arange(75), np.arange(75)[::-1]) / 8.0, 0, 1)
+    weights = np.concatenate([ease[:, None] * named(name).vector() for name in parts])
+    points = mesh + np.tensordot(weights, displacements(mesh), 1)
+    zeros, poses = np.zeros((len(points), 2)), np.tile(np.eye(4), (len(points), 1, 1))
+    channels = {"landmarks478": points.astype(np.float32)}
+    return Motion(25.0, points[:, LANDMARKS68], zeros + 1, zeros, zeros, poses, np.ones(len(points), bool), channels)
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    (tmp_path / "me/dataset").mkdir(parents=True)
+    motion_of(neutral(), "neutral").save(tmp_path / "me/dataset/motion.npz")
+    return tmp_path / "me"
+
+
+def learned(folder: Path, monkeypatch, motion: Motion, labels: Path | None = None) -> list[str]:
+    """The tracker is tested elsewhere: here it says `motion` of whatever video."""
+    monkeypatch.setattr("gtalk.prepare.pipeline.track_motion", lambda video, on_progress: motion)
+    take = write_clip(folder.parent / "take.mp4", Recipe(seconds=motion.duration_s))
+    return [row.name for row in learn_take(take, folder, folder / "dataset", labels, lambda progress: None)]
+
+
+def test_a_take_becomes_the_persons_bank(folder, monkeypatch) -> None:
+    labels = folder.parent / "labels.csv"
+    labels.write_text("start_s,end_s,name\n0.4,2.6,neutral\n3.4,5.6,grin\n6.4,8.6,kiss\n")
+    assert learned(folder, monkeypatch, motion_of(neutral(), "neutral", "smile", "kiss"), labels) == ["grin", "kiss"]
+    bank = load_bank(folder)
+    assert named("grin", 1.0, bank).weights["mouthSmileLeft"] > 0.5
+    assert named("kiss", 1.0, bank).weights["mouthPucker"] > 0.4
+    assert sorted(p.name for p in (folder / "expressions").iterdir()) == ["grin.jpg", "kiss.jpg"]
+
+
+def test_another_person_is_noticed_and_nothing_written(folder, monkeypatch) -> None:
+    other = neutral() * [1.12, 1.0, 0.9]
+    with pytest.raises(UserError, match="differs by"):
+        learned(folder, monkeypatch, motion_of(other, "neutral", "smile", "kiss"))
+    assert [p.name for p in folder.iterdir()] == ["dataset"]
+
+
+def test_one_expression_only_is_noticed_and_nothing_written(folder, monkeypatch) -> None:
+    with pytest.raises(UserError, match="one expression only"):
+        learned(folder, monkeypatch, motion_of(neutral(), "neutral", "neutral"))
+    assert [p.name for p in folder.iterdir()] == ["dataset"]
