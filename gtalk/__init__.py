@@ -15,14 +15,14 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-from gtalk.waiting import wait_passively
+from gtalk.compute.waiting import wait_passively
 
 if TYPE_CHECKING:
     from gtalk import edits
     from gtalk.api import Avatar, load, track, train, write_video
     from gtalk.avatar.base import Consent
     from gtalk.errors import UserError
-    from gtalk.making import Note, TrainEvent
+    from gtalk.making.train import Note, TrainEvent
     from gtalk.motion.edits.controls import Controls
     from gtalk.progress import Progress
     from gtalk.talk import TalkSession
@@ -37,7 +37,7 @@ _HOME = {
     **dict.fromkeys(("Avatar", "load", "track", "train", "write_video"), "api"),
     "Consent": "avatar.base",
     "Controls": "motion.edits.controls",
-    **dict.fromkeys(("Note", "TrainEvent"), "making"),
+    **dict.fromkeys(("Note", "TrainEvent"), "making.train"),
     "Progress": "progress",
     "TalkSession": "talk",
     "UserError": "errors",

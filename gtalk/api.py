@@ -25,7 +25,7 @@ from gtalk.dub.background import TRANSPARENT, Background, Still, make_background
 from gtalk.dub.provenance import provenance_tags
 from gtalk.dub.render import image_size
 from gtalk.errors import UserError
-from gtalk.making import Preset, Renderer, TrainEvent, make_avatar
+from gtalk.making.train import Preset, Renderer, TrainEvent, make_avatar
 from gtalk.media.audio import stream_audio
 from gtalk.media.soundtrack import Soundtrack
 from gtalk.media.writer import VideoWriter

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parent.parent / "gtalk"
 
 FOUNDATION = {
-    "shapes", "errors", "progress", "files", "types", "basis", "topology", "config", "threads", "waiting", "device",
+    "shapes", "errors", "progress", "files", "types", "basis", "topology", "config", "compute",
     "reading", "geometry",
 }  # fmt: skip
 ARROWS = {
@@ -32,8 +32,7 @@ ARROWS = {
     "export": {"avatar", "talk", "media", "ops", "rig"},
     "eval": {"talk", "dataset", "media", "speech", "voice", "motion", "avatar", "prepare", "ops", "rig"},
     "edits": {"motion"},
-    "takes": {"media", "prepare", "rig"},
-    "making": {"avatar", "fit", "motion", "prepare", "takes"},
+    "making": {"avatar", "fit", "media", "motion", "prepare", "rig"},
     "api": {"making", "talk", "dub", "motion", "prepare", "media", "avatar"},
 }
 ONLY_IN = {

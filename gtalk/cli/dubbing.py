@@ -34,8 +34,8 @@ class Dub:
 
     def run(self) -> None:
         """Do it."""
+        from gtalk.compute.threads import compute_on
         from gtalk.dub import dub
-        from gtalk.threads import compute_on
 
         compute_on()
         with Bars() as bars:

@@ -10,7 +10,7 @@ import tyro
 
 from gtalk.cli.bars import Bars
 from gtalk.cli.options import AvatarFolder, Datasets, OutputPath
-from gtalk.device import Device
+from gtalk.compute.device import Device
 from gtalk.errors import UserError
 from gtalk.files import exclusive, require_replaceable
 from gtalk.motion.edits.controls import Controls

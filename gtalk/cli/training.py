@@ -13,10 +13,10 @@ import tyro
 from gtalk.avatar.base import Consent
 from gtalk.cli.bars import Bars
 from gtalk.cli.options import OutputPath
-from gtalk.device import Device
+from gtalk.compute.device import Device
 from gtalk.files import exclusive
 from gtalk.fit.events import DoneEvent, PreviewEvent, RollbackEvent, StartEvent, StepEvent
-from gtalk.making import (
+from gtalk.making.train import (
     Note,
     Preset,
     Renderer,

@@ -16,7 +16,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from gtalk.device import resolve_device
+from gtalk.compute.device import resolve_device
 from gtalk.dub.background import TRANSPARENT, Background, Still, make_background
 from gtalk.dub.config import DubConfig
 from gtalk.dub.footage.compositor import FootageCompositor, shot_order, track_shot

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from gtalk.device import Device
+from gtalk.compute.device import Device
 
 
 @dataclass(frozen=True)

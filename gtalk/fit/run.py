@@ -12,9 +12,9 @@ from typing import Any
 
 from gtalk.avatar.base import Consent
 from gtalk.avatar.bundle import load_avatar, read_avatar_json, save_avatar
+from gtalk.compute.device import resolve_device
 from gtalk.config import load_preset, load_yaml
 from gtalk.dataset.format import Dataset
-from gtalk.device import resolve_device
 from gtalk.errors import UserError
 from gtalk.files import require_writable_folder, sha256_of_json
 from gtalk.fit.events import DoneEvent, FitEvent, StartEvent

@@ -87,7 +87,8 @@ def recorded(gaussians, transforms, intrinsics, width, height):
 def played_back(saved, width, d_planes):
     """Gradients of Gaussians and transforms."""
     planes, *inputs = saved
-    return torch.autograd.grad(planes[:4], inputs, d_planes[:4, :, :width])
+    d_gaussians, d_transforms = torch.autograd.grad(planes[:4], inputs, d_planes[:4, :, :width])
+    return d_gaussians, d_transforms
 
 
 def _photo_loss(planes, background, truth, matte, labels, weights, dssim_share, coverage_weight):

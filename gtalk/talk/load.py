@@ -11,7 +11,7 @@ from typing import Literal
 
 from gtalk.avatar.base import Avatar
 from gtalk.avatar.bundle import AVATAR_VERSION
-from gtalk.device import resolve_device
+from gtalk.compute.device import resolve_device
 from gtalk.errors import UserError
 from gtalk.motion.base import EditFactory, HasLive, MotionModel
 from gtalk.motion.edits.controls import Controls

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from gtalk.device import Device
+from gtalk.compute.device import Device
 from gtalk.errors import UserError
 from gtalk.motion.edits.controls import Controls
 

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import torch
 
+from gtalk.compute.threads import compute_on
 from gtalk.errors import UserError
 from gtalk.talk import View
 from gtalk.talk.load import load_character
-from gtalk.threads import compute_on
 from gtalk.viewer.audio.sources import FileSource, check_rate
 from gtalk.viewer.config import ViewConfig
 from gtalk.viewer.live.sessions import HostedSession, SessionManager, TalkerFactory

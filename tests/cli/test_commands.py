@@ -158,7 +158,7 @@ def test_bars_draw_on_a_terminal(monkeypatch) -> None:
 
 
 def test_no_clip_and_no_consent_are_refused() -> None:
-    from gtalk.making import require_clips
+    from gtalk.making.train import require_clips
 
     with pytest.raises(UserError, match="at least one video"):
         require_clips(())

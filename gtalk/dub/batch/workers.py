@@ -22,6 +22,7 @@ from typing import Any
 
 import torch
 
+from gtalk.compute.threads import compute_on
 from gtalk.dub.batch.chunks import draw_part, join_parts, listen, parts_folder
 from gtalk.dub.batch.scheduler import Event, Scheduler, Task
 from gtalk.dub.outputs import sweep
@@ -29,7 +30,6 @@ from gtalk.dub.render import DubResult, render_dub
 from gtalk.errors import UserError
 from gtalk.progress import OnProgress, Progress
 from gtalk.talk import Character
-from gtalk.threads import compute_on
 
 Load = Callable[[Path], Character]
 ATTEMPTS = 3  # of a task whose worker died, the first included

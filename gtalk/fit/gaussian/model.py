@@ -19,7 +19,7 @@ from gtalk.avatar.gaussian import (
     raw_codes,
     split_code,
 )
-from gtalk.device import Device, resolve_device
+from gtalk.compute.device import Device, resolve_device
 from gtalk.fit.frames import ResidentFrames, TrainingFrame
 from gtalk.fit.gaussian.init import THIN, Seeds, make_seeds
 from gtalk.fit.gaussian.pose_refinement import Instant, RefineConfig, Refinement, correction_gradient

@@ -12,9 +12,9 @@ from gtalk.avatar import head as head_field
 from gtalk.avatar import radiance
 from gtalk.avatar import torso as torso_field
 from gtalk.avatar.radiance import FrameParams, RadianceAvatar, RadianceConfig
+from gtalk.compute.device import Device, resolve_device
 from gtalk.dataset.format import HEAD_CLASSES, MaskClass
 from gtalk.dataset.split import first_test_frame
-from gtalk.device import Device, resolve_device
 from gtalk.fit.frames import TrainingFrame
 from gtalk.fit.losses.patches import PatchConfig, draw_patches
 from gtalk.fit.losses.perceptual import LpipsConfig, open_perceptual

@@ -13,6 +13,7 @@ import torch
 from safetensors.numpy import load_file, save_file
 
 from gtalk.basis import UPPER_GROUP, MotionBasis
+from gtalk.compute.threads import on_one_thread
 from gtalk.config import from_mapping
 from gtalk.errors import UserError
 from gtalk.files import atomic_path, write_json
@@ -31,7 +32,6 @@ from gtalk.speech.features import SpeechFeatures
 from gtalk.speech.known_phones import KnownPhones
 from gtalk.speech.normalise import VoicePrior
 from gtalk.speech.student import load_student
-from gtalk.threads import on_one_thread
 from gtalk.types import AUDIO_RATE, VIDEO_FPS, Motion
 
 MOTION_MODEL_VERSION = 2  # 2: what the torso does is the avatar's to know; the regression of 1 is read over

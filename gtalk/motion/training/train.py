@@ -13,8 +13,8 @@ from typing import Literal
 import numpy as np
 import torch
 
+from gtalk.compute.device import resolve_device
 from gtalk.dataset.format import Dataset
-from gtalk.device import resolve_device
 from gtalk.errors import UserError
 from gtalk.files import sha256_of_file, sha256_of_json
 from gtalk.geometry.pose import mean_pose, pose_vectors

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from gtalk.errors import UserError
+from gtalk.making.takes import learn_take
 from gtalk.rig.bank import load_bank
 from gtalk.rig.expression import named
 from gtalk.rig.shapes import displacements, neutral
-from gtalk.takes import learn_take
 from gtalk.topology import LANDMARKS68
 from gtalk.types import Motion
 from tests.media.clips import Recipe, write_clip

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from gtalk.avatar.base import Consent
-from gtalk.device import resolve_device
+from gtalk.compute.device import resolve_device
 from gtalk.errors import UserError
 from gtalk.files import exclusive
 from gtalk.fit.events import FitEvent
@@ -84,7 +84,7 @@ def make_avatar(
         fit_avatar(folder, output, consent, renderer, preset, device=device, keep=True, on_event=on_event)
         train_motion([folder], output, on_progress=on_event, device=device)
         if expressions is not None:
-            from gtalk.takes import learn_take
+            from gtalk.making.takes import learn_take
 
             rows = learn_take(expressions, output, folder, labels, on_event)
             on_event(Note(f"expressions: {', '.join(row.name for row in rows)} ({output / 'expressions.yaml'})"))

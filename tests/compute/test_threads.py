@@ -11,8 +11,8 @@ import pytest
 import torch
 from threadpoolctl import threadpool_info
 
-from gtalk.threads import on_one_thread
-from gtalk.waiting import SETTINGS
+from gtalk.compute.threads import on_one_thread
+from gtalk.compute.waiting import SETTINGS
 
 
 def in_a_fresh_process(program: str, **environment: str) -> subprocess.CompletedProcess:

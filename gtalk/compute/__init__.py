@@ -1,0 +1,1 @@
+"""What computes and how: the device, threads, and that who waits sleeps."""

@@ -1,0 +1,1 @@
+"""From clips to a talking avatar, and from an expression take to its bank."""
