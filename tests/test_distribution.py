@@ -28,7 +28,7 @@ MOTION = """
 from pathlib import Path
 from gtalk.motion.training.fit_net import FitConfig
 from gtalk.motion.training.train import MotionConfig, train_motion
-train_motion(Path("dataset"), Path("avatar"), MotionConfig(FitConfig(steps=30), validation_share=0.0))
+train_motion(Path("dataset"), Path("avatar"), MotionConfig(fit=FitConfig(steps=30), validation_share=0.0))
 """
 
 
