@@ -33,6 +33,7 @@ class Copyist:
 
     kind = "copyist"
     fps = 25.0
+    device = torch.device("cpu")
 
     def __init__(self, dataset):
         self.dataset, self.camera = dataset, dataset.camera
@@ -48,6 +49,9 @@ class Copyist:
 
     def tensors(self):
         return {}
+
+    def to(self, device):
+        return self
 
 
 class Latecomer:

@@ -96,7 +96,7 @@ def test_the_page_shows_moving_images_and_settings_and_tells_why_there_is_no_mic
         shown, now_ms = browser.run("[gtalk.shown, performance.now()]")
         assert 18 < 1e3 * (shown - first) / (now_ms - since_ms) < 28
         assert browser.run("document.getElementById('panel').hidden") is False
-        browser.wait("document.querySelector('iframe').contentDocument?.body?.innerText.includes('Blinks')")
+        browser.wait("document.querySelector('iframe').contentDocument?.body?.innerText.includes('Blink rate')")
         click(browser, "mic")
         browser.wait("gtalk.notice.includes('denied')")
         assert browser.run("document.getElementById('notice').hidden") is False
