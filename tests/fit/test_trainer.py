@@ -102,7 +102,7 @@ def test_a_damaged_checkpoint_says_so(dataset: Dataset, tmp_path: Path) -> None:
     list(train(ToyModel(), dataset, tmp_path, CONFIG))
     path = tmp_path / CHECKPOINT_NAME
     path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(UserError, match="Delete it to fit from the start"):
+    with pytest.raises(UserError, match="fit from the start with --restart"):
         list(train(ToyModel(), dataset, tmp_path, CONFIG))
 
 

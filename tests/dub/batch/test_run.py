@@ -143,7 +143,7 @@ def test_kill_9_in_the_middle_then_resume_equals_an_uninterrupted_run(tmp_path):
     done = sum('"done"' in line for line in journal.read_text().splitlines())
     result = run_batch(jobs, "local", 2, load=load_toy_character)
     assert done < 4, "killed too late to test anything"
-    assert result.n_failed == 0 and {job.state for job in result.jobs} <= {"done", "kept"}
+    assert result.n_failed == 0 and {job.state for job in result.jobs} <= {"done", "kept"}, result.jobs
     assert images(two / "out") == images(one / "out")
     assert sorted(p.name for p in (two / "out").iterdir()) == ["0", "1", "2", "3"], "nothing half-written is left"
 

@@ -173,7 +173,7 @@ def test_files_that_hold_none_are_refused_before_the_fit_begins(
     for name, words in cases.items():
         config = config_of(renderer, tmp_path / name, 5, checkpoint_every=5)
         with pytest.raises(UserError, match=words):
-            next(fit(dataset.root, tmp_path / "me", renderer, config, Consent("nobody", "a drawing")))
+            list(fit(dataset.root, tmp_path / "me", renderer, config, Consent("nobody", "a drawing")))
     assert not list((tmp_path / "me").glob("*"))
 
 
