@@ -17,7 +17,7 @@ from gtalk.media.video import read_video
 from gtalk.topology import LANDMARKS68
 from gtalk.types import OUTER_EYE_DISTANCE_M, VIDEO_FPS
 
-DEMO = Path(__file__).parents[2] / "data" / "demo"
+DEMO = Path(__file__).parents[3] / "data" / "demo"
 FIRST_FRAMES = (0, 20, 31, 47)  # at rest, and in the middle of the first words
 
 
