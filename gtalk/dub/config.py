@@ -28,8 +28,7 @@ class DubConfig:
     background: str = "plate"
     """plate: the room of the clip. transparent. A colour as #rrggbb or by name. An image or video file."""
     onto: Path | None = None
-    """Footage of the same person: only the mouth and jaw are replaced, with the shot's light and grain; all else
-    of the shot stays as it is."""
+    """Footage of the same person, of which only the mouth and jaw are replaced, with the shot's light and grain."""
     onto_length: Literal["loop", "retime"] = "loop"
     """When shot and sound differ in length. loop: the shot runs to and fro, or is cut. retime: it is stretched."""
     seed: int = 0
@@ -37,8 +36,7 @@ class DubConfig:
     controls: Controls = field(default_factory=Controls)
     """How the face moves."""
     lookahead: Literal["file", "live"] = "file"
-    """How far ahead of the sound lips may open. file: as this person does. live: as in `gtalk view`, which cannot
-    know what will be said; then both give the same motion."""
+    """How far ahead of the sound lips may open. file: as this person does. live: no further than in `gtalk view`."""
     audio: Path | None = None
     """Sound for a motion file, which has none."""
     save_motion: Path | None = None
@@ -48,8 +46,7 @@ class DubConfig:
     batch: int = 1
     """Images drawn at once: more is quicker on a GPU."""
     device: Device = "auto"
-    """Where images are drawn. auto: on a GPU where there is one. Workers of a batch share the GPUs in turn; on a
-    Ray cluster say cuda, so that a job asks for its share of one."""
+    """Where images are drawn. auto: on a GPU where there is one. On a Ray cluster say cuda: jobs ask for a share."""
     subtitles: Path | None = None
     """A SubRip or WebVTT file: laid beside the output under its name, where players look for it."""
     mark: bool = False

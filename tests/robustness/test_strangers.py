@@ -191,7 +191,7 @@ def base_bytes(tmp_path_factory) -> bytes:
     layout = hollow_net(SpeechFeatures(False).size, 1, SMALL.net).state_dict()
     tensors = {name: torch.zeros(value.shape) for name, value in layout.items() if not name.startswith(HEAD)}
     path = tmp_path_factory.mktemp("base") / "base.safetensors"
-    save_base(BaseModel(SMALL.net, False, tensors), path)
+    save_base(BaseModel(SMALL.net, SpeechFeatures(False), tensors), path)
     return path.read_bytes()
 
 

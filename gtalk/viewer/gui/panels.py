@@ -94,7 +94,7 @@ class Panels:
             words.value = state.text
 
         with gui.add_folder("Emotion"):
-            words = gui.add_text("Expression", state.text, hint=word_specs()[0].control.sentence)
+            words = gui.add_text("In words", state.text, hint=word_specs()[0].control.sentence)
             rest = gui.add_button("Neutral")
             for name in state.emotions:
                 handles[name] = gui.add_slider(name.capitalize(), 0.0, 1.0, 0.05, state.value(name))
