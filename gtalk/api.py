@@ -1,7 +1,7 @@
 """gtalk from Python: `import gtalk` offers all of this by name. See docs/api.md and examples/.
 
 for event in gtalk.train("me.mp4", out="me", consent=gtalk.Consent("Ann", "I am Ann and agree.")):
-print(event)
+    print(event)
 me = gtalk.load("me", device="auto")
 motion = gtalk.edits.Gaze(yaw_rad=0.2)(me.predict("speech.wav", seed=1))
 gtalk.write_video("out.mp4", me.render(motion, size=512), fps=me.fps, audio="speech.wav")
@@ -9,8 +9,6 @@ gtalk.write_video("out.mp4", me.render(motion, size=512), fps=me.fps, audio="spe
 
 from __future__ import annotations
 
-import queue
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from os import PathLike
@@ -25,6 +23,7 @@ from gtalk.dub.background import TRANSPARENT, Background, Still, make_background
 from gtalk.dub.provenance import provenance_tags
 from gtalk.dub.render import image_size
 from gtalk.errors import UserError
+from gtalk.making.events import events_of
 from gtalk.making.train import Preset, Renderer, TrainEvent, make_avatar
 from gtalk.media.audio import stream_audio
 from gtalk.media.soundtrack import Soundtrack
@@ -289,7 +288,7 @@ def train(
             dataset=None if dataset is None else Path(dataset), on_event=on_event,
         )  # fmt: skip
 
-    return _events(work)
+    return events_of(work)
 
 
 def track(video: StrPath, on_progress: OnProgress = silent) -> Motion:
@@ -345,48 +344,6 @@ def write_video(
                 if piece is None:
                     break
                 writer.write_audio(piece)
-
-
-def _events(work: Callable[[Callable[[TrainEvent], None]], None]) -> Iterator[TrainEvent]:
-    """Runs `work` in a thread, one event ahead of whoever takes them; it stops when they go away."""
-    waiting: queue.Queue[TrainEvent | None] = queue.Queue(maxsize=1)
-    gone, failed = threading.Event(), []
-
-    def tell(event: TrainEvent | None) -> None:
-        while not gone.is_set():
-            try:
-                return waiting.put(event, timeout=0.2)
-            except queue.Full:
-                continue
-        raise _Gone
-
-    def run() -> None:
-        try:
-            work(tell)
-        except _Gone:
-            return
-        except BaseException as error:  # told where the events are taken
-            failed.append(error)
-        try:
-            tell(None)
-        except _Gone:
-            return
-
-    thread = threading.Thread(target=run, name="gtalk-train", daemon=True)
-    thread.start()
-    try:
-        while (event := waiting.get()) is not None:
-            yield event
-        thread.join()
-        if failed:
-            raise failed[0]
-    finally:
-        gone.set()
-        thread.join()
-
-
-class _Gone(BaseException):
-    """Nobody takes events any more."""
 
 
 def _chunks(speech: Speech) -> Iterable[np.ndarray]:

@@ -1,6 +1,6 @@
 """How well faces are tracked: against texture of the skin, and against the truth where there is one.
 
-    .venv/bin/python tools/bench/track.py CLIP_OR_DATASET ... [--frames N] [--truth data/demo]
+    .venv/bin/python tools/check/tracking.py CLIP_OR_DATASET ... [--frames N] [--truth data/demo]
 
 Compares, on the same landmarks: perspective-n-point per frame, the tracker without images, and the
 tracker with texture tracks. The texture points are split in two: one half refines poses, the other half
