@@ -14,8 +14,13 @@ WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 if WORKERS > 1:  # before anything that computes is imported: the workers share the cores
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // WORKERS)))
 
+import numpy as np  # noqa: E402, F401
 import pytest  # noqa: E402
 from hypothesis import HealthCheck, settings  # noqa: E402
+from threadpoolctl import threadpool_limits  # noqa: E402
+
+if WORKERS > 1:  # plugins have loaded numpy before, and its BLAS spins where a worker holds each core: ten times slower
+    threadpool_limits(int(os.environ["OMP_NUM_THREADS"]), "blas")
 
 settings.register_profile("gtalk", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("gtalk")

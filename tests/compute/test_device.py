@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from gtalk.compute.device import resolve_device
-from gtalk.dub.batch.workers import draws_on_gpu, workers_for
+from gtalk.dub.batch.capacity import draws_on_gpu, workers_for
 from gtalk.errors import UserError
 
 

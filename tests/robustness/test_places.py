@@ -22,7 +22,7 @@ from gtalk.avatar.bundle import load_avatar, save_avatar
 from gtalk.cli import main
 from gtalk.config import from_mapping, load_yaml
 from gtalk.dub.background import make_background
-from gtalk.dub.batch import workers
+from gtalk.dub.batch import processes
 from gtalk.dub.batch.jobs import read_jobs
 from gtalk.dub.batch.run import run_batch
 from gtalk.dub.config import DubConfig
@@ -301,8 +301,8 @@ def hang(folder: Path):
 
 @pytest.mark.slow
 def test_a_worker_that_hangs_is_replaced(sound: Path, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(workers, "_LOOK_S", 0.2)
-    monkeypatch.setattr(workers, "HUNG_S", 20.0)  # a new process takes some seconds to begin with its signs of life
+    monkeypatch.setattr(processes, "_LOOK_S", 0.2)
+    monkeypatch.setattr(processes, "HUNG_S", 20.0)  # a new process takes some seconds to begin with its signs of life
     write_toy_folder(tmp_path / "me")
     job = {"avatar": "me", "audio": "s.wav", "output": "a.mp4"}
     (tmp_path / "jobs.jsonl").write_text(json.dumps(job))

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 
+from gtalk.dub.batch.capacity import cores_here, default_workers_per_gpu, draws_on_gpu
+from gtalk.dub.batch.cluster import RayEngine
+from gtalk.dub.batch.engine import run_tasks
 from gtalk.dub.batch.jobs import Job, by_avatar, read_jobs
 from gtalk.dub.batch.journal import DONE, STARTED, Journal
+from gtalk.dub.batch.processes import ProcessEngine
 from gtalk.dub.batch.scheduler import Event, Scheduler
-from gtalk.dub.batch.workers import cores_here, default_workers_per_gpu, draws_on_gpu, run_local, run_ray
+from gtalk.dub.batch.worker import Load
 from gtalk.errors import UserError
 from gtalk.progress import OnProgress, Progress, silent
-from gtalk.talk import Character, load_character
+from gtalk.talk import load_character
 
 SPLIT_S = 600.0  # an hour is worth sharing, ten minutes are not
-_ENGINES = {"local": run_local, "ray": run_ray}
+_ENGINES = {"local": ProcessEngine, "ray": RayEngine}
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,7 @@ def run_batch(
     *,
     workers_per_gpu: int | None = None,
     split_s: float = SPLIT_S,
-    load: Callable[[Path], Character] = load_character,
+    load: Load = load_character,
 ) -> BatchResult:
     """Do the jobs of a JSONL file (see gtalk.dub.batch.jobs).
 
@@ -125,7 +128,7 @@ def run_batch(
             workers = on_gpus * shared or cores_here()
         agenda, begun = Scheduler(todo, split_s), set()
         monitor = _Monitor(len(jobs), len(results), on_progress)
-        for event in _ENGINES[engine](agenda, workers, load, shared) if todo else ():
+        for event in run_tasks(agenda, _ENGINES[engine](workers, load, shared)) if todo else ():
             job = event.task.job
             if event.kind == "started" and job.line not in begun:
                 begun.add(job.line)

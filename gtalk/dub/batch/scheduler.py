@@ -19,7 +19,7 @@ from gtalk.dub.batch.jobs import Job
 from gtalk.dub.batch.journal import DONE, FAILED
 
 Step = Literal["whole", "listen", "draw", "join"]
-Kind = Literal["started", "progress", "done", "failed"]
+Kind = Literal["started", "progress", "done", "failed", "lost"]
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class Event:
     task: Task
     kind: Kind
     facts: dict[str, Any] = field(default_factory=dict)
-    """progress: done, total. failed: error, detail. done: of a listening task part_frames, otherwise
-    n_frames, n_samples, duration_s, wall_s, encode_s, warnings."""
+    """progress: done, total. failed: error, detail. lost, with its worker: error. done: of a listening task
+    part_frames, otherwise n_frames, n_samples, duration_s, wall_s, encode_s, warnings."""
 
 
 @dataclass

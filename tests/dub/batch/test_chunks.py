@@ -12,7 +12,7 @@ from gtalk.dub.batch.chunks import is_long, parts_at_silences, parts_folder, qui
 from gtalk.dub.batch.jobs import read_jobs
 from gtalk.dub.batch.run import run_batch
 from gtalk.dub.batch.scheduler import Event, Scheduler, Task
-from gtalk.dub.batch.workers import Worker
+from gtalk.dub.batch.worker import Worker
 from gtalk.dub.config import DubConfig
 from gtalk.dub.outputs import sweep
 from gtalk.media.audio import read_audio, write_wav

@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 import pytest
 
+from gtalk.dub.batch.capacity import gpu_of
 from gtalk.dub.batch.journal import Journal
 from gtalk.dub.batch.run import run_batch
-from gtalk.dub.batch.workers import gpu_of
 from gtalk.errors import UserError
 from gtalk.media.audio import write_wav
 from gtalk.progress import Progress

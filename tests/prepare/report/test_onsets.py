@@ -1,10 +1,17 @@
 """Onsets of sounds whose truth is known."""
 
+from pathlib import Path
+
+import librosa
 import numpy as np
 
-from gtalk.prepare.report.onsets import onset_times_s
+from gtalk.media.audio import read_audio
+from gtalk.prepare.report.metrics import HOP_S
+from gtalk.prepare.report.onsets import onset_times_s, spectral_flux
 from gtalk.types import AUDIO_RATE
 from tests.speech.voices import harmonic, room_noise
+
+DEMO = Path(__file__).parents[3] / "data" / "demo"
 
 
 def test_syllables_begin_where_they_begin() -> None:
@@ -21,3 +28,14 @@ def test_syllables_begin_where_they_begin() -> None:
 def test_silence_and_next_to_nothing_begin_nowhere() -> None:
     for samples in (np.zeros(32_000, np.float32), np.zeros(0, np.float32), np.zeros(500, np.float32)):
         assert len(onset_times_s(samples)) == 0
+
+
+def test_speech_begins_where_librosa_says() -> None:
+    samples = read_audio(DEMO / "speech.wav").samples[: 8 * AUDIO_RATE]
+    hop = round(HOP_S * AUDIO_RATE)
+    theirs = librosa.onset.onset_detect(y=samples, sr=AUDIO_RATE, hop_length=hop)
+    strength = librosa.onset.onset_strength(y=samples, sr=AUDIO_RATE, hop_length=hop)
+    assert np.corrcoef(strength, spectral_flux(samples, hop))[0, 1] > 0.99
+    ours = onset_times_s(samples) / HOP_S
+    near = np.abs(ours[:, None] - theirs).min(1) <= 1.01
+    assert near.mean() > 0.75 and len(ours) > 0.75 * len(theirs), "but for close calls: their mel scale is another"
