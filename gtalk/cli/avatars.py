@@ -16,7 +16,6 @@ from gtalk.files import require_replaceable
 from gtalk.viewer.config import ViewConfig
 
 if TYPE_CHECKING:
-    from gtalk.avatar.base import Avatar
     from gtalk.types import Motion
 
 
@@ -120,49 +119,19 @@ class Export:
 
     def run(self) -> None:
         """Do it."""
-        from gtalk.avatar.bundle import load_avatar
-        from gtalk.avatar.gaussian import GaussianAvatar
-        from gtalk.export.ply import write_ply, write_ply_sequence
+        from gtalk.avatar.bundle import load_avatar, read_avatar_json
+        from gtalk.export import formats
 
-        self._check_output()
-        avatar = load_avatar(self.avatar)
-        if self.format == "glb":
-            self._glb(avatar)
-            return
-        if not isinstance(avatar, GaussianAvatar):
-            raise UserError(
-                f"avatar {self.avatar}", expected="one of kind gaussian", got=f"kind {avatar.kind}",
-                remedy="Fit it with --renderer gaussian; a radiance field holds no Gaussians to export.",
-            )  # fmt: skip
-        motion = self._motion()
-        if self.format == "ply":
-            write_ply(avatar, self.output, None if motion is None else self._frame_of(motion))
-        elif motion is None:
-            raise UserError(
-                "--motion", expected="a motion file, since a sequence follows one", got="none",
-                remedy="Make one with `gtalk motion drive AVATAR AUDIO -o X.motion.npz`.",
-            )  # fmt: skip
-        else:
-            with Bars() as bars:
-                write_ply_sequence(avatar, motion, self.output, bars)
-        print(self.output)
-
-    def _glb(self, avatar: Avatar) -> None:
-        from gtalk.avatar.bundle import read_avatar_json
-        from gtalk.avatar.gaussian import GaussianAvatar
-        from gtalk.avatar.radiance import RadianceAvatar
-        from gtalk.export.glb import write_glb
-        from gtalk.export.skin import rig_of_avatar, skin_of_avatar
-
-        motion = self._motion()
+        self._check_output(formats.FORMATS[self.format].is_folder)
         person = read_avatar_json(self.avatar)["consent"].get("person", "")
-        rig = rig_of_avatar(self.avatar, avatar)
-        skin = skin_of_avatar(avatar, rig) if isinstance(avatar, GaussianAvatar | RadianceAvatar) else None
-        write_glb(self.output, rig, motion, skin, person)
+        avatar = load_avatar(self.avatar)
+        asked = formats.Export(self.avatar, avatar, self.output, self._motion(), self.frame, person)
+        with Bars() as bars:
+            formats.export(self.format, asked, bars)
         print(self.output)
 
-    def _check_output(self) -> None:
-        if self.format != "ply-sequence":
+    def _check_output(self, is_folder: bool) -> None:
+        if not is_folder:
             require_replaceable(self.output, self.overwrite)
             return
         held = [path.name for path in self.output.iterdir()] if self.output.is_dir() else []
@@ -188,10 +157,3 @@ class Export:
         if words:
             print(f"warning: {words}", file=sys.stderr)
         return motion
-
-    def _frame_of(self, motion: Motion) -> Motion:
-        if not 0 <= self.frame < len(motion):
-            raise UserError(
-                "--frame", expected=f"0 to {len(motion) - 1}", got=str(self.frame), remedy="Name a frame of the motion."
-            )
-        return motion[self.frame]

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from gtalk.dub.batch.scheduler import Event, Scheduler, Task
 
 ATTEMPTS = 3  # of a task whose worker died, the first included
 
 
+@runtime_checkable
 class Engine(Protocol):
     """Workers who take one task each."""
 
