@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from gtalk.errors import UserError
+from gtalk.reading.plain_yaml import parse_yaml
 from gtalk.reading.untrusted import read_text
 
 Config = TypeVar("Config")
@@ -65,19 +66,9 @@ def to_mapping(config: Any) -> dict[str, Any]:
 
 def load_yaml(kind: type[Config], path: Path) -> Config:
     """Read a YAML file into the dataclass `kind`. Raises UserError when it is missing or wrong."""
-    import yaml
-
-    class PlainLoader(yaml.SafeLoader):
-        """Without aliases: a few lines of them stand for more values than any memory holds."""
-
-        def compose_node(self, parent: Any, index: Any) -> Any:
-            if self.check_event(yaml.AliasEvent):
-                raise yaml.YAMLError("an alias (*name): write the value itself")
-            return super().compose_node(parent, index)
-
     try:
-        values = yaml.load(read_text(path, MOST_YAML_BYTES), PlainLoader)
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        values = parse_yaml(read_text(path, MOST_YAML_BYTES))
+    except (OSError, ValueError) as error:
         raise UserError(
             f"config file {path}",
             expected="a readable YAML file",
