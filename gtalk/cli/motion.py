@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -16,6 +18,7 @@ from gtalk.files import exclusive, require_replaceable
 from gtalk.motion.edits.controls import Controls
 
 if TYPE_CHECKING:
+    from gtalk.motion.base import EditFactory
     from gtalk.motion.model.model import PersonMotionModel
 
 
@@ -170,6 +173,8 @@ class MotionEdit:
     """The motion is another person's: bring it to the avatar's face."""
     controls: Controls = field(default_factory=Controls)
     """What changes."""
+    score: Path | None = None
+    """A .score.yaml: what the face does when (docs/direction.md)."""
     seed: int = 0
     """Chooses which blinks are dropped."""
     overwrite: bool = False
@@ -191,8 +196,20 @@ class MotionEdit:
             motion = FaceMotion.load(self.motion)
         if self.reenact:
             motion = reenact(motion, _required(model))
-        if self.controls != Controls():
-            motion = edit_motion(motion, _required(model), self.controls, self.seed)
+        edits: Sequence[EditFactory] = ()
+        if self.score is not None:
+            from gtalk.direct.at_work import directed
+            from gtalk.direct.score import Score
+
+            score = Score.load(self.score)
+            score.check_length(motion.duration_s, f"score {self.score}")
+            person, plain = _required(model), motion
+            direction = directed(person, score, lambda makers: iter([edit_motion(plain, person, edits=makers)]))
+            edits = direction.edits
+            for note in direction.notes:
+                print(f"warning: {note}", file=sys.stderr)
+        if edits or self.controls != Controls():
+            motion = edit_motion(motion, _required(model), self.controls, self.seed, edits)
         if self.output.suffix.lower() == ".csv":
             write_arkit_csv(motion, self.output, None if model is None else rest_landmarks(model))
         else:

@@ -1,7 +1,7 @@
 """The tracks of a score: what can be directed, in which range and unit. The one place where a track is declared.
 
-A track is made of channels, each a number over time. Most have one channel of the same name; `region.*` has one for
-each named expression that is asked of the region.
+A track is made of channels, each a number over time. Most have one channel of the same name. `region.brows` is how far
+the brows are asked for at all, `region.brows|sad` how sad.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ TRACKS = (
     Track("shape.*", "a single shape of the face: mouthSmileLeft, browInnerUp", usual=0.7),
     Track("gaze.yaw", "where the eyes turn, towards the image's right", -35, 35, usual=12, unit="deg"),
     Track("gaze.pitch", "where the eyes turn, up", -30, 30, usual=-12, unit="deg"),
+    Track("gaze.held", "how far the eyes keep still on the camera, or on where they are asked to look", usual=0.9),
     Track("head.turn", "the head turned towards the image's right", -45, 45, usual=10, unit="deg"),
     Track("head.raise", "the chin up", -30, 30, usual=6, unit="deg"),
     Track("head.tilt", "the head tilted, clockwise in the image", -30, 30, usual=7, unit="deg"),
@@ -63,6 +64,7 @@ TRACKS = (
     Track("key.frame", "the mouth of another motion at an instant: `other.motion.npz@1.48`", kind="key"),
 )  # fmt: skip
 _BY_NAME = {track.name: track for track in TRACKS}
+_HELD = 0.9  # of the eyes, while they look somewhere: a tenth of their wandering stays
 MOST_TIMES = 20
 """Movements of one swing."""
 _PART = re.compile(r"\s*([A-Za-z][\w -]*?)\s*(?::\s*([0-9.eE+-]+)\s*)?")
@@ -111,7 +113,9 @@ def checked_value(name: str, value: object) -> Value:
 def channels_of(name: str, value: Value) -> tuple[tuple[str, float], ...]:
     """(channel, number) that a checked value asks for."""
     if isinstance(value, str):
-        return tuple((f"{name}|{part}", number) for part, number in _region_parts(name, value))
+        return ((name, 1.0), *((f"{name}|{part}", number) for part, number in _region_parts(name, value)))
+    if name in ("gaze.yaw", "gaze.pitch"):
+        return ((name, value), ("gaze.held", _HELD))
     return ((name, value),)
 
 

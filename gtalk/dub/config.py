@@ -35,6 +35,8 @@ class DubConfig:
     """Chooses head motion, gaze and blinks."""
     controls: Controls = field(default_factory=Controls)
     """How the face moves."""
+    score: Path | None = None
+    """A .score.yaml: what the face does when (docs/direction.md)."""
     lookahead: Literal["file", "live"] = "file"
     """How far ahead of the sound lips may open. file: as this person does. live: no further than in `gtalk view`."""
     audio: Path | None = None

@@ -7,7 +7,7 @@ file ─▶ 16 kHz pieces ─▶ Talker ─▶ frames ─▶ background, mark �
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -17,6 +17,8 @@ import cv2
 import numpy as np
 
 from gtalk.compute.device import resolve_device
+from gtalk.direct.at_work import Directed, directed
+from gtalk.direct.score import Score
 from gtalk.dub.background import TRANSPARENT, Background, Still, make_background
 from gtalk.dub.config import DubConfig
 from gtalk.dub.footage.compositor import FootageCompositor, shot_order, track_shot
@@ -29,6 +31,8 @@ from gtalk.media.audio import stream_audio
 from gtalk.media.soundtrack import Soundtrack
 from gtalk.media.source import probe, require_video
 from gtalk.media.writer import VideoWriter, WriteConfig
+from gtalk.motion.base import EditChain, EditFactory
+from gtalk.motion.produce import drive
 from gtalk.progress import OnProgress, Progress, silent
 from gtalk.talk import PLATE, Character, MotionFrame, Talker, View, frame_count, load_character
 from gtalk.talk.interpolate import exact_rate, first_sample, resampled_count
@@ -99,8 +103,11 @@ def check_dub(source: Path, output: Path, config: DubConfig) -> None:
         if config.background != PLATE or config.height is not None:
             raise UserError("onto", expected="neither background nor height: the shot has its own", got="one of them",
                             remedy="Leave them out.")  # fmt: skip
-    if sound is not None:
-        Soundtrack.of(Path(sound))
+    expected_s = 0.0 if sound is None else Soundtrack.of(Path(sound)).expected_s
+    if config.score is not None:
+        score = Score.load(config.score)
+        if not is_motion(source) and expected_s > 0:
+            score.check_length(expected_s, f"score {config.score}")
 
 
 def render_dub(
@@ -175,10 +182,13 @@ def plan_dub(character: Character, source: Path, config: DubConfig, on_progress:
     size = image_size(avatar.camera, config.height)
     background = make_background(config.background, size, fps)
     view = View(size=size, background=background.rendered) if config.onto is None else View(background=None)
+    direction = _directed(character, source, config)
     talker = character.talker(
-        controls=config.controls, lookahead=config.lookahead, fps=fps, seed=config.seed, view=view, batch=config.batch
-    )
+        controls=config.controls, edits=direction.edits, lookahead=config.lookahead, fps=fps, seed=config.seed,
+        view=view, batch=config.batch,
+    )  # fmt: skip
     moments, sound, n_frames, stop, told = _plan_sound(character, talker, source, config)
+    told = (*told, *direction.notes)
     moments = Timed(moments)
     frames = talker.drawn(moments)
     onto = None
@@ -188,6 +198,25 @@ def plan_dub(character: Character, source: Path, config: DubConfig, on_progress:
         onto = FootageCompositor(talker, shot, shot_order(len(shot.motion), total or 0, config.onto_length))
         frames, size, background = onto.frames(moments), shot.size, Still(PLATE)
     return DubPlan(moments, Timed(frames), fps, size, background, sound, n_frames, stop, onto, told)
+
+
+def _directed(character: Character, source: Path, config: DubConfig) -> Directed:
+    """The edits of the dub's score."""
+    if config.score is None:
+        return Directed()
+    score = Score.load(config.score)
+    moves = of_this_face(character, Motion.load(source))[0] if is_motion(source) else None
+    if moves is not None:
+        score.check_length(moves.duration_s, f"score {config.score}")
+
+    def motion_of(edits: Sequence[EditFactory]) -> Iterator[Motion]:
+        if moves is not None:
+            return iter([EditChain(edits)(moves)])
+        model = character.talker(lookahead=config.lookahead).motion_model
+        assert model is not None  # or there would be no score at work
+        return drive(model, stream_audio(source, AUDIO_RATE), config.seed, edits)
+
+    return directed(character.motion_model, score, motion_of)
 
 
 def _plan_sound(

@@ -54,9 +54,15 @@ def drive_whole(
     return Motion.concatenate(parts)
 
 
-def edit_motion(motion: Motion, model: PersonMotionModel, controls: Controls, seed: int = 0) -> Motion:
-    """A motion with controls applied, as `Talker` would apply them live."""
-    chain = EditChain([lambda: ControlEdit(model, controls, seed)])
+def edit_motion(
+    motion: Motion,
+    model: PersonMotionModel,
+    controls: Controls = Controls(),
+    seed: int = 0,
+    edits: Sequence[EditFactory] = (),
+) -> Motion:
+    """A motion with edits and then controls applied, as `Talker` would apply them live."""
+    chain = EditChain([*edits, lambda: ControlEdit(model, controls, seed)])
     pieces = [motion[start : start + _PIECE] for start in range(0, len(motion), _PIECE)]
     return Motion.concatenate([chain(piece) for piece in pieces]) if pieces else motion
 

@@ -16,7 +16,9 @@ from pathlib import Path
 import torch
 
 from gtalk.compute.threads import compute_on
+from gtalk.direct.score_edit import ScoreEdit
 from gtalk.errors import UserError
+from gtalk.motion.model.model import PersonMotionModel
 from gtalk.talk import View
 from gtalk.talk.load import load_character
 from gtalk.viewer.audio.sources import FileSource, check_rate
@@ -144,7 +146,11 @@ def cast_of(avatar_folder: Path, config: ViewConfig) -> TalkerFactory:
             remedy=f"Run `gtalk motion train DATASET -o {avatar_folder}`.",
         )
     view = View(size=(round(camera.width * config.size / camera.height), config.size))
-    return lambda: character.talker(controls=config.controls, lookahead="live", seed=config.seed, view=view)
+    model = character.motion_model
+    edits = [lambda: ScoreEdit(model)] if isinstance(model, PersonMotionModel) else []  # is told events while it runs
+    return lambda: character.talker(
+        controls=config.controls, edits=edits, lookahead="live", seed=config.seed, view=view
+    )
 
 
 def _open_source(config: ViewConfig, server: LiveServer, cleanup: ExitStack) -> None:

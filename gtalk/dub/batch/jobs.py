@@ -26,7 +26,7 @@ from gtalk.reading.untrusted import member, parse_json, read_json, read_text
 from gtalk.talk.load import AVATAR_VERSION
 
 AVATAR_JSON = "avatar.json"
-_PATHS = {"audio", "onto", "save_motion", "sign_cert", "sign_key", "subtitles"}
+_PATHS = {"audio", "onto", "score", "save_motion", "sign_cert", "sign_key", "subtitles"}
 _OPTIONS = {field.name for field in dataclasses.fields(DubConfig)} - {"controls"}
 _CONTROLS = {spec.name for spec in (*control_specs(), *word_specs())}
 _KEYS = {"avatar", "motion", "output", *_OPTIONS, *_CONTROLS}
@@ -114,7 +114,7 @@ def _job(number: int, line: str, folder: Path, started: frozenset[str]) -> Job:
     controls = Controls.of({name: value for name, value in entry.items() if name in _CONTROLS})
     config = DubConfig(controls=controls, **options)
     _check_avatar(avatar)
-    files = (source, config.audio, config.onto, config.subtitles, config.sign_cert, config.sign_key)
+    files = (source, config.audio, config.onto, config.score, config.subtitles, config.sign_cert, config.sign_key)
     # A background is a word, a colour or a file.
     key = _key(entry, avatar, [p for p in (*files, Path(config.background)) if p is not None])
     # What an earlier run of this very job left is no obstacle: outputs are whole or absent.

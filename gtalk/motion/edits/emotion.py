@@ -36,7 +36,7 @@ SHUTTERS = (
     "mouthShrugLower", "mouthFunnel",
 )  # fmt: skip
 RIDGE_M2 = 1e-7
-_NO_LEAN = np.array([0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0])  # head (3) and gaze (2) in degrees, gains of jaw and lips
+NO_LEAN = np.array([0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0])  # head (3) and gaze (2) in degrees, gains of jaw and lips
 _UPPER, _LOWER = np.array([61, 62, 63]), np.array([67, 66, 65])
 
 
@@ -56,12 +56,10 @@ class ExpressionEdit:
     def __init__(self, model: PersonMotionModel | None = None, expression: Expression | None = None) -> None:
         """`model`: knows the person's resting mouth; without it the first frames' smallest opening stands for it."""
         self.expression = expression or Expression()
-        self._rest = None if model is None else _rest_landmarks(model)
-        self._rest_m = None if self._rest is None else float(_opening(self._rest[None])[0])
+        self._layer = ExpressionLayer(model)
         self._begun, self._weights = False, np.zeros(len(SHAPES))
         self._speed = np.zeros(len(SHAPES))
-        self._lean = _NO_LEAN.copy()
-        self._activity, self._before = 0.0, None
+        self._lean = NO_LEAN.copy()
 
     def receive(self, event: object) -> None:
         """Ease over to another expression from the next frame on."""
@@ -77,15 +75,9 @@ class ExpressionEdit:
         target = soft_limit(target[None], np.ones(len(target)))[0]
         self._begin()
         still = not (target.any() or self._weights.any() or self._speed.any())
-        if still and np.array_equal(self._lean, lean) and np.array_equal(lean, _NO_LEAN):
+        if still and np.array_equal(self._lean, lean) and np.array_equal(lean, NO_LEAN):
             return motion
-        eased, leans = self._ease(target, lean, len(motion), motion.fps)
-        motion = self._leaned(motion, leans)
-        opening = _opening(motion.landmarks) - self._rest_opening(motion)
-        weights = self._guarded(eased, opening, self._active(opening, motion.fps))
-        if "expression" in motion.channels:
-            weights = weights + motion.channels["expression"]
-        return motion.replace(channels={**motion.channels, "expression": weights.astype(np.float32)})
+        return self._layer(motion, *self._ease(target, lean, len(motion), motion.fps))
 
     def _begin(self) -> None:
         """What a session begins with is there from its first frame."""
@@ -93,6 +85,51 @@ class ExpressionEdit:
             self._begun = True
             self._weights = soft_limit(self.expression.vector()[None], np.ones(len(SHAPES)))[0]
             self._lean = _lean_of(self.expression)
+
+    def _ease(self, target: np.ndarray, lean: np.ndarray, frames: int, fps: float) -> tuple[np.ndarray, np.ndarray]:
+        """Towards the target as a critically damped spring goes, exactly for any frame rate."""
+        omega, dt = 2.0 * np.pi * BAND_HZ / 1.5, 1.0 / fps
+        decay = np.exp(-omega * dt)
+        weights, leans = np.empty((frames, len(target))), np.empty((frames, len(lean)))
+        for i in range(frames):
+            weights[i], leans[i] = self._weights, self._lean
+            off = self._weights - target
+            pull = self._speed + omega * off
+            self._weights = target + (off + pull * dt) * decay
+            self._speed = (self._speed - omega * pull * dt) * decay
+            near = (np.abs(self._weights - target) < 1e-4) & (np.abs(self._speed) < 1e-3)
+            self._weights, self._speed = np.where(near, target, self._weights), np.where(near, 0.0, self._speed)
+            self._lean = lean + (self._lean - lean) * decay
+            self._lean = np.where(np.abs(self._lean - lean) < 1e-5, lean, self._lean)
+        return weights, leans
+
+
+class ExpressionLayer:
+    """Lays weights of shapes over motion, frame after frame, and remembers how much was spoken."""
+
+    def __init__(self, model: PersonMotionModel | None = None) -> None:
+        """`model`: as of ExpressionEdit."""
+        self._rest = None if model is None else _rest_landmarks(model)
+        self._rest_m = None if self._rest is None else float(_opening(self._rest[None])[0])
+        self._activity, self._before = 0.0, None
+
+    def __call__(self, motion: Motion, weights: Float[np.ndarray, "T E"], leans: Float[np.ndarray, "T 7"]) -> Motion:
+        """The motion with the weights in its channel `expression`.
+
+        Args:
+            weights: in the order of SHAPES, on top of what the channel holds already.
+            leans: head (yaw, pitch, roll) and gaze (yaw, pitch) in degrees, factors on what jaw and lips do.
+        """
+        motion = self._leaned(motion, leans)
+        opening = _opening(motion.landmarks) - self._rest_opening(motion)
+        weights = self._guarded(weights, opening, self._active(opening, motion.fps))
+        if "expression" in motion.channels:
+            weights = weights + motion.channels["expression"]
+        return motion.replace(channels={**motion.channels, "expression": weights.astype(np.float32)})
+
+    def watch(self, motion: Motion) -> None:
+        """Frames that nothing is laid over."""
+        self._active(_opening(motion.landmarks) - self._rest_opening(motion), motion.fps)
 
     @cached_property
     def _gaps(self) -> Gaps:
@@ -112,23 +149,6 @@ class ExpressionEdit:
         g, out = self._opens[columns].T, np.zeros_like(self._opens)
         out[columns] = np.linalg.solve(g.T @ g + RIDGE_M2 * np.eye(len(columns)), g.T)
         return out
-
-    def _ease(self, target: np.ndarray, lean: np.ndarray, frames: int, fps: float) -> tuple[np.ndarray, np.ndarray]:
-        """Towards the target as a critically damped spring goes, exactly for any frame rate."""
-        omega, dt = 2.0 * np.pi * BAND_HZ / 1.5, 1.0 / fps
-        decay = np.exp(-omega * dt)
-        weights, leans = np.empty((frames, len(target))), np.empty((frames, len(lean)))
-        for i in range(frames):
-            weights[i], leans[i] = self._weights, self._lean
-            off = self._weights - target
-            pull = self._speed + omega * off
-            self._weights = target + (off + pull * dt) * decay
-            self._speed = (self._speed - omega * pull * dt) * decay
-            near = (np.abs(self._weights - target) < 1e-4) & (np.abs(self._speed) < 1e-3)
-            self._weights, self._speed = np.where(near, target, self._weights), np.where(near, 0.0, self._speed)
-            self._lean = lean + (self._lean - lean) * decay
-            self._lean = np.where(np.abs(self._lean - lean) < 1e-5, lean, self._lean)
-        return weights, leans
 
     def _rest_opening(self, motion: Motion) -> float:
         if self._rest_m is None:
@@ -158,7 +178,7 @@ class ExpressionEdit:
         return np.where(shut[:, None] > 0.0, closed, self._gaps.uncrossed(weights, np.maximum(opening, 0.0)))
 
     def _leaned(self, motion: Motion, leans: Float[np.ndarray, "T 7"]) -> Motion:
-        if np.array_equal(leans, np.broadcast_to(_NO_LEAN, leans.shape)):
+        if np.array_equal(leans, np.broadcast_to(NO_LEAN, leans.shape)):
             return motion
         yaw, pitch, roll = np.deg2rad(leans[:, :3]).T
         turns = exp_so3(np.stack([-pitch, yaw, -roll], 1))

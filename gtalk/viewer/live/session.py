@@ -16,13 +16,14 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
 
 from gtalk.basis import lip_gap
+from gtalk.direct.score import Event, Score
 from gtalk.motion.edits.controls import Controls
 from gtalk.shapes import Float, UInt8
 from gtalk.speech.pitch import WINDOW, yin
@@ -200,6 +201,14 @@ class LiveSession:
         with self._lock:
             self._controls = controls
             self._talk.post(controls)
+
+    def direct(self, what: Event | Score | Sequence[Event]) -> float:
+        """Obey more events, or another score, in seconds since the session began: see `ScoreEdit`.
+
+        Returns the instant of the first frame that can still change.
+        """
+        with self._lock:
+            return self._talk.post(what)
 
     def listen(self, wake: Callable[[], None]) -> Listener:
         """A new listener; `wake` is called (from the live thread) when a frame was put in its queue."""

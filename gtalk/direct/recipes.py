@@ -1,0 +1,108 @@
+"""What the numbers of a frame come to: weights of shapes, lean of head and gaze, gains."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from gtalk.direct.tracks import shape_weights
+from gtalk.rig.expression import REGIONS, Recipe, recipes, region_of
+from gtalk.rig.shapes import SHAPES, index
+from gtalk.shapes import Float
+
+_MOST_SWAY = 1.5  # whatever several expressions say together
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What one frame is to do beside lids and what holds the gaze."""
+
+    weights: Float[np.ndarray, " E"]
+    """In the order of SHAPES, not yet limited."""
+    head_deg: Float[np.ndarray, " 3"]
+    """Yaw to the image's right, pitch up, roll clockwise in the image."""
+    lean_m: float
+    gaze_deg: Float[np.ndarray, " 2"]
+    """Yaw to the image's right, pitch up."""
+    jaw_gain: float
+    lip_gain: float
+    sway_gain: float
+
+    @staticmethod
+    def of(moment: Mapping[str, float]) -> Asked:
+        """From the composer's numbers by channel."""
+        weights, taken = np.zeros(len(SHAPES)), np.zeros(len(SHAPES))
+        for region in REGIONS:
+            taken[_mask(region)] = moment.get(f"region.{region}", 0.0)
+        head, gaze, gains = np.zeros(3), np.zeros(2), np.ones(3)
+        for channel, x in moment.items():
+            family, _, name = channel.partition(".")
+            if family == "emotion":
+                table = _table(name)
+                weights += table.at(x) * (1.0 - taken)
+                head, gaze, gains = head + x * table.head_deg, gaze + x * table.gaze_deg, gains * table.gains**x
+            elif family == "region" and "|" in name:
+                region, _, name = name.partition("|")
+                weights += table_of_region(region, name).at(x)
+            elif family == "shape":
+                for shape, share in shape_weights(channel).items():
+                    weights[index(shape)] += share * x
+        get = moment.get
+        head = head + [
+            get("head.turn", 0.0) + get("head.shake", 0.0), get("head.raise", 0.0) - get("head.nod", 0.0),
+            get("head.tilt", 0.0),
+        ]  # fmt: skip
+        gaze = gaze + [get("gaze.yaw", 0.0), get("gaze.pitch", 0.0)]
+        sway = min(_MOST_SWAY, float(gains[2])) * (1.0 - get("head.still", 0.0))
+        jaw, lips = gains[0] * get("articulation.jaw", 1.0), gains[1] * get("articulation.lips", 1.0)
+        return Asked(weights, head, 0.01 * get("head.lean", 0.0), gaze, float(jaw), float(lips), float(sway))
+
+    def head_offset(self) -> Float[np.ndarray, " 6"]:
+        """As a rotation vector of the head (radians) and a shift (metres, world)."""
+        yaw, pitch, roll = np.deg2rad(self.head_deg)
+        return np.array([-pitch, yaw, -roll, 0.0, 0.0, self.lean_m])
+
+
+@dataclass(frozen=True)
+class Table:
+    """A named expression as arrays."""
+
+    full: Float[np.ndarray, " E"]
+    power: Float[np.ndarray, " E"]
+    head_deg: Float[np.ndarray, " 3"]
+    gaze_deg: Float[np.ndarray, " 2"]
+    gains: Float[np.ndarray, " 3"]
+    """Of jaw, lips and sway at full intensity."""
+
+    def at(self, intensity: float) -> Float[np.ndarray, " E"]:
+        """Weights at an intensity of 0 to 1."""
+        return self.full * max(intensity, 0.0) ** self.power
+
+
+@lru_cache(maxsize=256)
+def _table(name: str) -> Table:
+    return _arrays(recipes()[name])
+
+
+@lru_cache(maxsize=256)
+def table_of_region(region: str, name: str) -> Table:
+    """A named expression in one region alone."""
+    table = _table(name)
+    return Table(np.where(_mask(region), table.full, 0.0), table.power, table.head_deg, table.gaze_deg, table.gains)
+
+
+def _arrays(recipe: Recipe) -> Table:
+    full, power = np.zeros(len(SHAPES)), np.ones(len(SHAPES))
+    for name, (weight, exponent) in recipe.shapes.items():
+        full[index(name)], power[index(name)] = weight, exponent
+    own = recipe.full
+    gains = np.array([own.jaw_gain, own.lip_gain, own.sway_gain])
+    return Table(full, power, np.array(own.head_deg), np.array(own.gaze_deg), gains)
+
+
+@lru_cache(maxsize=8)
+def _mask(region: str) -> np.ndarray:
+    return np.array([region_of(name) == region for name in SHAPES])

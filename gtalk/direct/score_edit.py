@@ -1,0 +1,162 @@
+"""A score at work on motion: expression, gaze, head, lids and articulation of every frame.
+
+    events ─▶ Composer ─▶ numbers of a frame ─▶ shapes (ExpressionLayer), head, gaze, lids, gains ─▶ Motion
+
+talker = character.talker(edits=[lambda: ScoreEdit(model, score)])
+session.post(Event("emotion.smile", 0.6, start_s=3.2, end_s=4.0))     # may come late
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from gtalk.basis import GAZE_UNIT_RAD, UPPER_GROUP
+from gtalk.direct.composer import Composer
+from gtalk.direct.recipes import Asked
+from gtalk.direct.score import Event, Score
+from gtalk.geometry.pose import pose_matrices, pose_vectors
+from gtalk.motion.edits.direct import without_torso
+from gtalk.motion.edits.emotion import NO_LEAN, ExpressionLayer
+from gtalk.motion.idle.head_motion import soft_limited
+from gtalk.motion.model.model import PersonMotionModel
+from gtalk.rig.limits import soft_limit
+from gtalk.rig.shapes import SHAPES, index
+from gtalk.rig.weights import GAZE_UNIT_RAD as SHAPE_UNIT_RAD
+from gtalk.shapes import Float
+from gtalk.types import Motion
+
+_POSE = 6  # of the values of Sway: the head
+_LOOKS = (("Left", 1.0), ("Right", -1.0))  # the person's left eye is on the image's right: it looks out to the right
+
+
+class ScoreEdit:
+    """An EventEdit that obeys a score. It may be told a Score, which replaces the former, an Event, or several."""
+
+    def __init__(self, model: PersonMotionModel, score: Score = Score()) -> None:
+        self._model = model
+        self._composer = Composer(score.events)
+        self._layer = ExpressionLayer(model)
+        self._now_s = 0.0
+
+    def receive(self, event: object) -> None:
+        """Obey another score, or more events; what comes late eases in from now on."""
+        if isinstance(event, Score):
+            self._composer.put(event.events)
+        elif isinstance(event, Event):
+            self._composer.add_late([event], self._now_s)
+        elif isinstance(event, (list, tuple)) and all(isinstance(one, Event) for one in event):
+            self._composer.add_late(event, self._now_s)
+
+    def __call__(self, motion: Motion, start_frame: int = 0) -> Motion:
+        """The directed frames. Each is made by itself, so that cuts change no bit."""
+        moments = self._composer(start_frame, len(motion), motion.fps)
+        self._now_s = (start_frame + len(motion)) / motion.fps
+        if not any(moments):
+            if len(motion):
+                self._layer.watch(motion)
+            return motion
+        if self._composer.channels:  # the torso follows a head that the score may turn
+            motion = without_torso(motion)
+        return Motion.concatenate([self._frame(motion[i], moment) for i, moment in enumerate(moments)])
+
+    def _frame(self, frame: Motion, moment: dict[str, float]) -> Motion:
+        if not moment:
+            self._layer.watch(frame)
+            return frame
+        asked = Asked.of(moment)
+        frame = self._posed(frame, asked)
+        frame = self._lidded(frame, moment)
+        frame, weights = self._looking(frame, asked, moment)
+        weights = soft_limit(weights[None], np.ones(len(SHAPES)))
+        gains = NO_LEAN.copy()
+        gains[5:] = asked.jaw_gain, asked.lip_gain
+        return self._layer(frame, weights, gains[None])
+
+    def _posed(self, frame: Motion, asked: Asked) -> Motion:
+        offset = asked.head_offset()
+        if asked.sway_gain == 1.0 and not offset.any():
+            return frame
+        mean = self._model.mean_pose
+        own = pose_vectors(frame.head_pose, mean)
+        kept = own * asked.sway_gain
+        vectors = limited(kept, offset[None], head_range(self._model))
+        return without_torso(frame.replace(head_pose=pose_matrices(vectors, mean)))
+
+    def _lidded(self, frame: Motion, moment: dict[str, float]) -> Motion:
+        natural, shut = moment.get("blink.natural", 1.0), moment.get("blink", 0.0)
+        if natural == 1.0 and shut == 0.0:
+            return frame
+        eyes = np.where(frame.eyes < 1.0, 1.0 - natural * (1.0 - frame.eyes), frame.eyes)
+        eyes = np.minimum(eyes, 1.0 - shut) if shut else eyes
+        face, landmarks = self._model.face, frame.landmarks.copy()
+        landmarks[:, UPPER_GROUP] += face.upper_landmarks(eyes, frame.brows) - face.upper_landmarks(
+            frame.eyes, frame.brows
+        )
+        return frame.replace(eyes=eyes, landmarks=landmarks)
+
+    def _looking(self, frame: Motion, asked: Asked, moment: dict[str, float]) -> tuple[Motion, np.ndarray]:
+        """The frame with its gaze, and the weights with what the clip has not shown of such a gaze."""
+        offset, held = np.deg2rad(asked.gaze_deg), moment.get("gaze.held", 0.0)
+        if not held and not offset.any():
+            return frame, asked.weights
+        life = self._model.eyes
+        head = pose_vectors(frame.head_pose, self._model.mean_pose)
+        steady = life.gaze_mean + head @ life.gaze_of_head
+        wanted = frame.gaze + held * (steady - frame.gaze) + offset
+        group = self._model.basis.groups["gaze"]
+        low, high = self._model.basis.low[group] * GAZE_UNIT_RAD, self._model.basis.high[group] * GAZE_UNIT_RAD
+        seen = np.clip(wanted, np.minimum(low, frame.gaze), np.maximum(high, frame.gaze))
+        yaw, pitch = (wanted - seen)[0] / SHAPE_UNIT_RAD
+        weights = asked.weights.copy()
+        for side, outwards in _LOOKS:
+            for name, value in (("Out", outwards * yaw), ("In", -outwards * yaw), ("Up", pitch), ("Down", -pitch)):
+                weights[index(f"eyeLook{name}{side}")] += max(0.0, value)
+        return frame.replace(gaze=seen), weights
+
+
+@dataclass(frozen=True)
+class HeadRange:
+    """How far a person's head went in the clip, from its mean pose: rotation vector in radians, shift in metres."""
+
+    low: Float[np.ndarray, " 6"]
+    high: Float[np.ndarray, " 6"]
+
+    def degrees(self, track: str) -> tuple[float, float]:
+        """(least, most) of `head.turn`, `head.raise` or `head.tilt`."""
+        axis, sign = {"head.raise": (0, -1), "head.turn": (1, 1), "head.tilt": (2, -1)}[track]
+        ends = sorted(math.degrees(sign * value) for value in (self.low[axis], self.high[axis]))
+        return ends[0], ends[1]
+
+
+def head_range(model: PersonMotionModel) -> HeadRange:
+    """The clip's, as the sway of the head keeps to it."""
+    sway = model.sway
+    low, high = (sway.mean + sway.low)[:_POSE], (sway.mean + sway.high)[:_POSE]
+    return HeadRange(np.minimum(low, -1e-6), np.maximum(high, 1e-6))
+
+
+def limited(own: Float[np.ndarray, "T 6"], offset: Float[np.ndarray, "T 6"], room: HeadRange) -> np.ndarray:
+    """Where the head is when it is moved by `offset` from where it is by itself: bent softly into the clip's range.
+
+    Without an offset it stays where it is, bit for bit.
+    """
+    bent = own + (soft_limited(own + offset, room.low, room.high) - soft_limited(own, room.low, room.high))
+    return np.clip(bent, np.minimum(room.low, own), np.maximum(room.high, own))
+
+
+def beyond_range(events: Iterable[Event], model: PersonMotionModel) -> list[str]:
+    """Sentences for what is asked of the head beyond what the clip has shown: it is bent into that range."""
+    room, out = head_range(model), []
+    for event in events:
+        if event.track in ("head.turn", "head.raise", "head.tilt"):
+            low, high = room.degrees(event.track)
+            if not low <= float(event.value or 0.0) <= high:
+                out.append(
+                    f"{event.track} {float(event.value or 0.0):g} deg at {event.start_s:.2f} s: the clip shows "
+                    f"{low:.0f} to {high:.0f} deg, so the head stops there"
+                )
+    return out
