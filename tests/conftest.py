@@ -27,7 +27,8 @@ settings.load_profile("gtalk")
 
 BROWSERS = {"tests/viewer/test_browser.py", "tests/viewer/test_player.py", "tests/eval/test_report.py"}
 SLOW = {
-    "dub/batch/test_chunks.py", "dub/batch/test_cluster.py", "dub/batch/test_run.py", "dub/footage/test_compositor.py",
+    "direct/test_keys.py", "direct/test_score_edit.py", "dub/batch/test_chunks.py", "dub/batch/test_cluster.py",
+    "dub/batch/test_run.py", "dub/footage/test_compositor.py",
     "dub/test_memory.py", "dub/test_render.py", "eval/test_evaluator.py", "eval/test_report.py", "eval/test_run.py",
     "fit/gaussian/test_model.py", "fit/losses/test_perceptual.py", "fit/radiance/test_influence.py",
     "fit/radiance/test_model.py", "fit/test_trainer.py", "media/test_alignment.py", "media/test_strange.py",

@@ -62,7 +62,7 @@ class Composer:
         self.put([*self.events, *(moved for e in events if (moved := _in_time(e, now_s)) is not None)])
 
     def __call__(self, first: int, count: int, fps: float) -> list[dict[str, float]]:
-        """What is asked of `count` frames, the first of which is number `first`: by channel, where it is not neutral."""
+        """What is asked of `count` frames from number `first` on: by channel, where it is not neutral."""
         return [self._at((first + i) / fps) for i in range(count)]
 
     def _at(self, time_s: float) -> dict[str, float]:
@@ -76,7 +76,9 @@ class Composer:
         value = self._neutral * (1.0 - total / most) + np.bincount(self._of, force * self._rows[_VALUE], size) / most
         if self._last is not None:
             last = np.array([self._last.get(c, n) for c, n in zip(self.channels, self._neutral, strict=True)])
-            value = np.where(np.abs(value - last) <= self._step, value, last + np.clip(value - last, -self._step, self._step))
+            value = np.where(
+                np.abs(value - last) <= self._step, value, last + np.clip(value - last, -self._step, self._step)
+            )
         far = np.flatnonzero(value != self._neutral)
         self._last = {self.channels[i]: float(value[i]) for i in far}
         return self._last
@@ -137,7 +139,9 @@ def _in_time(event: Event, now_s: float) -> Event | None:
         late_s = soonest_s - event.start_s
         if late_s <= 0:
             return event
-        return dataclasses.replace(event, start_s=soonest_s, end_s=event.end_s + late_s) if event.end_s >= now_s else None
+        return (
+            dataclasses.replace(event, start_s=soonest_s, end_s=event.end_s + late_s) if event.end_s >= now_s else None
+        )
     if event.end_s + event.ease_out_s <= soonest_s:
         return None
     start_s = max(event.start_s, soonest_s + event.ease_in_s)

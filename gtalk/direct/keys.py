@@ -152,7 +152,8 @@ def _near_keys(keys: Sequence[Event], motion: Iterator[Motion]) -> _Seen:
         count += len(piece)
     late = [key for key in keys if not count or round(key.start_s * fps) >= count]
     if late:
-        raise UserError(f"key {late[0].track}", expected=f"an instant within the {count / max(fps, 1e-9):.2f} s of motion",
+        whole_s = count / max(fps, 1e-9)
+        raise UserError(f"key {late[0].track}", expected=f"an instant within the {whole_s:.2f} s of motion",
                         got=f"{late[0].start_s:g} s", remedy="Move it.")  # fmt: skip
     return _Seen(fps, count, frames)
 
@@ -211,7 +212,7 @@ class _Window:
         from scipy.sparse.linalg import spsolve
 
         frames, size = self._codes.shape
-        bend = diags_array([1.0, -2.0, 1.0], offsets=[-1, 0, 1], shape=(frames + 2, frames + 2)).tocsc()[:, 1:-1]
+        bend = csc_array(np.eye(frames + 2, k=-1) - 2.0 * np.eye(frames + 2) + np.eye(frames + 2, k=1))[:, 1:-1]
         cost = kron(diags_array(self._weights) + SMOOTH * (bend.T @ bend), eye_array(size)).tocsc()
         which = np.array([row[0] for row in self._rows])
         table = np.zeros((len(self._rows), frames * size))

@@ -51,11 +51,9 @@ class Asked:
                 for shape, share in shape_weights(channel).items():
                     weights[index(shape)] += share * x
         get = moment.get
-        head = head + [
-            get("head.turn", 0.0) + get("head.shake", 0.0), get("head.raise", 0.0) - get("head.nod", 0.0),
-            get("head.tilt", 0.0),
-        ]  # fmt: skip
-        gaze = gaze + [get("gaze.yaw", 0.0), get("gaze.pitch", 0.0)]
+        turned, raised = get("head.turn", 0.0) + get("head.shake", 0.0), get("head.raise", 0.0) - get("head.nod", 0.0)
+        head += np.array([turned, raised, get("head.tilt", 0.0)])
+        gaze += np.array([get("gaze.yaw", 0.0), get("gaze.pitch", 0.0)])
         sway = min(_MOST_SWAY, float(gains[2])) * (1.0 - get("head.still", 0.0))
         jaw, lips = gains[0] * get("articulation.jaw", 1.0), gains[1] * get("articulation.lips", 1.0)
         return Asked(weights, head, 0.01 * get("head.lean", 0.0), gaze, float(jaw), float(lips), float(sway))

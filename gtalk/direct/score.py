@@ -26,7 +26,7 @@ from gtalk.errors import UserError
 from gtalk.files import atomic_path
 from gtalk.reading.plain_yaml import parse_yaml
 from gtalk.reading.untrusted import read_text
-from gtalk.speech.words import Words
+from gtalk.speech.words import NO_WORDS, Words
 
 SCORE_VERSION = 1
 SUFFIX = ".score.yaml"
@@ -80,7 +80,7 @@ class Event:
         for name in ("ease_in_s", "ease_out_s"):
             _check(where, name.removesuffix("_s"), getattr(self, name), 0.0, LONGEST_EASE_S, " s")
         _check(where, "weight", self.weight, 0.0, MOST_WEIGHT)
-        _check(where, "times", self.times, 1, MOST_TIMES)
+        _check(where, "times", float(self.times), 1.0, float(MOST_TIMES))
 
     @property
     def length_s(self) -> float:
@@ -110,7 +110,7 @@ class Score:
     """All that is asked for, in any order. Raises UserError for keys that contradict each other and too many events."""
 
     events: tuple[Event, ...] = ()
-    words: Words = Words()
+    words: Words = NO_WORDS
 
     def __post_init__(self) -> None:
         if len(self.events) > MOST_EVENTS:

@@ -36,9 +36,9 @@ _LOOKS = (("Left", 1.0), ("Right", -1.0))  # the person's left eye is on the ima
 class ScoreEdit:
     """An EventEdit that obeys a score. It may be told a Score, which replaces the former, an Event, or several."""
 
-    def __init__(self, model: PersonMotionModel, score: Score = Score()) -> None:
+    def __init__(self, model: PersonMotionModel, score: Score | None = None) -> None:
         self._model = model
-        self._composer = Composer(score.events)
+        self._composer = Composer(() if score is None else score.events)
         self._layer = ExpressionLayer(model)
         self._now_s = 0.0
 

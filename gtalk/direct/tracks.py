@@ -17,7 +17,7 @@ from gtalk.errors import UserError
 from gtalk.rig.expression import REGIONS, names, recipes, single_shape
 from gtalk.rig.shapes import SHAPES
 
-Value = float | str
+Value = float | int | str
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,11 @@ class Track:
     """In a score. A family is named `emotion.*`."""
     says: str
     """What its value means."""
-    low: float = 0.0
-    high: float = 1.0
-    neutral: float = 0.0
+    low: float | int = 0
+    high: float | int = 1
+    neutral: float | int = 0
     """The value without any event."""
-    usual: float | None = None
+    usual: float | int | None = None
     """Where an event says no value."""
     unit: str = ""
     kind: str = "level"

@@ -50,7 +50,7 @@ class DubConfig:
     device: Device = "auto"
     """Where images are drawn. auto: on a GPU where there is one. On a Ray cluster say cuda: jobs ask for a share."""
     subtitles: Path | None = None
-    """A SubRip or WebVTT file: laid beside the output under its name, where players look for it."""
+    """A SubRip or WebVTT file, laid beside the output under its name."""
     mark: bool = False
     """Write a small visible mark into a corner."""
     sign_cert: Path | None = None

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -87,9 +88,11 @@ class Words:
             what = f"{len(entries)} entries" if isinstance(entries, list) else type(entries).__name__
             raise _wrong(where, f"a list of at most {MOST_WORDS} words", what)
         words = tuple(_word(entry, f"{where}[{i}]") for i, entry in enumerate(entries))
-        for i, (before, after) in enumerate(zip(words, words[1:], strict=False)):
+        for i, (before, after) in enumerate(pairwise(words)):
             if after.start_s < before.start_s:
-                raise _wrong(f"{where}[{i + 1}]", "words in the order in which they are said", f"{after} after {before}")
+                raise _wrong(
+                    f"{where}[{i + 1}]", "words in the order in which they are said", f"{after} after {before}"
+                )
         return Words(words)
 
     @staticmethod
@@ -113,6 +116,9 @@ class Words:
     def in_order(words: Iterable[Word]) -> Words:
         """Of words that are known to be right."""
         return Words(tuple(words))
+
+
+NO_WORDS = Words()
 
 
 def plain(word: str) -> str:

@@ -1,5 +1,4 @@
 import itertools
-import time
 
 import numpy as np
 import pytest
@@ -27,6 +26,10 @@ def events(draw, tracks=(*LEVELS[:4], "gaze.yaw", "head.turn", "articulation.lip
 
 def run(composer: Composer, cuts: list[int], fps: float = FPS) -> list[dict[str, float]]:
     return [m for a, b in itertools.pairwise(cuts) for m in composer(a, b - a, fps)]
+
+
+def curve(track: str, *asked: Event) -> np.ndarray:
+    return np.array([moment.get(track, 0.0) for moment in run(Composer(asked), [0, 125])])
 
 
 @given(st.lists(events(), max_size=8), st.randoms(use_true_random=False), st.lists(st.integers(0, 300), max_size=6))
@@ -87,14 +90,14 @@ def test_two_of_one_track_share_and_one_alone_does_not() -> None:
 
 
 def test_swings_count_and_turn_where_they_should() -> None:
-    nods = np.array([m.get("head.nod", 0.0) for m in run(Composer([Event("head.nod", 8.0, 1.0, 3.0, times=4)]), [0, 125], 25)])
+    nods = curve("head.nod", Event("head.nod", 8.0, 1.0, 3.0, times=4))
     peaks = np.flatnonzero((nods[1:-1] > nods[:-2]) & (nods[1:-1] >= nods[2:])) + 1
     assert len(peaks) == 4 and np.abs(nods[peaks] - 8.0).max() < 0.3
     np.testing.assert_allclose(peaks / 25, [1.25, 1.75, 2.25, 2.75], atol=0.041)
-    shake = np.array([m.get("head.shake", 0.0) for m in run(Composer([Event("head.shake", 9.0, 1.0, 2.2, times=2)]), [0, 75])])
+    shake = curve("head.shake", Event("head.shake", 9.0, 1.0, 2.2, times=2))
     assert shake.max() == pytest.approx(9.0, abs=0.5) and shake.min() == pytest.approx(-9.0, abs=0.5)
-    assert abs(np.diff(shake)[24:27]).max() < 1.8  # begins at rest
-    lids = np.array([m.get("blink", 0.0) for m in run(Composer([Event("blink", 1.0, 1.0, 1.8, times=2)]), [0, 75])])
+    assert np.abs(np.diff(shake)[:25]).max() < 1.0  # begins at rest
+    lids = curve("blink", Event("blink", 1.0, 1.0, 1.8, times=2))
     assert (np.diff((lids > 0.5).astype(int)) == 1).sum() == 2 and lids.max() > 0.9
 
 
@@ -107,8 +110,8 @@ def test_overlapping_swings_are_continuous() -> None:
 def test_what_comes_late_begins_after_now_and_what_is_over_is_left_out() -> None:
     composer = Composer()
     run(composer, [0, 50])
-    late = [Event("emotion.smile", 0.8, 0.5, 4.0), Event("emotion.sad", 1.0, 0.0, 1.0), Event("head.nod", 8.0, 1.8, 2.4)]
-    composer.add_late(late, 2.0)
+    smiles, over = Event("emotion.smile", 0.8, 0.5, 4.0), Event("emotion.sad", 1.0, 0.0, 1.0)
+    composer.add_late([smiles, over, Event("head.nod", 8.0, 1.8, 2.4)], 2.0)
     moments = run(composer, [50, 150])
     smile = np.array([m.get("emotion.smile", 0.0) for m in moments])
     nod = np.array([m.get("head.nod", 0.0) for m in moments])
@@ -125,7 +128,7 @@ def test_regions_take_part_of_an_expression_over() -> None:
     assert moment["region.brows"] == 1.0 and moment["region.brows|sad"] == 0.8 and moment["region.brows|frown"] == 0.2
     asked = Asked.of(moment)
     assert asked.weights[index("mouthSmileLeft")] == pytest.approx(0.75)
-    assert asked.weights[index("browInnerUp")] == pytest.approx(0.8)
+    assert asked.weights[index("browInnerUpLeft")] == pytest.approx(0.8)
     assert asked.weights[index("mouthFrownLeft")] == 0.0
 
 
@@ -133,11 +136,9 @@ def test_ten_thousand_events_are_many_but_bounded_work() -> None:
     rng = np.random.default_rng(0)
     names = [*LEVELS, *SWINGS]
     asked = [
-        Event(name := names[rng.integers(len(names))], None, start := float(rng.uniform(0, 600)), start + 2.0)
+        Event(names[rng.integers(len(names))], None, start := float(rng.uniform(0, 600)), start + 2.0)
         for _ in range(10_000)
     ]
     composer = Composer(asked)
-    before = time.process_time()
     moments = composer(5000, 100, FPS)
-    print(f"{10 * (time.process_time() - before):.3f} ms a frame")
     assert len(moments) == 100 and all(moments)

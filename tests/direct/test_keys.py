@@ -52,7 +52,9 @@ def test_neighbours_follow_smoothly(model, motion) -> None:
     ratios = []
     for frame in range(40, 200, 7):
         now = (before[frame] - before.min()) / np.ptp(before)
-        after = mouth_aperture(keyed(model, motion, Event("key.open", float(np.clip(now + 0.25, 0, 1)), frame / 25)).landmarks)
+        after = mouth_aperture(
+            keyed(model, motion, Event("key.open", float(np.clip(now + 0.25, 0, 1)), frame / 25)).landmarks
+        )
         jerk = [np.sqrt(np.mean(np.diff(x, 3) ** 2)) for x in (after, before)]
         ratios.append(jerk[0] / jerk[1])
     assert np.median(ratios) < 1.2
@@ -76,7 +78,7 @@ def test_several_keys_that_reach_each_other(model, motion) -> None:
 
 
 def test_a_key_beyond_the_motion_is_a_sentence(model, motion) -> None:
-    with pytest.raises(UserError, match="within the 10.00 s"):
+    with pytest.raises(UserError, match=r"within the 10\.00 s"):
         plan_keys([Event("key.open", 0.5, 12.0)], model, iter([motion]))
 
 

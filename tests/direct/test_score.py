@@ -34,13 +34,17 @@ def test_a_file_is_whole_and_comes_back(tmp_path) -> None:
 
 
 def test_events_are_pinned_to_words() -> None:
-    text = HEAD + f"words: {json.dumps(WORDS)}\nevents:\n" + "\n".join(
-        f"  - {entry}"
-        for entry in (
-            "{track: emotion.smile, value: 0.6, at: finally}",
-            "{track: head.nod, times: 2, at: thank you}",
-            "{track: gaze.pitch, at: 'I#2', lasts: 1.5}",
-            "{track: key.open, value: 0.9, at: last}",
+    text = (
+        HEAD
+        + f"words: {json.dumps(WORDS)}\nevents:\n"
+        + "\n".join(
+            f"  - {entry}"
+            for entry in (
+                "{track: emotion.smile, value: 0.6, at: finally}",
+                "{track: head.nod, times: 2, at: thank you}",
+                "{track: gaze.pitch, at: 'I#2', lasts: 1.5}",
+                "{track: key.open, value: 0.9, at: last}",
+            )
         )
     )
     smile, nod, gaze, key = Score.parse(text).events
@@ -83,9 +87,10 @@ def test_events_are_pinned_to_words() -> None:
         (HEAD + "events:\n- {track: region.brows, value: sadd}", "Did you mean sad"),
         (HEAD + "events:\n- {track: region.brows, value: 'sad:7'}", "from 0 to 1"),
         (HEAD + "events:\n- {track: region.ears, value: sad}", "unknown"),
-        (HEAD + "events:\n- {track: key.open, value: .5, start: 1.0}\n- {track: key.open, value: .9, start: 1.02}", "0.9 at 1.020 s"),
+        (HEAD + "events:\n- {track: key.open, start: 1}\n- {track: key.open, start: 1.02}", "at 1.020 s"),
         (HEAD + "a: &x [1]\nevents: *x", "an alias"),
-        ("[" * 5000, "nested too deeply"),
+        ("[" * 500, "nested too deeply"),
+        ("[" * 5000, "YAML"),
         (HEAD + "events:\n- !!python/object/apply:os.system ['true']", "YAML"),
     ],
 )  # fmt: skip
@@ -108,9 +113,9 @@ def test_a_million_events_are_refused_soon(tmp_path) -> None:
 def test_spans_lie_within_the_sound() -> None:
     score = Score((Event("emotion.happy", 0.5, 1.0), Event("emotion.sad", 0.5, 2.0, 4.0)))
     score.check_length(4.0)
-    with pytest.raises(UserError, match="emotion.sad.*within the 3.00 s"):
+    with pytest.raises(UserError, match=r"emotion\.sad.*within the 3\.00 s"):
         score.check_length(3.0)
-    with pytest.raises(UserError, match="emotion.happy"):
+    with pytest.raises(UserError, match=r"emotion\.happy"):
         score.check_length(0.5)
 
 
@@ -132,5 +137,5 @@ def test_words_as_others_write_them(tmp_path) -> None:
     (tmp_path / "bad.json").write_text('{"words": [["a", NaN, 1]]}')
     with pytest.raises(UserError, match="readable JSON"):
         Words.load(tmp_path / "bad.json")
-    with pytest.raises(UserError, match="at most the 1. time"):
+    with pytest.raises(UserError, match=r"at most the 1\. time"):
         words.find("où#2")

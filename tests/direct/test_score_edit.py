@@ -34,7 +34,7 @@ def test_an_empty_score_changes_nothing(model, motion) -> None:
     assert isinstance(edit, EventEdit) and edit(motion) is motion
 
 
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(st.lists(events(), min_size=1, max_size=6), st.lists(st.integers(0, 120), max_size=5))
 def test_cuts_change_no_bit(model, motion, asked, cuts) -> None:
     score = Score(tuple(asked))
@@ -56,9 +56,8 @@ def test_a_smile_is_there_from_its_start_and_the_opening_stays(model, motion) ->
 
 
 def test_head_orders(model, motion) -> None:
-    asked = (
-        Event("head.turn", 3.0, 1.0, 3.0), Event("head.nod", 4.0, 5.0, 6.2, times=2), Event("head.shake", 3.0, 7.5, 8.6, times=2),
-    )  # fmt: skip
+    turn, nods = Event("head.turn", 3.0, 1.0, 3.0), Event("head.nod", 4.0, 5.0, 6.2, times=2)
+    asked = (turn, nods, Event("head.shake", 3.0, 7.5, 8.6, times=2))
     edit = ScoreEdit(model, Score(asked))
     still = motion.replace(head_pose=np.repeat(model.mean_pose[None], len(motion), axis=0))
     yaw, pitch, _ = degrees(model, edit(still), still).T
@@ -70,7 +69,7 @@ def test_head_orders(model, motion) -> None:
 
 
 @given(st.floats(-45, 45), st.floats(-30, 30), st.floats(-30, 30), st.floats(0, 30))
-@settings(max_examples=20)
+@settings(max_examples=10)
 def test_the_head_never_leaves_the_clip(model, motion, turn, raised, tilt, nod) -> None:
     asked = [Event("head.turn", turn), Event("head.raise", raised), Event("head.tilt", tilt)]
     asked += [Event("head.nod", nod, 1.0, 3.0, times=3), Event("head.lean", 8.0)]
@@ -109,7 +108,10 @@ def test_gaze_is_held_where_it_is_asked_to_look(model, motion) -> None:
 
 
 def test_articulation_scales_the_mouth_within_its_word(model, motion) -> None:
-    asked = (Event("articulation.jaw", 1.5, 2.0, 4.0, 0.06, 0.06), Event("articulation.lips", 1.5, 2.0, 4.0, 0.06, 0.06))
+    asked = (
+        Event("articulation.jaw", 1.5, 2.0, 4.0, 0.06, 0.06),
+        Event("articulation.lips", 1.5, 2.0, 4.0, 0.06, 0.06),
+    )
     directed = ScoreEdit(model, Score(asked))(motion)
     before, after = shown_opening(motion), shown_opening(directed)
     rest = np.median(before[230:])
@@ -130,5 +132,5 @@ def test_events_come_late_and_scores_are_replaced(model, motion) -> None:
     chain.post(Score((Event("emotion.sad", 1.0, 0.0),)))
     third = chain(motion[120:200])
     assert abs(third.channels["expression"][0, index("mouthSmileLeft")] - smile[-1]) < 0.1
-    assert third.channels["expression"][-1, index("browInnerUp")] > 0.9
+    assert third.channels["expression"][-1, index("browInnerUpLeft")] > 0.9
     chain.post("not for it")

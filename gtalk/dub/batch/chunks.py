@@ -44,7 +44,15 @@ PARTS_JSON = "parts.json"
 _LOSSLESS = ".mkv"
 _LONG = 1.5  # times the length of a part: shorter jobs stay whole
 _REACH = 0.25  # of a part's length: how far from its end a silence is looked for
-_OF_THE_WHOLE = ("controls", "score", "audio", "save_motion", "subtitles", "sign_cert", "sign_key")  # what parts do without
+_OF_THE_WHOLE = (
+    "controls",
+    "score",
+    "audio",
+    "save_motion",
+    "subtitles",
+    "sign_cert",
+    "sign_key",
+)  # what parts do without
 _REPORT_EVERY = 250  # frames
 _HUSH_S = 0.3  # of quiet around a cut
 

@@ -7,7 +7,7 @@ are shut again by least squares over the shapes that can; and lips never pass th
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import lru_cache
 
 import numpy as np
 
@@ -131,25 +131,6 @@ class ExpressionLayer:
         """Frames that nothing is laid over."""
         self._active(_opening(motion.landmarks) - self._rest_opening(motion), motion.fps)
 
-    @cached_property
-    def _gaps(self) -> Gaps:
-        return Gaps.of(neutral(), displacements(neutral()))
-
-    @cached_property
-    def _opens(self) -> Float[np.ndarray, "E P"]:
-        """What each shape opens between facing points of the lips, metres."""
-        upper, lower = facing_pairs("lips").T
-        shapes = displacements(neutral())
-        return shapes[:, upper, 1] - shapes[:, lower, 1]
-
-    @cached_property
-    def _shut(self) -> Float[np.ndarray, "E P"]:
-        """Weights that open the lips by given amounts, by least squares over SHUTTERS."""
-        columns = [index(name) for name in SHUTTERS]
-        g, out = self._opens[columns].T, np.zeros_like(self._opens)
-        out[columns] = np.linalg.solve(g.T @ g + RIDGE_M2 * np.eye(len(columns)), g.T)
-        return out
-
     def _rest_opening(self, motion: Motion) -> float:
         if self._rest_m is None:
             self._rest_m = float(_opening(motion.landmarks).min())
@@ -170,12 +151,12 @@ class ExpressionLayer:
     def _guarded(
         self, weights: Float[np.ndarray, "T E"], opening: Float[np.ndarray, " T"], active: Float[np.ndarray, " T"]
     ) -> Float[np.ndarray, "T E"]:
-        opens = np.clip((self._opens.mean(1) - LEAST_M) / (OPENS_M - LEAST_M), 0.0, 1.0)
+        opens = np.clip((_opens().mean(1) - LEAST_M) / (OPENS_M - LEAST_M), 0.0, 1.0)
         weights = weights * (1.0 - LOST_OPENING * opens)
         shut = np.clip(2.0 * active, 0.0, 1.0) * np.clip(FIRMLY * (SHUT_M - opening) / SHUT_M, 0.0, 1.0)
-        too_far = np.maximum(weights @ self._opens, 0.0) * shut[:, None]
-        closed = weights - too_far @ self._shut.T
-        return np.where(shut[:, None] > 0.0, closed, self._gaps.uncrossed(weights, np.maximum(opening, 0.0)))
+        too_far = np.maximum(weights @ _opens(), 0.0) * shut[:, None]
+        closed = weights - too_far @ _shutting().T
+        return np.where(shut[:, None] > 0.0, closed, _gaps().uncrossed(weights, np.maximum(opening, 0.0)))
 
     def _leaned(self, motion: Motion, leans: Float[np.ndarray, "T 7"]) -> Motion:
         if np.array_equal(leans, np.broadcast_to(NO_LEAN, leans.shape)):
@@ -203,9 +184,36 @@ def shown_opening(motion: Motion) -> Float[np.ndarray, " T"]:
     if weights is None:
         return out
     upper, lower = facing_pairs("lips").T
-    shapes = displacements(neutral())
+    shapes = _shapes()
     middle = slice(len(upper) // 2 - 1, len(upper) // 2 + 2)
     return out + weights @ (shapes[:, upper[middle], 1] - shapes[:, lower[middle], 1]).mean(1)
+
+
+@lru_cache(maxsize=1)
+def _shapes() -> Float[np.ndarray, "E 478 3"]:
+    """Of the face that the shapes are sculpted on; a second's work, done once."""
+    return displacements(neutral())
+
+
+@lru_cache(maxsize=1)
+def _gaps() -> Gaps:
+    return Gaps.of(neutral(), _shapes())
+
+
+@lru_cache(maxsize=1)
+def _opens() -> Float[np.ndarray, "E P"]:
+    """What each shape opens between facing points of the lips, metres."""
+    upper, lower = facing_pairs("lips").T
+    return _shapes()[:, upper, 1] - _shapes()[:, lower, 1]
+
+
+@lru_cache(maxsize=1)
+def _shutting() -> Float[np.ndarray, "E P"]:
+    """Weights that open the lips by given amounts, by least squares over SHUTTERS."""
+    columns = [index(name) for name in SHUTTERS]
+    g, out = _opens()[columns].T, np.zeros_like(_opens())
+    out[columns] = np.linalg.solve(g.T @ g + RIDGE_M2 * np.eye(len(columns)), g.T)
+    return out
 
 
 def _lean_of(expression: Expression) -> Float[np.ndarray, "7"]:
