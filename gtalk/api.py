@@ -20,11 +20,12 @@ import torch
 
 from gtalk.avatar.base import PLATE, Consent
 from gtalk.dub.background import TRANSPARENT, Background, Still, make_background
-from gtalk.dub.provenance import provenance_tags
 from gtalk.dub.render import image_size
 from gtalk.errors import UserError
 from gtalk.making.events import events_of
 from gtalk.making.train import Preset, Renderer, TrainEvent, make_avatar
+from gtalk.marks.leaving import Leaving
+from gtalk.marks.provenance import provenance_tags
 from gtalk.media.audio import stream_audio
 from gtalk.media.soundtrack import Soundtrack
 from gtalk.media.writer import VideoWriter
@@ -319,7 +320,7 @@ def write_video(
             written where no `audio` is given.
         fps: images a second.
         audio: a sound file, at its own rate.
-        avatar: whose likeness is seen: its id and consent go into the metadata.
+        avatar: whose likeness is seen: its id and consent go into the metadata, its invisible mark into the pictures.
 
     Raises UserError when there is no frame, or a file is not what it should be.
     """
@@ -330,13 +331,14 @@ def write_video(
     sound = None if audio is None else Soundtrack.of(Path(audio))
     own = sound is None and isinstance(first, Frame)
     rate, channels = (sound.rate, sound.channels) if sound is not None else (AUDIO_RATE if own else None, 1)
-    tags = {} if avatar is None else provenance_tags(avatar.character.identity)
+    identity = None if avatar is None else avatar.character.identity
+    tags, leaving = ({}, None) if identity is None else (provenance_tags(identity), Leaving(identity))
     height, width = _image(first).shape[:2]
     with ExitStack() as stack:
         writer = stack.enter_context(VideoWriter(Path(path), (width, height), fps, rate, None, tags, channels))
         pieces = iter(()) if sound is None else sound.pieces()
         for frame in _with_first(first, images):
-            writer.write(_image(frame))
+            writer.write(_image(frame) if leaving is None else leaving(_image(frame)))
             if own and isinstance(frame, Frame):
                 writer.write_audio(frame.samples)
             while sound is not None and writer.n_samples < writer.n_frames / fps * sound.rate:

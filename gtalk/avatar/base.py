@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 
 from gtalk.basis import MotionBasis
+from gtalk.files import sha256_of_json
 from gtalk.shapes import UInt8
 from gtalk.types import Camera, Motion, RenderOutput
 
@@ -21,6 +23,18 @@ class Consent:
 
     person: str
     statement: str
+    watermark: bool = True
+    """Whether pictures carry the invisible mark that says what they are. Only the person may choose to leave it out."""
+
+    @staticmethod
+    def of(facts: Mapping[str, Any]) -> Consent:
+        """From what avatar.json says; what is missing is empty."""
+        return Consent(facts.get("person", ""), facts.get("statement", ""), facts.get("watermark", True) is not False)
+
+    @property
+    def sha256(self) -> str:
+        """Binds it to the weights, which carry it."""
+        return sha256_of_json(asdict(self))
 
 
 @runtime_checkable

@@ -38,6 +38,8 @@ from gtalk.types import Camera, Motion
 AVATAR_VERSION = 2  # 2: the torso bends
 LARGEST_OPTION = 1e5  # no number in a config is larger
 JSON_NAME, TENSORS_NAME = "avatar.json", "avatar.safetensors"
+CONSENT_KEY = "consent_sha256"
+"""In the metadata of the weights: which consent they were made with."""
 PLATE_NAME, PREVIEW_NAME = "background.png", "preview.jpg"
 KINDS = {
     "radiance": ("gtalk.avatar.radiance", "RadianceAvatar"),
@@ -93,7 +95,7 @@ def save_avatar(
     for name, array in avatar.basis.to_arrays().items():
         tensors[f"basis.{name}"] = torch.from_numpy(np.ascontiguousarray(array, dtype=np.float64))
     with atomic_path(folder / TENSORS_NAME) as temporary:
-        save_file(tensors, str(temporary))
+        save_file(tensors, str(temporary), {CONSENT_KEY: consent.sha256})
     _write_image(folder / PLATE_NAME, stored.plate)
     if preview_motion is not None:
         rgb = avatar.render(preview_motion[0]).rgb[0].clamp(0.0, 1.0)
@@ -136,6 +138,19 @@ def load_avatar(folder: Path) -> Avatar:
         return kind.from_parts(content["config"], parts, learned)
     except Exception as error:  # whatever a stranger's file does to us, it is the file that is at fault
         raise _damaged(folder, f"{type(error).__name__}: {error}") from error
+
+
+def consent_problem(folder: Path, consent: Consent) -> str:
+    """Why a consent may not be this avatar's, in words; nothing where the weights name it."""
+    if not consent.statement.strip():
+        return "nobody's consent is kept with it. Whose likeness is it?"
+    with safe_open(str(member(Path(folder), TENSORS_NAME)), framework="pt") as file:
+        named = (file.metadata() or {}).get(CONSENT_KEY)
+    if named is None:
+        return "its weights do not say with whose consent they were made (an older gtalk made them): fit it again"
+    if named != consent.sha256:
+        return "the consent in avatar.json is not that of its weights: it was changed, or is another's"
+    return ""
 
 
 def read_avatar_json(folder: Path) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The command line: one command per job. Every command is a dataclass whose docstrings are its help.
 
-Exit status: 0 done; 2 the input is at fault (one message on stderr); 1 a fault of ours; 130 interrupted.
+Exit status: 0 done; 2 the input is at fault (one message on stderr); 1 a fault of ours, or nothing found
+(`gtalk mark`); 130 interrupted.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import gtalk
 from gtalk.cli.avatars import Eval, Export, View
 from gtalk.cli.dubbing import Batch, Dub
 from gtalk.cli.files import Assets
+from gtalk.cli.marks import Mark
 from gtalk.cli.motion import Motion
 from gtalk.cli.training import Fit, Prepare, Train
 from gtalk.errors import UserError
@@ -34,6 +36,7 @@ _COMMANDS = {
     "view": View,
     "eval": Eval,
     "export": Export,
+    "mark": Mark,
     "assets": Assets,
 }
 _ABOUT = """A few minutes of video of one person become a talking portrait that any speech can drive.
@@ -54,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"gtalk {gtalk.__version__}")
         return 0
     try:
-        _parsed(argv).run()
+        return _parsed(argv).run() or 0
     except UserError as error:
         print(f"gtalk: {error}", file=sys.stderr)
         return 2
@@ -66,7 +69,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("gtalk: interrupted; finished work is kept, run the same command to go on", file=sys.stderr)
         return 130
-    return 0
 
 
 def _parsed(argv: list[str]) -> Any:

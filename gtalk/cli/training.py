@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -88,7 +88,9 @@ class Fit:
     person: Words = ""
     """Whose likeness this is. Kept in the avatar."""
     consent: Words = ""
-    """On what ground the likeness is used, in a sentence. Kept in the avatar."""
+    """On what ground the likeness is used, in a sentence that says yes. Kept in the avatar, bound to its weights."""
+    watermark: Literal["on", "off"] = "on"
+    """off: pictures carry no invisible mark. Only where the person chose so and the sentence of consent says it."""
     renderer: Renderer = "auto"
     """gaussian: 3D Gaussians. radiance: a hash-grid radiance field. auto: what measures better on this machine."""
     preset: Preset = "auto"
@@ -104,7 +106,7 @@ class Fit:
         """Do it."""
         from gtalk.dataset.validate import validate
 
-        consent = require_consent(self.person, self.consent)
+        consent = require_consent(self.person, self.consent, self.watermark == "on")
         validate(self.dataset, deep=False)
         with exclusive(self.output), Bars() as bars:
             fit_avatar(
@@ -130,7 +132,9 @@ class Train:
     person: Words = ""
     """Whose likeness this is. Kept in the avatar."""
     consent: Words = ""
-    """On what ground the likeness is used, in a sentence. Kept in the avatar."""
+    """On what ground the likeness is used, in a sentence that says yes. Kept in the avatar, bound to its weights."""
+    watermark: Literal["on", "off"] = "on"
+    """off: pictures carry no invisible mark. Only where the person chose so and the sentence of consent says it."""
     renderer: Renderer = "auto"
     """gaussian: 3D Gaussians. radiance: a hash-grid radiance field. auto: what measures better on this machine."""
     preset: Preset = "auto"
@@ -145,7 +149,7 @@ class Train:
     labels: Path | None = None
     """A CSV with the columns start_s,end_s,name that names them; without it they are found and numbered."""
     view: bool = False
-    """Open the viewer on the fit: preview, loss curves, truth beside render."""
+    """Open the viewer on the fit: preview, loss curves, truth beside render. Its address, with a token, is printed."""
     prepare: PrepareOptions = field(default_factory=PrepareOptions)
 
     def run(self) -> None:
@@ -153,10 +157,10 @@ class Train:
         started = time.monotonic()
         with Bars() as bars:
             watch = _open_training_view(bars) if self.view else None
+            consent = Consent(self.person, self.consent, self.watermark == "on")
             make_avatar(
-                self.clips, self.output, Consent(self.person, self.consent), renderer=self.renderer,
-                preset=self.preset, device=self.device, dataset=self.dataset, prepare=self.prepare,
-                expressions=self.expressions, labels=self.labels,
+                self.clips, self.output, consent, renderer=self.renderer, preset=self.preset, device=self.device,
+                dataset=self.dataset, prepare=self.prepare, expressions=self.expressions, labels=self.labels,
                 on_event=shown(bars, watch),
             )  # fmt: skip
             bars.say(
@@ -190,7 +194,7 @@ def shown(bars: Bars, watch: Callable[[TrainEvent], None] | None = None) -> Call
 def _open_training_view(bars: Bars) -> Callable[[TrainEvent], None]:
     from gtalk.viewer.gui.training import TrainingView
 
-    view = TrainingView()
+    view = TrainingView(report=bars.say)
     bars.say(f"watch the fit: {view.url}")
 
     def show(event: TrainEvent) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from gtalk.compute.device import Device
+from gtalk.marks.label import Label
 from gtalk.motion.edits.controls import Controls
 
 
@@ -51,8 +52,8 @@ class DubConfig:
     """Where images are drawn. auto: on a GPU where there is one. On a Ray cluster say cuda: jobs ask for a share."""
     subtitles: Path | None = None
     """A SubRip or WebVTT file, laid beside the output under its name."""
-    mark: bool = False
-    """Write a small visible mark into a corner."""
+    label: Label = "off"
+    """on: small words in a corner say that it is generated. The metadata says which."""
     sign_cert: Path | None = None
     """PEM certificate chain: signs the output with a C2PA manifest (needs the extra `provenance`)."""
     sign_key: Path | None = None

@@ -13,12 +13,12 @@ from pathlib import Path
 from gtalk.config import check_ranges
 from gtalk.dub.background import TRANSPARENT
 from gtalk.dub.config import DubConfig
-from gtalk.dub.provenance import can_sign, sign
 from gtalk.errors import UserError
 from gtalk.files import atomic_path, require_name, require_replaceable, require_writable_folder, short_stem
+from gtalk.marks.identity import Identity
+from gtalk.marks.provenance import can_sign, sign
 from gtalk.media.sinks import MADE_WITH
 from gtalk.media.writer import WriteConfig, check_output_format
-from gtalk.talk import Identity
 
 _SUBTITLES = (".srt", ".vtt")
 _OURS = re.compile(rf"\d{{6,}}\.png|audio\.wav|{re.escape(MADE_WITH)}")

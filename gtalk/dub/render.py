@@ -1,6 +1,6 @@
 """One dub: sound or motion in, a video file out, in constant memory.
 
-file ─▶ 16 kHz pieces ─▶ Talker ─▶ frames ─▶ background, mark ─▶ VideoWriter
+file ─▶ 16 kHz pieces ─▶ Talker ─▶ frames ─▶ background, label, mark ─▶ VideoWriter
   └──▶ the same sound at its own rate ────────────────────────────▲
 """
 
@@ -13,9 +13,6 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
-
 from gtalk.compute.device import resolve_device
 from gtalk.direct.at_work import Directed, directed
 from gtalk.direct.score import Score
@@ -23,10 +20,11 @@ from gtalk.dub.background import TRANSPARENT, Background, Still, make_background
 from gtalk.dub.config import DubConfig
 from gtalk.dub.footage.compositor import FootageCompositor, shot_order, track_shot
 from gtalk.dub.outputs import check_output, putting_in_place
-from gtalk.dub.provenance import provenance_tags
 from gtalk.dub.whose import of_this_face, shape_to_find
 from gtalk.errors import UserError
 from gtalk.files import is_full, no_room
+from gtalk.marks.leaving import Leaving
+from gtalk.marks.provenance import provenance_tags
 from gtalk.media.audio import stream_audio
 from gtalk.media.soundtrack import Soundtrack
 from gtalk.media.source import probe, require_video
@@ -119,10 +117,11 @@ def render_dub(
     writing = WriteConfig(codec=config.codec, crf=config.crf, alpha=config.background == TRANSPARENT)
     try:
         with putting_in_place(output, config, character.identity) as temporary:
-            tags = provenance_tags(character.identity)
+            tags = provenance_tags(character.identity, config.label)
             rate, channels = (plan.sound.rate, plan.sound.channels) if plan.sound is not None else (None, 1)
             with VideoWriter(temporary, plan.size, plan.fps, rate, writing, tags, channels) as writer:
-                result, moved = _write(plan, writer, output, config, on_progress)
+                leaving = Leaving(character.identity, config.label)
+                result, moved = _write(plan, writer, leaving, output, config, on_progress)
         if config.save_motion is not None:  # the video is in its place, whatever becomes of this
             Motion.concatenate(moved).save(config.save_motion)
         return result
@@ -242,7 +241,7 @@ def _count_samples(source: Path) -> int:
 
 
 def _write(
-    plan: DubPlan, writer: VideoWriter, output: Path, config: DubConfig, on_progress: OnProgress
+    plan: DubPlan, writer: VideoWriter, leaving: Leaving, output: Path, config: DubConfig, on_progress: OnProgress
 ) -> tuple[DubResult, list[Motion]]:
     """What was made, and its motion where that is to be saved."""
     fps, background = plan.fps, plan.background
@@ -255,9 +254,8 @@ def _write(
     on_progress(Progress("dub", 0, plan.n_frames))
     for n_done, frame in enumerate(chain([first], plan.frames), start=1):
         rgb = background.finish(frame.rgb, frame.alpha)
-        if config.mark:
-            rgb = marked(rgb)
-        writer.write(rgb, frame.alpha if background.keeps_alpha else None, premultiplied=background.keeps_alpha)
+        alpha = frame.alpha if background.keeps_alpha else None
+        writer.write(leaving(rgb, alpha), alpha, premultiplied=background.keeps_alpha)
         sound.write_until(writer, n_done / fps + _AHEAD_S)
         if config.save_motion is not None:
             moved.append(frame.motion)
@@ -312,17 +310,6 @@ class _Sound:
                 self.warnings.append("the sound is longer than the motion and was cut")
                 self._pieces = iter(())
             writer.write_audio(piece[: max(0, room)])
-
-
-def marked(rgb: np.ndarray) -> np.ndarray:
-    """A copy with a small white-on-dark "AI generated" in the lower left corner."""
-    rgb = rgb.copy()
-    scale = rgb.shape[0] / 700
-    where = (round(14 * scale), rgb.shape[0] - round(16 * scale))
-    for colour, weight in (((0, 0, 0), 3), ((255, 255, 255), 1)):
-        thickness = max(1, round(weight * 1.4 * scale))
-        cv2.putText(rgb, "AI generated", where, cv2.FONT_HERSHEY_SIMPLEX, scale, colour, thickness, cv2.LINE_AA)
-    return rgb
 
 
 def is_motion(source: Path) -> bool:

@@ -80,7 +80,8 @@ def is_fitted(dataset_path: Path, avatar_path: Path, renderer: str, config: Any,
         load_avatar(folder)
     except UserError:
         return False
-    made_of = (facts["kind"], facts["consent"], *(facts["provenance"].get(n) for n in ("dataset_sha256", "config")))
+    known = asdict(Consent.of(facts["consent"]))
+    made_of = (facts["kind"], known, *(facts["provenance"].get(n) for n in ("dataset_sha256", "config")))
     plain = json.loads(json.dumps([renderer, asdict(consent), sha256_of_json(dataset.manifest), config_values(config)]))
     return list(made_of) == plain and not (folder / CHECKPOINT_NAME).exists()
 

@@ -15,6 +15,7 @@ from gtalk.compute.device import resolve_device
 from gtalk.errors import UserError
 from gtalk.files import exclusive
 from gtalk.fit.events import FitEvent
+from gtalk.marks.consent import require_yes
 from gtalk.progress import Progress
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def make_avatar(
     """Prepare clips of one person, fit a renderer, learn how the face moves with speech.
 
     What is done is kept: the same call goes on where an interrupted one stood. Raises UserError when a clip cannot be
-    used, when the consent is empty, or when the output cannot be written.
+    used, when the consent is none, or when the output cannot be written.
 
     Args:
         clips: video files of one person in one setting, a few minutes in all, with speech.
@@ -66,7 +67,7 @@ def make_avatar(
         on_event: told of everything that happens.
     """
     require_clips([*clips, *([] if expressions is None else [expressions])] if clips else clips)
-    consent = require_consent(consent.person, consent.statement)
+    consent = require_consent(consent.person, consent.statement, consent.watermark)
     from gtalk.fit import run
 
     kind, named, _ = choose(renderer, preset, device)
@@ -129,16 +130,10 @@ def choose(renderer: Renderer, preset: Preset, device: str = "auto") -> tuple[st
     return chosen, ("gpu" if has_gpu else "cpu") if preset == "auto" else preset, reason
 
 
-def require_consent(person: str, statement: str) -> Consent:
-    """Whose likeness and why it may be used. Raises UserError when either is missing."""
-    if not person.strip() or not statement.strip():
-        raise UserError(
-            "--person and --consent",
-            expected="whose likeness this is, and that the person agreed, in a sentence",
-            got="nothing" if not (person.strip() or statement.strip()) else "only one of them",
-            remedy='For example: --person "Ada Lovelace" --consent "I am Ada and agree to this avatar."',
-        )
-    return Consent(person.strip(), statement.strip())
+def require_consent(person: str, statement: str, watermark: bool = True) -> Consent:
+    """Whose likeness and why it may be used. Raises UserError for what is no sentence that says yes."""
+    require_yes(person, statement, watermark=watermark)
+    return Consent(person.strip(), statement.strip(), watermark)
 
 
 def require_clips(clips: Sequence[Path]) -> None:

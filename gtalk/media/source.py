@@ -126,6 +126,12 @@ def _any_tags(version: str) -> dict[str, Any]:
     return {"metadata_errors": "replace"} if int(version.partition(".")[0]) < 19 else {}
 
 
+def tags_of(path: Path) -> dict[str, str]:
+    """What a file's container says in words: title, comment and so on. Raises UserError for what is no media file."""
+    with open_media(path) as container:
+        return dict(container.metadata)
+
+
 def not_media(path: Path, got: str) -> UserError:
     """The error for a file in which nothing can be seen or heard."""
     return UserError(

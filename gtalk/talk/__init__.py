@@ -1,8 +1,9 @@
 """Speech in, images out: the one inference path that live and dub share."""
 
 from gtalk.avatar.base import PLATE
+from gtalk.marks.identity import Identity
 from gtalk.talk.interpolate import MotionResampler, frame_count, interpolate, resample_motion
-from gtalk.talk.load import Character, Identity, LookAhead, load_character
+from gtalk.talk.load import Character, LookAhead, load_character
 from gtalk.talk.pixels import to_uint8
 from gtalk.talk.talker import MotionFrame, Talker, TalkSession
 from gtalk.talk.view import View

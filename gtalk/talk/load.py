@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from gtalk.avatar.base import Avatar
+from gtalk.avatar.base import Avatar, Consent
 from gtalk.avatar.bundle import AVATAR_VERSION
 from gtalk.compute.device import resolve_device
 from gtalk.errors import UserError
+from gtalk.marks.identity import Identity
 from gtalk.motion.base import EditFactory, HasLive, MotionModel
 from gtalk.motion.edits.controls import Controls
 from gtalk.talk.talker import Talker
@@ -21,25 +22,11 @@ from gtalk.talk.view import View
 __all__ = ["AVATAR_VERSION", "Character", "Identity", "load_character"]
 
 
+_log = logging.getLogger("gtalk")
+
 LookAhead = Literal["file", "live"]
 """How far the silence gate may look ahead of the sound. file: as far as this person opens the lips before speaking.
 live: as far as is bearable in a conversation. Nothing else differs between a dub and a live session."""
-
-
-@dataclass(frozen=True)
-class Identity:
-    """Whose likeness speaks, for the provenance of what is made with it."""
-
-    avatar_id: str
-    """SHA-256 of the avatar's weights, shortened."""
-    person: str
-    consent_sha256: str
-    """Hash of the consent statement: proves which statement was meant without publishing it."""
-
-    @staticmethod
-    def of(weights_sha256: str, person: str, statement: str) -> Identity:
-        """From what an avatar folder says."""
-        return Identity(weights_sha256[:16], person, hashlib.sha256(statement.encode()).hexdigest())
 
 
 @dataclass(frozen=True)
@@ -98,13 +85,19 @@ class Character:
 
 
 def load_character(folder: Path) -> Character:
-    """Open an avatar folder. Without a motion model in it, only motion files can be rendered."""
-    from gtalk.avatar.bundle import load_avatar, read_avatar_json
+    """Open an avatar folder. Without a motion model in it, only motion files can be rendered.
+
+    A consent that is not the one the weights were made with is told, by the logger `gtalk`.
+    """
+    from gtalk.avatar.bundle import consent_problem, load_avatar, read_avatar_json
     from gtalk.motion.model.model import has_motion_model, load_motion_model
 
     folder = Path(folder)
     facts = read_avatar_json(folder)
     model = load_motion_model(folder) if has_motion_model(folder) else None
-    consent = facts["consent"]
-    identity = Identity.of(facts["tensors_sha256"], consent.get("person", ""), consent.get("statement", ""))
+    consent = Consent.of(facts["consent"])
+    if problem := consent_problem(folder, consent):
+        _log.warning("avatar %s: %s", folder, problem)
+    marked = consent.watermark or bool(problem)  # a choice that is not this avatar's does not count
+    identity = Identity.of(facts["tensors_sha256"], consent.person, consent.statement, marked)
     return Character(load_avatar(folder), model, identity)

@@ -8,6 +8,7 @@ from typing import Literal
 
 from gtalk.compute.device import Device
 from gtalk.errors import UserError
+from gtalk.marks.label import Label
 from gtalk.motion.edits.controls import Controls
 
 QUALITIES, _SIZES = (10, 100), (16, 4096)
@@ -47,6 +48,13 @@ class ViewConfig:
     """Quality of the images sent to the page, 10 to 100."""
     max_sessions: int = 4
     """Separate conversations at once: the page at /s/NAME/ is one of its own, with its own clock and controls."""
+    label: Label = "on"
+    """on: the page, /live.mjpg and recordings say in words that what speaks is generated. off: the metadata of
+    recordings says that they do not."""
+    sign_cert: Path | None = None
+    """PEM certificate chain: signs recordings with a C2PA manifest (needs the extra `provenance`)."""
+    sign_key: Path | None = None
+    """PEM private key of the certificate (ES256)."""
     piper_voice: Path | None = None
     """A Piper voice (.onnx) for the text box, when piper-tts is installed; espeak-ng otherwise."""
     tls_cert: Path | None = None
@@ -67,6 +75,12 @@ class ViewConfig:
         ):
             if not low <= value <= high:
                 raise UserError(name, expected=f"{low} to {high}", got=str(value), remedy="Choose one of these.")
+        if self.token is not None and (not self.token.strip() or not self.token.isprintable()):
+            raise UserError("--token", expected="characters that can be typed", got=repr(self.token),
+                            remedy="Leave it out: then a fresh one is made where one is needed.")  # fmt: skip
+        if (self.sign_cert is None) != (self.sign_key is None):
+            raise UserError("--sign-cert and --sign-key", expected="both or none", got="one of them",
+                            remedy="Give both files.")  # fmt: skip
         if self.tls_key is not None and self.tls_cert is None:
             raise UserError("--tls-cert and --tls-key", expected="both, or the certificate alone with its key inside",
                             got="a key without a certificate", remedy="Give the certificate too.")  # fmt: skip

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import secrets
 import signal
@@ -18,28 +17,39 @@ import torch
 from gtalk.compute.threads import compute_on
 from gtalk.direct.score_edit import ScoreEdit
 from gtalk.errors import UserError
+from gtalk.marks.identity import NOBODY, Identity
+from gtalk.marks.provenance import can_sign
 from gtalk.motion.model.model import PersonMotionModel
 from gtalk.talk import View
 from gtalk.talk.load import load_character
 from gtalk.viewer.audio.sources import FileSource, check_rate
 from gtalk.viewer.config import ViewConfig
+from gtalk.viewer.live.recorder import RECORDING
 from gtalk.viewer.live.sessions import HostedSession, SessionManager, TalkerFactory
-from gtalk.viewer.web.http import Front, is_loopback, page_key
+from gtalk.viewer.web.budget import QuietLog
+from gtalk.viewer.web.hosted import Hosted
+from gtalk.viewer.web.http import is_loopback, page_key
 from gtalk.voice.synthesis import Speaker
 
 
 class LiveServer:
     """Everything behind one port. `start` returns when visitors are welcome; `stop` ends it all."""
 
-    def __init__(self, cast: TalkerFactory, config: ViewConfig, report: Callable[[str], None] | None = None) -> None:
-        self.config, self._report = config, report or _report
+    def __init__(
+        self,
+        cast: TalkerFactory,
+        config: ViewConfig,
+        report: Callable[[str], None] | None = None,
+        identity: Identity = NOBODY,
+    ) -> None:
+        if config.sign_cert is not None and config.sign_key is not None:
+            can_sign(Path(RECORDING), config.sign_cert, config.sign_key)
+        self.config, self._report = config, QuietLog(report or _report)
         self.token = config.token or (None if is_loopback(config.host) else secrets.token_urlsafe(18))
-        self.port = 0
-        self._secret = secrets.token_hex(16)
-        self.rooms = SessionManager(cast, config, Speaker(config.piper_voice), self._secret, self._report)
-        self._front: Front | None = None
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._run, name="gtalk-front", daemon=True)
+        secret = secrets.token_hex(16)
+        self.rooms = SessionManager(cast, identity, config, Speaker(config.piper_voice), secret, self._report)
+        key = page_key(config.token or secret)  # of the token it is the same after a restart
+        self.hosted = Hosted(self.rooms, config.host, token=self.token, key=key, report=self._report, tls=_tls(config))
 
     @property
     def main(self) -> HostedSession:
@@ -49,19 +59,18 @@ class LiveServer:
     @property
     def url(self) -> str:
         """Address of the page."""
-        scheme = "https" if self.config.tls_cert else "http"
-        host = self.config.host if self.config.host not in {"0.0.0.0", "::"} else "localhost"
-        host = f"[{host}]" if ":" in host else host
-        return f"{scheme}://{host}:{self.port}/" + (f"?token={self.token}" if self.token else "")
+        return self.hosted.url
+
+    @property
+    def port(self) -> int:
+        """Where it listens; 0 before it does."""
+        return self.hosted.port
 
     def start(self) -> None:
-        """Open the port. Raises UserError when it is taken or the certificate is unusable."""
-        tls = _tls(self.config)
-        self._thread.start()
+        """Open the port. Raises UserError when it is taken."""
         try:
-            asyncio.run_coroutine_threadsafe(self._open(tls), self._loop).result()
+            self.hosted.start(self.config.port)
         except OSError as error:
-            self.stop()
             raise UserError(
                 f"port {self.config.port}",
                 expected=f"a free port on {self.config.host}",
@@ -71,40 +80,16 @@ class LiveServer:
 
     def stop(self) -> None:
         """Close the port and end every conversation."""
-        if self._thread.is_alive():
-            with suppress(asyncio.TimeoutError, TimeoutError):
-                asyncio.run_coroutine_threadsafe(self._close(), self._loop).result(timeout=10)
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join(timeout=5)
-
-    def _run(self) -> None:
-        try:
-            self._loop.run_forever()
-        finally:
-            self._loop.run_until_complete(_end_tasks())
-            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
-            self._loop.close()
-
-    async def _open(self, tls: ssl.SSLContext | None) -> None:
-        hosts = None if self.token else {self.config.host}
-        key = page_key(self.config.token or self._secret)  # of the token it is the same after a restart
-        self._front = Front(self.rooms.route, token=self.token, allowed_hosts=hosts, report=self._report, key=key)
-        await self.rooms.open()
-        self.port = await self._front.start(self.config.host, self.config.port, tls)
-
-    async def _close(self) -> None:
-        if self._front is not None:
-            await self._front.stop()
-        await self.rooms.close()
+        self.hosted.stop()
 
 
 def serve(avatar_folder: Path, config: ViewConfig) -> None:
     """Open an avatar in the browser until interrupted."""
     check_rate(config.stdin_rate)
     first = None if config.play is None else FileSource(config.play)
-    cast = cast_of(avatar_folder, config)
+    cast, identity = cast_of(avatar_folder, config)
     compute_on(drawing_threads(cast().avatar.kind, config.threads))
-    server = LiveServer(cast, config)
+    server = LiveServer(cast, config, identity=identity)
     server.start()
     address, _, query = server.url.partition("?")
     query = "?" + query if query else ""
@@ -134,8 +119,11 @@ def drawing_threads(kind: str, wanted: int) -> int:
     return wanted or (1 if kind == "gaussian" else torch.get_num_threads())
 
 
-def cast_of(avatar_folder: Path, config: ViewConfig) -> TalkerFactory:
-    """Talkers of one avatar: they share its weights, nothing else. Raises UserError when it cannot speak."""
+def cast_of(avatar_folder: Path, config: ViewConfig) -> tuple[TalkerFactory, Identity]:
+    """Talkers of one avatar, which share its weights and nothing else, and whose likeness it is.
+
+    Raises UserError when it cannot speak.
+    """
     character = load_character(avatar_folder).to(config.device)
     camera = character.avatar.camera
     if character.motion_model is None:
@@ -148,9 +136,8 @@ def cast_of(avatar_folder: Path, config: ViewConfig) -> TalkerFactory:
     view = View(size=(round(camera.width * config.size / camera.height), config.size))
     model = character.motion_model
     edits = [lambda: ScoreEdit(model)] if isinstance(model, PersonMotionModel) else []  # is told events while it runs
-    return lambda: character.talker(
-        controls=config.controls, edits=edits, lookahead="live", seed=config.seed, view=view
-    )
+    options = {"controls": config.controls, "edits": edits, "seed": config.seed, "view": view}
+    return lambda: character.talker(lookahead="live", **options), character.identity
 
 
 def _open_source(config: ViewConfig, server: LiveServer, cleanup: ExitStack) -> None:
@@ -162,13 +149,6 @@ def _open_source(config: ViewConfig, server: LiveServer, cleanup: ExitStack) -> 
         from gtalk.viewer.audio.stdin import speak_pipe
 
         speak_pipe(sys.stdin.buffer, config.stdin_rate, server.main.session, _report)
-
-
-async def _end_tasks() -> None:
-    left = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in left:
-        task.cancel()
-    await asyncio.gather(*left, return_exceptions=True)
 
 
 def _tls(config: ViewConfig) -> ssl.SSLContext | None:

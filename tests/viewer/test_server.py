@@ -34,6 +34,18 @@ def test_others_than_loopback_ask_for_a_token(config: ViewConfig, start: str, as
         assert server.token != other.token
 
 
+@pytest.mark.parametrize("token", ["", "  ", "a\nb", "\x00"])
+def test_a_token_that_is_none_is_refused(token: str) -> None:
+    with pytest.raises(UserError, match="--token"):
+        ViewConfig(token=token)
+
+
+def test_the_printed_address_works_whatever_the_token() -> None:
+    with live_server(32, token="a+b&c#d;e=f %41") as (server, _):
+        with urllib.request.urlopen(server.url, timeout=10) as answer:
+            assert b"<title>gtalk" in answer.read()
+
+
 @pytest.mark.parametrize("option", [{"jpeg_quality": 0}, {"size": 5}, {"max_sessions": 0}, {"threads": -1}])
 def test_options_out_of_range_are_the_users_fault(option: dict[str, int]) -> None:
     with pytest.raises(UserError, match=next(iter(option)).replace("_", "-")):
@@ -63,9 +75,8 @@ def test_a_certificate_makes_it_https(tmp_path) -> None:
 
 def test_a_bad_certificate_is_the_users_fault(tmp_path) -> None:
     (tmp_path / "cert.pem").write_text("no certificate")
-    server = LiveServer(toy_cast(16), ViewConfig(port=0, tls_cert=tmp_path / "cert.pem"))
     with pytest.raises(UserError, match="--tls-cert"):
-        server.start()
+        LiveServer(toy_cast(16), ViewConfig(port=0, tls_cert=tmp_path / "cert.pem"))
 
 
 def test_images_stream_to_obs_as_mjpeg() -> None:

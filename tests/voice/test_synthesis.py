@@ -1,13 +1,11 @@
 """Texts that the avatar says."""
 
-import sys
-import types
-
 import numpy as np
 import pytest
 
 from gtalk.errors import UserError
 from gtalk.types import AUDIO_RATE
+from gtalk.voice.process import NativeSpeech
 from gtalk.voice.synthesis import ESPEAK_VOICES, MAX_TEXT, Speaker, speak_with_phones
 
 
@@ -31,33 +29,86 @@ def test_a_text_too_long_and_an_unknown_voice_are_the_users_fault() -> None:
         Speaker().say("nuqneH", "klingonese")
 
 
+PIPER = """
+import types
+class PiperVoice:
+    @staticmethod
+    def load(path):
+        if not path.endswith("ada.onnx"):
+            raise ValueError("no voice")
+        return PiperVoice()
+    def synthesize(self, text):
+        for _ in text.split():
+            yield types.SimpleNamespace(sample_rate=22050, audio_int16_bytes=b"\\0\\x20" * 22050)
+"""
+
+
 def test_a_piper_voice_is_used_where_it_is_given(monkeypatch, tmp_path) -> None:
-    class PiperVoice:
-        @staticmethod
-        def load(path: str):
-            assert path.endswith("ada.onnx")
-            return PiperVoice()
-
-        def synthesize(self, text: str):
-            for _ in text.split():
-                yield types.SimpleNamespace(
-                    sample_rate=22_050, audio_int16_bytes=np.full(22_050, 8192, "<i2").tobytes()
-                )
-
-    library = types.ModuleType("piper")
-    library.PiperVoice = PiperVoice
-    monkeypatch.setitem(sys.modules, "piper", library)
+    (tmp_path / "piper.py").write_text(PIPER)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     speaker = Speaker(tmp_path / "ada.onnx")
     assert speaker.voices[0] == "Piper"
     sound = speaker.say("two words")
     assert len(sound) / AUDIO_RATE == pytest.approx(2.0, abs=0.01)
     assert np.median(sound) == pytest.approx(0.25, abs=0.001)
+    with pytest.raises(UserError, match="300 s"):
+        speaker.say("a " * 400)
+    with pytest.raises(UserError, match="ValueError: no voice"):
+        Speaker(tmp_path / "bob.onnx")
 
 
 def test_piper_without_its_package_is_told(monkeypatch, tmp_path) -> None:
-    monkeypatch.setitem(sys.modules, "piper", None)
+    (tmp_path / "piper.py").write_text("raise ImportError")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with pytest.raises(UserError, match="piper-tts"):
         Speaker(tmp_path / "ada.onnx")
+
+
+NO_VOICES = [
+    "..",
+    "+" * 59,
+    "en-us" + "+" * 59,
+    "../../../etc/passwd",
+    "mb/mb-en1",
+    "a" * 5000,
+    "en us",
+    "en-us+",
+    "\ud800",
+]
+
+
+@pytest.mark.parametrize("voice", NO_VOICES, ids=range(len(NO_VOICES)))
+def test_a_name_that_is_no_voice_never_reaches_native_code(voice: str, monkeypatch) -> None:
+    monkeypatch.setattr("gtalk.voice.process.NativeSpeech.ask", lambda *_: pytest.fail("was asked"))
+    for say in (Speaker().say, speak_with_phones):
+        with pytest.raises(UserError, match="voice: expected"):
+            say("hello", voice)
+
+
+def test_a_synthesiser_that_dies_is_told_and_started_again() -> None:
+    pytest.importorskip("espeakng_loader")
+    engine = NativeSpeech("espeak")
+    question = {"text": "hello", "voice": "en-us", "words_per_minute": 165, "most_s": 9.0}
+    try:
+        facts, sound = engine.ask(question)
+        assert len(sound) == facts["bytes"] > 10_000
+        first = engine.pid
+        with pytest.raises(UserError, match=r"the end of its process \(status 1\)"):
+            engine.ask({**question, "voice": 7})  # what no name can do any more
+        assert engine.pid is None
+        assert len(engine.ask(question)[1]) > 10_000 and engine.pid not in {None, first}
+        assert engine.ask({**question, "text": "hello " * 50, "most_s": 3.0})[0] == {"error": "long"}
+    finally:
+        engine.close()
+
+
+def test_a_synthesiser_that_hangs_is_ended(tmp_path, monkeypatch) -> None:
+    (tmp_path / "piper.py").write_text(PIPER.replace("for _ in text.split():", "while True:\n            continue"))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    engine = NativeSpeech("piper", "ada.onnx", patience_s=3.0)
+    with pytest.raises(UserError, match="signal 9"):
+        engine.ask({"text": "hello", "most_s": 9.0})
+    engine.close()
 
 
 def test_phones_come_with_the_speech() -> None:

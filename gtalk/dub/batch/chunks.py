@@ -24,10 +24,10 @@ import numpy as np
 from gtalk.dub.background import TRANSPARENT, moves
 from gtalk.dub.config import DubConfig
 from gtalk.dub.outputs import putting_in_place
-from gtalk.dub.provenance import provenance_tags
 from gtalk.dub.render import DubPlan, DubResult, is_motion, plan_dub, render_dub
 from gtalk.errors import UserError
 from gtalk.files import short_stem, write_json
+from gtalk.marks.provenance import provenance_tags
 from gtalk.media.join import Joined, encode_video, join_video
 from gtalk.media.sinks import StreamPlan
 from gtalk.media.soundtrack import Soundtrack
@@ -171,7 +171,7 @@ def join_parts(
     start_s = time.perf_counter()
     parts = [part_path(folder, part, output, config) for part in range(n_parts)]
     fps = exact_rate(Motion.load(motion_path(folder, 0)).fps).limit_denominator(1001)
-    sound, tags = Soundtrack.of(source), provenance_tags(identity)
+    sound, tags = Soundtrack.of(source), provenance_tags(identity, config.label)
     with putting_in_place(output, config, identity) as temporary:
         codec = check_output_format(output, WriteConfig(codec=config.codec))
         if codec == "h264":

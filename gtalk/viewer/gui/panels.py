@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import hmac
-import io
+import secrets
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import viser
@@ -18,11 +14,11 @@ import viser
 from gtalk.errors import UserError
 from gtalk.motion.edits.controls import ControlSpec, control_specs, word_specs
 from gtalk.talk import PLATE
-from gtalk.viewer.audio.sources import FileSource
+from gtalk.viewer.audio.strangers_file import StrangersFile
 from gtalk.viewer.config import QUALITIES
 from gtalk.viewer.gui.emotion_pad import EmotionPad
+from gtalk.viewer.gui.guard import MOST_UPLOAD_BYTES, inner_viser, stop_viser
 from gtalk.viewer.live.session import LiveSession
-from gtalk.viewer.web.http import INNER_HEADER
 
 _COLOURS = {"studio grey": (96, 98, 104), "green": (0, 177, 64), "white": (255, 255, 255)}
 _HEIGHTS = (256, 384, 512, 768, 1024)
@@ -34,7 +30,7 @@ class Panels:
     Args:
         session: what is controlled.
         notify: tells visitors what did not work.
-        secret: what the front sends along: viser answers nobody without it; None asks for nothing.
+        secret: what the front sends along: viser answers nobody without it.
     """
 
     def __init__(
@@ -44,36 +40,36 @@ class Panels:
         secret: str | None = None,
     ) -> None:
         self._session, self._notify = session, notify
-        with contextlib.redirect_stdout(io.StringIO()):  # its banner would name an address that is not for visitors
-            self._server = viser.ViserServer(host="127.0.0.1", port=0, label="gtalk", verbose=False)
-        self.port = self._server.get_port()
-        if secret is not None:
-            _ask_for(secret, self._server)
+        self._server = inner_viser("gtalk", secret or secrets.token_hex(16))
         self._files = tempfile.TemporaryDirectory(prefix="gtalk-")
-        self._server.gui.configure_theme(dark_mode=True, show_logo=False, show_share_button=False)
         self._server.gui.main_panel.dock_right()
         self._build_motion()
         self._build_image()
         self._build_files()
 
+    @property
+    def server(self) -> viser.ViserServer:
+        """What holds the controls."""
+        return self._server
+
     def stop(self) -> None:
         """Close viser."""
-        with contextlib.redirect_stdout(io.StringIO()):
-            self._server.stop()
+        stop_viser(self._server)
         self._files.cleanup()
 
     def _build_files(self) -> None:
         with self._server.gui.add_folder("Sound file"):
-            upload = self._server.gui.add_upload_button("Play a file", mime_type="audio/*,video/*")
+            hint = f"Sound or video with sound, at most {MOST_UPLOAD_BYTES // 10**6} MB"
+            upload = self._server.gui.add_upload_button("Play a file", mime_type="audio/*,video/*", hint=hint)
 
         @upload.on_upload
         def _(_event: viser.GuiEvent) -> None:
             # Decoded from a file, because containers seek. One file is kept: the one that plays.
-            path = Path(self._files.name) / Path(upload.value.name or "sound").name[-80:]
-            for old in Path(self._files.name).iterdir():
-                old.unlink()
-            path.write_bytes(upload.value.content)
-            self._try(lambda: self._session.play(FileSource(path)))
+            file, upload._impl.value = upload.value, viser.UploadedFile("", b"")  # viser would keep its bytes
+            path = Path(self._files.name) / "sound"
+            path.unlink(missing_ok=True)
+            path.write_bytes(file.content)
+            self._try(lambda: self._session.play(StrangersFile(path, _plain(file.name))))
 
     def _build_motion(self) -> None:
         with self._server.gui.add_folder("Motion"):
@@ -152,7 +148,7 @@ class Panels:
             quality = gui.add_slider("JPEG quality", *QUALITIES, 1, session.jpeg_quality)
 
         def update(_event: viser.GuiEvent) -> None:
-            chosen = int(height.value)
+            chosen = int(height.value) if height.value in heights else height_now
             size = (round(camera.width * chosen / camera.height), chosen)
             colour = _COLOURS.get(background.value)
             session.set_image(size, PLATE if colour is None else np.full((size[1], size[0], 3), colour, np.uint8))
@@ -171,21 +167,6 @@ class Panels:
             self._notify(str(error))
 
 
-def _ask_for(secret: str, server: viser.ViserServer) -> None:
-    """Lets in only whom the front brings: viser itself would answer any program on this machine.
-
-    It has no place for a check before a connection, so this stands where connections are told of, which is before
-    the first message goes either way. The page's files it does give to anybody: they are viser's own.
-    """
-    sockets: Any = server._websock_server
-
-    async def check(client: Any) -> None:
-        connection = sockets._live_connections[client.client_id]
-        given = connection.request.headers.get(INNER_HEADER, "")
-        if hmac.compare_digest(given.encode(), secret.encode()):
-            return
-        del sockets._live_connections[client.client_id], sockets._client_state_from_id[client.client_id]
-        await connection.close(1008, "come through the page's own port")
-        raise asyncio.CancelledError  # what it sent in the meantime is not to be read
-
-    sockets.on_client_connect(check)
+def _plain(name: str) -> str:
+    """The end of a file's name, without what cannot be shown."""
+    return "".join(letter for letter in name[-80:] if letter.isprintable()) or "a file"

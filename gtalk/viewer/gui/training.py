@@ -2,32 +2,47 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
+import secrets
+from collections.abc import Callable
 
 import numpy as np
-import viser
 import viser.uplot
 
 from gtalk.shapes import UInt8
+from gtalk.viewer.gui.guard import GuardedViser, inner_viser, stop_viser
+from gtalk.viewer.web.budget import QuietLog
+from gtalk.viewer.web.hosted import Hosted
+from gtalk.viewer.web.http import Moved, Route, page_key
 
 _MAX_POINTS = 2000  # of a curve; past that every second one is kept
+_HOST = "127.0.0.1"
 
 
 class TrainingView:
-    """A page with truth beside render and the curves of loss and PSNR."""
+    """A page with truth beside render and the curves of loss and PSNR, behind the same front as the live view.
 
-    def __init__(self, port: int = 8080) -> None:
-        with contextlib.redirect_stdout(io.StringIO()):
-            self._server = viser.ViserServer(host="127.0.0.1", port=port, label="gtalk fit", verbose=False)
+    It shows frames of a person that nobody else may have seen, so that it always asks for a token.
+
+    Args:
+        port: of the page on this machine; any free one where it is taken.
+        report: gets one line for what is refused.
+    """
+
+    def __init__(self, port: int = 8080, report: Callable[[str], None] = lambda _line: None) -> None:
+        secret = secrets.token_hex(16)
+        self._server = inner_viser("gtalk fit", secret)
         gui = self._server.gui
-        gui.configure_theme(dark_mode=True, show_logo=False)
-        self.url = f"http://127.0.0.1:{self._server.get_port()}"
         self._status = gui.add_markdown("waiting for the first step")
         self._image = gui.add_image(np.zeros((64, 128, 3), np.uint8), label="truth | render", format="jpeg")
         self._steps: list[float] = []
         self._curves: dict[str, list[float]] = {"loss": [], "PSNR (dB)": []}
         self._plots = {name: self._plot(name) for name in self._curves}
+        self._hosted = self._host(_Behind(GuardedViser(self._server, secret, report)), port, QuietLog(report))
+
+    @property
+    def url(self) -> str:
+        """Address of the page."""
+        return self._hosted.url
 
     def step(self, step: int, total_steps: int, loss: float, psnr: float) -> None:
         """A step is done."""
@@ -47,9 +62,43 @@ class TrainingView:
 
     def close(self) -> None:
         """End the page."""
-        with contextlib.redirect_stdout(io.StringIO()):
-            self._server.stop()
+        self._hosted.stop()
+        stop_viser(self._server)
+
+    @staticmethod
+    def _host(behind: _Behind, port: int, report: Callable[[str], None]) -> Hosted:
+        token = secrets.token_urlsafe(18)
+        for each in (port, 0):
+            hosted = Hosted(behind, _HOST, token=token, key=page_key(token), report=report)
+            try:
+                hosted.start(each)
+                return hosted
+            except OSError:
+                if not each:
+                    raise
+        raise AssertionError("unreachable")
 
     def _plot(self, name: str):
         series = (viser.uplot.Series(label="step"), viser.uplot.Series(label=name, stroke="#5b8cff", width=2))
         return self._server.gui.add_uplot((np.zeros(1), np.zeros(1)), series, title=name, aspect=2.0)
+
+
+class _Behind:
+    """viser alone."""
+
+    def __init__(self, guard: GuardedViser) -> None:
+        self._guard = guard
+        self._routes: dict[str, Route] = {}
+
+    async def open(self) -> None:
+        """See Behind."""
+        viser_route = await self._guard.start()
+        self._routes = {"/": Moved("viser/"), "/viser": viser_route, "/viser/": viser_route}
+
+    async def close(self) -> None:
+        """See Behind."""
+        await self._guard.stop()
+
+    async def route(self, path: str) -> Route | None:
+        """See Behind."""
+        return self._routes.get(path)

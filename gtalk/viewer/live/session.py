@@ -17,13 +17,15 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
 from gtalk.basis import lip_gap
 from gtalk.direct.score import Event, Score
+from gtalk.marks.label import labelled
 from gtalk.motion.edits.controls import Controls
 from gtalk.shapes import Float, UInt8
 from gtalk.speech.pitch import WINDOW, yin
@@ -31,6 +33,7 @@ from gtalk.talk import MotionFrame, Talker, TalkSession, View
 from gtalk.types import AUDIO_RATE, Camera, Frame
 from gtalk.viewer.audio.double_talk import DoubleTalkDetector
 from gtalk.viewer.audio.sources import AudioSource, PushSource
+from gtalk.viewer.live.frames import Listener, LiveFrame
 from gtalk.viewer.live.stats import LiveStats, Timings
 
 _LATE_S = 0.06  # an image later than this is not worth drawing: the next is due
@@ -41,37 +44,9 @@ _EARLIER_S = 0.001  # by at most so much each
 _STALE_S = 0.06  # sound left over that is skipped instead: the microphone stalled and came back
 _LEFT_OVER_TICKS = 25  # that the least left-over sound is taken of
 _PERIODIC = 0.6  # periodicity from which a pitch is shown
-
-
-@dataclass(frozen=True)
-class LiveFrame:
-    """What listeners get each tick."""
-
-    time_s: float
-    """Media time that the image shows and the sound starts at."""
-    jpeg: bytes | None
-    """None for a dropped image: its sound is still played."""
-    samples: Float[np.ndarray, " N"]
-    audible: bool
-    """Whether the page plays the sound."""
-    aperture: float
-    """Opening of the inner lips in parts of the outer eye distance."""
-    pitch_hz: float = 0.0
-    """Pitch of the sound; 0 where it has none."""
-    heard_ms: float = math.nan
-    """When the sound was captured, on the clock of the page that captured it; NaN for any other sound."""
-    source: AudioSource | None = None
-    """What was speaking."""
-
-
-@dataclass
-class Listener:
-    """A bounded queue of one viewer. When it is full, its oldest frame goes."""
-
-    wake: Callable[[], None]
-    flushed: bool = False
-    """Someone cut in since the last look: what was handed out and not yet played is to be forgotten."""
-    frames: deque[LiveFrame] = field(default_factory=lambda: deque(maxlen=12))
+_ASLEEP_S = 2.0  # who is so far behind was suspended: what was missed is over
+_SOON_S = 10.0  # failures closer than this are one trouble
+_PATIENT_AFTER = 3  # failures, a second is waited after each more
 
 
 @dataclass(frozen=True)
@@ -91,6 +66,7 @@ class LiveSession:
         talker: the avatar, its motion model, its edits.
         controls: what its edits begin with.
         jpeg_quality: 1 to 100.
+        leaving: what is done to every image before it leaves: the mark.
         clock: seconds that never go back; tests give their own.
         report: gets one line for what goes wrong.
     """
@@ -101,13 +77,15 @@ class LiveSession:
         *,
         controls: Controls = Controls(),
         jpeg_quality: int = 85,
+        leaving: Callable[[UInt8[np.ndarray, "H W 3"]], UInt8[np.ndarray, "H W 3"]] = lambda rgb: rgb,
         clock: Callable[[], float] = time.monotonic,
         report: Callable[[str], None] = lambda _line: None,
     ) -> None:
         self.talker, self.jpeg_quality, self._clock, self._report = talker, jpeg_quality, clock, report
+        self._leaving = leaving
         self.barge_in = True
         """Whether a voice in the microphone cuts off what the avatar says."""
-        self._view, self._controls = talker.view, controls
+        self._view, self._controls, self._first_controls = talker.view, controls, controls
         self._talk: TalkSession = talker.session()
         self._sooner = _sooner_samples(talker)
         self._guard = DoubleTalkDetector(echo_cancelled=False)
@@ -126,6 +104,9 @@ class LiveSession:
         self._n_cuts = 0
         self._start_s = 0.0
         self._timings = Timings()
+        self._failed_s: deque[float] = deque(maxlen=_PATIENT_AFTER + 1)
+        self.on_trouble: Callable[[str], None] | None = None
+        """Told when the conversation broke and began anew: the pages."""
         self.on_moment: Callable[[MotionFrame, Frame | None], None] | None = None
         """Sees every tick with its image, None where that was dropped: the recorder."""
 
@@ -210,9 +191,9 @@ class LiveSession:
         with self._lock:
             return self._talk.post(what)
 
-    def listen(self, wake: Callable[[], None]) -> Listener:
+    def listen(self, wake: Callable[[], None], labelled: bool = False) -> Listener:
         """A new listener; `wake` is called (from the live thread) when a frame was put in its queue."""
-        listener = Listener(wake)
+        listener = Listener(wake, labelled)
         with self._lock:
             self._listeners.append(listener)
         return listener
@@ -254,8 +235,39 @@ class LiveSession:
             wait = self._start_of(self._n_ticks + 1) - self._clock()
             if wait > 0 and self._stop.wait(wait):
                 return
-            self._follow_microphone()
-            self.tick()
+            if wait < -_ASLEEP_S:
+                self._start_s -= wait
+            try:
+                self._follow_microphone()
+                self.tick()
+            except Exception as error:
+                self._begin_anew(error)
+
+    def _begin_anew(self, error: Exception) -> None:
+        """A fault in the motion of one moment costs that moment: the conversation goes on from its beginning.
+
+        Where it happens again, with the controls that the session began with.
+        """
+        now_s = self._clock()
+        recent = [at_s for at_s in self._failed_s if now_s - at_s < _SOON_S]
+        self._failed_s.append(now_s)
+        words = "The conversation broke and began anew" + (", with its first settings." if recent else ".")
+        self._report(f"session broke: {type(error).__name__}: {error}")
+        if self.on_trouble is not None and len(recent) < _PATIENT_AFTER:
+            self.on_trouble(words)
+        if len(recent) >= _PATIENT_AFTER:
+            self._stop.wait(1.0)
+        with self._lock:
+            if recent:
+                self._controls = self._first_controls
+            with suppress(Exception):  # else the next tick fails again, and comes here again
+                self._talk = self.talker.session()
+                self._talk.post(self._controls)
+            self._taken.clear()
+            self._left_over_s.clear()
+            self._n_ticks = self._n_shown = self._deaf_until = 0
+            self._start_s = self._clock()
+            self._forget()
 
     def _start_of(self, tick: int) -> float:
         return self._start_s + tick / self.talker.fps
@@ -325,6 +337,10 @@ class LiveSession:
     def _flush(self) -> None:
         self._n_cuts += 1
         self._talk.interrupt()
+        self._forget()
+
+    def _forget(self) -> None:
+        """What was handed out and not yet played is over."""
         for listener in self._listeners:
             listener.frames.clear()
             listener.flushed = True
@@ -332,7 +348,7 @@ class LiveSession:
 
     def _show(self, moment: MotionFrame, heard: _Heard, n_cuts: int, *, draw: bool) -> None:
         watched = bool(self._listeners) or self.on_moment is not None  # nobody there: an open server costs little
-        frame, jpeg = self._draw(moment) if draw and watched else (None, None)
+        frame, jpeg, labelled_jpeg = self._draw(moment) if draw and watched else (None, None, None)
         if frame is None and watched:
             self._timings.n_dropped += 1
         self._n_shown += 1
@@ -345,23 +361,27 @@ class LiveSession:
             audible = bool(speaker and speaker.audible)
             self._guard.play(samples if audible else np.zeros_like(samples))
             live = LiveFrame(
-                moment.time_s, jpeg, samples, audible, aperture_of(moment), heard.pitch_hz, heard.heard_ms, heard.source
-            )
+                moment.time_s, jpeg, labelled_jpeg, samples, audible, aperture_of(moment), heard.pitch_hz,
+                heard.heard_ms, heard.source,
+            )  # fmt: skip
             for listener in self._listeners:
                 listener.frames.append(live)
                 listener.wake()
 
-    def _draw(self, moment: MotionFrame) -> tuple[Frame, bytes] | tuple[None, None]:
+    def _draw(self, moment: MotionFrame) -> tuple[Frame, bytes, bytes | None] | tuple[None, None, None]:
         begin = self._clock()
         try:
             frame = self.talker.draw([moment], self._view)[0]
+            frame = dataclasses.replace(frame, rgb=self._leaving(frame.rgb))
+            jpeg = encode_jpeg(frame.rgb, self.jpeg_quality)
+            wanted = any(listener.labelled for listener in self._listeners)
+            labelled_jpeg = encode_jpeg(labelled(frame.rgb), self.jpeg_quality) if wanted else None
         except Exception as error:  # a background of another size, say: one image, not the conversation
             self._report(f"an image failed: {type(error).__name__}: {error}")
-            return None, None
-        jpeg = encode_jpeg(frame.rgb, self.jpeg_quality)
+            return None, None, None
         now = self._clock()
         self._timings.drawn(begin, now, now - self._start_of(self._n_shown) - self._sooner / AUDIO_RATE)
-        return frame, jpeg
+        return frame, jpeg, labelled_jpeg
 
 
 def _sooner_samples(talker: Talker) -> int:

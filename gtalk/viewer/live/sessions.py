@@ -14,12 +14,16 @@ from http import HTTPStatus
 from importlib import resources
 from pathlib import Path
 
+from gtalk.marks.identity import Identity
+from gtalk.marks.leaving import Leaving
 from gtalk.talk import Talker
 from gtalk.viewer.config import ViewConfig
+from gtalk.viewer.gui.guard import GuardedViser
 from gtalk.viewer.gui.panels import Panels
 from gtalk.viewer.live.recorder import Recorder
 from gtalk.viewer.live.session import LiveSession
-from gtalk.viewer.web.http import Download, Page, Refused, Route, Stream, Upstream, find_route, page_key
+from gtalk.viewer.web.budget import Budget
+from gtalk.viewer.web.http import Download, Moved, Page, Refused, Route, Stream, Upstream, page_key
 from gtalk.viewer.web.media_socket import MediaSocket
 from gtalk.voice.synthesis import Speaker
 
@@ -27,6 +31,7 @@ MAIN = ""
 _IDLE_S = 30.0
 _LOOK_EVERY_S = 2.0
 _PATH = re.compile(r"/s/([a-z0-9-]{1,32})(/.*)?")
+_OPENINGS_A_SECOND, _OPENINGS_AT_ONCE = 5.0, 32.0  # of the sockets of a session
 _PAGE_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
 
 TalkerFactory = Callable[[], Talker]
@@ -37,14 +42,27 @@ class HostedSession:
     """One conversation with everything that serves it."""
 
     def __init__(
-        self, cast: TalkerFactory, speaker: Speaker, config: ViewConfig, secret: str, report: Callable[[str], None]
+        self,
+        cast: TalkerFactory,
+        identity: Identity,
+        speaker: Speaker,
+        config: ViewConfig,
+        secret: str,
+        report: Callable[[str], None],
     ) -> None:
-        self.session = LiveSession(cast(), controls=config.controls, jpeg_quality=config.jpeg_quality, report=report)
+        self.session = LiveSession(
+            cast(), controls=config.controls, jpeg_quality=config.jpeg_quality, leaving=Leaving(identity), report=report
+        )
         self.session.barge_in = config.barge_in
-        self.recorder = Recorder(self.session)
+        keys = None if config.sign_cert is None or config.sign_key is None else (config.sign_cert, config.sign_key)
+        self.recorder = Recorder(self.session, identity, config.label, keys)
         mic = config.mic == "browser"
-        self.media = MediaSocket(self.session, self.recorder, speaker, mic=mic, secret=secret, report=report)
+        self.media = MediaSocket(
+            self.session, self.recorder, speaker, mic=mic, label=config.label, secret=secret, report=report
+        )
+        self.session.on_trouble = self.media.notify
         self.panels = Panels(self.session, self.media.notify, secret)
+        self._guard = GuardedViser(self.panels.server, secret, report)
         self._report = report
         self.routes: dict[str, Route] = {}
         self.seen_s = time.monotonic()
@@ -53,11 +71,12 @@ class HostedSession:
     async def open(self) -> None:
         """Begin to live and to listen."""
         port = await self.media.start()
-        viser = Upstream("127.0.0.1", self.panels.port, secret=self._secret)
+        viser = await self._guard.start()
+        openings = [Budget(_OPENINGS_A_SECOND, _OPENINGS_AT_ONCE) for _ in range(2)]
         self.routes = {
             **_pages(self._key),
-            "/media": Upstream("127.0.0.1", port, "/media", self._secret),
-            "/push": Upstream("127.0.0.1", port, "/push", self._secret),
+            "/media": Upstream("127.0.0.1", port, "/media", self._secret, openings=openings[0]),
+            "/push": Upstream("127.0.0.1", port, "/push", self._secret, openings=openings[1]),
             "/viser": viser,
             "/viser/": viser,
             "/live.mjpg": Stream("gtalk", self.media.images),
@@ -68,6 +87,7 @@ class HostedSession:
     async def close(self) -> None:
         """End everything and free what it held."""
         await self.media.stop()
+        await self._guard.stop()
         await asyncio.to_thread(self._stop)
 
     def _stop(self) -> None:
@@ -81,9 +101,15 @@ class SessionManager:
     """All conversations of a server, at most `config.max_sessions`."""
 
     def __init__(
-        self, cast: TalkerFactory, config: ViewConfig, speaker: Speaker, secret: str, report: Callable[[str], None]
+        self,
+        cast: TalkerFactory,
+        identity: Identity,
+        config: ViewConfig,
+        speaker: Speaker,
+        secret: str,
+        report: Callable[[str], None],
     ) -> None:
-        self._make = lambda: HostedSession(cast, speaker, config, secret, report)
+        self._make = lambda: HostedSession(cast, identity, speaker, config, secret, report)
         self._limit, self._report = config.max_sessions, report
         self._rooms: dict[str, HostedSession] = {}
         self._opening = asyncio.Lock()
@@ -111,16 +137,17 @@ class SessionManager:
         while self._rooms:
             await self._rooms.popitem()[1].close()
 
-    async def route(self, path: str) -> tuple[Route, str] | None:
+    async def route(self, path: str) -> Route | None:
         """A Router: see gtalk.viewer.web.http."""
         match = _PATH.fullmatch(path)
         if match is None:
-            return find_route(self.main.routes, path)
+            return self.main.routes.get(path)
         name, rest = match[1], match[2]
         if rest is None:
-            return _REDIRECT, ""
-        found = find_route((await self._enter(name)).routes, rest)
-        return None if found is None else (found[0], f"/s/{name}{found[1]}" if found[1] else "")
+            return Moved(f"{name}/")  # relative addresses on the page need the slash
+        if rest not in self.main.routes:  # what is nowhere opens no session
+            return None
+        return (await self._enter(name)).routes[rest]
 
     async def _enter(self, name: str) -> HostedSession:
         async with self._opening:
@@ -148,10 +175,6 @@ class SessionManager:
                     del self._rooms[name]
                     await room.close()
                     self._report(f"session {name!r} closed, nobody was there")
-
-
-# Relative addresses on the page need the slash.
-_REDIRECT = Page("text/html", b"<script>location.replace(location.pathname + '/' + location.search)</script>")
 
 
 def _pages(key: str) -> dict[str, Route]:

@@ -16,11 +16,14 @@ from websockets.asyncio.server import Request, Response, Server, ServerConnectio
 from websockets.exceptions import ConnectionClosed
 
 from gtalk.errors import UserError
+from gtalk.marks.label import Label
 from gtalk.talk.orbit import DISTANCES, MAX_PITCH_RAD, MAX_YAW_RAD
 from gtalk.viewer.audio.sources import PushSource, speech_source
+from gtalk.viewer.live.frames import Listener, LiveFrame
 from gtalk.viewer.live.orbit import Orbit
 from gtalk.viewer.live.recorder import Recorder
-from gtalk.viewer.live.session import Listener, LiveFrame, LiveSession
+from gtalk.viewer.live.session import LiveSession
+from gtalk.viewer.web.budget import Budget
 from gtalk.viewer.web.http import INNER_HEADER
 from gtalk.viewer.web.protocol import MAX_MESSAGE_BYTES, BadMessage, MicPiece, number, pack_frame, parse
 from gtalk.viewer.web.speech_api import follow_client
@@ -28,6 +31,10 @@ from gtalk.voice.synthesis import MAX_TEXT, Speaker
 
 _STATS_EVERY_S = 1.0
 _CLOSE_S = 1.0
+_COSTS = {"say": 20.0, "record": 30.0, "mic": 5.0}
+"""Of commands that start something; of any other 1. A page has _COMMANDS_AT_ONCE, and as much anew each second as
+_COMMANDS_A_SECOND; a view that is turned sends 25."""
+_COMMANDS_A_SECOND, _COMMANDS_AT_ONCE = 60.0, 240.0
 _MESSAGES_PER_S = 300  # 5 ms microphone pieces, what a stalled line brings at once, and commands
 
 
@@ -37,6 +44,7 @@ class _Page:
 
     connection: ServerConnection
     microphones: list[PushSource] = field(default_factory=list)
+    commands: Budget = field(default_factory=lambda: Budget(_COMMANDS_A_SECOND, _COMMANDS_AT_ONCE))
 
     async def tell(self, **message: object) -> None:
         await self.connection.send(json.dumps(message))
@@ -50,6 +58,7 @@ class MediaSocket:
         recorder: what pages may start and stop.
         speaker: says the texts of pages.
         mic: whether pages may speak into it.
+        label: whether pages and streams say in words what they show.
         secret: what the front sends along, so that nobody comes around it; None asks for nothing.
         report: gets one line for what goes wrong.
     """
@@ -61,12 +70,15 @@ class MediaSocket:
         speaker: Speaker,
         *,
         mic: bool,
+        label: Label = "off",
         secret: str | None,
         report: Callable[[str], None],
     ) -> None:
         self._session, self._recorder, self._speaker = session, recorder, speaker
         self._mic, self._secret, self._report = mic, secret, report
+        self._label = label == "on"
         self._orbit = Orbit(session)
+        self._recording: _Page | None = None  # who began the recording that runs
         self._pages: list[_Page] = []
         self._server: Server | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -90,7 +102,7 @@ class MediaSocket:
             write_limit=1 << 18,
             max_queue=16,
             close_timeout=_CLOSE_S,
-            process_request=self._admit,
+            process_request=admit(self._secret),
         )
         return next(iter(self._server.sockets)).getsockname()[1]
 
@@ -112,17 +124,12 @@ class MediaSocket:
 
     async def images(self) -> AsyncIterator[bytes]:
         """JPEGs as they are drawn, for an MJPEG stream."""
-        async with Listening(self._session) as listening:
+        async with Listening(self._session, self._label) as listening:
             while True:
                 for frame in (await listening.news())[1]:
-                    if frame.jpeg is not None:
-                        yield frame.jpeg
-
-    def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
-        given = request.headers.get(INNER_HEADER, "")
-        if self._secret is not None and not hmac.compare_digest(given.encode(), self._secret.encode()):
-            return connection.respond(HTTPStatus.FORBIDDEN, "come through the page's own port\n")
-        return None
+                    jpeg = frame.labelled_jpeg if self._label else frame.jpeg
+                    if jpeg is not None:
+                        yield jpeg
 
     async def _handle(self, connection: ServerConnection) -> None:
         try:
@@ -141,12 +148,16 @@ class MediaSocket:
         sender = asyncio.create_task(self._send(page))
         self._pages.append(page)
         try:
-            await page.tell(hello={"voices": self._speaker.voices, "mic": self._mic})
+            await page.tell(hello={"voices": self._speaker.voices, "mic": self._mic, "label": self._label})
             await self._receive(page)
         finally:
             self._pages.remove(page)
             sender.cancel()
             self._mute(page)
+            if self._recording is page:  # nobody would end it
+                self._recording = None
+                await asyncio.to_thread(self._recorder.stop)
+                self._report("the page that recorded left: its recording ends, /recording.mp4 has it")
 
     async def _send(self, page: _Page) -> None:
         told = 0.0
@@ -180,6 +191,8 @@ class MediaSocket:
                 await self._command(page, parsed)
 
     async def _command(self, page: _Page, command: dict) -> None:
+        if not page.commands.spend(_COSTS.get(command["do"], 1.0)):
+            raise BadMessage("too many commands a second")
         match command["do"]:
             case "mic":
                 await self._listen_to(page)
@@ -237,24 +250,38 @@ class MediaSocket:
             except (UserError, OSError) as error:  # the page stays, whatever comes of it
                 await page.tell(recording=False, notice=f"Nothing is recorded: {error}")
                 return
+            self._recording = self._recording or page
             await page.tell(recording=True)
         elif self._recorder.running:
+            self._recording = None
             path = await asyncio.to_thread(self._recorder.stop)
             notice = {"notice": f"The recording is lost: {self._recorder.problem}"} if self._recorder.problem else {}
             await page.tell(recording=False, recorded=path is not None, **notice)
 
 
+def admit(secret: str | None) -> Callable[[ServerConnection, Request], Response | None]:
+    """A check of who opens a socket behind the front: it knows the secret. None asks for nothing."""
+
+    def check(connection: ServerConnection, request: Request) -> Response | None:
+        given = request.headers.get(INNER_HEADER, "")
+        if secret is not None and not hmac.compare_digest(given.encode("utf-8", "replace"), secret.encode()):
+            return connection.respond(HTTPStatus.FORBIDDEN, "come through the page's own port\n")
+        return None
+
+    return check
+
+
 class Listening:
     """A listener of the live thread as asynchronous news."""
 
-    def __init__(self, session: LiveSession) -> None:
-        self._session = session
+    def __init__(self, session: LiveSession, labelled: bool = False) -> None:
+        self._session, self._labelled = session, labelled
         self._event = asyncio.Event()
         self._listener: Listener | None = None
 
     async def __aenter__(self) -> Listening:
         loop = asyncio.get_running_loop()
-        self._listener = self._session.listen(partial(_wake, loop, self._event))
+        self._listener = self._session.listen(partial(_wake, loop, self._event), self._labelled)
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -22,7 +22,7 @@ import numpy as np
 
 from gtalk.shapes import Float
 from gtalk.viewer.audio.sources import RATES_HZ
-from gtalk.viewer.live.session import LiveFrame
+from gtalk.viewer.live.frames import LiveFrame
 
 MAX_MESSAGE_BYTES = 256 * 1024
 MAX_MIC_BYTES = 64 * 1024  # a third of a second at 96 kHz; the page sends 5 ms

@@ -28,9 +28,11 @@ from gtalk.types import AUDIO_RATE
 from gtalk.viewer.audio.pcm_stream import PcmStream
 from gtalk.viewer.audio.sources import RATES_HZ, PushSource
 from gtalk.viewer.live.session import LiveSession
+from gtalk.viewer.web.budget import Budget
 from gtalk.viewer.web.protocol import BadMessage, number, parse_command
 
 LIMIT_S = 30.0
+_COMMANDS_A_SECOND, _COMMANDS_AT_ONCE = 10.0, 40.0  # each may cut off one utterance and begin another
 _TELL_EVERY_S = 0.5
 _LOOK_EVERY_S = 0.04
 
@@ -61,6 +63,7 @@ class _Client:
 
     def __init__(self, connection: ServerConnection, session: LiveSession) -> None:
         self._connection, self._session = connection, session
+        self._commands = Budget(_COMMANDS_A_SECOND, _COMMANDS_AT_ONCE)
         self.utterance: _Utterance | None = None
 
     async def take(self, message: bytes | str) -> None:
@@ -82,6 +85,8 @@ class _Client:
 
     def _command(self, message: str) -> None:
         command = parse_command(message)
+        if not self._commands.spend():
+            raise BadMessage("too many commands a second")
         match command["do"]:
             case "begin":
                 rate = number({"rate": AUDIO_RATE, **command}, "rate", -1e9, 1e9)

@@ -17,10 +17,11 @@ from tests.viewer.live_servers import run, still_session
 SERVER = """
 import threading, time
 from pathlib import Path
+from gtalk.marks.identity import NOBODY
 from gtalk.viewer import server
 from gtalk.viewer.config import ViewConfig
 from tests.viewer.live_servers import toy_cast
-server.cast_of = lambda *_: toy_cast(63)
+server.cast_of = lambda *_: (toy_cast(63), NOBODY)
 start = server.LiveServer.start
 def recording(self):
     start(self)

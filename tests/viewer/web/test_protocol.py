@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gtalk.viewer.live.session import LiveFrame
+from gtalk.viewer.live.frames import LiveFrame
 from gtalk.viewer.web.protocol import MAX_MIC_BYTES, BadMessage, MicPiece, number, pack_frame, parse
 
 
 def test_a_frame_is_laid_out_as_the_page_reads_it() -> None:
     samples = np.array([0.0, 0.5, -1.0], np.float32)
-    frame = LiveFrame(1.25, b"jpeg!", samples, True, 0.5, 220.0, 4321.0)
+    frame = LiveFrame(1.25, b"jpeg!", None, samples, True, 0.5, 220.0, 4321.0)
     data = pack_frame(frame, own=True)
     assert data[:1] == b"F"
     assert struct.unpack_from("<dd", data, 1) == (1.25, 4321.0)

@@ -43,7 +43,8 @@ function fromServer(message) {
   if (message.recorded) download();
 }
 
-function welcome({ voices, mic }) {
+function welcome({ voices, mic, label }) {
+  $("label").hidden = label === false;
   $("voice").replaceChildren(...voices.map((name) => new Option(name)));
   $("mic").disabled = !mic;
 }

@@ -2,10 +2,29 @@
 
 import asyncio
 import contextlib
+import dataclasses
+import shutil
+import ssl
+import subprocess
+from collections.abc import Awaitable, Callable
 
 import pytest
 
-from gtalk.viewer.web.http import INNER_HEADER, Download, Front, Page, Route, Stream, Upstream, fixed, is_loopback
+from gtalk.viewer.web import front as front_module
+from gtalk.viewer.web.budget import Budget
+from gtalk.viewer.web.front import Front
+from gtalk.viewer.web.http import (
+    INNER_HEADER,
+    Download,
+    Moved,
+    Page,
+    Route,
+    Router,
+    Stream,
+    Upstream,
+    fixed,
+    is_loopback,
+)
 
 PAGE: dict[str, Route] = {"/": Page("text/html", b"<p>hello")}
 
@@ -144,7 +163,9 @@ def upstream_exchange(
 
     async def run() -> bytes:
         server = await asyncio.start_server(inner, "127.0.0.1", 0)
-        upstream = Upstream("127.0.0.1", server.sockets[0].getsockname()[1], secret="inner")
+        upstream = Upstream("127.0.0.1", server.sockets[0].getsockname()[1], "/inner", "inner", PAGE["/"])
+        if prefix == "/media":
+            upstream = dataclasses.replace(upstream, page=None)
         front = Front(
             fixed({prefix: upstream}), token=None, allowed_hosts=hosts and set(hosts), report=lambda _: None, key=key
         )
@@ -158,27 +179,30 @@ def upstream_exchange(
     return asyncio.run(run()), heard
 
 
-def test_the_prefix_is_removed_and_the_connection_is_not_reused() -> None:
-    answer, heard = upstream_exchange(get("/viser/a/b.js?x=1", Host="localhost:1", Connection="keep-alive"))
-    assert answer.endswith(b"ok")
-    assert heard[0].startswith(b"GET /a/b.js?x=1 HTTP/1.1\r\n")
-    assert b"Connection: close" in heard[0]
-    assert b"keep-alive" not in heard[0]
+UPGRADE = {"Host": "localhost:1", "Upgrade": "websocket", "Connection": "Upgrade"}
+
+
+def test_a_socket_is_piped_to_its_own_path_and_nothing_else_is() -> None:
+    answer, heard = upstream_exchange(get("/viser/?x=1", **UPGRADE))
+    assert answer.endswith(b"ok") and heard[0].startswith(b"GET /inner HTTP/1.1\r\n")
+    answer, heard = upstream_exchange(get("/viser/", Host="localhost:1"))
+    assert answer.endswith(b"<p>hello") and not heard
+    answer, heard = upstream_exchange(get("/viser/a/b.js", **UPGRADE))
+    assert answer.split(b" ")[1] == b"404" and not heard
 
 
 def test_the_front_alone_knows_the_inner_secret() -> None:
     forged = {INNER_HEADER: "guess", INNER_HEADER.lower(): "guess"}
-    _, heard = upstream_exchange(get("/viser/", Host="localhost:1", **forged))
+    _, heard = upstream_exchange(get("/viser/", **UPGRADE, **forged))
     assert heard[0].lower().count(INNER_HEADER.lower().encode()) == 1
     assert f"{INNER_HEADER}: inner".encode() in heard[0]
 
 
 def test_websockets_of_other_origins_are_refused() -> None:
-    upgrade = {"Host": "localhost:1", "Upgrade": "websocket", "Connection": "Upgrade"}
-    refused, heard = upstream_exchange(get("/viser/", Origin="https://evil.example", **upgrade))
+    refused, heard = upstream_exchange(get("/viser/", Origin="https://evil.example", **UPGRADE))
     assert refused.split(b" ")[1] == b"403"
     assert not heard
-    answer, heard = upstream_exchange(get("/viser/", Origin="http://localhost:1", **upgrade))
+    answer, heard = upstream_exchange(get("/viser/", Origin="http://localhost:1", **UPGRADE))
     assert answer.endswith(b"ok")
     assert b"Upgrade: websocket" in heard[0]
 
@@ -211,6 +235,181 @@ def test_a_page_that_is_refused_is_told_which_header_to_pass_on() -> None:
     assert b"proxy_set_header Upgrade" in answer
     answer, _ = exchange(get("/", Host="talk.example"))
     assert answer.split(b" ")[1] == b"403" and b"start with --token" in answer
+
+
+def visited(
+    visit: Callable[[int, Front], Awaitable[object]], router: Router | None = None, tls=None, **options
+) -> object:
+    """What a visit to a front gives."""
+
+    async def run() -> object:
+        front = Front(
+            router or fixed(PAGE), token=None, allowed_hosts={"localhost"}, **{"report": lambda _: None, **options}
+        )
+        port = await front.start("127.0.0.1", 0, tls)
+        try:
+            return await visit(port, front)
+        finally:
+            await front.stop()
+
+    return asyncio.run(run())
+
+
+def certificate(folder) -> ssl.SSLContext:
+    if shutil.which("openssl") is None:
+        pytest.skip("needs openssl")
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost"]
+    files = [str(folder / name) for name in ("key.pem", "cert.pem")]
+    subprocess.run([*command, "-keyout", files[0], "-out", files[1]], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(files[1], files[0])
+    return context
+
+
+@pytest.mark.parametrize("kind", ["silent", "half a head", "TLS handshake", "reads nothing"])
+def test_who_holds_connections_shuts_out_nobody(kind: str, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(front_module, "_ARRIVALS_AT_ONCE", 1000.0)
+    tls = certificate(tmp_path) if kind == "TLS handshake" else None
+    page = {"/": PAGE["/"], "/large": Page("text/plain", b"x" * 3_000_000)}
+    sent = {"half a head": b"GET / HT", "TLS handshake": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"}
+    client = ssl.create_default_context()
+    client.check_hostname, client.verify_mode = False, ssl.CERT_NONE
+
+    async def visit(port: int, front: Front) -> bytes:
+        held = []
+        for _ in range(300):
+            _, writer = await asyncio.open_connection("127.0.0.1", port, limit=1)
+            if kind != "silent":
+                writer.write(sent.get(kind, get("/large", Host="localhost")))
+            held.append(writer)
+        await asyncio.sleep(0.2)
+        assert front.n_open <= front_module._MOST_PASSING + 8
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=client if tls else None)
+        writer.write(get("/", Host="localhost"))
+        answer = await asyncio.wait_for(reader.read(), 5)
+        for each in [*held, writer]:
+            each.transport.abort()
+        return answer
+
+    answer = visited(visit, fixed(page), tls)
+    assert answer.endswith(b"<p>hello")
+    if tls:
+        assert b"Strict" not in answer or b"Secure" in answer
+
+
+def test_those_that_stay_have_places_of_their_own(monkeypatch) -> None:
+    monkeypatch.setattr(front_module, "_MOST_STAYING", 3)
+
+    async def endless():
+        while True:
+            yield b"x"
+            await asyncio.sleep(0.01)
+
+    async def visit(port: int, front: Front) -> list[bytes]:
+        answers, held = [], []
+        for _ in range(5):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(get("/live.mjpg", Host="localhost"))
+            answers.append((await reader.readline()).split(b" ")[1])
+            held.append(writer)
+        answers.append((await ask(port, get("/", Host="localhost"))).split(b" ")[1])
+        for writer in held:
+            writer.transport.abort()
+        return answers
+
+    routes: dict[str, Route] = {**PAGE, "/live.mjpg": Stream("gtalk", endless)}
+    assert visited(visit, fixed(routes)) == [b"200", b"200", b"200", b"503", b"503", b"200"]
+
+
+def test_arrivals_are_taken_up_at_a_pace(monkeypatch) -> None:
+    async def visit(port: int, front: Front) -> list[float]:
+        front._arrivals = Budget(20.0, 5.0)
+        loop = asyncio.get_running_loop()
+        begin = loop.time()
+        await asyncio.gather(*(ask(port, get("/", Host="localhost")) for _ in range(20)))
+        return [loop.time() - begin]
+
+    (seconds,) = visited(visit)
+    assert seconds > 0.5, "20 came at once, 5 were taken up at once"
+
+
+def test_a_wrong_token_waits_for_its_answer_and_a_missing_one_does_not(monkeypatch) -> None:
+    waited: list[float] = []
+    sleep = asyncio.sleep
+
+    async def note(seconds: float) -> None:
+        waited.append(seconds)
+        await sleep(0)
+
+    monkeypatch.setattr(front_module.asyncio, "sleep", note)
+    assert exchange(get("/", Host="x"), token="secret", hosts=None)[0].split(b" ")[1] == b"401" and not waited
+    assert exchange(get("/?token=guess", Host="x"), token="secret", hosts=None)[0].split(b" ")[1] == b"401"
+    assert waited == [front_module._GUESS_S]
+
+
+@pytest.mark.parametrize("token", ["a+b&c#d;e", "a b", "ü%41", 'x="y"\\'])
+def test_any_token_works_in_an_address_and_as_a_cookie(token: str) -> None:
+    from urllib.parse import quote
+
+    shown, _ = exchange(get(f"/?token={quote(token, safe='')}", Host="x"), token=token, hosts=None)
+    assert shown.split(b" ")[1] == b"200"
+    kept = next(line for line in shown.decode().split("\r\n") if line.startswith("Set-Cookie: gtalk_token"))
+    cookie = kept.removeprefix("Set-Cookie: ").partition(";")[0]
+    assert exchange(get("/", Host="x", Cookie=cookie), token=token, hosts=None)[0].split(b" ")[1] == b"200"
+
+
+def test_what_is_refused_opens_nothing() -> None:
+    asked: list[str] = []
+
+    async def router(path: str) -> Route | None:
+        asked.append(path)
+        return None
+
+    upgrade = {"Host": "localhost", "Upgrade": "websocket", "Connection": "Upgrade"}
+
+    async def visit(port: int, front: Front) -> list[bytes]:
+        requests = [
+            get("/s/x/media", Origin="https://evil.example", **upgrade), get("/s/x/", Host="evil.example"),
+            get("/s/x/", Host="localhost", Sec_Fetch_Site="cross-site"),
+            b"POST /s/x/ HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        ]  # fmt: skip
+        return [(await ask(port, request)).split(b" ")[1] for request in requests]
+
+    assert visited(visit, router) == [b"403", b"403", b"403", b"405"] and asked == []
+
+
+def test_a_socket_that_is_opened_too_often_is_refused() -> None:
+    async def inner(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        writer.close()
+
+    async def visit(port: int, front: Front) -> list[bytes]:
+        server = await asyncio.start_server(inner, "127.0.0.1", 0)
+        to = Upstream("127.0.0.1", server.sockets[0].getsockname()[1], "/", openings=Budget(0.01, 2.0))
+        front._router = fixed({"/media": to})
+        answers = [(await ask(port, get("/media", **UPGRADE))).split(b" ")[1] for _ in range(4)]
+        server.close()
+        return answers
+
+    assert visited(visit) == [b"200", b"200", b"429", b"429"]
+
+
+def test_pages_say_where_their_parts_may_come_from() -> None:
+    answer = exchange(get("/", Host="localhost"))[0]
+    for line in (b"Content-Security-Policy: default-src 'self'", b"frame-ancestors 'self'", b"object-src 'none'",
+                 b"Cross-Origin-Resource-Policy: same-origin", b"Referrer-Policy: no-referrer"):  # fmt: skip
+        assert line in answer
+    packed = {"/": Page("text/html", b"plain", b"packed")}
+    assert exchange(get("/", Host="localhost", Accept_Encoding="gzip, br"), packed)[0].endswith(b"packed")
+    assert exchange(get("/", Host="localhost"), packed)[0].endswith(b"plain")
+    moved = exchange(get("/?token=x", Host="localhost"), {"/": Moved("viser/")})[0]
+    assert moved.split(b" ")[1] == b"307" and b"Location: viser/?token=x\r\n" in moved
+
+
+@pytest.mark.parametrize("line", [b"X: a\nX-Gtalk-Front: guess", b"X: a\0b", b"X: a\rb"])
+def test_lines_within_lines_are_no_request(line: bytes) -> None:
+    answer = exchange(b"GET / HTTP/1.1\r\nHost: localhost\r\n" + line + b"\r\n\r\n")[0]
+    assert answer.split(b" ")[1] == b"400"
 
 
 def test_a_image_stream_is_multipart() -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from gtalk.errors import UserError
-from gtalk.talk import Identity
+from gtalk.marks.identity import Identity
+from gtalk.marks.label import Label
 
 SIGNABLE = {".mp4": "video/mp4", ".mov": "video/quicktime"}
 _ALGORITHM = "ES256"
@@ -22,10 +23,19 @@ def gtalk_version() -> str:
         return "0"
 
 
-def provenance_tags(identity: Identity) -> dict[str, str]:
-    """Container metadata. `comment` is the tag that every container keeps."""
+def provenance_tags(identity: Identity, label: Label = "off") -> dict[str, str]:
+    """Container metadata. `comment` is the tag that every container keeps.
+
+    Args:
+        identity: whose likeness it is.
+        label: whether the pictures say in words what they are.
+    """
+    facts = {
+        "avatar": identity.avatar_id, "consent_sha256": identity.consent_sha256,
+        "watermark": "on" if identity.watermark else "off", "label": label,
+    }  # fmt: skip
     made = f"made with gtalk {gtalk_version()}; synthetic speech animation"
-    return {"comment": f"{made}; avatar={identity.avatar_id}; consent_sha256={identity.consent_sha256}"}
+    return {"comment": "; ".join([made, *(f"{name}={value}" for name, value in facts.items())])}
 
 
 def can_sign(output: Path, cert: Path, key: Path) -> None:

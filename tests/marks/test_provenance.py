@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from gtalk.dub.config import DubConfig
-from gtalk.dub.provenance import read_manifest
 from gtalk.dub.render import check_dub, render_dub
 from gtalk.errors import UserError
+from gtalk.marks.provenance import read_manifest
 from gtalk.media.audio import write_wav
 from gtalk.types import AudioTrack
 from tests.support.toys import speech_like, toy_character

@@ -1,0 +1,48 @@
+"""What a live session hands to those who look at it."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from gtalk.shapes import Float
+from gtalk.viewer.audio.sources import AudioSource
+
+
+@dataclass(frozen=True)
+class LiveFrame:
+    """What listeners get each tick."""
+
+    time_s: float
+    """Media time that the image shows and the sound starts at."""
+    jpeg: bytes | None
+    """None for a dropped image: its sound is still played."""
+    labelled_jpeg: bytes | None
+    """The image with words that say what it is, where a listener wants that."""
+    samples: Float[np.ndarray, " N"]
+    audible: bool
+    """Whether the page plays the sound."""
+    aperture: float
+    """Opening of the inner lips in parts of the outer eye distance."""
+    pitch_hz: float = 0.0
+    """Pitch of the sound; 0 where it has none."""
+    heard_ms: float = math.nan
+    """When the sound was captured, on the clock of the page that captured it; NaN for any other sound."""
+    source: AudioSource | None = None
+    """What was speaking."""
+
+
+@dataclass
+class Listener:
+    """A bounded queue of one viewer. When it is full, its oldest frame goes."""
+
+    wake: Callable[[], None]
+    labelled: bool = False
+    """Whether its images are to say in words what they are: where no page around them does."""
+    flushed: bool = False
+    """Someone cut in since the last look: what was handed out and not yet played is to be forgotten."""
+    frames: deque[LiveFrame] = field(default_factory=lambda: deque(maxlen=12))
