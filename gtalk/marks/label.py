@@ -31,10 +31,11 @@ def _words(height: int, width: int) -> tuple[int, np.ndarray, np.ndarray]:
     where = (round(14 * scale), height - round(16 * scale))
     for layer, weight in ((shade, 3.0), (ink, 1.0)):
         thickness = max(1, round(weight * 1.4 * scale))
-        cv2.putText(layer, WORDS, where, cv2.FONT_HERSHEY_SIMPLEX, scale, 255, thickness, cv2.LINE_AA)
+        cv2.putText(layer, WORDS, where, cv2.FONT_HERSHEY_SIMPLEX, scale, (255,), thickness, cv2.LINE_AA)
     shade = np.maximum(shade, ink)
     rows, columns = np.flatnonzero(shade.any(1)), np.flatnonzero(shade.any(0))
     if not len(rows):  # too small for words
         return height, np.zeros((0, width, 3), np.uint8), np.zeros((0, width, 3), np.uint8)
     first, last = int(rows[0]), int(columns[-1]) + 1
-    return first, *(np.ascontiguousarray(cv2.merge([layer[first:, :last]] * 3)) for layer in (ink, shade))
+    ink, shade = (cv2.merge([layer[first:, :last]] * 3) for layer in (ink, shade))
+    return first, ink, shade

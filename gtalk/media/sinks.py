@@ -217,9 +217,9 @@ class Images:
         """See `Sink.image`."""
         pixels = with_alpha(rgb, alpha, premultiplied)
         code = cv2.COLOR_RGBA2BGRA if pixels.shape[2] == 4 else cv2.COLOR_RGB2BGR
-        name = self.path_of(index)
-        if not cv2.imwrite(str(name), cv2.cvtColor(pixels, code)):
-            raise OSError(f"cannot write {name}")
+        done, data = cv2.imencode(".png", cv2.cvtColor(pixels, code))
+        assert done
+        self.path_of(index).write_bytes(data.tobytes())  # by us, since OpenCV does not say why it cannot write
 
     def sound(self, samples: np.ndarray, position: int) -> None:
         """See `Sink.sound`."""

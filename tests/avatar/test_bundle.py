@@ -52,7 +52,8 @@ def test_the_folder_says_what_it_is(saved: tuple[Path, RadianceAvatar]) -> None:
     folder, _ = saved
     content = read_avatar_json(folder)
     assert content["kind"] == "radiance" and content["schema_version"] == AVATAR_VERSION
-    assert content["consent"] == {"person": "A. Person", "statement": "I agree that this avatar is made."}
+    statement = "I agree that this avatar is made."
+    assert content["consent"] == {"person": "A. Person", "statement": statement, "watermark": True}
     assert content["provenance"] == {"dataset": "x"}
     assert sorted(p.name for p in folder.iterdir()) == [
         "avatar.json",

@@ -5,7 +5,7 @@ import pytest
 from gtalk import cli
 from gtalk.errors import UserError
 
-COMMANDS = ("train", "prepare", "fit", "motion", "dub", "batch", "view", "eval", "export", "assets")
+COMMANDS = ("train", "prepare", "fit", "motion", "dub", "batch", "view", "eval", "export", "mark", "assets")
 
 
 def status_of(*args: str) -> int:
@@ -71,7 +71,7 @@ def test_motion_has_its_own_commands(command: str, capsys) -> None:
         (["dub", "nowhere", "speech.wav", "-o", "x.mp4"], "speech.wav"),
         (["eval", "nowhere"], "nowhere"),
         (["view", "nowhere"], "nowhere"),
-        (["fit", "nowhere", "-o", "x", "--person", "a", "--consent", "b"], "nowhere"),
+        (["fit", "nowhere", "-o", "x", "--person", "a", "--consent", "I agree."], "nowhere"),
         (["batch", "nowhere.jsonl"], "nowhere.jsonl"),
         (["motion", "drive", "nowhere", "a.wav", "-o", "x.npz"], "nowhere"),
         (["assets", "get", "face_landmaker.task"], "face_landmaker.task"),

@@ -82,7 +82,7 @@ def test_train_shows_the_fit_to_who_wants_to_see_it(calls, clip, tmp_path: Path,
     view = SimpleNamespace(url="http://here", shown=[])
     view.step = lambda *values: view.shown.append(values)
     view.preview = lambda truth, render: view.shown.append((truth.shape, render.shape))
-    monkeypatch.setattr("gtalk.viewer.gui.training.TrainingView", lambda: view)
+    monkeypatch.setattr("gtalk.viewer.gui.training.TrainingView", lambda **_: view)
     assert cli.main(["train", str(clip), "-o", str(tmp_path / "me"), *CONSENT, "--view"]) == 0
     assert view.shown == [(1, 2, 0.5, 20.0), ((4, 4, 3), (4, 4, 3))]
 

@@ -1,5 +1,6 @@
 """Dubs read back: codecs, alpha, sound to the sample, rates, backgrounds, faults."""
 
+import dataclasses
 import resource
 import wave
 from fractions import Fraction
@@ -13,6 +14,7 @@ import pytest
 from gtalk.dub.config import DubConfig
 from gtalk.dub.render import DubResult, check_dub, dub, image_size, render_dub
 from gtalk.errors import UserError
+from gtalk.marks.scan import read_file
 from gtalk.media.audio import read_audio, stream_channels, write_wav
 from gtalk.motion.edits.controls import Controls
 from gtalk.progress import Progress
@@ -194,7 +196,7 @@ def test_motion_file_in_and_out_render_the_same(tmp_path, sound):
     assert result.n_frames == 10 and result.n_samples == round(0.4 * 22_050)
     assert "cut" in result.warnings[0]
     assert render(tmp_path / "short.motion.npz", tmp_path / "d.mp4").n_samples == 0
-    assert len(render(tmp_path / "short.motion.npz", tmp_path / "e.mp4", mark=True).output.read_bytes()) > 1000
+    assert len(render(tmp_path / "short.motion.npz", tmp_path / "e.mp4", label="on").output.read_bytes()) > 1000
 
 
 def test_subtitles_lie_beside_the_video(tmp_path, sound):
@@ -236,14 +238,21 @@ def test_metadata_names_the_tool_the_avatar_and_the_consent(tmp_path, sound):
         assert toy_character(8).identity.consent_sha256 in tags["comment"]
 
 
-def test_mark_is_visible_and_elsewhere_nothing_changes():
-    from gtalk.dub.render import marked
+@pytest.mark.parametrize("name", ["a.mp4", "a.mov", "a.webm", "shots", "clear.mov"])
+def test_every_picture_carries_the_mark_of_its_avatar(tmp_path, sound, name):
+    background = "transparent" if name == "clear.mov" else "#a08070"
+    render(sound, tmp_path / name, 256, background=background)
+    made = tmp_path / name / "000003.png" if name == "shots" else tmp_path / name
+    assert read_file(made).avatar_id == "0123456789abcdef"
+    assert "watermark=on; label=off" in read_file(made).comment or name == "shots"
 
-    rgb = np.full((256, 256, 3), 128, np.uint8)
-    out = marked(rgb)
-    changed = np.argwhere((out != rgb).any(-1))
-    assert len(changed) > 100 and changed[:, 0].min() > 225 and changed[:, 1].max() < 128
-    assert (rgb == 128).all()
+
+def test_the_mark_is_left_out_where_the_person_chose_so(tmp_path, sound):
+    character = toy_character(64)
+    character = dataclasses.replace(character, identity=dataclasses.replace(character.identity, watermark=False))
+    render_dub(character, sound, tmp_path / "a.mp4", DubConfig(height=256, label="on"))
+    found = read_file(tmp_path / "a.mp4")
+    assert found.mark is None and "watermark=off; label=on" in found.comment
 
 
 def test_progress_counts_up_to_the_end(tmp_path, sound):

@@ -41,9 +41,8 @@ def test_a_token_that_is_none_is_refused(token: str) -> None:
 
 
 def test_the_printed_address_works_whatever_the_token() -> None:
-    with live_server(32, token="a+b&c#d;e=f %41") as (server, _):
-        with urllib.request.urlopen(server.url, timeout=10) as answer:
-            assert b"<title>gtalk" in answer.read()
+    with live_server(32, token="a+b&c#d;e=f %41") as (server, _), urllib.request.urlopen(server.url) as answer:
+        assert b"<title>gtalk" in answer.read()
 
 
 @pytest.mark.parametrize("option", [{"jpeg_quality": 0}, {"size": 5}, {"max_sessions": 0}, {"threads": -1}])

@@ -27,7 +27,7 @@ from pathlib import Path
 
 import machine
 
-CONSENT = ("--person", "A benchmark", "--consent", "Measuring only.")
+CONSENT = ("--person", "A benchmark", "--consent", "Synthetic: nobody's likeness is used.")
 TRAIN = """
 import sys
 from dataclasses import replace

@@ -274,7 +274,8 @@ def _offers(control: Any, value: object) -> bool:
         case viser.GuiVector2Handle() | viser.GuiVector3Handle():
             if not isinstance(value, (list, tuple)) or len(value) != len(control.value):
                 return False
-            return all(_within(*each) for each in zip(value, control.min, control.max, strict=True))
+            low, high = control.min or value, control.max or value
+            return all(_within(*each) for each in zip(value, low, high, strict=True))
         case viser.GuiDropdownHandle():
             return value in control.options
         case viser.GuiTextHandle():

@@ -44,7 +44,8 @@ class Recorder:
         label: Label = "off",
         keys: tuple[Path, Path] | None = None,
     ) -> None:
-        self._session, self._identity, self._label, self._keys = session, identity, label, keys
+        self._session, self._identity, self._keys = session, identity, keys
+        self._label: Label = label
         self._ticks: _Ticks = queue.SimpleQueue()
         self._left = 0  # ticks until it ends by itself
         self._most_waiting = 1

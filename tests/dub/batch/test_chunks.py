@@ -96,7 +96,7 @@ def test_joined_files_keep_time_images_and_sound(tmp_path, name, options, decode
 
 
 def test_h264_of_parts_is_that_of_one_go_byte_for_byte(tmp_path):
-    whole, parts, results = both(tmp_path, "a.mp4", background="#204060", mark=True)
+    whole, parts, results = both(tmp_path, "a.mp4", background="#204060", label="on")
     coded = []
     for path in (whole, parts):
         with av.open(str(path)) as file:

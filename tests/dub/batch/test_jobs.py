@@ -123,7 +123,7 @@ def test_the_key_follows_what_the_output_depends_on(folder):
 
 def test_every_option_of_a_dub_can_be_said_in_a_line(folder):
     samples = {"crf": 20, "fps": 30, "height": 64, "background": "#102030", "onto_length": "retime", "seed": 2,
-               "mouth": 1.2, "expression": 0.5, "pose": 0, "blink_rate": 0.5, "batch": 2, "mark": True,
+               "mouth": 1.2, "expression": 0.5, "pose": 0, "blink_rate": 0.5, "batch": 2, "label": "on",
                "overwrite": True, "lookahead": "live", "gaze_offset_rad": [0.1, 0], "pose_offset_rad": [0, 0, 0.1],
                "smoothing_s": 0.1, "lle": 0.5, "lle_neighbours": 8, "device": "cpu", "codec": "h265",
                "save_motion": "m.npz", "subtitles": "a.srt", "emotion": "happy:0.5"}  # fmt: skip

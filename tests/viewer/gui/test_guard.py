@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import Callable
 
-import msgspec
 import pytest
 import viser
+from viser.infra import _infra
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
@@ -26,7 +26,7 @@ def panel():
 
 
 def packed(kind: str, **fields) -> bytes:
-    return msgspec.msgpack.encode({"type": kind, **fields})
+    return _infra.msgspec.msgpack.encode({"type": kind, **fields})
 
 
 def update(control, **updates) -> bytes:
