@@ -46,7 +46,7 @@ def test_sessions_share_nothing_and_their_number_is_limited() -> None:
         one.session.play(source)
         two.session.set_camera(two.session.talker.avatar.camera.resized(32, 32))
         time.sleep(0.6)
-        loud = [max(float(np.abs(frame.samples).max()) for frame in listener.frames) for listener in heard]
+        loud = [max(float(np.abs(frame.samples).max()) for frame in list(listener.frames)) for listener in heard]
         assert loud[0] > 0.2
         assert loud[1] == 0.0
         assert one.session.view.camera is None
