@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import gtalk
-from gtalk import api
+from gtalk.making.events import events_of
 from gtalk.media.audio import read_audio, write_wav
 from gtalk.media.source import probe
 from gtalk.types import AudioTrack
@@ -123,7 +123,7 @@ def test_events_come_in_order_and_work_stops_when_nobody_takes_them():
         finally:
             stopped.set()
 
-    events = api._events(work)
+    events = events_of(work)
     assert [next(events).done for _ in range(5)] == [0, 1, 2, 3, 4]
     events.close()
     assert stopped.wait(2) and threading.active_count() == began
@@ -132,7 +132,7 @@ def test_events_come_in_order_and_work_stops_when_nobody_takes_them():
         tell(gtalk.Note("so far"))
         raise OSError("gone")
 
-    told = api._events(fails)
+    told = events_of(fails)
     assert next(told).text == "so far"
     with pytest.raises(OSError, match="gone"):
         next(told)
