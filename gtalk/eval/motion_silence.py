@@ -18,7 +18,8 @@ from gtalk.shapes import Float
 from gtalk.types import AUDIO_RATE
 
 SPEECH_S, PAUSE_S = 8.0, 20.0
-SETTLE_S = 0.2  # lips may take so long to close
+SETTLE_S = 0.2
+"""Lips may take so long to close."""
 MOVING_M = 0.0004  # per frame: more than tracking noise
 CLOSED_SHARE = 0.15  # of the person's usual opening: less is closed
 
@@ -30,21 +31,24 @@ class Pause:
     closed_after_s: float
     """From the end of the speech until the lips are closed for good."""
     leakage: float
-    """Share of the frames after SETTLE_S in which the lips move or are open."""
+    """Share of the frames after the lips should have closed in which they move or are open."""
 
 
-def silence_test(model: MotionModel, speech: Float[np.ndarray, " N"], usual_m: float) -> dict[str, Pause]:
+def silence_test(
+    model: MotionModel, speech: Float[np.ndarray, " N"], usual_m: float, settle_s: float = SETTLE_S
+) -> dict[str, Pause]:
     """Let `speech` go over into each kind of silence.
 
     Args:
         model: of the person.
         speech: at AUDIO_RATE; SPEECH_S of it are used, whatever is being said there: an end amid a word is the hardest.
         usual_m: standard deviation of the person's mouth opening, metres.
+        settle_s: how long the lips may take to close. Live, nobody knows at first that this is no pause for breath.
     """
     speech = speech[: round(SPEECH_S * AUDIO_RATE)].astype(np.float64)
     still = drive_whole(model, np.zeros(AUDIO_RATE, np.float32))
     rest_m = float(measures.aperture(still)[-1])
-    end, settle = round(len(speech) / AUDIO_RATE * still.fps), round(SETTLE_S * still.fps)
+    end, settle = round(len(speech) / AUDIO_RATE * still.fps), round(settle_s * still.fps)
     pauses = {}
     for name, noise in noises(len(speech) + round(PAUSE_S * AUDIO_RATE), float(speech.std())).items():
         sound = noise.copy()

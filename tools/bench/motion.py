@@ -7,7 +7,7 @@
 Trains on the dataset's training part and scores its held-out part, or all of `--test`. `--cross` datasets are
 of other people, whose sound drives the model and whose true mouth is compared by correlation; `--voices` are
 sound files of yet other people, for which amplitude, manifold distance and silence can be checked. The lips
-open as early as the person does (as for a file); rows named "live" answer within 160 ms. "unshut" says how far
+open as early as the person does (as for a file); columns named "live" answer within 160 ms. "unshut" says how far
 the lips stay open, of the person's range, where the true ones shut amid speech.
 """
 
@@ -27,22 +27,34 @@ import torch
 from gtalk.dataset.format import Dataset
 from gtalk.dataset.split import first_test_frame
 from gtalk.eval import motion as measures
-from gtalk.eval.motion_silence import silence_test
+from gtalk.eval.motion_silence import SETTLE_S, silence_test
 from gtalk.geometry.pose import pose_vectors
 from gtalk.media.audio import read_audio
 from gtalk.motion.base import EditFactory
 from gtalk.motion.edits.lle import LandmarkLLE
 from gtalk.motion.model.model import PersonMotionModel
+from gtalk.motion.model.vad_gate import HANGOVER_ROWS
 from gtalk.motion.produce import drive_whole
 from gtalk.motion.training.sequences import read_training_clip
 from gtalk.motion.training.train import MotionConfig, fit_material
 from gtalk.motion.training.training_data import TrainingData, gather
+from gtalk.speech.base import RATE_HZ
 from gtalk.speech.sound import read_samples
 from gtalk.types import AUDIO_RATE, Motion
 
 replace = dataclasses.replace
 LIPS = ("lmd_ratio", "aperture_corr", "amplitude", "jitter", "offset", "leakage", "unshut")
-COLUMNS = (*LIPS, "width_corr", "cross_corr", "cross_width", "cross_unshut", "brow_corr", "nod_corr")
+COLUMNS = (
+    *LIPS,
+    "live_ratio",
+    "live_corr",
+    "width_corr",
+    "cross_corr",
+    "cross_width",
+    "cross_unshut",
+    "brow_corr",
+    "nod_corr",
+)
 PAIR = ("opening r", "width r", "left open")
 BLOCK_FRAMES = 25  # of the bootstrap: errors of neighbouring frames belong together
 
@@ -111,9 +123,7 @@ def main() -> None:
             fitted = fit_material(data(dataset, config, prepared), config)
             row = {"cpu_s": time.process_time() - started}
             results.setdefault(name, []).append(row | score(fitted, held, cross))
-            if not options.ingredients:
-                results.setdefault(f"{name}, live", []).append(row | score(fitted.for_live(), held, cross))
-            elif name == "default":
+            if options.ingredients and name == "default":
                 for change, (changed, edits) in afterwards(fitted).items():
                     results.setdefault(change, []).append(row | score(changed, held, cross, edits))
             model = model or fitted
@@ -198,7 +208,7 @@ def score(
     model: PersonMotionModel, held: HeldOut, cross: list[Dataset], edits: Sequence[EditFactory] = ()
 ) -> dict[str, float]:
     """Measures on the held-out part and on other people."""
-    predicted = held.predicted(model, edits)
+    predicted, live = held.predicted(model, edits), held.predicted(model.for_live(), edits)
     truth, sound = held.truth, held.samples[round(held.first * AUDIO_RATE / held.truth.fps) :]
     speaker = measures.MouthRange.of(held.trained)
     others, pairs = [], {}
@@ -220,6 +230,8 @@ def score(
         "offset": measures.av_offset_frames(predicted, truth),
         "leakage": measures.silence_leakage(predicted, sound, held.still_m),
         "unshut": _mean(measures.closure_openness(predicted, truth, speaker)),
+        "live_ratio": measures.lmd_ratio(live, truth, held.mean),
+        "live_corr": measures.aperture_correlation(live, truth),
         "brow_corr": measures.correlation(asked.brows.mean(1), truth.brows.mean(1)),
         "nod_corr": measures.correlation(nods, true_nods),
         "width_corr": _width_correlation(predicted, truth),
@@ -265,11 +277,14 @@ def print_voices(model: PersonMotionModel, dataset: Dataset, folder: Path) -> No
 
 
 def print_silence(model: PersonMotionModel, dataset: Dataset) -> None:
-    """The person's speech, then kinds of silence."""
+    """The person's speech, then kinds of silence; live, the first of it might be a pause."""
     usual_m = float(measures.aperture(dataset.motion[: first_test_frame(dataset.n_frames)]).std())
-    print(f"{'after speech':24}{'closed after':>14}{'leakage':>10}")
-    for name, pause in silence_test(model, read_samples(dataset.audio_path), usual_m).items():
-        print(f"{name:24}{pause.closed_after_s:12.2f} s{pause.leakage:10.3f}", flush=True)
+    speech = read_samples(dataset.audio_path)
+    for name, talker in (("after speech", model), ("live", model.for_live())):
+        settle_s = SETTLE_S + (talker.held_rows - HANGOVER_ROWS) / RATE_HZ
+        print(f"{name:24}{'closed after':>14}{'leakage':>10}   after {settle_s:.2f} s")
+        for kind, pause in silence_test(talker, speech, usual_m, settle_s).items():
+            print(f"{kind:24}{pause.closed_after_s:12.2f} s{pause.leakage:10.3f}", flush=True)
 
 
 def print_speed(model: PersonMotionModel, dataset: Dataset) -> None:

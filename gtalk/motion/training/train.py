@@ -26,7 +26,7 @@ from gtalk.motion.model.face import FaceMap
 from gtalk.motion.model.labial_closure import LipClosure
 from gtalk.motion.model.model import N_BROWS, PersonMotionModel, has_motion_model, load_motion_model, save_motion_model
 from gtalk.motion.model.net import ROWS_PER_FRAME, MotionNet, NetConfig
-from gtalk.motion.model.vad_gate import gated, learned_lead
+from gtalk.motion.model.vad_gate import Timing, gated
 from gtalk.motion.training.augment import AugmentConfig
 from gtalk.motion.training.fit_net import FitConfig, FitResult, fit_net, predict
 from gtalk.motion.training.losses import LossConfig, MotionLoss
@@ -164,7 +164,7 @@ def fit_material(
     pose = pose_vectors(data.motion.head_pose, centre)
     face = FaceMap.fit(data.motion, data.basis, data.silent_frames())
     targets = _targets(data) if data.features.ears else None
-    result, gain, lead = _fit(data, face.rest, targets, config, on_progress, base, device)
+    result, gain, timing = _fit(data, face.rest, targets, config, on_progress, base, device)
     sway, eyes = _idle_life(data, result.net, pose)
     mouth = np.concatenate([t.codes[t.usable, :-N_BROWS] for t in data.utterances])
     facts = {
@@ -186,9 +186,10 @@ def fit_material(
         data.brow_scale,
         mouth[np.linspace(0, len(mouth) - 1, min(len(mouth), _BANK)).round().astype(int)],
         facts,
-        lead,
+        timing.lead_rows,
         config.closure,
         targets,
+        timing.pause_rows,
     )
 
 
@@ -200,8 +201,8 @@ def _fit(
     on_progress: OnProgress,
     base: BaseModel | None,
     device: torch.device | str,
-) -> tuple[FitResult, float, int]:
-    """(network trained on everything for as long as a held-back block advises, how far it was stretched, lead)."""
+) -> tuple[FitResult, float, Timing]:
+    """(network trained on everything for as long as a held-back block advises, how far it was stretched, timing)."""
     loss, n_mouth = MotionLoss(data.basis, config.loss), len(data.basis.mouth)
     minutes = len(data.motion) / (60.0 * VIDEO_FPS)
     steps = max(1, round(config.fit.steps * float(np.clip(np.sqrt(minutes), 1.0, 4.0))))
@@ -229,19 +230,21 @@ def _fit(
 
     if config.validation_share <= 0:
         result = train(data.utterances, data.copies, [], steps, 0)
-        lead = learned_lead(data.utterances, spoken(result.net), data.activity_column, rest, data.basis)
-        return result, 1.0, lead
+        timing = Timing.learn(data.utterances, spoken(result.net), data.activity_column, rest, data.basis)
+        return result, 1.0, timing
     originals, held = split_utterances(data.utterances, config.validation_share)
     first = train(originals, split_utterances(data.copies, config.validation_share)[0], held, steps, 0)
     mouths = spoken(first.net)
-    lead = learned_lead(data.utterances, mouths, data.activity_column, rest, data.basis)
-    shown = [gated(t, m, data.activity_column, rest, lead)[t.usable] for t, m in zip(held, mouths, strict=True)]
+    timing = Timing.learn(data.utterances, mouths, data.activity_column, rest, data.basis)
+    shown = [
+        gated(t, m, data.activity_column, rest, timing.lead_rows)[t.usable] for t, m in zip(held, mouths, strict=True)
+    ]
     true = [utterance.codes[utterance.usable, :n_mouth] for utterance in held]
     gain = opening_gain(np.concatenate(shown), np.concatenate(true), data.basis, config.amplitude)
     result = train(data.utterances, data.copies, [], first.step, steps)
     stretch(result.net, n_mouth, gain)
     result.history = first.history + result.history
-    return result, gain, lead
+    return result, gain, timing
 
 
 def _closure(

@@ -94,6 +94,18 @@ def test_lips_close_within_200_ms_of_silence_and_stay_closed_in_a_noisy_room(mod
     assert np.abs(aperture[end + 5 : end + 70]).max() < closed
 
 
+def test_live_lips_rest_as_the_network_does_in_a_pause_and_close_when_it_grows_long(model) -> None:
+    speech, pause = vowel("a", 0.6, 118.0), room_noise(2.0, -48.0, seed=4)
+    samples = np.concatenate([speech, pause])
+    usual, live = model, dataclasses.replace(model, pause_rows=100).for_live()
+    open_gate = dataclasses.replace(live, pause_rows=180)
+    shut, rested, network = (whole(m, samples).landmarks for m in (usual, live, open_gate))
+    amid = slice(22, 15 + 25)
+    np.testing.assert_allclose(rested[amid], network[amid], atol=1e-9)
+    assert np.abs(rested[amid] - shut[amid]).max() > 1e-4
+    np.testing.assert_allclose(mouth_aperture(rested[15 + 25 + 8 :]), mouth_aperture(shut[-1:])[0], atol=1e-9)
+
+
 @pytest.mark.parametrize("level_db", [-120.0, -60.0, -40.0, -30.0])
 def test_no_mouth_moves_under_room_noise(model, level_db: float) -> None:
     aperture = mouth_aperture(whole(model, room_noise(4.0, level_db)).landmarks)
@@ -140,6 +152,7 @@ def test_damaged_files_are_user_errors(model, tmp_path) -> None:
         {"schema_version": 99},
         {"kind": "other"},
         {"lead_rows": 5000},
+        {"pause_rows": 5000},
         {"net": {"channel": 3}},
         {"net": {"channels": 12}},
     ):
