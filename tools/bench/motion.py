@@ -33,12 +33,10 @@ from gtalk.media.audio import read_audio
 from gtalk.motion.base import EditFactory
 from gtalk.motion.edits.lle import LandmarkLLE
 from gtalk.motion.model.model import PersonMotionModel
-from gtalk.motion.model.vad_gate import HANGOVER_ROWS
 from gtalk.motion.produce import drive_whole
 from gtalk.motion.training.sequences import read_training_clip
 from gtalk.motion.training.train import MotionConfig, fit_material
 from gtalk.motion.training.training_data import TrainingData, gather
-from gtalk.speech.base import RATE_HZ
 from gtalk.speech.sound import read_samples
 from gtalk.types import AUDIO_RATE, Motion
 
@@ -280,8 +278,9 @@ def print_silence(model: PersonMotionModel, dataset: Dataset) -> None:
     """The person's speech, then kinds of silence; live, the first of it might be a pause."""
     usual_m = float(measures.aperture(dataset.motion[: first_test_frame(dataset.n_frames)]).std())
     speech = read_samples(dataset.audio_path)
-    for name, talker in (("after speech", model), ("live", model.for_live())):
-        settle_s = SETTLE_S + (talker.held_rows - HANGOVER_ROWS) / RATE_HZ
+    assert model.pauses is not None
+    for name, talker, pause_s in (("after speech", model, 0.0), ("live", model.for_live(), model.pauses.longest_s)):
+        settle_s = SETTLE_S + pause_s
         print(f"{name:24}{'closed after':>14}{'leakage':>10}   after {settle_s:.2f} s")
         for kind, pause in silence_test(talker, speech, usual_m, settle_s).items():
             print(f"{kind:24}{pause.closed_after_s:12.2f} s{pause.leakage:10.3f}", flush=True)

@@ -24,15 +24,9 @@ from gtalk.motion.model.articulation import Articulation, Targets
 from gtalk.motion.model.face import FaceMap
 from gtalk.motion.model.labial_closure import LipClosure
 from gtalk.motion.model.net import ROWS_PER_FRAME, MotionNet, NetConfig
+from gtalk.motion.model.pause_gate import PauseGate, PauseHabit
 from gtalk.motion.model.storage import FORMER_PARTS, check_finite, hollow_net, net_config_of
-from gtalk.motion.model.vad_gate import (
-    AHEAD_ROWS,
-    HANGOVER_ROWS,
-    LEADS_ROWS,
-    PAUSES_ROWS,
-    SilenceGate,
-    activity_windows,
-)
+from gtalk.motion.model.vad_gate import AHEAD_ROWS, HANGOVER_ROWS, LEADS_ROWS, SilenceGate, activity_windows
 from gtalk.reading.untrusted import check_numbers, member, read_json
 from gtalk.shapes import Float
 from gtalk.speech.features import SpeechFeatures
@@ -71,10 +65,10 @@ class PersonMotionModel:
     """How far p, b and m that are heard shut the lips, 0 to 1, whatever the network says."""
     targets: Targets | None = None
     """What this person's lips do on f, v and rounded sounds, where the ears hear them."""
-    pause_rows: int = HANGOVER_ROWS
-    """How long this person's pauses between phrases last, in rows: such a pause does not shut live lips."""
+    pauses: PauseHabit | None = None
+    """How this person's lips rest between phrases; live, since dubbed the next phrase is seen to come."""
     live: bool = False
-    """Answer soon: lips open no earlier than `AHEAD_ROWS` before the sound, and rest in a pause as the person does."""
+    """Answer soon: lips open no earlier than `AHEAD_ROWS` before the sound."""
 
     fps = VIDEO_FPS
 
@@ -87,11 +81,6 @@ class PersonMotionModel:
         """How far ahead the silence gate looks."""
         soon = min(AHEAD_ROWS, max(self.net_config.future_rows, VOICE_ROWS[-1]))
         return min(self.lead_rows, soon) if self.live else self.lead_rows
-
-    @property
-    def held_rows(self) -> int:
-        """How long after the last sign of speech the silence gate stays open."""
-        return self.pause_rows if self.live else HANGOVER_ROWS
 
     @property
     def future_rows(self) -> int:
@@ -141,9 +130,10 @@ class PersonMotionStream:
     def __init__(self, model: PersonMotionModel, seed: int, known: KnownPhones | None = None) -> None:
         self._model, self._known, self._n_rows = model, known if model.features.ears else None, 0
         self._features = model.features.stream()
-        self._gate = SilenceGate(model.held_rows)
+        self._gate = SilenceGate()
+        self._pauses = PauseGate(model.pauses, model.features) if model.live and model.pauses is not None else None
         self._sway, self._eyes = SwayStream(model.sway, seed), EyeStream(model.eyes, model.fps, seed)
-        self._past = max(model.net.past_rows, model.held_rows, -VOICE_ROWS[0])
+        self._past = max(model.net.past_rows, HANGOVER_ROWS, -VOICE_ROWS[0])
         self._future = model.future_rows
         self._rows = np.zeros((0, model.features.size), np.float32)  # the first is `_past` ahead of the next frame
         self._started = False
@@ -198,7 +188,9 @@ class PersonMotionStream:
             out = model.net(heard)[0].T.numpy().astype(np.float64)
         mouth, brows = out[:, :-N_BROWS], out[:, -N_BROWS:] * model.brow_scale
         activity = self._rows[:, model.prosody_columns[2]]
-        gate = self._gate(activity_windows(activity, now, count, model.ahead_rows, model.held_rows))[:, None]
+        gate = self._gate(activity_windows(activity, now, count, model.ahead_rows))[:, None]
+        if self._pauses is not None:
+            gate += (1.0 - gate) * self._pauses(self._rows, now, count, model.ahead_rows)[:, None]
         limit = model.basis.groups["mouth"]
         mouth = np.clip(mouth, model.basis.low[limit], model.basis.high[limit])
         if model.lip_closure is not None:
@@ -242,9 +234,9 @@ def save_motion_model(model: PersonMotionModel, folder: Path) -> None:
         "phones": model.features.phones,
         "ears": load_student().name if model.features.ears else "",
         "lead_rows": model.lead_rows,
-        "pause_rows": model.pause_rows,
         "closure": model.closure,
         "targets": None if model.targets is None else dataclasses.asdict(model.targets),
+        "pauses": None if model.pauses is None else dataclasses.asdict(model.pauses),
         "facts": model.facts,
     }
     write_json(folder / JSON_NAME, settings)
@@ -305,18 +297,14 @@ def _from_arrays(settings: dict[str, Any], arrays: dict[str, np.ndarray]) -> Per
     lead = int(settings.get("lead_rows", AHEAD_ROWS))
     if not AHEAD_ROWS <= lead <= LEADS_ROWS[-1]:
         raise ValueError(f"lead_rows {lead}")
-    pause = int(settings.get("pause_rows", HANGOVER_ROWS))
-    if not HANGOVER_ROWS <= pause <= PAUSES_ROWS[-1]:
-        raise ValueError(f"pause_rows {pause}")
     closure = float(settings.get("closure", 1.0))
     if not 0.0 <= closure <= 1.0:
         raise ValueError(f"closure {closure}")
-    targets = None
-    if settings.get("targets") is not None:
-        check_numbers(settings["targets"], 8.0, "targets")
-        targets = from_mapping(Targets, settings["targets"], "targets")
-    rest |= {"facts": settings["facts"], "lead_rows": lead, "closure": closure, "targets": targets}
-    rest["pause_rows"] = pause
+    rest |= {"facts": settings["facts"], "lead_rows": lead, "closure": closure}
+    for name, kind in (("targets", Targets), ("pauses", PauseHabit)):
+        if settings.get(name) is not None:
+            check_numbers(settings[name], 8.0, name)
+            rest[name] = from_mapping(kind, settings[name], name)
     return PersonMotionModel(basis, features, net_config, net.eval(), face, sway, eyes, **rest)
 
 

@@ -26,7 +26,8 @@ from gtalk.motion.model.face import FaceMap
 from gtalk.motion.model.labial_closure import LipClosure
 from gtalk.motion.model.model import N_BROWS, PersonMotionModel, has_motion_model, load_motion_model, save_motion_model
 from gtalk.motion.model.net import ROWS_PER_FRAME, MotionNet, NetConfig
-from gtalk.motion.model.vad_gate import Timing, gated
+from gtalk.motion.model.pause_gate import PauseHabit
+from gtalk.motion.model.vad_gate import gated, learned_lead
 from gtalk.motion.training.augment import AugmentConfig
 from gtalk.motion.training.fit_net import FitConfig, FitResult, fit_net, predict
 from gtalk.motion.training.losses import LossConfig, MotionLoss
@@ -164,7 +165,9 @@ def fit_material(
     pose = pose_vectors(data.motion.head_pose, centre)
     face = FaceMap.fit(data.motion, data.basis, data.silent_frames())
     targets = _targets(data) if data.features.ears else None
-    result, gain, timing = _fit(data, face.rest, targets, config, on_progress, base, device)
+    result, gain, lead = _fit(data, face.rest, targets, config, on_progress, base, device)
+    said = _spoken(data, result.net, _closure(data, face.rest, targets, config))
+    pauses = PauseHabit.learn(data.utterances, said, data.features, face.rest, data.basis)
     sway, eyes = _idle_life(data, result.net, pose)
     mouth = np.concatenate([t.codes[t.usable, :-N_BROWS] for t in data.utterances])
     facts = {
@@ -186,10 +189,10 @@ def fit_material(
         data.brow_scale,
         mouth[np.linspace(0, len(mouth) - 1, min(len(mouth), _BANK)).round().astype(int)],
         facts,
-        timing.lead_rows,
+        lead,
         config.closure,
         targets,
-        timing.pause_rows,
+        pauses,
     )
 
 
@@ -201,8 +204,8 @@ def _fit(
     on_progress: OnProgress,
     base: BaseModel | None,
     device: torch.device | str,
-) -> tuple[FitResult, float, Timing]:
-    """(network trained on everything for as long as a held-back block advises, how far it was stretched, timing)."""
+) -> tuple[FitResult, float, int]:
+    """(network trained on everything for as long as a held-back block advises, how far it was stretched, lead)."""
     loss, n_mouth = MotionLoss(data.basis, config.loss), len(data.basis.mouth)
     minutes = len(data.motion) / (60.0 * VIDEO_FPS)
     steps = max(1, round(config.fit.steps * float(np.clip(np.sqrt(minutes), 1.0, 4.0))))
@@ -222,29 +225,30 @@ def _fit(
 
     closure = _closure(data, rest, targets, config)
 
-    def spoken(net: MotionNet) -> list[np.ndarray]:
-        mouths = [predict(net, utterance.rows, len(utterance.codes))[:, :n_mouth] for utterance in data.utterances]
-        if closure is None:
-            return mouths
-        return [closure(mouth, utterance.rows, 0) for mouth, utterance in zip(mouths, data.utterances, strict=True)]
-
     if config.validation_share <= 0:
         result = train(data.utterances, data.copies, [], steps, 0)
-        timing = Timing.learn(data.utterances, spoken(result.net), data.activity_column, rest, data.basis)
-        return result, 1.0, timing
+        lead = learned_lead(data.utterances, _spoken(data, result.net, closure), data.activity_column, rest, data.basis)
+        return result, 1.0, lead
     originals, held = split_utterances(data.utterances, config.validation_share)
     first = train(originals, split_utterances(data.copies, config.validation_share)[0], held, steps, 0)
-    mouths = spoken(first.net)
-    timing = Timing.learn(data.utterances, mouths, data.activity_column, rest, data.basis)
-    shown = [
-        gated(t, m, data.activity_column, rest, timing.lead_rows)[t.usable] for t, m in zip(held, mouths, strict=True)
-    ]
+    mouths = _spoken(data, first.net, closure)
+    lead = learned_lead(data.utterances, mouths, data.activity_column, rest, data.basis)
+    shown = [gated(t, m, data.activity_column, rest, lead)[t.usable] for t, m in zip(held, mouths, strict=True)]
     true = [utterance.codes[utterance.usable, :n_mouth] for utterance in held]
     gain = opening_gain(np.concatenate(shown), np.concatenate(true), data.basis, config.amplitude)
     result = train(data.utterances, data.copies, [], first.step, steps)
     stretch(result.net, n_mouth, gain)
     result.history = first.history + result.history
-    return result, gain, timing
+    return result, gain, lead
+
+
+def _spoken(data: TrainingData, net: MotionNet, closure: Articulation | LipClosure | None) -> list[np.ndarray]:
+    """Mouth codes of the recordings, not gated."""
+    n_mouth = len(data.basis.mouth)
+    mouths = [predict(net, utterance.rows, len(utterance.codes))[:, :n_mouth] for utterance in data.utterances]
+    if closure is None:
+        return mouths
+    return [closure(mouth, utterance.rows, 0) for mouth, utterance in zip(mouths, data.utterances, strict=True)]
 
 
 def _closure(

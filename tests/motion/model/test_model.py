@@ -15,6 +15,7 @@ from gtalk.errors import UserError
 from gtalk.motion.base import MotionModel, MotionStream
 from gtalk.motion.model import model as module
 from gtalk.motion.model.model import has_motion_model, load_motion_model, save_motion_model
+from gtalk.motion.model.pause_gate import PauseHabit
 from gtalk.types import Motion
 from tests.motion.talking import OPEN_M
 from tests.speech.voices import babble, room_noise, vowel
@@ -76,7 +77,7 @@ def test_a_lead_changes_only_what_comes_before_speech(model) -> None:
     early, late = (whole(dataclasses.replace(model, lead_rows=lead), samples) for lead in (50, 10))
     changed = np.flatnonzero(np.abs(early.landmarks - late.landmarks).max((1, 2)) > 1e-9)
     assert len(changed) and changed.min() >= 50 - 13 and changed.max() <= 50
-    assert whole(dataclasses.replace(model, lead_rows=50).for_live(), samples).landmarks == pytest.approx(
+    assert whole(dataclasses.replace(model, lead_rows=50, pauses=None).for_live(), samples).landmarks == pytest.approx(
         late.landmarks
     )
 
@@ -94,16 +95,16 @@ def test_lips_close_within_200_ms_of_silence_and_stay_closed_in_a_noisy_room(mod
     assert np.abs(aperture[end + 5 : end + 70]).max() < closed
 
 
-def test_live_lips_rest_as_the_network_does_in_a_pause_and_close_when_it_grows_long(model) -> None:
-    speech, pause = vowel("a", 0.6, 118.0), room_noise(2.0, -48.0, seed=4)
-    samples = np.concatenate([speech, pause])
-    usual, live = model, dataclasses.replace(model, pause_rows=100).for_live()
-    open_gate = dataclasses.replace(live, pause_rows=180)
-    shut, rested, network = (whole(m, samples).landmarks for m in (usual, live, open_gate))
-    amid = slice(22, 15 + 25)
-    np.testing.assert_allclose(rested[amid], network[amid], atol=1e-9)
-    assert np.abs(rested[amid] - shut[amid]).max() > 1e-4
-    np.testing.assert_allclose(mouth_aperture(rested[15 + 25 + 8 :]), mouth_aperture(shut[-1:])[0], atol=1e-9)
+def test_live_lips_rest_in_a_pause_as_the_person_does_and_close_when_it_grows_long(model) -> None:
+    samples = np.concatenate([vowel("a", 0.6, 118.0), room_noise(3.0, -48.0, seed=4)])
+    habit = PauseHabit(1.0, 1.0, 1.0, longest_s=1.0)
+    live = dataclasses.replace(model, pauses=habit).for_live()
+    shut, dubbed = (whole(dataclasses.replace(m, pauses=None), samples).landmarks for m in (live, model))
+    rested = whole(live, samples).landmarks
+    np.testing.assert_array_equal(whole(dataclasses.replace(model, pauses=habit), samples).landmarks, dubbed)
+    assert np.abs(rested[22:38] - shut[22:38]).max() > 1e-4
+    np.testing.assert_allclose(rested[55:, 48:68], shut[55:, 48:68], atol=1e-9)
+    assert live.lookahead_s <= 0.16
 
 
 @pytest.mark.parametrize("level_db", [-120.0, -60.0, -40.0, -30.0])
@@ -152,7 +153,8 @@ def test_damaged_files_are_user_errors(model, tmp_path) -> None:
         {"schema_version": 99},
         {"kind": "other"},
         {"lead_rows": 5000},
-        {"pause_rows": 5000},
+        {"pauses": {"early": 1.0, "later": 1.0, "breath": 1.0, "longest_s": 900.0}},
+        {"pauses": {"early": 1.0}},
         {"net": {"channel": 3}},
         {"net": {"channels": 12}},
     ):

@@ -6,10 +6,9 @@ from gtalk.motion.model.vad_gate import (
     AHEAD_ROWS,
     CLOSE_FRAMES,
     HANGOVER_ROWS,
-    PAUSES_ROWS,
     SilenceGate,
-    Timing,
     activity_windows,
+    learned_lead,
 )
 from gtalk.motion.training.sequences import Utterance
 from tests.motion.talking import motion_of_openness
@@ -52,28 +51,13 @@ def test_chunks_do_not_matter() -> None:
     np.testing.assert_array_equal(np.concatenate(parts), SilenceGate()(windows))
 
 
-def test_live_a_pause_of_the_persons_shuts_nothing_and_a_longer_one_does() -> None:
-    activity = np.zeros(800)
-    activity[100:200] = activity[260:400] = 1.0
-    out = SilenceGate(70)(activity_windows(activity, 0, 200, pause_rows=70))
-    assert out[26 : 100 + 17].min() == 1.0
-    assert out[100 + 17 + 1 + CLOSE_FRAMES :].max() == 0.0
-
-
-@pytest.mark.parametrize(
-    ("ahead_s", "held_s", "timing"),
-    [(0.04, 0.08, Timing(10, 8)), (0.32, 0.08, Timing(34, 8)), (0.04, 0.9, Timing(10, 90))],
-)
-def test_the_timing_is_the_persons(ahead_s: float, held_s: float, timing: Timing) -> None:
+@pytest.mark.parametrize(("ahead_s", "lead"), [(0.04, 10), (0.32, 34)])
+def test_the_lead_is_the_persons(ahead_s: float, lead: int) -> None:
     rng = np.random.default_rng(0)
-    activity = np.repeat(rng.integers(0, 2, 80), 50).astype(np.float32)  # pauses and speech of half a second or more
-    ahead, held = round(ahead_s * 100) + 4, round(held_s * 100)
-    opened = SilenceGate(held)(activity_windows(activity, 0, 1000, ahead, held))
+    activity = np.repeat(rng.integers(0, 2, 40), 50).astype(np.float32)  # pauses and speech of half a second or more
+    opened = SilenceGate()(activity_windows(activity, 0, 500, round(ahead_s * 100) + 4))
     basis = MotionBasis.fit(motion_of_openness(rng.uniform(size=400)))
-    mouth = np.zeros((1000, len(basis.mouth)))
+    mouth = np.zeros((500, len(basis.mouth)))
     mouth[:, 0] = 2.0
-    utterance = Utterance(activity[:, None], opened[:, None] * mouth, np.ones(1000, bool), ((0, 1000),))
-    learned = Timing.learn([utterance], [mouth], 0, np.zeros(len(basis.mouth)), basis)
-    assert timing.pause_rows in PAUSES_ROWS
-    assert learned.pause_rows == timing.pause_rows
-    assert held_s > 0.1 or learned.lead_rows == timing.lead_rows
+    utterance = Utterance(activity[:, None], opened[:, None] * mouth, np.ones(500, bool), ((0, 500),))
+    assert learned_lead([utterance], [mouth], 0, np.zeros(len(basis.mouth)), basis) == lead

@@ -73,7 +73,7 @@ def test_a_model_from_before_the_ears_still_runs(tmp_path) -> None:
         write_dataset(tmp_path / "data", seconds=8.0), tmp_path / "old", dataclasses.replace(FEW, ears=False)
     )
     settings = json.loads((tmp_path / "old/motion.json").read_text())
-    del settings["ears"], settings["targets"]
+    del settings["ears"], settings["targets"], settings["pauses"]
     (tmp_path / "old/motion.json").write_text(json.dumps(settings))
     again = load_motion_model(tmp_path / "old")
     assert not again.features.ears and "ears" not in again.features.groups
