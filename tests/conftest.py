@@ -25,7 +25,12 @@ if WORKERS > 1:  # plugins have loaded numpy before, and its BLAS spins where a 
 settings.register_profile("gtalk", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("gtalk")
 
-BROWSERS = {"tests/viewer/test_browser.py", "tests/viewer/test_player.py", "tests/eval/test_report.py"}
+BROWSERS = {
+    "tests/export/web/test_page.py",
+    "tests/viewer/test_browser.py",
+    "tests/viewer/test_player.py",
+    "tests/eval/test_report.py",
+}
 SLOW = {
     "direct/test_keys.py", "direct/test_score_edit.py", "dub/batch/test_chunks.py", "dub/batch/test_cluster.py",
     "dub/batch/test_run.py", "dub/footage/test_compositor.py",

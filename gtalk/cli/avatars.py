@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,9 +12,12 @@ from gtalk.cli.options import AvatarFolder, OutputPath
 from gtalk.errors import UserError
 from gtalk.eval.config import EvalConfig
 from gtalk.files import require_replaceable
+from gtalk.reading.untrusted import read_text
 from gtalk.viewer.config import ViewConfig
 
 if TYPE_CHECKING:
+    from gtalk.export.formats import Format
+    from gtalk.talk import Character
     from gtalk.types import Motion
 
 
@@ -98,62 +100,83 @@ class Export:
 
     gtalk export me --format glb -o me.glb --motion act.motion.npz
 
+    gtalk export me --format web -o site/ --audio hello.wav && python -m http.server -d site
+
     glb is the person's head mesh with ARKit's 52 shapes as morph targets, jaw, eyes and head as nodes, and with a
     motion its animation: Blender, three.js and game engines open it. ply files are standard 3D Gaussian splatting,
-    which public viewers open; one frame is 1.2 MB.
+    which public viewers open; one frame is 1.2 MB. web is a folder for any static host: the visitor's browser draws
+    the person, and no gtalk runs anywhere; message is one more file for that page to play.
     """
 
     avatar: AvatarFolder
     """Folder of the avatar."""
     output: OutputPath
-    """File, or folder for a sequence, to write."""
-    format: Literal["ply", "ply-sequence", "glb"] = "ply"
+    """File, or folder for a sequence or a page, to write."""
+    format: Literal["ply", "ply-sequence", "glb", "web", "message"] = "ply"
     """ply: the Gaussians at rest, or at one frame of a motion. ply-sequence: a file for every frame of a motion.
-    glb: a mesh with 52 shapes, animated where a motion is given."""
+    glb: a mesh with 52 shapes, animated where a motion is given. web: a page, with a message where there is sound or
+    motion. message: a .gtm file."""
     motion: Path | None = None
     """A motion file: `gtalk motion drive` or `gtalk motion track` makes one."""
+    audio: Path | None = None
+    """web, message: speech. Without --motion the person says it."""
+    subtitles: Path | None = None
+    """web, message: a WebVTT file; the page shows its cues."""
     frame: int = 0
-    """Which frame of the motion, for one file."""
+    """ply: which frame of the motion."""
     overwrite: bool = False
     """Replace an output that exists."""
 
     def run(self) -> None:
         """Do it."""
-        from gtalk.avatar.bundle import load_avatar, read_avatar_json
         from gtalk.export import formats
+        from gtalk.talk.load import load_character
 
-        self._check_output(formats.FORMATS[self.format].is_folder)
-        person = read_avatar_json(self.avatar)["consent"].get("person", "")
-        avatar = load_avatar(self.avatar)
-        asked = formats.Export(self.avatar, avatar, self.output, self._motion(), self.frame, person)
+        form = formats.FORMATS[self.format]
+        self._check_output(form)
+        captions = self._captions()
+        character = load_character(self.avatar)
+        motion = self._motion(character)
+        asked = formats.Export(self.avatar, character, self.output, motion, self.frame, self.audio, captions)
         with Bars() as bars:
             formats.export(self.format, asked, bars)
         print(self.output)
 
-    def _check_output(self, is_folder: bool) -> None:
-        if not is_folder:
+    def _captions(self) -> str:
+        try:
+            text = "" if self.subtitles is None else read_text(self.subtitles)
+        except (OSError, ValueError) as error:
+            raise UserError(f"--subtitles {self.subtitles}", expected="a WebVTT file",
+                            got=f"{type(error).__name__}: {error}", remedy="Check the path.") from error  # fmt: skip
+        return text
+
+    def _check_output(self, form: Format) -> None:
+        if not form.is_folder:
             require_replaceable(self.output, self.overwrite)
             return
         held = [path.name for path in self.output.iterdir()] if self.output.is_dir() else []
-        others = [name for name in held if not re.fullmatch(r"\d{6,}\.ply", name)]
+        others = bool(held) and not form.ours(self.output)
         if (held and not self.overwrite) or others or (self.output.exists() and not self.output.is_dir()):
             raise UserError(
-                f"output {self.output}", expected="a new or empty folder, or with --overwrite one of such a sequence",
-                got=f"one that holds {', '.join((others or held)[:3])}" if held else "a file",
+                f"output {self.output}", expected="a new or empty folder, or with --overwrite one of the same format",
+                got=f"one that holds {', '.join(sorted(held)[:3])}" if held else "a file",
                 remedy="Choose another name, or pass --overwrite.",
             )  # fmt: skip
         for name in held:  # a longer sequence would leave its end
             (self.output / name).unlink()
 
-    def _motion(self) -> Motion | None:
-        """The motion as it fits this face."""
+    def _motion(self, character: Character) -> Motion | None:
+        """The motion as it fits this face, or that of the speech."""
         from gtalk.dub.whose import of_this_face
-        from gtalk.talk.load import load_character
-        from gtalk.types import Motion
+        from gtalk.media.audio import stream_audio
+        from gtalk.types import AUDIO_RATE, Motion
 
         if self.motion is None:
-            return None
-        motion, words = of_this_face(load_character(self.avatar), Motion.load(self.motion))
+            if self.audio is None:
+                return None
+            moments = character.talker().moments(stream_audio(self.audio, AUDIO_RATE))
+            return Motion.concatenate([moment.motion for moment in moments])
+        motion, words = of_this_face(character, Motion.load(self.motion))
         if words:
             print(f"warning: {words}", file=sys.stderr)
         return motion

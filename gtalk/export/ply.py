@@ -6,6 +6,7 @@ World frame, metres: x right, y up, z towards the camera. The layout is that of 
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +50,11 @@ def write_ply_sequence(avatar: GaussianAvatar, motion: Motion, folder: Path, on_
     """Write `000000.ply`, `000001.ply`, ... into `folder`, one per frame of `motion`."""
     for index in track(range(len(motion)), "ply", len(motion), on_progress):
         write_ply(avatar, Path(folder) / f"{index:06d}.ply", motion[index])
+
+
+def is_sequence(folder: Path) -> bool:
+    """Whether a folder holds such a sequence and nothing else."""
+    return all(re.fullmatch(r"\d{6,}\.ply", path.name) for path in folder.iterdir())
 
 
 def world_table(avatar: GaussianAvatar, instant: FrameParams) -> Float[np.ndarray, "N 17"]:

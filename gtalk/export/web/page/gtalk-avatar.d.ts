@@ -1,0 +1,30 @@
+/** A person made by gtalk, drawn in the page: `<gtalk-avatar src="me/" background="plate" orbit>`. */
+export class GtalkAvatar extends HTMLElement {
+  /** What avatar.bin says: whose likeness it is, camera, sizes. Undefined before `ready`. */
+  readonly header?: { generated: true; person: string; avatar_id: string; consent_sha256: string; fps: number; codes: number };
+  readonly playing: boolean;
+  /** Seconds of the message. */
+  readonly duration: number;
+  readonly currentTime: number;
+  /** WebVTT. */
+  readonly captions: string;
+  /** Milliseconds of the processor that the last pictures took. */
+  readonly drawTimes: number[];
+  play(message: string | ArrayBuffer): Promise<void>;
+  resume(): Promise<void>;
+  pause(): void;
+  seek(seconds: number): void;
+  /** Radians, and times the clip's distance. */
+  turn(yaw: number, pitch?: number, distance?: number): void;
+  /** One frame of numbers as a message has them, shown while nothing plays; null for the person at rest. */
+  show(row: Float32Array | null): void;
+  addEventListener(type: "ready" | "play" | "pause" | "ended", listener: (event: Event) => void): void;
+  addEventListener(type: "caption", listener: (event: CustomEvent<string>) => void): void;
+  addEventListener(type: "error", listener: (event: ErrorEvent) => void): void;
+}
+
+declare global {
+  interface HTMLElementTagNameMap {
+    "gtalk-avatar": GtalkAvatar;
+  }
+}

@@ -1,0 +1,60 @@
+"""Files of the web export: a magic word, a header in JSON, and arrays one after the other.
+
+    4 bytes magic · uint32 length of the header · header (JSON, UTF-8, padded to 4 bytes) · sections
+
+The header's `sections` say of each name its dtype (of numpy, little endian), shape and offset from the first section's
+beginning, always a multiple of 4; everything else in the header is the file's own. JavaScript reads the same:
+gtalk/export/web/page/format.js.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from gtalk.errors import UserError
+from gtalk.reading.untrusted import parse_json
+
+_LARGEST_HEADER = 1 << 20
+
+
+def write_sections(magic: bytes, header: Mapping[str, Any], sections: Mapping[str, np.ndarray]) -> bytes:
+    """The bytes of a file."""
+    listed, pieces, offset = {}, [], 0
+    for name, value in sections.items():
+        data = np.ascontiguousarray(value).tobytes()
+        listed[name] = {"dtype": value.dtype.newbyteorder("<").str, "shape": list(value.shape), "offset": offset}
+        padding = -len(data) % 4
+        pieces.append(data + bytes(padding))
+        offset += len(data) + padding
+    text = json.dumps({**header, "sections": listed}, ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 4)
+    return b"".join([magic, struct.pack("<I", len(text)), text, *pieces])
+
+
+def read_sections(magic: bytes, data: bytes, version: int) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """(header, arrays by name). Raises UserError when it is another file, another version, or damaged."""
+    try:
+        if data[:4] != magic:
+            raise ValueError(f"it begins with {data[:4]!r}")
+        (length,) = struct.unpack("<I", data[4:8])
+        if length > _LARGEST_HEADER:
+            raise ValueError(f"a header of {length} bytes")
+        header = parse_json(data[8 : 8 + length].decode())
+        if header["version"] != version:
+            raise ValueError(f"version {header['version']}; this gtalk reads {version}")
+        body, arrays = memoryview(data)[8 + length :], {}
+        for name, facts in header.pop("sections").items():
+            dtype, shape = np.dtype(facts["dtype"]), tuple(int(n) for n in facts["shape"])
+            count = int(np.prod(shape, dtype=np.int64))
+            if dtype.kind not in "iuf" or min(shape, default=0) < 0 or facts["offset"] < 0:
+                raise ValueError(f"section {name} is none")
+            arrays[name] = np.frombuffer(body, dtype, count, facts["offset"]).reshape(shape)
+    except (ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
+        raise UserError(f"{magic.decode()} file", expected=f"one of version {version} that gtalk export wrote",
+                        got=f"{type(error).__name__}: {error}", remedy="Export it again.") from error  # fmt: skip
+    return header, arrays

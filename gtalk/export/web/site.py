@@ -1,0 +1,78 @@
+"""A folder that any static host serves: the avatar, its page and component, and a message where there is one.
+
+avatar.bin · plate.jpg · poster.jpg · idle.gtm · message.gtm · gtalk-avatar.js and its modules · index.html
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import asdict
+from importlib.resources import files
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from gtalk.avatar.gaussian import GaussianAvatar
+from gtalk.errors import UserError
+from gtalk.export.web.message import pack_message
+from gtalk.export.web.pack import pack_avatar
+from gtalk.files import atomic_path
+from gtalk.motion.base import MotionModel
+from gtalk.shapes import UInt8
+from gtalk.talk import Identity
+from gtalk.types import AUDIO_RATE, Motion
+
+PAGE = ("gtalk-avatar.js", "renderer.js", "order.js", "pose.js", "shaders.js", "format.js", "gtalk-avatar.d.ts",
+        "index.html", "package.json")  # fmt: skip
+MADE = ("avatar.bin", "plate.jpg", "poster.jpg", "idle.gtm", "message.gtm")
+IDLE_S = 12.0
+JPEG_QUALITY = 92
+
+
+def write_site(
+    avatar: GaussianAvatar,
+    folder: Path,
+    identity: Identity,
+    model: MotionModel | None,
+    motion: Motion | None = None,
+    sound: Path | None = None,
+    captions: str = "",
+) -> None:
+    """Write the folder; it appears under its name when it is whole.
+
+    Args:
+        model: what moves the person at rest.
+        motion: a message, with its `sound` and `captions` (WebVTT).
+
+    Raises UserError without a model, and when something else is in the folder's place.
+    """
+    if model is None:
+        raise UserError("avatar", expected="one that has learned to speak, which knows how to rest", got="none",
+                        remedy="Run `gtalk motion train DATASET -o AVATAR`.")  # fmt: skip
+    facts = asdict(identity)
+    rest = model.stream(0).push(np.zeros(round(IDLE_S * AUDIO_RATE), np.float32))
+    with atomic_path(folder) as temporary:
+        temporary.mkdir()
+        (temporary / "avatar.bin").write_bytes(pack_avatar(avatar, facts))
+        (temporary / "idle.gtm").write_bytes(pack_message(avatar, rest, facts))
+        if motion is not None:
+            (temporary / "message.gtm").write_bytes(pack_message(avatar, motion, facts, sound, captions))
+        _write_image(temporary / "plate.jpg", avatar.plate)
+        _write_image(temporary / "poster.jpg", avatar.render_bytes(rest[0])[0][0].cpu().numpy())
+        for name in PAGE:
+            (temporary / name).write_bytes((files("gtalk.export.web") / "page" / name).read_bytes())
+        if is_site(folder):
+            shutil.rmtree(folder)
+
+
+def is_site(folder: Path) -> bool:
+    """Whether a folder holds such a site and nothing else, so that another may take its place."""
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    return "avatar.bin" in names and names <= {*PAGE, *MADE}
+
+
+def _write_image(path: Path, rgb: UInt8[np.ndarray, "H W 3"]) -> None:
+    done, data = cv2.imencode(".jpg", rgb[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    assert done
+    path.write_bytes(data.tobytes())

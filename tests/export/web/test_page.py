@@ -1,0 +1,181 @@
+"""The component in a real browser: the same images as the Talker's, and what a visitor may meet."""
+
+import base64
+import functools
+import http.server
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from gtalk.avatar.gaussian import GaussianAvatar
+from gtalk.export.web.site import write_site
+from gtalk.media.audio import write_wav
+from gtalk.talk import load_character
+from gtalk.talk.orbit import orbit_camera
+from gtalk.types import AudioTrack, Motion
+from tests.support.toys import speech_like
+from tests.viewer.chromium import Browser, needs_chromium
+
+pytestmark = [needs_chromium, pytest.mark.slow]
+ELEMENT = "document.querySelector('gtalk-avatar')"
+WORDS = f"({ELEMENT}?.shadowRoot?.querySelector('.words').textContent ?? '')"
+DRAW = """(async () => {
+  const { readMessage } = await import('/format.js'), { orbit } = await import('/pose.js');
+  const avatar = document.querySelector('gtalk-avatar'), canvas = avatar.shadowRoot.querySelector('canvas');
+  const message = readMessage(await (await fetch('/message.gtm')).arrayBuffer());
+  avatar.inView = false;
+  const { pivot_m, up, camera: { width, height } } = avatar.header;
+  Object.assign(canvas, { width, height });
+  avatar.renderer.draw(message.row(FRAME), { T_new_own: orbit(YAW, PITCH, DISTANCE, pivot_m, up), background: BEHIND });
+  return canvas.toDataURL('image/png');
+})()"""
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    """A static host."""
+
+    def log_message(self, *_: object) -> None:
+        return
+
+
+@pytest.fixture(scope="module")
+def avatar(small_person: Path) -> GaussianAvatar:
+    """One before a room as smooth as rooms are: noise is nothing for JPEG."""
+    own = load_character(small_person).avatar
+    assert isinstance(own, GaussianAvatar)
+    plate = cv2.GaussianBlur(own.plate, (0, 0), 5.0)
+    return GaussianAvatar(own.config, replace(own.parts, plate=plate), own.learned)
+
+
+@pytest.fixture(scope="module")
+def site(
+    avatar: GaussianAvatar, small_person: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[str, Path, Motion]]:
+    """(address, folder, motion of its message)."""
+    folder = tmp_path_factory.mktemp("web")
+    character = load_character(small_person)
+    write_wav(folder / "s.wav", AudioTrack(speech_like(1.2)))
+    motion = Motion.concatenate([m.motion for m in character.talker().moments([speech_like(1.2)])])
+    captions = "WEBVTT\n\n00:00.000 --> 00:00.600\nHello\n\n00:00.600 --> 00:01.200\nyou"
+    write_site(avatar, folder / "site", character.identity, character.motion_model, motion,
+               folder / "s.wav", captions)  # fmt: skip
+    handler = functools.partial(Quiet, directory=folder / "site")
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/", folder / "site", motion
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def page(site: tuple[str, Path, Motion]) -> Iterator[Browser]:
+    browser = Browser(size=(900, 900))
+    try:
+        browser.open(site[0])
+        browser.wait(f"!!{ELEMENT}?.renderer", 40)
+        yield browser
+    finally:
+        browser.close()
+
+
+def drawn(page: Browser, frame: int, view: tuple[float, float, float], behind: str) -> np.ndarray:
+    script = DRAW.replace("FRAME", str(frame)).replace("BEHIND", behind)
+    for name, value in zip(("YAW", "PITCH", "DISTANCE"), view, strict=True):
+        script = script.replace(name, str(value))
+    data = base64.b64decode(page.run(script).partition(",")[2])
+    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+
+
+def psnr(a: np.ndarray, b: np.ndarray) -> float:
+    return float(10 * np.log10(255**2 / max(1e-9, np.square(a.astype(float) - b).mean())))
+
+
+@pytest.mark.parametrize(("frame", "view"), [(0, (0.0, 0.0, 1.0)), (20, (0.0, 0.0, 1.0)), (10, (0.17, -0.1, 1.2))])
+def test_the_pages_image_is_the_talkers(site, page: Browser, avatar: GaussianAvatar, frame: int, view) -> None:
+    away_m = float((avatar.camera.T_camera_world @ avatar.pose_code.T_world_mean)[2, 3])
+    T_world_camera = np.linalg.inv(avatar.camera.T_camera_world)
+    pivot = T_world_camera[:3, 3] + T_world_camera[:3, 2] * away_m
+    camera = orbit_camera(avatar.camera, pivot, *view)
+    rgb, alpha = (value[0].numpy() for value in avatar.render_bytes(site[2][frame], camera))
+    seen = drawn(page, frame, view, "'plate'")[..., 2::-1]
+    assert psnr(seen, rgb) > 38
+    assert np.ptp(rgb.astype(int)) > 50, "there is something to see"
+    coverage = drawn(page, frame, view, "null")[..., 3].astype(int)
+    assert np.abs(coverage - alpha).mean() < 2 and coverage.max() > 200
+
+
+def test_a_message_plays_to_its_end_with_its_captions(page: Browser) -> None:
+    page.run(f"""(async () => {{
+      const avatar = {ELEMENT};
+      avatar.inView = true; window.told = [];
+      for (const name of ['play', 'ended', 'caption'])
+        avatar.addEventListener(name, ({{ detail }}) => told.push(detail ?? name));
+      await avatar.play('message.gtm');
+    }})()""")
+    page.wait("told.includes('ended')", 30)
+    told = page.run("told")
+    assert told[0] == "play" and [word for word in told if word in ("Hello", "you")] == ["Hello", "you"]
+    assert abs(page.run(f"{ELEMENT}.duration") - 1.2) < 0.05
+    assert not page.run(f"{ELEMENT}.playing")
+
+
+def test_a_message_of_another_avatar_or_of_nothing_is_refused_in_words(page: Browser) -> None:
+    for given, words in (
+        ("new ArrayBuffer(80)", "no GTMO file"),
+        ("'avatar.bin'", "no GTMO file"),
+        ("'none.gtm'", "404"),
+    ):
+        assert words in page.run(f"{ELEMENT}.play({given}).then(() => 'played', (error) => error.message)")
+
+
+def test_a_lost_picture_comes_back(page: Browser) -> None:
+    page.run(f"""{ELEMENT}.inView = true;
+      window.drawn = {ELEMENT}.shadowRoot.querySelector('canvas').getContext('webgl2');
+      (window.lose = drawn.getExtension('WEBGL_lose_context')).loseContext()""")
+    page.wait(f"!{ELEMENT}.renderer && {WORDS}.includes('lost')")
+    page.run("lose.restoreContext()")
+    page.wait(f"!!{ELEMENT}.renderer && !{WORDS}")
+
+
+def test_it_says_that_it_is_generated_unless_the_page_does(page: Browser) -> None:
+    label = f"{ELEMENT}.shadowRoot.querySelector('.label')"
+    assert page.run(f"{label}.textContent") == "AI generated" and not page.run(f"{label}.hidden")
+    page.run("""(() => { const other = document.createElement('gtalk-avatar'); other.id = 'other';
+      other.setAttribute('unlabelled', ''); document.body.append(other); })()""")
+    assert page.run("document.getElementById('other').shadowRoot.querySelector('.label').hidden")
+    page.run("document.getElementById('other').remove()")
+
+
+def test_without_webgl_a_still_picture_is_shown_and_told(site) -> None:
+    browser = Browser(size=(500, 700))
+    try:
+        browser.open(site[0] + "package.json")
+        browser.run("""(async () => {
+          HTMLCanvasElement.prototype.getContext = () => null;
+          await import('/gtalk-avatar.js');
+          document.body.innerHTML = '<gtalk-avatar src="/"></gtalk-avatar>';
+        })()""")
+        browser.wait(f"{WORDS}.includes('no WebGL2')", 30)
+        image = f"{ELEMENT}.shadowRoot.querySelector('img')"
+        browser.wait(f"{image}.naturalWidth > 0 && !{image}.hidden")
+    finally:
+        browser.close()
+
+
+def test_a_damaged_file_is_told(site) -> None:
+    folder = site[1]
+    whole = (folder / "avatar.bin").read_bytes()
+    try:
+        (folder / "avatar.bin").write_bytes(whole[:1000])
+        browser = Browser(size=(500, 700))
+        try:
+            browser.open(site[0])
+            browser.wait(f"{WORDS}.includes('damaged') && {WORDS}.includes('still picture')", 30)
+        finally:
+            browser.close()
+    finally:
+        (folder / "avatar.bin").write_bytes(whole)
