@@ -13,7 +13,7 @@ from gtalk.export.glb import write_glb
 from gtalk.export.ply import is_sequence, write_ply, write_ply_sequence
 from gtalk.export.skin import rig_of_avatar, skin_of_avatar
 from gtalk.export.web.message import pack_message
-from gtalk.export.web.site import is_site, write_site
+from gtalk.export.web.site import idle_motion, is_site, write_site
 from gtalk.files import atomic_path
 from gtalk.progress import OnProgress, silent
 from gtalk.talk import Character
@@ -95,7 +95,7 @@ def _glb(asked: Export, _on_progress: OnProgress) -> None:
 
 def _web(asked: Export, _on_progress: OnProgress) -> None:
     character = asked.character
-    write_site(_gaussians(asked), asked.output, character.identity, character.motion_model, asked.motion, asked.sound,
+    write_site(_gaussians(asked), asked.output, character.identity, idle_motion(character), asked.motion, asked.sound,
                asked.captions)  # fmt: skip
 
 

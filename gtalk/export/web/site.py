@@ -18,9 +18,8 @@ from gtalk.errors import UserError
 from gtalk.export.web.message import pack_message
 from gtalk.export.web.pack import pack_avatar
 from gtalk.files import atomic_path
-from gtalk.motion.base import MotionModel
 from gtalk.shapes import UInt8
-from gtalk.talk import Identity
+from gtalk.talk import Character, Identity
 from gtalk.types import AUDIO_RATE, Motion
 
 PAGE = ("gtalk-avatar.js", "renderer.js", "order.js", "pose.js", "shaders.js", "format.js", "gtalk-avatar.d.ts",
@@ -34,7 +33,7 @@ def write_site(
     avatar: GaussianAvatar,
     folder: Path,
     identity: Identity,
-    model: MotionModel | None,
+    rest: Motion,
     motion: Motion | None = None,
     sound: Path | None = None,
     captions: str = "",
@@ -42,16 +41,12 @@ def write_site(
     """Write the folder; it appears under its name when it is whole.
 
     Args:
-        model: what moves the person at rest.
+        rest: what the person does while nothing plays.
         motion: a message, with its `sound` and `captions` (WebVTT).
 
-    Raises UserError without a model, and when something else is in the folder's place.
+    Another site in the folder's place goes when this one is whole.
     """
-    if model is None:
-        raise UserError("avatar", expected="one that has learned to speak, which knows how to rest", got="none",
-                        remedy="Run `gtalk motion train DATASET -o AVATAR`.")  # fmt: skip
     facts = asdict(identity)
-    rest = model.stream(0).push(np.zeros(round(IDLE_S * AUDIO_RATE), np.float32))
     with atomic_path(folder) as temporary:
         temporary.mkdir()
         (temporary / "avatar.bin").write_bytes(pack_avatar(avatar, facts))
@@ -64,6 +59,15 @@ def write_site(
             (temporary / name).write_bytes((files("gtalk.export.web") / "page" / name).read_bytes())
         if is_site(folder):
             shutil.rmtree(folder)
+
+
+def idle_motion(character: Character) -> Motion:
+    """A person while nobody speaks. Raises UserError for one that has not learned to speak."""
+    model = character.motion_model
+    if model is None:
+        raise UserError("avatar", expected="one that has learned to speak, which knows how to rest", got="none",
+                        remedy="Run `gtalk motion train DATASET -o AVATAR`.")  # fmt: skip
+    return model.stream(0).push(np.zeros(round(IDLE_S * AUDIO_RATE), np.float32))
 
 
 def is_site(folder: Path) -> bool:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from gtalk.avatar.gaussian import GaussianAvatar
-from gtalk.export.web.site import write_site
+from gtalk.export.web.site import idle_motion, write_site
 from gtalk.media.audio import write_wav
 from gtalk.talk import load_character
 from gtalk.talk.orbit import orbit_camera
@@ -62,7 +62,7 @@ def site(
     write_wav(folder / "s.wav", AudioTrack(speech_like(1.2)))
     motion = Motion.concatenate([m.motion for m in character.talker().moments([speech_like(1.2)])])
     captions = "WEBVTT\n\n00:00.000 --> 00:00.600\nHello\n\n00:00.600 --> 00:01.200\nyou"
-    write_site(avatar, folder / "site", character.identity, character.motion_model, motion,
+    write_site(avatar, folder / "site", character.identity, idle_motion(character), motion,
                folder / "s.wav", captions)  # fmt: skip
     handler = functools.partial(Quiet, directory=folder / "site")
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
