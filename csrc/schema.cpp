@@ -29,7 +29,8 @@ TORCH_LIBRARY(gtalk, m) {
 
   // Gaussian splatting; on CUDA by gsplat and torch (gtalk/ops/splat_torch.py).
   m.def("splat_deform(Tensor base, Tensor basis, Tensor code, Tensor limit) -> Tensor");
-  m.def("splat_add_columns(Tensor base, Tensor starts, Tensor columns, Tensor values, Tensor coefs) -> Tensor");
+  m.def("splat_express(Tensor base, Tensor basis, Tensor codes, int[] ends, Tensor limit, Tensor? ranges, float share,"
+        " Tensor? held, Tensor starts, Tensor rows, Tensor values, Tensor coefs) -> Tensor");
   m.def("splat_deform_backward(Tensor base, Tensor basis, Tensor limit, Tensor out, Tensor d_out) -> (Tensor, Tensor)");
   m.def("splat_rasterise(Tensor gaussians, Tensor transforms, float[] intrinsics, int width, int height)"
         " -> (Tensor, Tensor, Tensor, Tensor)");

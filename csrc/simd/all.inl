@@ -18,7 +18,7 @@ using namespace gtalk::splat;
 #include "../splat/resolve.inl"
 
 static constexpr gtalk::splat::Kernels splat_kernels = {
-    &deform,     &deform_half, &add_columns, &deform_backward,     &adam_rows,  &adam_basis,
+    &deform,     &deform_half, &keep_within, &add_columns, &deform_backward,     &adam_rows,  &adam_basis,
     &project,    &project_backward, &blend_tile,     &blend_tile_backward,
     &photo_loss, &resolve_bytes,    &resolve_floats, &frame_plate,
 };

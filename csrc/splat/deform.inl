@@ -1,5 +1,5 @@
 // Motion basis: gaussian[n] = base[n] + clamp(sum_k code[k] basis[n][k], -limit, limit), 16 floats each; its
-// transpose, sparse columns beside it, and Adam on the basis from the outer product of a Gaussian's gradient and the code. No include
+// transpose, what expressions add to it, and Adam on the basis from the outer product of a Gaussian's gradient and the code. No include
 // guard: see splat_vec.h.
 
 GTALK_INLINE F basis_row(const void* basis, long row, const bool half) {
@@ -29,14 +29,28 @@ static void deform_half(const float* base, const uint16_t* basis, const float* c
   deform_rows(base, basis, true, code, limit, out, begin, end, K);
 }
 
-// Sparse columns: out[n] = base[n] + sum over n's entries of coefs[column] value, 16 halves each.
-static void add_columns(const float* base, const int* starts, const int* columns, const uint16_t* values,
-                        const float* coefs, float* out, long begin, long end) {
-  for (long n = begin; n < end; n++) {
-    F sum = load_row(base + n * 16);
-    for (int j = starts[n]; j < starts[n + 1]; j++)
-      if (const float c = coefs[columns[j]]; c != 0.0f) sum = sum + load_half_row(values + long(j) * 16) * c;
-    store(out + n * 16, sum);
+// Looks within a range (wholly at share 1), and a sum that was made before on top. `ranges`: two tables of `plane` floats.
+static void keep_within(float* out, const float* ranges, long plane, float share, const float* held, long begin, long end) {
+  for (long i = begin * 16; i < end * 16; i += 16) {
+    F v = load_row(out + i);
+    if (ranges) {
+      const F within = minimum(maximum(v, load_row(ranges + i)), load_row(ranges + plane + i));
+      v = share == 1.0f ? within : v + (within - v) * share;
+    }
+    store(out + i, held ? v + load_row(held + i) : v);
+  }
+}
+
+// Sparse columns of a block of Gaussians: out[rows[j]] += coefs[c] values[j] for j in [starts[c], starts[c + 1]), 16
+// halves each. Columns with coefficient 0 are not read.
+static void add_columns(float* out, const int* starts, const int* rows, const uint16_t* values, const float* coefs, int count) {
+  for (int c = 0; c < count; c++) {
+    const float share = coefs[c];
+    if (share == 0.0f) continue;
+    for (int j = starts[c]; j < starts[c + 1]; j++) {
+      float* to = out + rows[j] * 16L;
+      store(to, load_row(to) + load_half_row(values + j * 16L) * share);
+    }
   }
 }
 

@@ -6,6 +6,7 @@
 #include <ATen/ops/zeros.h>
 #include <torch/library.h>
 
+#include <algorithm>
 #include <array>
 
 #include "../common/check.h"
@@ -20,6 +21,7 @@ namespace {
 using at::Tensor;
 
 constexpr long CHUNK = 1024;  // Gaussians of a chunk of work
+constexpr long BLOCK = 256;   // Gaussians whose sparse columns lie together; a chunk is whole blocks
 constexpr int MOST = 8;       // workers that sum gradients: each has its own copy of them
 
 const Kernels& kernels() { return simd::splat_kernels(); }
@@ -91,30 +93,52 @@ Tensor splat_deform(const Tensor& base, const Tensor& basis, const Tensor& code,
   return out;
 }
 
-// Rows of `base` beyond those that have entries stay as they are.
-Tensor splat_add_columns(const Tensor& base, const Tensor& starts, const Tensor& columns, const Tensor& values,
-                         const Tensor& coefs) {
-  const int64_t n = starts.size(0) - 1, entries = columns.size(0);
+const int* ints(const char* name, const Tensor& t) {
+  check_dtype(name, t, at::kInt);
+  check_in_place(name, t);
+  return t.const_data_ptr<int>();
+}
+
+// A face with an expression: groups of rows, ending at `ends`, moved by a code each; their looks kept within `ranges`;
+// `held` and sparse columns on top. Columns lie by blocks of BLOCK Gaussians, so that a block stays in the cache.
+Tensor splat_express(const Tensor& base, const Tensor& basis, const Tensor& codes, at::IntArrayRef ends, const Tensor& limit,
+                     const std::optional<Tensor>& ranges, double share, const std::optional<Tensor>& held,
+                     const Tensor& starts, const Tensor& rows, const Tensor& values, const Tensor& coefs) {
+  const int64_t n = base.size(0), groups = codes.size(0), columns = coefs.size(0), entries = rows.size(0);
+  const int64_t blocks = (n + BLOCK - 1) / BLOCK;
   check_shape("base", base, {-1, 16});
+  check_shape("codes", codes, {-1, -1});
+  check_shape("limit", limit, {16});
+  check_shape("basis", basis, {n, codes.size(1), 16});
+  check_in_place("basis", basis);
+  check_shape("starts", starts, {blocks * columns + 1});
   check_shape("values", values, {entries, 16});
-  check_shape("coefs", coefs, {-1});
-  check_same_device({{"base", base}, {"starts", starts}, {"columns", columns}, {"values", values}, {"coefs", coefs}});
-  for (const auto& [name, t] : {std::pair{"starts", starts}, {"columns", columns}}) {
-    check_dtype(name, t, at::kInt);
-    check_in_place(name, t);
-  }
   check_dtype("values", values, at::kHalf);
   check_in_place("values", values);
-  TORCH_CHECK_VALUE(n >= 0 && n <= base.size(0), "starts: expected 1 to ", base.size(0) + 1, " numbers; got ", n + 1, ".");
-  const int *from = starts.const_data_ptr<int>(), *which = columns.const_data_ptr<int>();
-  TORCH_CHECK_VALUE(from[0] == 0 && from[n] == entries, "starts: expected 0 ... ", entries, "; got ", from[0], " ... ", from[n], ".");
+  if (ranges) check_shape("ranges", *ranges, {2, n, 16});
+  if (held) check_shape("held", *held, {n, 16});
+  check_same_device({{"base", base}, {"basis", basis}, {"codes", codes}, {"limit", limit}, {"ranges", ranges}, {"held", held},
+                     {"starts", starts}, {"rows", rows}, {"values", values}, {"coefs", coefs}});
+  TORCH_CHECK_VALUE(int64_t(ends.size()) == groups && groups > 0 && ends.back() == n && std::is_sorted(ends.begin(), ends.end()),
+                    "ends: expected ", groups, " rising numbers up to ", n, "; got ", ends, ".");
+  const int *from = ints("starts", starts), *which = ints("rows", rows);
+  TORCH_CHECK_VALUE(from[0] == 0 && from[blocks * columns] == entries, "starts: expected 0 ... ", entries, "; got ", from[0], " ... ", from[blocks * columns], ".");
   Tensor out = at::empty_like(base);
-  const float *rows = floats("base", base), *c = floats("coefs", coefs);
+  const float *c = floats("coefs", coefs), *code = floats("codes", codes);
+  const float *within = ranges ? floats("ranges", *ranges) : nullptr, *sum = held ? floats("held", *held) : nullptr;
   const auto* v = reinterpret_cast<const uint16_t*>(values.const_data_ptr<at::Half>());
+  const Moved moved(floats("base", base), basis, code, floats("limit", limit));
   float* to = out.mutable_data_ptr<float>();
   const Kernels& k = kernels();
-  for_chunks(n, [&](long a, long b, int) { k.add_columns(rows, from, which, v, c, to, a, b); });
-  std::memcpy(to + n * 16, rows + n * 16, (base.size(0) - n) * 64);
+  for_chunks(n, [&](long a, long b, int) {
+    for (long g = 0, first = 0; g < groups; first = ends[g++]) {
+      Moved group = moved;
+      group.code = code + g * moved.K;
+      if (std::max(a, first) < std::min(b, long(ends[g]))) group.rows(k, to, std::max(a, first), std::min(b, long(ends[g])));
+    }
+    k.keep_within(to, within, n * 16, float(share), sum, a, b);
+    for (long block = a / BLOCK; block * BLOCK < b; block++) k.add_columns(to, from + block * columns, which, v, c, int(columns));
+  });
   return out;
 }
 
@@ -374,7 +398,7 @@ std::tuple<Tensor, Tensor, Tensor> splat_frame(const Tensor& base, const Tensor&
 
 TORCH_LIBRARY_IMPL(gtalk, CPU, m) {
   m.impl("splat_deform", gtalk::splat::splat_deform);
-  m.impl("splat_add_columns", gtalk::splat::splat_add_columns);
+  m.impl("splat_express", gtalk::splat::splat_express);
   m.impl("splat_deform_backward", gtalk::splat::splat_deform_backward);
   m.impl("splat_rasterise", gtalk::splat::splat_rasterise);
   m.impl("splat_rasterise_backward", gtalk::splat::splat_rasterise_backward);

@@ -74,8 +74,8 @@ struct Kernels {
                  long end, int K);
   void (*deform_half)(const float* base, const uint16_t* basis, const float* code, const float* limit, float* out,
                       long begin, long end, int K);
-  void (*add_columns)(const float* base, const int* starts, const int* columns, const uint16_t* values,
-                      const float* coefs, float* out, long begin, long end);
+  void (*keep_within)(float* out, const float* ranges, long plane, float share, const float* held, long begin, long end);
+  void (*add_columns)(float* out, const int* starts, const int* rows, const uint16_t* values, const float* coefs, int count);
   void (*deform_backward)(const float* base, const float* basis, const float* limit, const float* out,
                           const float* d_out, float* inner, float* d_code, long begin, long end, int K);
   void (*adam)(float* value, const float* gradient, float* first, float* second, const float* rate, const AdamNumbers& adam,

@@ -153,9 +153,10 @@ class GaussianAvatar(SharedHalf):
         own, codes = self.learned, split_code(instant.code)
         if instant.asked is None:
             return own["base"], (own["face"], own["rest"]), (codes["face"], codes["rest"])
-        face = self.expression.gaussians(instant.asked, codes["face"], instant.T_camera_head)
-        unmoved, nothing = own["face"].new_empty(len(face), 0, splat.CHANNELS), codes["face"][:0]
-        return torch.cat([face, own["base"][len(own["face"]) :]]), (unmoved, own["rest"]), (nothing, codes["rest"])
+        face, behind = self.expression.gaussians(instant.asked, codes["face"], instant.T_camera_head)
+        unmoved, nothing = own["face"].new_empty(len(face) + len(behind), 0, splat.CHANNELS), codes["face"][:0]
+        base = torch.cat([face, behind, own["base"][len(face) :]])
+        return base, (unmoved, own["rest"]), (nothing, codes["rest"])
 
     @cached_property
     def expression(self) -> GaussianExpression:

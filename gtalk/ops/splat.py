@@ -9,12 +9,13 @@ up to 16. On CUDA, and without the extension, the same operators run in torch (`
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
 
 from gtalk.ops import checks, native, splat_torch
 from gtalk.ops.reference import splat as reference
-from gtalk.shapes import Float, Int, UInt8
+from gtalk.shapes import Bool, Float, Int, UInt8
 
 CHANNELS = reference.CHANNELS
 POSITION, LOG_SCALE, QUATERNION = reference.POSITION, reference.LOG_SCALE, reference.QUATERNION
@@ -22,8 +23,9 @@ OPACITY, COLOUR, SKIN = reference.OPACITY, reference.COLOUR, reference.SKIN
 
 
 def _operator(name: str) -> Callable:
-    """The extension's operator, or where there is none the function that CUDA would run."""
-    return getattr(torch.ops.gtalk, name) if native.BUILT else splat_torch.KERNELS[name]
+    """The extension's operator, or where there is none (or none in an older build) the function that CUDA would run."""
+    found = getattr(torch.ops.gtalk, name, None) if native.BUILT else None
+    return found or splat_torch.KERNELS[name]
 
 
 def row_stride(width: int) -> int:
@@ -52,28 +54,64 @@ def deform(
     return _operator("splat_deform")(base.contiguous(), basis.contiguous(), code.contiguous(), limit)
 
 
-def add_columns(
+class SparseColumns(NamedTuple):
+    """Columns that move few Gaussians each, by blocks of 256 Gaussians: block after block, column after column."""
+
+    starts: Int[torch.Tensor, " S"]
+    """int32; entries of block b and column c are [starts[b * C + c], starts[b * C + c + 1])."""
+    rows: Int[torch.Tensor, " M"]
+    """int32; the Gaussian of each entry."""
+    values: Float[torch.Tensor, "M 16"]
+    """float16."""
+
+    @staticmethod
+    def of(dense: Float[torch.Tensor, "C N 16"], kept: Bool[torch.Tensor, "C N"]) -> SparseColumns:
+        """The entries of a table that are kept."""
+        columns, n = kept.shape
+        blocks = -(-n // reference.COLUMN_BLOCK)
+        padded = torch.zeros(columns, blocks * reference.COLUMN_BLOCK, dtype=torch.bool, device=kept.device)
+        padded[:, :n] = kept
+        by_block = padded.reshape(columns, blocks, -1).permute(1, 0, 2)
+        block, column, place = by_block.nonzero().unbind(1)
+        rows = block * reference.COLUMN_BLOCK + place
+        counts = by_block.sum(2).reshape(-1).cumsum(0)
+        starts = torch.cat([counts.new_zeros(1), counts]).int()
+        return SparseColumns(starts, rows.int(), dense[column, rows].half().contiguous())
+
+
+def express(
     base: Float[torch.Tensor, "N 16"],
-    starts: Int[torch.Tensor, " R1"],
-    columns: Int[torch.Tensor, " M"],
-    values: Float[torch.Tensor, "M 16"],
+    basis: Float[torch.Tensor, "N K 16"],
+    codes: Float[torch.Tensor, "G K"],
+    ends: Sequence[int],
+    limit: Float[torch.Tensor, "16"],
+    ranges: Float[torch.Tensor, "2 N 16"] | None,
+    share: float,
+    held: Float[torch.Tensor, "N 16"] | None,
+    columns: SparseColumns,
     coefs: Float[torch.Tensor, " C"],
 ) -> Float[torch.Tensor, "N 16"]:
-    """Sparse columns on top of Gaussians: base[n] + sum_j coefs[columns[j]] values[j], j in starts[n]..starts[n + 1].
+    """Gaussians of one instant with an expression.
 
-    `starts` and `columns` are int32, `values` float16; rows of `base` beyond R stay as they are. Columns whose
-    coefficient is 0 cost a comparison. Not differentiable.
+    Args:
+        codes, ends: `deform`s the rows up to each end with a code of their own.
+        ranges, share: least and largest numbers, within which they are kept by that share.
+        held: added then.
+        columns, coefs: added last: coefs[c] times each column. One whose coefficient is 0 is not read.
+
+    A float16 basis is read as such. Not differentiable.
     """
     checks.has_shape("base", base, None, CHANNELS)
-    checks.has_shape("values", values, len(columns), CHANNELS)
     checks.has_dtype("base", base, torch.float32)
-    checks.has_dtype("values", values, torch.float16)
-    checks.has_dtype("starts", starts, torch.int32)
-    checks.has_dtype("columns", columns, torch.int32)
-    checks.on_one_device(["base", "starts", "columns", "values", "coefs"], [base, starts, columns, values, coefs])
-    if not native.available():
-        return reference.add_columns(base, starts, columns, values, coefs)
-    return _operator("splat_add_columns")(base.contiguous(), starts, columns, values, coefs)
+    checks.has_shape("basis", basis, len(base), codes.shape[1], CHANNELS)
+    whole = len(ends) == len(codes) and ends[-1] == len(base) and list(ends) == sorted(ends)
+    checks.require(whole, "ends", f"{len(codes)} rising numbers up to {len(base)}", list(ends))
+    checks.has_dtype("values", columns.values, torch.float16)
+    checks.has_dtype("starts", columns.starts, torch.int32)
+    checks.has_dtype("rows", columns.rows, torch.int32)
+    checks.on_one_device(["base", "basis", "codes", "values", "coefs"], [base, basis, codes, columns.values, coefs])
+    function = _operator("splat_express") if native.available() else reference.express
+    return function(base, basis, codes, list(ends), limit, ranges, share, held, *columns, coefs)
 
 
 def rasterise(
@@ -258,8 +296,8 @@ def _register() -> None:
     def _(base, basis, code, limit):
         return torch.empty_like(base)
 
-    @torch.library.register_fake("gtalk::splat_add_columns")
-    def _(base, starts, columns, values, coefs):
+    @torch.library.register_fake("gtalk::splat_express")
+    def _(base, *others):
         return torch.empty_like(base)
 
     @torch.library.register_fake("gtalk::splat_deform_backward")

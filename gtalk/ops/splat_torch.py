@@ -20,8 +20,8 @@ def _deform(base, basis, code, limit):
     return reference.deform(base, basis, code.to(base.dtype), limit)
 
 
-def _add_columns(base, starts, columns, values, coefs):
-    return reference.add_columns(base, starts, columns, values, coefs)
+def _express(base, basis, codes, ends, limit, ranges, share, held, starts, rows, values, coefs):
+    return reference.express(base, basis, codes, ends, limit, ranges, share, held, starts, rows, values, coefs)
 
 
 def _deform_backward(base, basis, limit, out, d_out):
@@ -178,7 +178,7 @@ def _frame(
 
 KERNELS = {
     "splat_deform": _deform,
-    "splat_add_columns": _add_columns,
+    "splat_express": _express,
     "splat_deform_backward": _deform_backward,
     "splat_rasterise": _rasterise,
     "splat_rasterise_backward": _rasterise_backward,

@@ -362,27 +362,54 @@ def test_gsplat_draws_and_differentiates_the_same():
         assert ((ours - theirs).abs() / scale).max() < 2e-2
 
 
-def test_sparse_columns_match_the_reference(isa) -> None:
+def expressed(**changed) -> dict:
+    """Arguments of `splat.express`: 600 Gaussians in three groups, seven columns of which two rest."""
     rng = torch.Generator().manual_seed(3)
-    base = torch.randn(50, 16, generator=rng)
-    counts = torch.randint(0, 4, (40,), generator=rng)
-    starts = torch.cat([torch.zeros(1, dtype=torch.int64), counts.cumsum(0)]).int()
-    columns = torch.randint(0, 6, (int(counts.sum()),), generator=rng).int()
-    values = torch.randn(len(columns), 16, generator=rng).half()
-    coefs = torch.tensor([0.0, 1.0, -0.5, 0.0, 2.0, 0.25])
-    out = splat.add_columns(base, starts, columns, values, coefs)
-    torch.testing.assert_close(out, reference.add_columns(base, starts, columns, values, coefs))
-    assert torch.equal(out[40:], base[40:])
-    assert torch.equal(splat.add_columns(base, starts, columns, values, 0 * coefs), base)
-
-
-@pytest.mark.parametrize("change", [{"starts": torch.int64}, {"values": torch.float32}])
-def test_sparse_columns_say_what_is_wrong(change: dict) -> None:
+    n, k = 600, 5
+    low = torch.randn(n, 16, generator=rng)
+    kept = torch.rand(7, n, generator=rng) < 0.2
     arguments = {
-        "base": torch.zeros(3, 16), "starts": torch.tensor([0, 1]).int(), "columns": torch.tensor([0]).int(),
-        "values": torch.zeros(1, 16).half(), "coefs": torch.zeros(2),
+        "base": torch.randn(n, 16, generator=rng), "basis": torch.randn(n, k, 16, generator=rng).half(),
+        "codes": torch.randn(3, k, generator=rng), "ends": (400, 400, 600), "limit": torch.rand(16, generator=rng),
+        "ranges": torch.stack([low, low + torch.rand(n, 16, generator=rng)]), "share": 0.7,
+        "held": torch.randn(n, 16, generator=rng),
+        "columns": splat.SparseColumns.of(torch.randn(7, n, 16, generator=rng), kept),
+        "coefs": torch.tensor([0.0, 1.0, -0.5, 0.0, 2.0, 0.25, 3.0]),
     }  # fmt: skip
-    for name, dtype in change.items():
-        arguments[name] = arguments[name].to(dtype)
-        with pytest.raises(ValueError, match=name):
-            splat.add_columns(**arguments)
+    return arguments | changed
+
+
+def by_reference(arguments: dict) -> torch.Tensor:
+    given = dict(arguments)
+    columns = given.pop("columns")
+    return reference.express(**given, **columns._asdict())
+
+
+@pytest.mark.parametrize("changed", [{}, {"share": 1.0}, {"ranges": None, "share": 0.0}, {"held": None}])
+def test_faces_with_an_expression_match_the_reference(isa, changed: dict) -> None:
+    arguments = expressed(**changed)
+    torch.testing.assert_close(splat.express(**arguments), by_reference(arguments), rtol=1e-4, atol=1e-5)
+
+
+def test_sparse_columns_hold_the_table_that_they_are_made_of() -> None:
+    rng = torch.Generator().manual_seed(4)
+    dense, kept = torch.randn(4, 300, 16, generator=rng), torch.rand(4, 300, generator=rng) < 0.3
+    nothing = {"base": torch.zeros(300, 16), "basis": torch.zeros(300, 0, 16), "codes": torch.zeros(1, 0)}
+    arguments = {**nothing, "ends": (300,), "limit": torch.ones(16), "ranges": None, "share": 0.0, "held": None}
+    for column in range(4):
+        out = splat.express(**arguments, columns=splat.SparseColumns.of(dense, kept), coefs=torch.eye(4)[column])
+        torch.testing.assert_close(out, (dense[column] * kept[column][:, None]).half().float())
+
+
+@pytest.mark.parametrize("name", ["starts", "rows", "values"])
+def test_sparse_columns_say_what_is_wrong(name: str) -> None:
+    arguments = expressed()
+    arguments["columns"] = arguments["columns"]._replace(**{name: getattr(arguments["columns"], name).double()})
+    with pytest.raises(ValueError, match=name):
+        splat.express(**arguments)
+
+
+@pytest.mark.parametrize("changed", [{"ends": (1, 2, 3)}, {"ends": (600,)}])
+def test_groups_have_to_cover_all_rows(changed: dict) -> None:
+    with pytest.raises(ValueError, match="ends"):
+        splat.express(**expressed(**changed))

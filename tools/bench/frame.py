@@ -3,6 +3,7 @@
 
     tools/bench/frame.py AVATAR [--motion X.motion.npz] [--sizes 512,256] [--threads 1,2] [--isa avx512,avx2,portable]
                                 [--frames 100] [--seconds 3] [--no-load] [--device cpu] [--json OUT]
+                                [--emotion happy:0.7]
 
 A row for each instruction set, size and number of threads: median and 95th percentile, on the machine as it is and
 with one more process that takes a core; and the CPU time that the drawing thread spends. Without --motion the head
@@ -26,6 +27,7 @@ import torch
 
 from gtalk.avatar.base import Avatar
 from gtalk.avatar.bundle import load_avatar
+from gtalk.motion.edits.emotion import ExpressionEdit, read_emotion
 from gtalk.talk import Talker, View
 from gtalk.types import Motion
 
@@ -138,6 +140,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3.0, help="most time for one row")
     parser.add_argument("--no-load", action="store_true", help="only the machine as it is")
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--emotion", default="", help="that every frame shows")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     print(machine.line())
@@ -145,6 +148,7 @@ def main() -> None:
     if given.device != "cpu":
         avatar = avatar.to(given.device)  # type: ignore[attr-defined]
     motion = Motion.load(given.motion) if given.motion else synthetic_motion(avatar, given.frames)
+    motion = ExpressionEdit(None, read_emotion(given.emotion))(motion)
     rows = table(avatar, motion[: given.frames], given)
     if given.json:
         given.json.write_text(json.dumps({**machine.facts(), "kind": avatar.kind, "rows": rows}, indent=2) + "\n")

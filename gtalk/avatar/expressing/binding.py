@@ -41,6 +41,10 @@ class Binding:
     share: Float[np.ndarray, " N"]
     """How much of the surface's displacement it takes: 1 on the skin, less the farther away; 0 where held."""
 
+    def in_order(self, order: Int[np.ndarray, " N"]) -> Binding:
+        """That of the Gaussians in another order."""
+        return Binding(*(value[order] for value in vars(self).values()))
+
 
 def bind(
     mesh: Float[np.ndarray, "478 3"],

@@ -22,7 +22,7 @@ from gtalk.geometry.quaternion import rotation_matrices
 from gtalk.geometry.rotation import axial
 from gtalk.ops import splat
 from gtalk.rig.shapes import SHAPES
-from gtalk.shapes import Float, Int
+from gtalk.shapes import Bool, Float
 from gtalk.topology import INNER_LIPS_RING, LEFT_EYE_RING, N_POINTS, RIGHT_EYE_RING, SKIN_TRIANGLES
 
 TEETH_SHARE = 0.85  # of the chin's way: the teeth are nearer to the joint
@@ -32,14 +32,18 @@ MOST_LOG_SCALE, MOST_SHADE = 0.8, 0.22
 LUMINANCE = np.array([0.299, 0.587, 0.114])
 
 
+LIVELY = ("jaw", "mouthClose", "mouthFunnel", "mouthUpperUp", "mouthLowerDown", "mouthShrugLower")
+"""Shapes whose weights change with every frame of speech, by the beginning of their names."""
+
+
 @dataclass(frozen=True)
 class Columns:
-    """Written columns, by Gaussian: entries [starts[n], starts[n + 1]) say which columns move it, and how."""
+    """Written columns of some Gaussians, in two tables: an expression keeps the weights of most shapes for seconds."""
 
-    starts: Int[torch.Tensor, " N1"]
-    columns: Int[torch.Tensor, " M"]
-    values: Float[torch.Tensor, "M 16"]
-    """float16; rows as the Gaussians have them."""
+    still: splat.SparseColumns
+    lively: splat.SparseColumns
+    is_still: Bool[np.ndarray, " C"]
+    """Which coefficients are those of `still`, in order; the others are those of `lively`."""
 
 
 def write_columns(
@@ -63,14 +67,14 @@ def write_columns(
     strays = strays * _smooth_skin(rig.mean, binding, base)[None, :, None]
     rows[: len(wanted), :, splat.POSITION] += np.einsum("ke,knd->end", division.to_codes, strays)
     rows[len(wanted) :, :, splat.POSITION] -= strays
-    kept = np.abs(rows[..., splat.POSITION]).max(-1) > LEAST_M  # [C, N]
-    order = np.argwhere(kept.T)
-    starts = np.concatenate([[0], np.cumsum(kept.sum(0))])
-    return Columns(
-        torch.from_numpy(starts.astype(np.int32)),
-        torch.from_numpy(order[:, 1].astype(np.int32)),
-        torch.from_numpy(rows[order[:, 1], order[:, 0]].astype(np.float16)),
+    is_still = np.zeros(len(rows), bool)
+    is_still[: len(SHAPES)] = [not name.startswith(LIVELY) for name in SHAPES]
+    kept = np.abs(rows[..., splat.POSITION]).max(-1) > LEAST_M
+    still, lively = (
+        splat.SparseColumns.of(torch.from_numpy(rows[which]), torch.from_numpy(kept[which]))
+        for which in (is_still, ~is_still)
     )
+    return Columns(still, lively, is_still)
 
 
 def _smooth_skin(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from typing import NamedTuple
+
 import numpy as np
 import torch
 
-from gtalk.avatar.expressing.binding import LOWER, SKIN, UPPER, bind
+from gtalk.avatar.expressing.binding import JAW, LOWER, SKIN, SKULL, UPPER, bind
 from gtalk.avatar.expressing.codes import Asked, Division
 from gtalk.avatar.expressing.columns import Columns, write_columns
 from gtalk.avatar.expressing.openings import Openings, donors, onset, openings_of
@@ -13,6 +16,18 @@ from gtalk.ops import splat
 from gtalk.shapes import Float, Int
 
 FAR_SHARE = 0.3  # of the skin's displacement: what takes less is no face
+KEPT_SUMS = 4  # expressions whose still part is remembered: as many may be drawn in turn
+
+
+class Groups(NamedTuple):
+    """The face's Gaussians in the order in which they are drawn here: skin, what is far from the mesh, the mouth."""
+
+    order: Int[np.ndarray, " F"]
+    """Rows of the avatar's own Gaussians."""
+    far: slice
+    """Off the mesh (neck, ears): an expression leaves it as speech has it."""
+    inside: slice
+    """What lies in the mouth."""
 
 
 class GaussianExpression:
@@ -22,65 +37,68 @@ class GaussianExpression:
         self,
         columns: Columns,
         openings: Openings,
-        tensors: dict[str, torch.Tensor],
-        limits: Float[torch.Tensor, "16"],
-        donor: Int[np.ndarray, " I"],
+        groups: Groups,
+        basis: tuple[Float[torch.Tensor, "F 16"], Float[torch.Tensor, "F K3 16"], Float[torch.Tensor, "16"]],
+        code_norm: tuple[Float[np.ndarray, " K"], Float[np.ndarray, " K"]],
         ranges: Float[torch.Tensor, "2 F 16"],
-        far: Int[np.ndarray, " J"],
     ) -> None:
-        """`tensors`: the avatar's own. `donor`: whose looks each Gaussian in the mouth takes, as a row of
-        `openings.inside`. `ranges`: of the face's Gaussians. `far`: those off the mesh (neck, ears), which an
-        expression leaves as speech has them.
+        """All in the order of `groups`. `basis`: base, learned columns and how far those may move a Gaussian.
+
+        `code_norm`: mean and spread of the face's codes. `ranges`: least and largest numbers of each Gaussian.
         """
         self.columns, self.openings = columns, openings
-        base, face = tensors["base"], tensors["face"]
-        self._limits, size = limits, len(openings.shut_code)
-        self._mean, self._scale = tensors["code_mean"][:size], tensors["code_scale"][:size]
-        self._face, self._learned = base[: len(face)].clone(), face.clone()
-        self._inside = torch.from_numpy(openings.inside).to(base.device)
-        self._far = torch.from_numpy(far).to(base.device)
-        taken = self._inside[torch.from_numpy(donor).to(base.device)]
-        looks = slice(splat.LOG_SCALE.start, splat.SKIN.start)
-        self._face[self._inside, looks] = base[taken, looks]
-        self._learned[self._inside] = face[taken]
-        self._far_parts, self._inside_parts = (
-            (self._face[rows].contiguous(), self._learned[rows].contiguous()) for rows in (self._far, self._inside)
-        )
-        self._low, self._high = ranges[0].clone(), ranges[1].clone()
-        for bound in (self._low, self._high):
-            bound[self._inside, looks] = bound[taken, looks]
+        self.groups, self._basis, self._code_norm, self._ranges = groups, basis, code_norm, ranges
+        self._held = lru_cache(KEPT_SUMS)(self._sum_of_still)
 
     def gaussians(
         self, asked: Asked, face_code: Float[torch.Tensor, " K3"], T_camera_head: Float[np.ndarray, "3 4"]
-    ) -> Float[torch.Tensor, "N 16"]:
+    ) -> tuple[Float[torch.Tensor, "F 16"], Float[torch.Tensor, "M 16"]]:
         """The face's Gaussians of one instant, and what stands behind its openings.
 
         Looks stay within what the clip has shown of each Gaussian: a learned basis says nothing of a smile.
         `face_code`: as the face's basis takes it, expression included.
         """
-        own, device = self.columns, self._face.device
+        openings, device = self.openings, face_code.device
         eye_m = -T_camera_head[:, :3].T @ T_camera_head[:, 3]
-        mesh, share = self.openings.mesh(asked.code, asked.weights), onset(asked.weights)
-        learned = splat.deform(self._face, self._learned, face_code, self._limits)
-        if len(self._far):
-            learned[self._far] = self._at(asked.code, self._far_parts, face_code)
-        if len(self._inside):
-            seen = self.openings.seen_code(asked.code, asked.weights)
-            learned[self._inside] = self._at(seen, self._inside_parts, face_code)
-        out = torch.lerp(learned, torch.minimum(torch.maximum(learned, self._low), self._high), share)
-        out = splat.add_columns(out, own.starts, own.columns, own.values, torch.from_numpy(asked.coefs).to(device))
-        if len(self._inside):
-            position = out[self._inside, splat.POSITION].cpu().numpy().astype(np.float64)
-            covered = self.openings.covered(position, mesh, share, eye_m)
-            out[self._inside, splat.OPACITY.start] -= torch.from_numpy(covered.astype(np.float32)).to(device)
-        return torch.cat([out, torch.from_numpy(self.openings.backed(mesh, share, eye_m)).to(device)])
+        mesh, share = openings.mesh(asked.code, asked.weights), onset(asked.weights)
+        mean, scale = self._code_norm
+        codes = np.tile(face_code.cpu().numpy(), (3, 1))
+        codes[1, : len(mean)] = (asked.code - mean) / scale
+        codes[2, : len(mean)] = (openings.seen_code(asked.code, asked.weights) - mean) / scale
+        coefs = torch.from_numpy(asked.coefs[~self.columns.is_still]).to(device)
+        still = asked.coefs[self.columns.is_still]
+        held = self._held(still.tobytes()) if still.any() else None
+        (base, learned, limits), lively = self._basis, self.columns.lively
+        out = splat.express(
+            base,
+            learned,
+            torch.from_numpy(codes).to(device),
+            self._ends,
+            limits,
+            self._ranges,
+            share,
+            held,
+            lively,
+            coefs,
+        )
+        mouth = out[self.groups.inside]
+        position = mouth[:, splat.POSITION].cpu().numpy().astype(np.float64)
+        covered, behind = openings.shown(position, mesh, share, eye_m)
+        mouth[:, splat.OPACITY.start] -= torch.from_numpy(covered.astype(np.float32)).to(device)
+        return out, torch.from_numpy(behind).to(device)
 
-    def _at(
-        self, code: Float[np.ndarray, " K"], parts: tuple[torch.Tensor, torch.Tensor], face_code: torch.Tensor
-    ) -> Float[torch.Tensor, "R 16"]:
-        """Some Gaussians of the face (base, learned columns) at another code than the rest."""
-        scaled = (torch.from_numpy(code.astype(np.float32)).to(self._mean) - self._mean) / self._scale
-        return splat.deform(*parts, torch.cat([scaled, face_code[len(scaled) :]]), self._limits)
+    @property
+    def _ends(self) -> tuple[int, int, int]:
+        far, inside = self.groups.far, self.groups.inside
+        return far.start, far.stop, inside.stop
+
+    def _sum_of_still(self, coefs: bytes) -> Float[torch.Tensor, "F 16"]:
+        """What shapes add that speech leaves alone."""
+        base, _, limits = self._basis
+        weights = torch.from_numpy(np.frombuffer(coefs, np.float32).copy()).to(base.device)
+        none, still = torch.zeros_like(base), self.columns.still
+        unmoved, code = base.new_empty(len(base), 0, splat.CHANNELS), base.new_empty(1, 0)
+        return splat.express(none, unmoved, code, [len(base)], limits, None, 0.0, None, still, weights)
 
 
 def draw_expressions(
@@ -98,20 +116,40 @@ def draw_expressions(
         shown: pixels that each Gaussian of the face fills at some of the clip's codes, closed lips first.
         ranges: least and largest numbers that each Gaussian of the face has at the clip's codes.
     """
-    base, face, size = tensors["base"], tensors["face"], division.basis.size
+    face, size, rig = tensors["face"], division.basis.size, division.rig
+    device, base = face.device, tensors["base"][: len(face)]
     scale = np.maximum(tensors["code_scale"][:size].cpu().numpy().astype(np.float64), 1e-6)
-    learned = face[:, :size].float().cpu().numpy() / scale[None, :, None]
-    rows, mouth, rig = base[: len(face)].cpu().numpy(), np.arange(size - 4), division.rig
+    learned = face[:, :size, splat.POSITION].float().cpu().numpy() / scale[None, :, None]
+    rows, mouth = base.cpu().numpy(), np.arange(size - 4)
     binding = bind(
         rig.mean,
         rows[:, splat.POSITION].astype(np.float64),
-        (learned[:, mouth, splat.POSITION] * scale[None, mouth, None]).astype(np.float64),
+        (learned[:, mouth] * scale[None, mouth, None]).astype(np.float64),
         rig.motion[mouth] * scale[mouth, None, None],
         shown,
     )
     far = (binding.share < FAR_SHARE) & np.isin(binding.region, (UPPER, LOWER, SKIN))
-    columns = write_columns(division, binding, rows, learned[..., splat.POSITION] * ~far[:, None, None])
-    moved = Columns(*(v.to(base.device) for v in (columns.starts, columns.columns, columns.values)))
+    group = np.where(np.isin(binding.region, (SKULL, JAW)), 2, np.where(far, 1, 0))
+    order = np.argsort(group, kind="stable")
+    first, second = np.searchsorted(group[order], [1, 2])
+    groups = Groups(order, slice(int(first), int(second)), slice(int(second), len(order)))
+    binding, rows, learned = binding.in_order(order), rows[order], learned[order]
+    columns = write_columns(division, binding, rows, learned * ~far[order][:, None, None])
     openings = openings_of(rig, binding, rows, division.wanted)
-    donor = donors(rows[openings.inside], shown.max(0)[openings.inside])
-    return GaussianExpression(moved, openings, tensors, limits, donor, ranges, np.flatnonzero(far))
+    donor = donors(rows[groups.inside], shown.max(0)[order][groups.inside])
+    moved = torch.from_numpy(order).to(device)
+    own = base[moved], face[moved], ranges[:, moved]
+    _lend_looks(own, groups.inside, torch.from_numpy(donor).to(device))
+    norm = tensors["code_mean"][:size].cpu().numpy(), tensors["code_scale"][:size].cpu().numpy()
+    still, lively = (splat.SparseColumns(*(v.to(device) for v in part)) for part in (columns.still, columns.lively))
+    columns = Columns(still, lively, columns.is_still)
+    return GaussianExpression(columns, openings, groups, (own[0], own[1], limits), norm, own[2])
+
+
+def _lend_looks(own: tuple[torch.Tensor, torch.Tensor, torch.Tensor], inside: slice, donor: torch.Tensor) -> None:
+    """Give what lies in the mouth the looks of the Gaussians that `donor` names, in place."""
+    base, learned, ranges = own
+    taken, looks = donor + inside.start, slice(splat.LOG_SCALE.start, splat.SKIN.start)
+    base[inside, looks] = base[taken, looks]
+    learned[inside] = learned[taken]
+    ranges[:, inside, looks] = ranges[:, taken, looks]

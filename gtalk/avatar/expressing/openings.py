@@ -9,6 +9,7 @@ eye's white, so that no opening ever shows the room behind the person: invented,
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -32,8 +33,13 @@ _NEAR_LIPS = np.isin(SKIN_TRIANGLES, SKIN_TRIANGLES[_NEAR_LIPS]).any(1)
 UNDER = SKIN_TRIANGLES[np.isin(SKIN_TRIANGLES, SKIN_TRIANGLES[_NEAR_LIPS]).any(1)]
 """Three rows of triangles around the mouth."""
 _AT_RIM = np.isin(UNDER, INNER_LIPS_RING).any(1)
+USED = np.unique(np.concatenate([INNER_LIPS_RING, UNDER.ravel()]))
+"""Points of the mesh that matter here."""
+_RING, _UNDER = np.searchsorted(USED, INNER_LIPS_RING), np.searchsorted(USED, UNDER.T)
 UNDER_M = np.where(_AT_RIM, 0.006, 0.014)  # how deep the skin under the skin lies, under lips and elsewhere
 UNDER_CLEAR_M = np.where(_AT_RIM, 0.0015, 0.006)  # and how far it keeps away from the opening
+_ACROSS, _UP = np.linspace(0.0, 1.0, COLUMNS), np.linspace(0.0, 1.0, ROWS)[:, None]
+_CELL = np.tile(np.arange(COLUMNS), ROWS)  # column of each Gaussian of the cavity
 EYE_MARGIN_M, EYE_STEP_M, EYE_BEHIND_M = 0.005, 0.0025, 0.003
 
 
@@ -45,9 +51,10 @@ class Openings:
     """Rows of what lies in the mouth."""
     backing: Float[np.ndarray, "M 16"]
     """Gaussians that are added: the cavity's first, then the eyes'. Hidden until an expression begins."""
-    neutral: Float[np.ndarray, "478 3"]
-    by_code: Float[np.ndarray, "K 478 3"]
-    by_shape: Float[np.ndarray, "E 478 3"]
+    neutral: Float[np.ndarray, "P 3"]
+    """The mesh at its points USED; and what one of each code and each shape moves there."""
+    by_code: Float[np.ndarray, "K P 3"]
+    by_shape: Float[np.ndarray, "E P 3"]
     below_m: Float[np.ndarray, "U 3"]
     """From the middle of each triangle of the skin to what lies under it."""
     shut_code: Float[np.ndarray, " K"]
@@ -60,15 +67,15 @@ class Openings:
         """How many of the backing Gaussians are the mouth's."""
         return COLUMNS * ROWS
 
-    def mesh(self, code: Float[np.ndarray, " K"], weights: Float[np.ndarray, " E"]) -> Float[np.ndarray, "478 3"]:
-        """The face mesh for a code without its expression, and that."""
+    def mesh(self, code: Float[np.ndarray, " K"], weights: Float[np.ndarray, " E"]) -> Float[np.ndarray, "P 3"]:
+        """The points USED of the face mesh for a code without its expression, and that."""
         moved = (code - self.shut_code) @ self.by_code.reshape(len(code), -1)
         return self.neutral + (moved + weights @ self.by_shape.reshape(len(weights), -1)).reshape(-1, 3)
 
     @staticmethod
-    def lips(mesh: Float[np.ndarray, "478 3"]) -> tuple[Float[np.ndarray, "11 3"], Float[np.ndarray, "11 3"]]:
+    def lips(mesh: Float[np.ndarray, "P 3"]) -> tuple[Float[np.ndarray, "11 3"], Float[np.ndarray, "11 3"]]:
         """(lower, upper) rim of the lips from corner to corner."""
-        ring = mesh[INNER_LIPS_RING]
+        ring = mesh[_RING]
         return ring[:11], ring[[0, *range(19, 9, -1)]]
 
     def seen_code(self, code: Float[np.ndarray, " K"], weights: Float[np.ndarray, " E"]) -> Float[np.ndarray, " K"]:
@@ -76,57 +83,68 @@ class Openings:
 
         Behind closed lips nothing was ever seen, so what the fit left there means nothing.
         """
-        parted = float(np.diff(self.lips(self.mesh(self.shut_code, weights)), axis=0)[0, 3:8, 1].mean())
+        rest, by_shape, by_code = self._gaps
+        parted = rest + float(weights @ by_shape)
         share = onset(weights) * float(np.clip(parted / PARTED_M, 0.0, 1.0))
-        spoken = float(np.diff(self.lips(self.mesh(code, weights * 0.0)), axis=0)[0, 3:8, 1].mean())
+        spoken = rest + float((code - self.shut_code) @ by_code)
         share *= 1.0 - float(np.clip(spoken / PARTED_M - 0.5, 0.0, 1.0))  # speech shows its own
         return code + share * (self.open_code - code)
 
-    def backed(
-        self, mesh: Float[np.ndarray, "478 3"], share: float, eye_m: Float[np.ndarray, "3"]
-    ) -> Float[np.ndarray, "M 16"]:
-        """The backing Gaussians of one instant, seen from `eye_m` (the camera, head space). `share`: see `onset`."""
-        rows = self.backing.copy()
-        lower, upper = self.lips(mesh)
-        x0, x1 = lower[0, 0] - MARGIN_M, lower[-1, 0] + MARGIN_M
-        x = np.linspace(x0, x1, COLUMNS)
-        low, high = np.interp(x, lower[:, 0], lower[:, 1]), np.interp(x, upper[:, 0], upper[:, 1])
-        up = np.linspace(0.0, 1.0, ROWS)[:, None]
-        y = (low - MARGIN_M) * (1.0 - up) + (high + MARGIN_M) * up
-        n, front = self.cavity, 0.5 * (lower[:, 2].mean() + upper[:, 2].mean())
-        behind = np.stack([np.tile(x, ROWS), y.ravel(), np.full(n, front)], 1)
-        rows[:n, splat.POSITION] = eye_m + (behind - eye_m) * ((self.depth_m - eye_m[2]) / (front - eye_m[2]))
-        size = np.maximum((high - low + 2.0 * MARGIN_M) / ROWS, (x1 - x0) / COLUMNS)
-        rows[:n, splat.LOG_SCALE] = np.log(0.75 * np.tile(size, ROWS))[:, None] + [0.0, 0.0, np.log(0.3)]
-        under = mesh[UNDER].mean(1) + self.below_m
-        rows[-len(under) :, splat.POSITION] = under
-        rows[:, 10] = HIDDEN + (SHOWN - HIDDEN) * share
-        shows = (self._beyond_lips(under, mesh, eye_m) - UNDER_CLEAR_M) / FADE_M  # never in front of teeth
-        rows[-len(under) :, 10] -= 10.0 * share * (1.0 - np.clip(shows, 0.0, 1.0))
-        return rows
+    @cached_property
+    def _gaps(self) -> tuple[float, Float[np.ndarray, " E"], Float[np.ndarray, " K"]]:
+        """How far the lips are parted in their middle, metres: at rest, and what each shape and code adds."""
+        fields = (self.neutral[None], self.by_shape, self.by_code)
+        rest, by_shape, by_code = ((f[:, _RING[17:12:-1], 1] - f[:, _RING[3:8], 1]).mean(1) for f in fields)
+        return float(rest[0]), by_shape, by_code
 
-    def covered(
+    def shown(
         self,
         position: Float[np.ndarray, "I 3"],
-        mesh: Float[np.ndarray, "478 3"],
+        mesh: Float[np.ndarray, "P 3"],
         share: float,
         eye_m: Float[np.ndarray, "3"],
-    ) -> Float[np.ndarray, " I"]:
-        """What is to be taken off the opacity logits of what lies in the mouth, so that lips cover it."""
-        outside = self._beyond_lips(position, mesh, eye_m)
-        beyond = np.clip((outside - OUTSIDE_M) / FADE_M, 0.0, 1.0)
-        return 10.0 * beyond * beyond * (3.0 - 2.0 * beyond) * share
+    ) -> tuple[Float[np.ndarray, " I"], Float[np.ndarray, "M 16"]]:
+        """What is to be taken off the opacity logits of what lies in the mouth, so that lips cover it; the backing.
 
-    def _beyond_lips(
-        self, position: Float[np.ndarray, "I 3"], mesh: Float[np.ndarray, "478 3"], eye_m: Float[np.ndarray, "3"]
-    ) -> Float[np.ndarray, " I"]:
-        """How far beyond the lips' rim points are seen, metres in the plane of the lips; negative between them."""
-        lower, upper = self.lips(mesh)
-        front = 0.5 * (lower[:, 2].mean() + upper[:, 2].mean())
-        ahead = np.clip((front - eye_m[2]) / np.minimum(position[:, 2] - eye_m[2], -1e-3), 0.5, 2.0)
-        x, y = (eye_m[:2] + (position[:, :2] - eye_m[:2]) * ahead[:, None]).T
-        outside = np.maximum(y - np.interp(x, upper[:, 0], upper[:, 1]), np.interp(x, lower[:, 0], lower[:, 1]) - y)
-        return np.maximum(outside, np.maximum(lower[0, 0] - x, x - lower[-1, 0]))
+        Args:
+            position: of what lies in the mouth. share: see `onset`. eye_m: the camera, head space.
+        """
+        rows, (lower, upper) = self.backing.copy(), self.lips(mesh)
+        x0, x1 = lower[0, 0] - MARGIN_M, lower[-1, 0] + MARGIN_M
+        x = x0 + (x1 - x0) * _ACROSS
+        low, high = np.interp(x, lower[:, 0], lower[:, 1]), np.interp(x, upper[:, 0], upper[:, 1])
+        n, front = self.cavity, float(0.5 * (lower[:, 2].sum() + upper[:, 2].sum()) / len(lower))
+        behind = np.empty((ROWS, COLUMNS, 3))
+        behind[..., 0], behind[..., 2] = x, front
+        behind[..., 1] = (low - MARGIN_M) * (1.0 - _UP) + (high + MARGIN_M) * _UP
+        rows[:n, splat.POSITION] = eye_m + (behind.reshape(n, 3) - eye_m) * (
+            (self.depth_m - eye_m[2]) / (front - eye_m[2])
+        )
+        size = np.log(0.75 * np.maximum((high - low + 2.0 * MARGIN_M) / ROWS, (x1 - x0) / COLUMNS))
+        rows[:n, splat.LOG_SCALE] = (size[:, None] + [0.0, 0.0, np.log(0.3)])[_CELL]
+        first, second, third = _UNDER
+        under = (mesh[first] + mesh[second] + mesh[third]) / 3.0 + self.below_m
+        rows[-len(under) :, splat.POSITION] = under
+        outside = _beyond(lower, upper, front, np.concatenate([position, under]), eye_m)
+        rows[:, 10] = HIDDEN + (SHOWN - HIDDEN) * share
+        shows = (outside[len(position) :] - UNDER_CLEAR_M) / FADE_M  # never in front of teeth
+        rows[-len(under) :, 10] -= 10.0 * share * (1.0 - np.clip(shows, 0.0, 1.0))
+        beyond = np.clip((outside[: len(position)] - OUTSIDE_M) / FADE_M, 0.0, 1.0)
+        return 10.0 * beyond * beyond * (3.0 - 2.0 * beyond) * share, rows
+
+
+def _beyond(
+    lower: Float[np.ndarray, "11 3"],
+    upper: Float[np.ndarray, "11 3"],
+    front_m: float,
+    position: Float[np.ndarray, "I 3"],
+    eye_m: Float[np.ndarray, "3"],
+) -> Float[np.ndarray, " I"]:
+    """How far beyond the lips' rim points are seen, metres in the plane of the lips; negative between them."""
+    ahead = np.clip((front_m - eye_m[2]) / np.minimum(position[:, 2] - eye_m[2], -1e-3), 0.5, 2.0)
+    x, y = (eye_m[:2] + (position[:, :2] - eye_m[:2]) * ahead[:, None]).T
+    outside = np.maximum(y - np.interp(x, upper[:, 0], upper[:, 1]), np.interp(x, lower[:, 0], lower[:, 1]) - y)
+    return np.maximum(outside, np.maximum(lower[0, 0] - x, x - lower[-1, 0]))
 
 
 def onset(weights: Float[np.ndarray, " E"]) -> float:
@@ -152,9 +170,9 @@ def openings_of(
     return Openings(
         inside,
         np.concatenate([cavity, *eyes, under]),
-        rig.neutral,
-        rig.motion,
-        wanted,
+        rig.neutral[USED],
+        np.ascontiguousarray(rig.motion[:, USED]),
+        np.ascontiguousarray(wanted[:, USED]),
         below_m,
         rig.shut_code,
         rig.open_code,

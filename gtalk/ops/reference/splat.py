@@ -6,6 +6,7 @@ covariance, alpha clamped at 0.999 and ignored below 1/255, premultiplied accumu
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -19,6 +20,7 @@ COLOUR, SKIN = slice(11, 14), slice(14, 15)
 BLUR_PX2 = 0.3
 MAX_ALPHA, MIN_ALPHA, MIN_T = 0.999, 1.0 / 255.0, 1e-4
 NEAR_M = 0.01
+COLUMN_BLOCK = 256  # Gaussians whose sparse columns lie together
 
 
 class Splats(NamedTuple):
@@ -43,16 +45,30 @@ def deform(
     return base + torch.maximum(torch.minimum(moved, limit), -limit)
 
 
-def add_columns(
+def express(
     base: Float[torch.Tensor, "N 16"],
-    starts: Int[torch.Tensor, " R1"],
-    columns: Int[torch.Tensor, " M"],
+    basis: Float[torch.Tensor, "N K 16"],
+    codes: Float[torch.Tensor, "G K"],
+    ends: Sequence[int],
+    limit: Float[torch.Tensor, "16"],
+    ranges: Float[torch.Tensor, "2 N 16"] | None,
+    share: float,
+    held: Float[torch.Tensor, "N 16"] | None,
+    starts: Int[torch.Tensor, " S"],
+    rows: Int[torch.Tensor, " M"],
     values: Float[torch.Tensor, "M 16"],
     coefs: Float[torch.Tensor, " C"],
 ) -> Float[torch.Tensor, "N 16"]:
-    """Sparse columns on top of Gaussians: each entry adds coefs[column] times its values to its row."""
-    rows = torch.repeat_interleave(torch.arange(len(starts) - 1, device=base.device), (starts[1:] - starts[:-1]).long())
-    return base.index_add(0, rows, values.to(base.dtype) * coefs.to(base.dtype)[columns.long(), None])
+    """Groups of rows moved by a code each, looks kept within `ranges`, `held` and sparse columns on top."""
+    parts = zip([0, *ends], ends, codes, strict=False)
+    out = torch.cat([deform(base[a:b], basis[a:b], code, limit) for a, b, code in parts])
+    if ranges is not None:
+        out = torch.lerp(out, torch.minimum(torch.maximum(out, ranges[0]), ranges[1]), share)
+    if held is not None:
+        out = out + held
+    by_block = coefs.to(base.dtype).repeat((len(starts) - 1) // max(len(coefs), 1))
+    share_of = torch.repeat_interleave(by_block, (starts[1:] - starts[:-1]).long())
+    return out.index_add(0, rows.long(), values.to(base.dtype) * share_of[:, None])
 
 
 def place(

@@ -40,7 +40,12 @@ def test_gaussians_on_the_skin_follow_the_mesh() -> None:
     frame = motion[0]
     before = avatar.gaussians(avatar.instants(frame)[0])[:, splat.POSITION].numpy()
     asked = with_weights(frame, browDownLeft=1.0, mouthSmileRight=0.7)
-    after = avatar.gaussians(avatar.instants(asked)[0])[:, splat.POSITION].numpy()
+    drawn, order = (
+        avatar.gaussians(avatar.instants(asked)[0])[:, splat.POSITION].numpy(),
+        avatar.expression.groups.order,
+    )
+    after = np.empty_like(before[: len(order)])
+    after[order] = drawn[: len(order)]
     field = displacements(avatar.division.rig.neutral)
     field = field[SHAPES.index("browDownLeft")] + 0.7 * field[SHAPES.index("mouthSmileRight")]
     n = len(SKIN_TRIANGLES)
