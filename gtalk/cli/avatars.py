@@ -124,6 +124,8 @@ class Export:
     """web, message: a WebVTT file; the page shows its cues."""
     frame: int = 0
     """ply: which frame of the motion."""
+    axes: Literal["viewers", "gtalk"] = "viewers"
+    """ply: viewers: y down, as public viewers expect, so that the face is upright. gtalk: y up, as in gtalk's world."""
     overwrite: bool = False
     """Replace an output that exists."""
 
@@ -137,7 +139,7 @@ class Export:
         captions = self._captions()
         character = load_character(self.avatar)
         motion = self._motion(character)
-        asked = formats.Export(self.avatar, character, self.output, motion, self.frame, self.audio, captions)
+        asked = formats.Export(self.avatar, character, self.output, motion, self.frame, self.audio, captions, self.axes)
         with Bars() as bars:
             formats.export(self.format, asked, bars)
         print(self.output)

@@ -10,7 +10,7 @@ from gtalk.avatar.gaussian import GaussianAvatar
 from gtalk.avatar.radiance import RadianceAvatar
 from gtalk.errors import UserError
 from gtalk.export.glb import write_glb
-from gtalk.export.ply import is_sequence, write_ply, write_ply_sequence
+from gtalk.export.ply import Axes, is_sequence, write_ply, write_ply_sequence
 from gtalk.export.skin import rig_of_avatar, skin_of_avatar
 from gtalk.export.web.message import pack_message
 from gtalk.export.web.site import idle_motion, is_site, write_site
@@ -36,6 +36,8 @@ class Export:
     """What is heard with the motion."""
     captions: str = ""
     """WebVTT, for a message."""
+    axes: Axes = "viewers"
+    """Of ply files."""
 
 
 @dataclass(frozen=True)
@@ -79,11 +81,12 @@ def _ply(asked: Export, _on_progress: OnProgress) -> None:
     if motion is not None and not 0 <= asked.frame < len(motion):
         raise UserError("--frame", expected=f"0 to {len(motion) - 1}", got=str(asked.frame),
                         remedy="Name a frame of the motion.")  # fmt: skip
-    write_ply(_gaussians(asked), asked.output, None if motion is None else motion[asked.frame])
+    write_ply(_gaussians(asked), asked.output, None if motion is None else motion[asked.frame], asked.axes)
 
 
 def _ply_sequence(asked: Export, on_progress: OnProgress) -> None:
-    write_ply_sequence(_gaussians(asked), _moving(asked, "a sequence follows one"), asked.output, on_progress)
+    motion = _moving(asked, "a sequence follows one")
+    write_ply_sequence(_gaussians(asked), motion, asked.output, on_progress, asked.axes)
 
 
 def _glb(asked: Export, _on_progress: OnProgress) -> None:

@@ -141,13 +141,14 @@ def read_back(path):
     return torch.from_numpy(rows)
 
 
-@pytest.mark.parametrize("frame", [None, 5])
-def test_ply_read_back_draws_the_same_image(avatar, motion, tmp_path, frame):
+@pytest.mark.parametrize(("frame", "axes"), [(None, "viewers"), (5, "viewers"), (5, "gtalk")])
+def test_ply_read_back_draws_the_same_image(avatar, motion, tmp_path, frame, axes):
     path = tmp_path / "frame.ply"
-    write_ply(avatar, path, None if frame is None else motion[frame])
+    write_ply(avatar, path, None if frame is None else motion[frame], axes)
     rows = read_back(path)
     camera = avatar.camera
-    view = torch.from_numpy(np.stack([camera.T_camera_world[:3]] * 2).astype(np.float32))
+    T = camera.T_camera_world @ np.diag([1.0, -1.0, -1.0, 1.0]) if axes == "viewers" else camera.T_camera_world
+    view = torch.from_numpy(np.stack([T[:3]] * 2).astype(np.float32))
     lens = (camera.focal_px, camera.focal_px, camera.cx_px, camera.cy_px)
     planes = splat.rasterise(rows, view, lens, SIZE, SIZE)
     if frame is None:
