@@ -19,6 +19,7 @@ import tyro
 
 import gtalk
 from gtalk.cli.avatars import Eval, Export, View
+from gtalk.cli.directing import Score
 from gtalk.cli.dubbing import Batch, Dub
 from gtalk.cli.files import Assets
 from gtalk.cli.marks import Mark
@@ -31,6 +32,7 @@ _COMMANDS = {
     "prepare": Prepare,
     "fit": Fit,
     "motion": Motion,
+    "score": Score,
     "dub": Dub,
     "batch": Batch,
     "view": View,

@@ -1,19 +1,25 @@
-"""When each phone of a known English text sounds, by forced alignment with PocketSphinx."""
+"""When each word and phone of a known English text sounds, by forced alignment with PocketSphinx."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from gtalk.errors import UserError
 from gtalk.shapes import Float
+from gtalk.speech.features import SpeechFeatures
 from gtalk.speech.known_phones import KnownPhones
+from gtalk.speech.words import Word, Words
 from gtalk.types import AUDIO_RATE
 
 MOST_S = 600.0
 """Of sound at once: alignment keeps every frame."""
+LEAST_FIT = -0.97
+"""Of words to their sound, see `fit_of`."""
 _FRAME_S = 0.01
 _IPA = {
     "AA": "ɑ", "AE": "æ", "AH": "ʌ", "AO": "ɔ", "AW": "aʊ", "AY": "aɪ", "B": "b", "CH": "tʃ", "D": "d", "DH": "ð",
@@ -36,9 +42,80 @@ def align_text(samples: Float[np.ndarray, " N"], text: str) -> KnownPhones:
     Words that the dictionary lacks are sounded out by their letters. Raises UserError when pocketsphinx is missing,
     the sound is too long, there are no words, or the words are not those of the sound.
     """
-    words = re.sub(r"[^a-z' ]", " ", text.lower().replace("’", "'")).split()
+    phones = [phone for word in _aligned(samples, _spoken(text)) for phone in word.phones]
+    starts = [phone.start * _FRAME_S for phone in phones]
+    ends = [(phone.start + phone.duration) * _FRAME_S for phone in phones]
+    return KnownPhones.of_ipa([_IPA.get(phone.name, "") for phone in phones], starts, ends)
+
+
+def align_words(samples: Float[np.ndarray, " N"], text: str) -> Words:
+    """Words of an English text, as they stand in it, with their times in the sound (mono, AUDIO_RATE).
+
+    Raises UserError as `align_text` does, and for words that fit the sound worse than LEAST_FIT.
+    """
+    tokens = [(token, _spoken(token)) for token in text.split()]
+    plain = [word for _, words in tokens for word in words]
+    aligned = _aligned(samples, plain)
+    fit = fit_of(samples, aligned)
+    if fit < LEAST_FIT:
+        raise UserError("--text", expected="the English words of the sound, in order",
+                        got=f"others, as it seems: they fit by {fit:.2f}, {LEAST_FIT:g} is needed",
+                        remedy="Correct the text, or give the words with --words.")  # fmt: skip
+    times = iter([word for word in aligned if not word.is_pause])
+    out: list[Word] = []
+    for token, words in tokens:
+        mine = [next(times) for _ in words]
+        if mine:
+            out.append(Word(token[:60], mine[0].start_s, mine[-1].end_s))
+    return Words(tuple(out))
+
+
+@dataclass(frozen=True)
+class AlignedWord:
+    """A word of the dictionary, or a pause, as the aligner found it."""
+
+    name: str
+    start_s: float
+    end_s: float
+    phones: tuple[Any, ...]
+    """With name, start and duration in frames of 10 ms."""
+
+    @property
+    def is_pause(self) -> bool:
+        """Silence or noise."""
+        return self.name.startswith(("<", "[", "+"))
+
+
+def fit_of(samples: Float[np.ndarray, " N"], aligned: Sequence[AlignedWord]) -> float:
+    """How well aligned phones fit what is heard: mean log-posterior of theirs over that of the most likely phone.
+
+    0 is the best, by the context-independent phone scores of gtalk.speech.phones, which know nothing of words.
+    """
+    names, scores = _phone_scores(samples)
+    number = {name: i for i, name in enumerate(names)}
+    said: list[float] = []
+    for word in aligned:
+        for phone in () if word.is_pause else word.phones:
+            rows = scores[phone.start : phone.start + phone.duration]
+            if phone.name in number and len(rows):
+                said += (rows[:, number[phone.name]] - rows.max(1)).tolist()
+    return float(np.mean(said)) if said else -np.inf
+
+
+def _phone_scores(samples: np.ndarray) -> tuple[tuple[str, ...], Float[np.ndarray, "R P"]]:
+    features = SpeechFeatures(phones=True)
+    stream = features.stream()
+    rows = np.concatenate([stream.push(samples.astype(np.float32)), stream.finish()])
+    return features.phone_names, rows[:, features.groups["phones"]]
+
+
+def _spoken(text: str) -> list[str]:
+    return re.sub(r"[^a-z' ]", " ", text.lower().replace("’", "'")).split()
+
+
+def _aligned(samples: np.ndarray, words: Sequence[str]) -> list[AlignedWord]:
     if not words:
-        raise UserError("--text", expected="English words", got=repr(text[:40]), remedy="Give what is said, as text.")
+        raise UserError("--text", expected="English words", got="none", remedy="Give what is said, as text.")
     if len(samples) > MOST_S * AUDIO_RATE:
         raise UserError("--text", expected=f"at most {MOST_S:g} s of sound", got=f"{len(samples) / AUDIO_RATE:.0f} s",
                         remedy="Cut the sound and its text.")  # fmt: skip
@@ -48,20 +125,21 @@ def align_text(samples: Float[np.ndarray, " N"], text: str) -> KnownPhones:
             decoder.add_word(word, _sounded_out(word), True)
     pcm = (np.clip(np.nan_to_num(samples), -1.0, 1.0) * 32767).astype("<i2").tobytes()
     decoder.set_align_text(" ".join(words))
+    out: list[AlignedWord] = []
     try:
         found = len(samples) > 0 and _listen(decoder, pcm) and decoder.hyp() is not None
         if found:
             decoder.set_alignment()
             found = _listen(decoder, pcm)
-        phones = [phone for word in decoder.get_alignment() for phone in word] if found else []
+        for word in decoder.get_alignment() if found else ():
+            end_s = (word.start + word.duration) * _FRAME_S
+            out.append(AlignedWord(word.name, word.start * _FRAME_S, end_s, tuple(word)))
     except RuntimeError:
-        phones = []
-    if not phones:
+        out = []
+    if len([word for word in out if not word.is_pause]) != len(words):
         raise UserError("--text", expected="the English words of the sound, in order", got="others, as it seems",
                         remedy="Correct the text, or leave it out.")  # fmt: skip
-    starts = [phone.start * _FRAME_S for phone in phones]
-    ends = [(phone.start + phone.duration) * _FRAME_S for phone in phones]
-    return KnownPhones.of_ipa([_IPA.get(phone.name, "") for phone in phones], starts, ends)
+    return out
 
 
 def _decoder() -> Any:

@@ -1,0 +1,82 @@
+"""`gtalk score`: an instruction, a text with tags or a model's idea becomes a score that can be edited."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from gtalk.cli.options import AvatarFolder, OutputPath
+from gtalk.errors import UserError
+from gtalk.files import require_replaceable
+
+
+@dataclass(frozen=True)
+class Score:
+    """Write a score: what the face does when, for `gtalk dub --score`. It can be read and edited.
+
+    gtalk score me speech.wav --text "We did it, finally." --say "nod at 'finally', then smile" -o x.score.yaml
+
+    gtalk score me speech.wav --text "[smile .6] Hello! [nod] It is good to see you." -o x.score.yaml
+
+    gtalk score me speech.wav --say "cheerful" --llm http://localhost:11434/v1 --model NAME -o x.score.yaml
+
+    Instructions know expressions, looks, nods, shakes, turns, tilts, blinks, lips, degrees and times: see
+    docs/direction.md. English text is aligned to the sound; for other languages give the words with --words.
+    """
+
+    avatar: AvatarFolder
+    """Folder of the avatar: its range is compared with what is asked."""
+    speech: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="SPEECH")]
+    """Any sound or video file with speech."""
+    output: OutputPath
+    """The .score.yaml to write."""
+    say: str = ""
+    """What the face is to do, in English."""
+    text: str = ""
+    """What is spoken, in English; tags in brackets direct too."""
+    words: Path | None = None
+    """What is spoken when, in any language: JSON, [["hello", 0.31, 0.72], ...]."""
+    llm: str = ""
+    """Address of an OpenAI-compatible endpoint that reads --say instead of the grammar; its key is $GTALK_LLM_KEY."""
+    model: str = ""
+    """Name of the model there."""
+    llm_timeout_s: float = 60.0
+    """How long its answer may take."""
+    overwrite: bool = False
+    """Replace an output that exists."""
+
+    def run(self) -> None:
+        """Do it."""
+        from gtalk.direct.directors.llm import ModelEndpoint
+        from gtalk.direct.directors.write import Wish, write_score
+        from gtalk.direct.score_edit import beyond_range
+        from gtalk.media.audio import read_audio
+        from gtalk.motion.model.model import load_motion_model
+        from gtalk.speech.words import Words
+
+        require_replaceable(self.output, self.overwrite)
+        self._check()
+        model = load_motion_model(self.avatar)
+        endpoint = ModelEndpoint(self.llm, self.model, self.llm_timeout_s) if self.llm else None
+        words = None if self.words is None else Words.load(self.words)
+        written = write_score(read_audio(self.speech).samples, Wish(self.say, self.text, words, endpoint))
+        written.score.save(self.output)
+        for note in (*written.notes, *beyond_range(written.score.events, model)):
+            print(f"warning: {note}", file=sys.stderr)
+        print(f"{self.output}: {len(written.score.events)} events, {len(written.score.words)} words")
+        for event in written.score.events:
+            print(f"  {event.plain()}")
+
+    def _check(self) -> None:
+        if not (self.say or self.text or self.words):
+            raise UserError("score", expected="what it is to say", got="neither --say nor --text",
+                            remedy="Add --say \"smile at 'finally'\", or --text with what is spoken.")  # fmt: skip
+        if bool(self.llm) != bool(self.model):
+            raise UserError("--llm and --model", expected="both or neither", got="one of them",
+                            remedy="Write --llm http://localhost:11434/v1 --model NAME.")  # fmt: skip
+        if self.llm and not self.say:
+            raise UserError("--llm", expected="an instruction for it", got="none", remedy="Add --say.")
