@@ -18,7 +18,7 @@ from gtalk.types import AUDIO_RATE
 
 MOST_S = 600.0
 """Of sound at once: alignment keeps every frame."""
-LEAST_FIT = -0.97
+LEAST_FIT = 1.0
 """Of words to their sound, see `fit_of`."""
 _FRAME_S = 0.01
 _IPA = {
@@ -87,19 +87,24 @@ class AlignedWord:
 
 
 def fit_of(samples: Float[np.ndarray, " N"], aligned: Sequence[AlignedWord]) -> float:
-    """How well aligned phones fit what is heard: mean log-posterior of theirs over that of the most likely phone.
+    """How well aligned phones fit what is heard: how far their log-posteriors lie above their own mean over the speech,
+    in deviations, on average.
 
-    0 is the best, by the context-independent phone scores of gtalk.speech.phones, which know nothing of words.
+    By the context-independent phone scores of gtalk.speech.phones, which know nothing of words. Right texts of 27
+    recordings (acted emotions, a synthesiser, an old microphone) reach 1.03 to 1.36, wrong ones 0.69 to 0.96.
     """
     names, scores = _phone_scores(samples)
     number = {name: i for i, name in enumerate(names)}
-    said: list[float] = []
-    for word in aligned:
-        for phone in () if word.is_pause else word.phones:
-            rows = scores[phone.start : phone.start + phone.duration]
-            if phone.name in number and len(rows):
-                said += (rows[:, number[phone.name]] - rows.max(1)).tolist()
-    return float(np.mean(said)) if said else -np.inf
+    phones = [p for word in aligned if not word.is_pause for p in word.phones if p.name in number]
+    rows = np.array([r for p in phones for r in range(p.start, p.start + p.duration) if r < len(scores)], int)
+    said = np.array(
+        [number[p.name] for p in phones for r in range(p.start, p.start + p.duration) if r < len(scores)], int
+    )
+    if not len(rows):
+        return 0.0
+    spoken = scores[rows].astype(np.float64)
+    above = (scores[rows, said] - spoken.mean(0)[said]) / np.maximum(spoken.std(0)[said], 1e-6)
+    return float(above.mean())
 
 
 def _phone_scores(samples: np.ndarray) -> tuple[tuple[str, ...], Float[np.ndarray, "R P"]]:

@@ -52,23 +52,34 @@ def events_of_tags(tags: list[Tag], speech: Speech) -> list[Event]:
     Raises UserError for a tag that says nothing known.
     """
     out: list[Event] = []
-    held: list[tuple[Act, float]] = []
+    held: list[_Held] = []
     for tag in tags:
         at_s = _time_of(tag, speech)
         if tag.text.startswith("/"):
             name = tag.text[1:].strip()
-            kinds = {_kind(act) for act in acts_of(name, None)[0]} if name else None
-            held = _ended(held, kinds, at_s, out)
-            continue
-        acts = _acts(tag)
-        held = _ended(held, {_kind(act) for act in acts if not act.swings} or set(), at_s, out)
-        for act in acts:
-            if act.swings:
-                out += _swing(act, tag, speech)
-            else:
-                held.append((act, at_s))
-    _ended(held, None, speech.duration_s, out)
-    return out
+            over = [one for one in held if one.tag.startswith(name)]
+        else:
+            acts = _acts(tag)
+            kinds = {_kind(act) for act in acts if not act.swings} or ({"emotion"} if not acts else set())
+            over = [one for one in held if _kind(one.act) in kinds]
+        out += [one.event(at_s) for one in over if at_s > one.since_s]
+        held = [one for one in held if one not in over]
+        if not tag.text.startswith("/"):
+            out += [event for act in acts if act.swings for event in _swing(act, tag, speech)]
+            held += [_Held(act, at_s, tag.text) for act in acts if not act.swings]
+    return out + [one.event(speech.duration_s) for one in held if speech.duration_s > one.since_s]
+
+
+@dataclass(frozen=True)
+class _Held:
+    """What lasts until it is ended."""
+
+    act: Act
+    since_s: float
+    tag: str
+
+    def event(self, end_s: float) -> Event:
+        return Event(self.act.track, self.act.value, self.since_s, end_s, 0.4, 0.4, by=BY)
 
 
 def _acts(tag: Tag) -> list[Act]:
@@ -114,19 +125,6 @@ def _swing(act: Act, tag: Tag, speech: Speech) -> list[Event]:
             act.track, act.value, start_s, min(start_s + one_s * act.times, speech.duration_s), times=act.times, by=BY
         )
     ]
-
-
-def _ended(
-    held: list[tuple[Act, float]], kinds: set[str] | None, at_s: float, out: list[Event]
-) -> list[tuple[Act, float]]:
-    """What is still held after `kinds` (None: all) have ended at an instant; their events are written."""
-    kept = []
-    for act, since_s in held:
-        if kinds is not None and _kind(act) not in kinds:
-            kept.append((act, since_s))
-        elif at_s > since_s:
-            out.append(Event(act.track, act.value, since_s, at_s, 0.4, 0.4, by=BY))
-    return kept
 
 
 def _kind(act: Act) -> str:

@@ -64,10 +64,10 @@ def _words(samples: np.ndarray, spoken: str, tags: list[Tag], known: Words | Non
         late = [word for word in known if word.end_s > len(samples) / AUDIO_RATE + 0.1]
         if late:
             raise UserError("words", expected=f"times within the {len(samples) / AUDIO_RATE:.2f} s of the sound",
-                            got=f"{late[0].text} to {late[0].end_s:g} s", remedy="Is it another recording's?")  # fmt: skip
+                            got=f"{late[0].text} to {late[0].end_s:g} s", remedy="Are they another's?")  # fmt: skip
         if tags and len(known) != len(spoken.split()):
             raise UserError("--text with tags", expected=f"the {len(known)} words of --words",
-                            got=f"{len(spoken.split())} words", remedy="Give the same text, or leave --words out.")  # fmt: skip
+                            got=f"{len(spoken.split())} words", remedy="Leave one of them out.")  # fmt: skip
         return known
     if not spoken:
         return NO_WORDS
