@@ -33,6 +33,7 @@ SHUT_M = 0.0012
 """Lips that are less open than this beyond rest are shut by speech."""
 _OWN_FRAMES = 1  # around a key: there it wins over a closure
 _RANGE = (1.0, 99.0)  # percentiles of the person's mouths that count as extremes
+_CROSSED_M, _ROUNDS = 1e-4, 4  # of lips, and how often those that cross are held
 _SLACK = 1e-9  # of the constraints, so that two that say the same are no contradiction
 
 MotionOf = Callable[[Sequence[EditFactory]], Iterator[Motion]]
@@ -207,19 +208,33 @@ class _Window:
         return notes
 
     def solve(self) -> Float[np.ndarray, "T Km"]:
-        """Changes of the codes, frame by frame."""
+        """Changes of the codes, frame by frame. Lips that would pass through each other are held at rest."""
+        opening = self._measures["key.open"]
+        size, rest_m = float(np.linalg.norm(opening.per_code_m)), opening.wanted_m(0.0)
+        before_m = opening.mean_m + self._codes @ opening.per_code_m
+        floor_m = np.minimum(before_m, rest_m)
+        for _ in range(_ROUNDS):
+            change = self._solve()
+            crossed = np.flatnonzero(before_m + change @ opening.per_code_m < floor_m - _CROSSED_M)
+            crossed = [int(i) for i in crossed if int(i) not in self._keys]
+            if not crossed:
+                break
+            self._rows += [(i, opening.per_code_m / size, float(floor_m[i] - before_m[i]) / size) for i in crossed]
+        return change
+
+    def _solve(self) -> Float[np.ndarray, "T Km"]:
         from scipy.sparse import block_array, csc_array, diags_array, eye_array, kron
         from scipy.sparse.linalg import spsolve
 
         frames, size = self._codes.shape
-        bend = csc_array(np.eye(frames + 2, k=-1) - 2.0 * np.eye(frames + 2) + np.eye(frames + 2, k=1))[:, 1:-1]
+        ends = np.eye(frames + 2)
+        bend = csc_array(np.eye(frames + 2, k=-1) - 2.0 * ends + np.eye(frames + 2, k=1))[:, 1:-1]
         cost = kron(diags_array(self._weights) + SMOOTH * (bend.T @ bend), eye_array(size)).tocsc()
-        which = np.array([row[0] for row in self._rows])
         table = np.zeros((len(self._rows), frames * size))
         for i, (frame, row, _) in enumerate(self._rows):
             table[i, frame * size : (frame + 1) * size] = row
         rows = csc_array(table)
-        slack = -_SLACK * eye_array(len(which))
+        slack = -_SLACK * eye_array(len(self._rows))
         system = block_array([[cost, rows.T], [rows, slack]]).tocsc()
         right = np.concatenate([np.zeros(frames * size), [row[2] for row in self._rows]])
         return np.asarray(spsolve(system, right))[: frames * size].reshape(frames, size)

@@ -60,6 +60,14 @@ def test_neighbours_follow_smoothly(model, motion) -> None:
     assert np.median(ratios) < 1.2
 
 
+def test_lips_do_not_pass_through_each_other(model, motion) -> None:
+    rest = measures_of(model)["key.open"].wanted_m(0.0)
+    before = mouth_aperture(motion.landmarks)
+    for frame in range(40, 200, 9):
+        after = mouth_aperture(keyed(model, motion, Event("key.open", 0.0, frame / 25)).landmarks)
+        assert (after - np.minimum(before, rest)).min() > -2e-4
+
+
 def test_keys_from_another_motion_make_its_mouth(model, motion, tmp_path) -> None:
     motion.save(tmp_path / "other.motion.npz")
     after = keyed(model, motion, Event("key.frame", f"{tmp_path}/other.motion.npz@2.0", 6.0))
