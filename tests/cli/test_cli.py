@@ -5,7 +5,9 @@ import pytest
 from gtalk import cli
 from gtalk.errors import UserError
 
-COMMANDS = ("train", "prepare", "fit", "motion", "dub", "batch", "view", "eval", "export", "mark", "assets")
+COMMANDS = (
+    "train", "prepare", "fit", "motion", "score", "dub", "batch", "view", "eval", "export", "mark", "assets",
+)  # fmt: skip
 
 
 def status_of(*args: str) -> int:
