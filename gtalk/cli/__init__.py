@@ -20,7 +20,7 @@ import tyro
 import gtalk
 from gtalk.cli.avatars import Eval, Export, View
 from gtalk.cli.directing import Score
-from gtalk.cli.dubbing import Batch, Dub
+from gtalk.cli.dubbing import Batch, Dub, Say
 from gtalk.cli.files import Assets
 from gtalk.cli.marks import Mark
 from gtalk.cli.motion import Motion
@@ -34,6 +34,7 @@ _COMMANDS = {
     "motion": Motion,
     "score": Score,
     "dub": Dub,
+    "say": Say,
     "batch": Batch,
     "view": View,
     "eval": Eval,

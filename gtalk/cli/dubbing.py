@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
@@ -12,6 +12,9 @@ from gtalk.cli.bars import Bars
 from gtalk.cli.options import AvatarFolder, OutputPath
 from gtalk.dub import DubConfig
 from gtalk.errors import UserError
+
+if TYPE_CHECKING:
+    from gtalk.dub.render import DubResult
 
 
 @dataclass(frozen=True)
@@ -39,13 +42,61 @@ class Dub:
 
         compute_on()
         with Bars() as bars:
-            result = dub(self.avatar, self.source, self.output, self.config, bars)
-            for warning in result.warnings:
-                bars.say(f"warning: {warning}")
-            bars.say(
-                f"{self.output}: {result.duration_s:.1f} s at {result.speed:.2f}x real time; of {result.wall_s:.1f} s "
-                f"motion {result.motion_s:.1f}, drawing {result.draw_s:.1f}, encoding beside {result.encode_s:.1f}"
-            )
+            _tell(bars, self.output, dub(self.avatar, self.source, self.output, self.config, bars))
+
+
+@dataclass(frozen=True)
+class Say:
+    """Render an avatar that says a text, in a voice of yours.
+
+    gtalk say me "[smile .6] Hello! [nod] Nice to see you." -o hello.mp4
+
+    gtalk say me speech.txt -o hello.mp4 --voice http://localhost:8880/v1/audio/speech#af_heart
+
+    Tags in brackets direct the face and are never spoken: [smile], [look down], [blink twice] (docs/direction.md).
+    All options of `gtalk dub` are there too.
+    """
+
+    avatar: AvatarFolder
+    """Folder of the avatar."""
+    text: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="TEXT")]
+    """What is said, or a .txt file with it."""
+    output: OutputPath
+    """The video to write."""
+    voice: str = "en-us"
+    """A language of espeak-ng (en-us, de, fr-fr, ...), a Piper voice (.onnx), the address of an endpoint like OpenAI's
+    /v1/audio/speech (#NAME names its voice), or cmd:PROGRAM."""
+    words_per_minute: int = 165
+    """How fast espeak-ng speaks."""
+    config: DubConfig = field(default_factory=DubConfig)
+
+    def run(self) -> None:
+        """Do it."""
+        from gtalk.compute.threads import compute_on
+        from gtalk.dub.say import say
+        from gtalk.reading.untrusted import read_text
+        from gtalk.voice.voices import open_voice
+
+        text = self.text
+        if text.endswith(".txt"):
+            try:
+                text = read_text(Path(text))
+            except (OSError, ValueError) as error:
+                raise UserError(f"text {self.text}", expected="a readable text file", got=f"{type(error).__name__}",
+                                remedy="Check the path.") from error  # fmt: skip
+        compute_on()
+        voice = open_voice(self.voice, self.words_per_minute)
+        with Bars() as bars:
+            _tell(bars, self.output, say(self.avatar, text, self.output, voice, self.config, bars))
+
+
+def _tell(bars: Bars, output: Path, result: DubResult) -> None:
+    for warning in result.warnings:
+        bars.say(f"warning: {warning}")
+    bars.say(
+        f"{output}: {result.duration_s:.1f} s at {result.speed:.2f}x real time; of {result.wall_s:.1f} s "
+        f"motion {result.motion_s:.1f}, drawing {result.draw_s:.1f}, encoding beside {result.encode_s:.1f}"
+    )
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@
 
 stdout   first {"ready": true} or {"error": "missing" | "start", "words": ..}
 stdin    {"text": .., "most_s": ..}, for espeak "voice" and "words_per_minute" too
-stdout   {"rate": .., "bytes": n, "phones": [..], "starts_s": [..]} and n bytes of 16-bit samples of one channel, or
-         {"error": "voice" | "long"}
+stdout   {"rate": .., "bytes": n, "phones": [..], "starts_s": [..], "words": [[place in the text, start], ..]} and
+         n bytes of 16-bit samples of one channel, or {"error": "voice" | "long"}
 
 Each JSON is preceded by its length, u32. Imports nothing of gtalk: it starts in a few hundredths of a second.
 """
@@ -22,7 +22,7 @@ from collections.abc import Callable
 from typing import Any, BinaryIO
 
 _PHONES_IN_IPA = 3  # espeakINITIALIZE_PHONEME_EVENTS | espeakINITIALIZE_PHONEME_IPA
-_PHONE_EVENT, _LAST_EVENT = 7, 0
+_PHONE_EVENT, _WORD_EVENT, _LAST_EVENT = 7, 1, 0
 _SYNCHRONOUS = 2  # AUDIO_OUTPUT_SYNCHRONOUS: samples go to the callback, none to a sound card
 _UTF8 = 1
 _RATE = 1  # the parameter of words a minute
@@ -92,6 +92,7 @@ def _spoken(library: ctypes.CDLL, rate: int, text: str, most_s: float) -> Answer
     pieces: list[bytes] = []
     phones: list[str] = []
     starts_s: list[float] = []
+    words: list[tuple[int, float]] = []
     left = round(most_s * rate)
 
     def collect(samples: Any, count: int, events: Any) -> int:
@@ -104,6 +105,8 @@ def _spoken(library: ctypes.CDLL, rate: int, text: str, most_s: float) -> Answer
             if events[i].type == _PHONE_EVENT:
                 phones.append(events[i].id.string.decode("utf-8", "ignore"))
                 starts_s.append(events[i].audio_position / 1000)
+            elif events[i].type == _WORD_EVENT:
+                words.append((events[i].text_position - 1, events[i].audio_position / 1000))
             i += 1
         return int(left < 0)  # 1 ends it
 
@@ -115,7 +118,7 @@ def _spoken(library: ctypes.CDLL, rate: int, text: str, most_s: float) -> Answer
     if left < 0:
         return {"error": "long"}, b""
     sound = b"".join(pieces)
-    return {"rate": rate, "bytes": len(sound), "phones": phones, "starts_s": starts_s}, sound
+    return {"rate": rate, "bytes": len(sound), "phones": phones, "starts_s": starts_s, "words": words}, sound
 
 
 def _piper(path: str) -> Say:
@@ -132,7 +135,7 @@ def _piper(path: str) -> Say:
             if left < 0:
                 return {"error": "long"}, b""
         sound = b"".join(pieces)
-        return {"rate": rate, "bytes": len(sound), "phones": [], "starts_s": []}, sound
+        return {"rate": rate, "bytes": len(sound), "phones": [], "starts_s": [], "words": []}, sound
 
     return say
 

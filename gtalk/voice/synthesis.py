@@ -13,6 +13,7 @@ from gtalk.shapes import Float
 from gtalk.speech.known_phones import KnownPhones
 from gtalk.types import AUDIO_RATE
 from gtalk.voice.process import NativeSpeech
+from gtalk.voice.utterance import Utterance, words_at
 
 MAX_TEXT = 2000  # characters said at once
 MOST_SPEECH_S = 300.0
@@ -60,14 +61,22 @@ def speak_with_phones(
     text: str, voice: str = "en-us", words_per_minute: int = 165
 ) -> tuple[Float[np.ndarray, " N"], KnownPhones]:
     """Speech of a text, and when each of its phones sounds. Raises UserError as `speak` does."""
+    said = utter(text, voice, words_per_minute)
+    assert said.phones is not None  # espeak-ng tells
+    return said.samples, said.phones
+
+
+def utter(text: str, voice: str = "en-us", words_per_minute: int = 165) -> Utterance:
+    """What espeak-ng says, and when each word and phone sounds. Raises UserError as `speak` does."""
     if not _VOICE.fullmatch(voice):
         raise _unknown(voice)
     question = {"text": text, "voice": voice, "words_per_minute": words_per_minute, "most_s": MOST_SPEECH_S}
     facts, pcm = _asked(_espeak, question)
-    starts_s = facts["starts_s"]
+    starts_s, samples = facts["starts_s"], _samples(facts, pcm)
     end_s = max(len(pcm) / 2 / facts["rate"], *starts_s[-1:], 0.0)
     ends_s = [*starts_s[1:], end_s][: len(starts_s)]
-    return _samples(facts, pcm), KnownPhones.of_ipa(facts["phones"], starts_s, ends_s)
+    words = words_at(text, [(int(place), float(start_s)) for place, start_s in facts["words"]], end_s)
+    return Utterance(text, samples, words, KnownPhones.of_ipa(facts["phones"], starts_s, ends_s))
 
 
 def _asked(engine: NativeSpeech, question: dict[str, Any]) -> tuple[dict[str, Any], bytes]:

@@ -6,7 +6,7 @@ from gtalk import cli
 from gtalk.errors import UserError
 
 COMMANDS = (
-    "train", "prepare", "fit", "motion", "score", "dub", "batch", "view", "eval", "export", "mark", "assets",
+    "train", "prepare", "fit", "motion", "score", "dub", "say", "batch", "view", "eval", "export", "mark", "assets",
 )  # fmt: skip
 
 
