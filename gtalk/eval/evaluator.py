@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gtalk.dataset.format import Dataset
-from gtalk.eval.expression import ScoreReader, dataset_scores, error_of
+from gtalk.eval.emotion.scores import ScoreReader, dataset_scores, error_of
 from gtalk.eval.frames import Scores, Truth
 from gtalk.eval.image import Flicker
 from gtalk.eval.lips import HeldOut

@@ -22,8 +22,8 @@ from gtalk.dataset.split import train_test_split
 from gtalk.errors import UserError
 from gtalk.eval.config import EvalConfig
 from gtalk.eval.emotion.run import measure_expressions, open_emotion_judges
+from gtalk.eval.emotion.scores import open_reader
 from gtalk.eval.evaluator import Evaluator, Metrics
-from gtalk.eval.expression import open_reader
 from gtalk.eval.frames import Scores, Truth
 from gtalk.eval.lips import HeldOut, audio_driven_row, cleaned, held_out, predict, real_row, spread, with_true_head
 from gtalk.eval.motion import aperture, aperture_correlation, lip_distance, lmd_ratio

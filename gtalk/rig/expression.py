@@ -25,7 +25,10 @@ from gtalk.shapes import Float
 RECIPES_PATH = Path(__file__).with_name("expressions.yaml")
 REGIONS = ("brows", "eyes", "cheeks", "mouth")
 _OF_REGION = {"brow": "brows", "eye": "eyes", "cheek": "cheeks", "nose": "cheeks"}  # the rest is mouth
-_HEAD, _GAINS = ("head_deg", "gaze_deg"), ("blink_gain", "jaw_gain", "lip_gain", "sway_gain")
+_HEAD, _GAINS = ("head_deg", "gaze_deg"), ("jaw_gain", "lip_gain", "sway_gain")
+OWN = "own."
+"""What the name of a person's own expression begins with where people write it."""
+MOST_WEIGHT = 1.5  # in a recipe; edits bend what exceeds 1
 
 
 @dataclass(frozen=True)
@@ -38,8 +41,6 @@ class Expression:
     """Bias of the head: yaw to the image's right, pitch up, roll clockwise in the image; degrees."""
     gaze_deg: tuple[float, float] = (0.0, 0.0)
     """Bias of the gaze in the head: yaw to the image's right, pitch up; degrees."""
-    blink_gain: float = 1.0
-    """Factor on how often the person blinks."""
     jaw_gain: float = 1.0
     """Factor on how far speech opens the jaw."""
     lip_gain: float = 1.0
@@ -57,7 +58,7 @@ class Expression:
         weights = {name: value for name, value in self.weights.items() if region_of(name) in kept}
         out = dataclasses.replace(self, weights=weights)
         if "eyes" not in kept:
-            out = dataclasses.replace(out, gaze_deg=(0.0, 0.0), blink_gain=1.0)
+            out = dataclasses.replace(out, gaze_deg=(0.0, 0.0))
         return out if "mouth" in kept else dataclasses.replace(out, jaw_gain=1.0, lip_gain=1.0)
 
     def plus(self, other: Expression) -> Expression:
@@ -140,11 +141,13 @@ def mixture(parts: Sequence[tuple[str, float]], bank: Mapping[str, Recipe] | Non
 def parse(text: str, bank: Mapping[str, Recipe] | None = None) -> Expression:
     """What people write: `happy`, `happy:0.7`, `happy:0.6+surprised:0.4`, `smile@mouth+sad:0.8@brows,eyes`.
 
-    A name may also be a shape: `mouthSmileLeft:0.5`. Raises UserError with the part at fault.
+    A name may also be a shape: `mouthSmileLeft:0.5`; `own.laugh` is the person's own, from `bank`. Where that is None
+    nobody knows yet whose face it will be: own expressions are taken as written, and show nothing. Raises UserError
+    with the part at fault.
     """
     out = Expression()
     for part in text.split("+"):
-        found = re.fullmatch(r"\s*([A-Za-z][\w -]*?)\s*(?::\s*([^@\s]+)\s*)?(?:@\s*([\w ,]+))?\s*", part)
+        found = re.fullmatch(r"\s*([A-Za-z][\w. -]*?)\s*(?::\s*([^@\s]+)\s*)?(?:@\s*([\w ,]+))?\s*", part)
         if found is None:
             raise _not_written(text, part)
         name, number, regions = found.groups()
@@ -152,9 +155,27 @@ def parse(text: str, bank: Mapping[str, Recipe] | None = None) -> Expression:
             intensity = 1.0 if number is None else float(number)
         except ValueError:
             raise _not_written(text, part) from None
-        one = single_shape(name, intensity) if name in _every_shape() else named(name, intensity, bank)
+        if name.startswith(OWN):
+            one = _own(name.removeprefix(OWN), intensity, bank)
+        else:
+            one = single_shape(name, intensity) if name in _every_shape() else named(name, intensity, bank)
         out = out.plus(one.only(regions.split(",")) if regions else one)
     return out
+
+
+def _own(name: str, intensity: float, bank: Mapping[str, Recipe] | None) -> Expression:
+    if bank is None:
+        return named("neutral", intensity)
+    if name.lower() not in (own.lower() for own in bank):
+        raise UserError(
+            f"expression {OWN}{name}",
+            expected=f"one of this person's own: {', '.join(bank)}"
+            if bank
+            else "a person with expressions of their own",
+            got=f"{OWN}{name}",
+            remedy="Learn them from a take: `gtalk train CLIP -o AVATAR --expressions TAKE`.",
+        )
+    return named(name, intensity, bank)
 
 
 def single_shape(name: str, weight: float) -> Expression:
@@ -203,7 +224,7 @@ def _recipe(name: str, entry: Mapping[str, Any]) -> Recipe:
     shapes: dict[str, tuple[float, float]] = {}
     for shape, numbers in (entry.get("shapes") or {}).items():
         weight, power = (float(x) for x in (numbers if isinstance(numbers, list) else (numbers, 1.0)))
-        if shape not in _every_shape() or not 0.0 < weight <= 1.0 or not 0.2 <= power <= 5.0:
+        if shape not in _every_shape() or not 0.0 < weight <= MOST_WEIGHT or not 0.2 <= power <= 5.0:
             raise ValueError(f"{name}, {shape}: {numbers}")
         shapes |= dict.fromkeys(_sides(shape), (weight, power))
     head = {n: tuple(float(x) for x in entry[n]) for n in _HEAD if n in entry}

@@ -11,7 +11,7 @@ from gtalk.shapes import Float
 
 OPENINGS = ("lips", "image_left", "image_right")
 _BEYOND = 0.25  # of the limit: how far a weight can exceed it, however large it is asked for
-_SWEEPS = 12
+_SWEEPS, _EVEN_SWEEPS = 24, 8  # the last ones make sure
 _TOUCHING_M = 5e-5
 
 
@@ -57,18 +57,26 @@ class Gaps:
     def uncrossed(
         self, weights: Float[np.ndarray, "T E"], opening_m: Float[np.ndarray, " T"] | None = None
     ) -> Float[np.ndarray, "T E"]:
-        """Weights at which nothing crosses: at a pair that would, the shapes that close it are scaled down alike."""
+        """Weights at which nothing crosses: at a pair that would, the shapes that close it give way.
+
+        Each in proportion to how far it closes that pair, so that a chin that lifts the lower lip into the upper one
+        costs the brows nothing; whoever has given all leaves the rest to the others.
+        """
         weights = np.maximum(weights, 0.0)
         out = weights.copy()
-        for _ in range(_SWEEPS):
+        for sweep in range(_SWEEPS):
             gaps = self.of_weights(out, opening_m)
             bad = np.flatnonzero((gaps < -_TOUCHING_M).any(1))
             if not len(bad):
                 return out
             worst = gaps[bad].argmin(1)
-            slopes = self.per_weight[worst]
-            closing = np.where(slopes < 0, -slopes * out[bad], 0.0)
-            need = closing.sum(1) + gaps[bad, worst]  # what may be closed
-            share = np.clip(need / np.maximum(closing.sum(1), 1e-12), 0.0, 1.0)
-            out[bad] *= np.where(slopes < 0, share[:, None], 1.0)
+            slope = np.maximum(-self.per_weight[worst], 0.0)
+            closing = slope * out[bad]
+            crossed = -gaps[bad, worst]
+            share = crossed / np.maximum(closing.sum(1), 1e-12)  # where all gave way alike
+            if sweep < _SWEEPS - _EVEN_SWEEPS:
+                give = slope * (crossed / np.maximum((closing * slope).sum(1), 1e-12))[:, None]
+            else:
+                give = np.where(slope > 0.0, share[:, None], 0.0)
+            out[bad] *= 1.0 - np.clip(give, 0.0, 1.0)
         return out

@@ -7,13 +7,11 @@ from functools import cached_property
 
 import numpy as np
 
-from gtalk.basis import MotionBasis
 from gtalk.errors import UserError
 from gtalk.geometry.rotation import align_similarity
 from gtalk.rig.evidence import weigh
 from gtalk.rig.limits import Gaps, soft_limit
 from gtalk.rig.shapes import SHAPES, displacements, neutral
-from gtalk.rig.split import SplitConfig, Splitter
 from gtalk.shapes import Float
 from gtalk.topology import EYELID_PAIRS, LANDMARKS68, LIP_GAP_PAIRS
 from gtalk.types import Motion
@@ -78,10 +76,6 @@ class PersonRig:
     ) -> Float[np.ndarray, "T 478 3"]:
         """What limited weights move, metres."""
         return np.tensordot(self.limited(weights, opening_m), self.shapes, 1)
-
-    def splitter(self, basis: MotionBasis, config: SplitConfig | None = None) -> Splitter:
-        """What divides an expression between the person's learned codes and this rig."""
-        return Splitter(basis, self.shapes68, self.most, config or SplitConfig())
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Named arrays for a safetensors file. Shapes are in single precision: 0.3 MB."""

@@ -15,9 +15,8 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file
 
-from gtalk.rig.surface import Surface
+from gtalk.rig.surface import Surface, transferred
 from gtalk.rig.table import Sculpt, sculpts
-from gtalk.rig.transfer import transferred
 from gtalk.shapes import Float
 from gtalk.topology import INNER_LIPS_RING, IRIS_CENTRES, LEFT_EYE_RING, MIRROR, N_FACE, N_POINTS, RIGHT_EYE_RING
 from gtalk.types import OUTER_EYE_DISTANCE_M

@@ -122,13 +122,14 @@ def test_what_comes_late_begins_after_now_and_what_is_over_is_left_out() -> None
 
 def test_regions_take_part_of_an_expression_over() -> None:
     from gtalk.direct.recipes import Asked
+    from gtalk.rig.expression import named
     from gtalk.rig.shapes import index
 
     moment = run(Composer([Event("emotion.smile", 1.0), Event("region.brows", "sad:0.8+frown:0.2")]), [50, 51])[0]
     assert moment["region.brows"] == 1.0 and moment["region.brows|sad"] == 0.8 and moment["region.brows|frown"] == 0.2
     asked = Asked.of(moment)
     assert asked.weights[index("mouthSmileLeft")] == pytest.approx(0.75)
-    assert asked.weights[index("browInnerUpLeft")] == pytest.approx(0.8)
+    assert asked.weights[index("browInnerUpLeft")] == pytest.approx(0.8 * named("sad").weights["browInnerUpLeft"])
     assert asked.weights[index("mouthFrownLeft")] == 0.0
 
 

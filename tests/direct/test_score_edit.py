@@ -132,5 +132,5 @@ def test_events_come_late_and_scores_are_replaced(model, motion) -> None:
     chain.post(Score((Event("emotion.sad", 1.0, 0.0),)))
     third = chain(motion[120:200])
     assert abs(third.channels["expression"][0, index("mouthSmileLeft")] - smile[-1]) < 0.1
-    assert third.channels["expression"][-1, index("browInnerUpLeft")] > 0.9
+    assert third.channels["expression"][-1, index("browInnerUpLeft")] > 0.8
     chain.post("not for it")

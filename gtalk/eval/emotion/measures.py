@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from gtalk.rig.expression import Expression
@@ -35,6 +37,21 @@ def readable(expression: Expression) -> Float[np.ndarray, "52"]:
 def strength(offset: Float[np.ndarray, "52"], wanted: Float[np.ndarray, "52"]) -> float:
     """Projection of a change of scores on the wanted one: 1 where all of it is read."""
     return float(offset @ wanted / max(float(wanted @ wanted), 1e-12))
+
+
+def strength_of_real(
+    offset: Float[np.ndarray, "52"], real: Sequence[Float[np.ndarray, "52"]], wanted: Float[np.ndarray, "52"]
+) -> float | None:
+    """Projection of a change of scores on the mean change of real people, over the wanted expression's channels.
+
+    1 is as strong as those people acted it. A reader gives even strong real displays a fraction of 1 in most channels,
+    so this, and not `strength`, says how much of an expression is there. None where nothing of it was read on them.
+    """
+    if not real:
+        return None
+    mean = np.where(wanted > 0.0, np.mean(real, 0), 0.0)
+    power = float(mean @ mean)
+    return float(offset @ mean) / power if power > 1e-6 else None
 
 
 def spearman(values: list[float]) -> float:

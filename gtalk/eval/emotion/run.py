@@ -16,7 +16,7 @@ from gtalk.errors import UserError
 from gtalk.eval.config import EvalConfig
 from gtalk.eval.emotion import measures
 from gtalk.eval.emotion.judges import CLASSES, OnnxJudge, embedding, face_box
-from gtalk.eval.expression import DETECTOR
+from gtalk.eval.emotion.scores import DETECTOR
 from gtalk.eval.lips import held_out
 from gtalk.media.video import read_video
 from gtalk.motion.edits.emotion import ExpressionEdit, shown_opening
@@ -26,7 +26,7 @@ from gtalk.prepare.landmarks.detectors import FaceLandmarkerFinder
 from gtalk.progress import OnProgress, track
 from gtalk.reading.assets import find_asset
 from gtalk.rig.expression import named, recipes
-from gtalk.shapes import UInt8
+from gtalk.shapes import Float, UInt8
 from gtalk.talk import Character
 from gtalk.types import AUDIO_RATE, Motion
 
@@ -70,6 +70,10 @@ class Look:
             self.identities.append(embedding(judges.identity, rgb, points))
 
 
+People = dict[str, dict[str, Look]]
+"""What was seen of real people, by person and expression."""
+
+
 def open_emotion_judges(config: EvalConfig) -> Judges:
     """Those that the config names. Raises UserError where one is missing or no such network."""
     model = find_asset(DETECTOR)
@@ -97,10 +101,10 @@ def measure_expressions(
     """
     judges = open_emotion_judges(config)
     try:
-        out = _measured(character, dataset, judges, config.seed, on_progress)
-        if clips := _clips(config.expression_clips):
-            out["real"] = real_rows(judges, clips, on_progress)
-        return out
+        clips = _clips(config.expression_clips)
+        people = real_people(judges, clips, on_progress) if clips else {}
+        out = _measured(character, dataset, judges, config.seed, people, on_progress)
+        return {**out, "real": real_rows(people)} if people else out
     finally:
         judges.close()
 
@@ -112,7 +116,7 @@ def _clips(paths: Sequence[Path]) -> list[Path]:
 
 
 def _measured(
-    character: Character, dataset: Dataset, judges: Judges, seed: int, on_progress: OnProgress
+    character: Character, dataset: Dataset, judges: Judges, seed: int, people: People, on_progress: OnProgress
 ) -> dict[str, Any]:
     model = character.motion_model
     if not isinstance(model, PersonMotionModel):
@@ -138,7 +142,7 @@ def _measured(
                 holes.setdefault(name, []).append(float(hole.mean()))
     rows = {
         name: {
-            **_row(name, looks),
+            **_row(name, looks, _changes(people, name)),
             **_speech_row(model, spoken, silent_from, name),
             "holes": float(np.mean(holes[name])) if name in holes else None,
         }
@@ -172,16 +176,26 @@ def _speech_row(model: PersonMotionModel, spoken: Motion, silent_from: int, name
     }
 
 
-def _row(name: str, looks: dict[tuple[str, float], Look]) -> dict[str, float | None]:
+def _row(
+    name: str, looks: dict[tuple[str, float], Look], real: Sequence[Float[np.ndarray, "52"]]
+) -> dict[str, float | None]:
     neutral = looks["neutral", 0.0]
     if not neutral.scores:
-        return dict.fromkeys(("strength", "monotonic", "recognised", "recognised_change", "identity"))
+        keys = ("strength", "strength_of_real", "monotonic", "recognised", "recognised_change", "identity")
+        return dict.fromkeys(keys)
     zero, wanted = np.mean(neutral.scores, 0), measures.readable(named(name))
-    levels = [0.0]
+    changes = [np.zeros_like(zero)]
     for level in INTENSITIES[1:]:
         scores = looks[name, level].scores
-        levels.append(measures.strength(np.mean(scores, 0) - zero, wanted) if scores else 0.0)
-    return {"strength": levels[-1], "monotonic": measures.spearman(levels), **_judged(name, looks[name, 1.0], neutral)}
+        changes.append(np.mean(scores, 0) - zero if scores else changes[0])
+    levels = [measures.strength(change, wanted) for change in changes]
+    of_real = [measures.strength_of_real(change, real, wanted) for change in changes]
+    return {
+        "strength": levels[-1],
+        "strength_of_real": of_real[-1],
+        "monotonic": measures.spearman(levels if None in of_real else of_real),  # type: ignore[arg-type]
+        **_judged(name, looks[name, 1.0], neutral),
+    }
 
 
 def _judged(name: str, look: Look, neutral: Look) -> dict[str, float | None]:
@@ -234,13 +248,13 @@ def _known_colours(
     return colours, box
 
 
-def real_rows(judges: Judges, clips: Sequence[Path], on_progress: OnProgress) -> dict[str, Any]:
-    """What the same judges say of real people: by emotion, each against the same person's neutral clip.
+def real_people(judges: Judges, clips: Sequence[Path], on_progress: OnProgress) -> People:
+    """What the same judges see in clips of real people.
 
     The person is what a file's name begins with, up to the first `_`; the expression is a known name within it.
     Raises UserError for a name without one.
     """
-    people: dict[str, dict[str, Look]] = {}
+    people: People = {}
     for path in track(list(clips), "real people", len(clips), on_progress):
         words = path.stem.lower().split("_")
         aliases = {alias: n for n, r in recipes().items() for alias in (n, *r.aliases)}
@@ -252,14 +266,29 @@ def real_rows(judges: Judges, clips: Sequence[Path], on_progress: OnProgress) ->
         images = list(read_video(path).read())
         for image in images[len(images) // 6 :: max(1, len(images) // FRAMES)]:
             look.add(judges, image)
+    return people
+
+
+def _changes(people: People, name: str) -> list[Float[np.ndarray, "52"]]:
+    """How the scores of those who show an expression differ from the same person's neutral ones."""
+    return [
+        np.mean(looks[name].scores, 0) - np.mean(looks["neutral"].scores, 0)
+        for looks in people.values()
+        if name in looks and looks[name].scores and "neutral" in looks and looks["neutral"].scores
+    ]
+
+
+def real_rows(people: People) -> dict[str, Any]:
+    """Their rows, by emotion; `strength_of_real` is against the others of them."""
     rows: dict[str, Any] = {}
     for name in emotion_names():
-        found = []
-        for looks in people.values():
-            if name in looks and looks[name].scores and "neutral" in looks and looks["neutral"].scores:
-                offset = np.mean(looks[name].scores, 0) - np.mean(looks["neutral"].scores, 0)
-                power = measures.strength(offset, measures.readable(named(name)))
-                found.append({"strength": power, **_judged(name, looks[name], looks["neutral"])})
+        changes, wanted, found = _changes(people, name), measures.readable(named(name)), []
+        shown = [looks for looks in people.values() if _changes({"": looks}, name)]
+        for i, (looks, change) in enumerate(zip(shown, changes, strict=True)):
+            others = changes[:i] + changes[i + 1 :]
+            powers = measures.strength(change, wanted), measures.strength_of_real(change, others, wanted)
+            judged = _judged(name, looks[name], looks["neutral"])
+            found.append({"strength": powers[0], "strength_of_real": powers[1], **judged})
         if found:
             rows[name] = {
                 key: float(np.mean(values)) if (values := [f[key] for f in found if f[key] is not None]) else None

@@ -35,13 +35,13 @@ class ControlEdit:
         self._smooth: dict[str, np.ndarray] = {}
         self._in_blink = self._drop_blink = False
         self._open = np.ones(2)
-        self._emotion = ExpressionEdit(model, read_emotion(controls.emotion))
+        self._emotion = ExpressionEdit(model, read_emotion(controls.emotion, model.expressions))
 
     def receive(self, event: object) -> None:
         """Obey other controls from the next frame on."""
         if isinstance(event, Controls):
             if event.emotion != self.controls.emotion:
-                self._emotion.receive(read_emotion(event.emotion))
+                self._emotion.receive(read_emotion(event.emotion, self._model.expressions))
             self.controls = event
 
     def __call__(self, motion: Motion, start_frame: int = 0) -> Motion:

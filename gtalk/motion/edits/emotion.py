@@ -7,6 +7,7 @@ are shut again by least squares over the shapes that can; and lips never pass th
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 
 import numpy as np
@@ -15,7 +16,7 @@ from gtalk.basis import JAW, LIPS
 from gtalk.geometry.rotation import exp_so3
 from gtalk.motion.edits.direct import without_torso
 from gtalk.motion.model.model import PersonMotionModel
-from gtalk.rig.expression import Expression, parse, recipes
+from gtalk.rig.expression import Expression, Recipe, parse, recipes
 from gtalk.rig.limits import Gaps, soft_limit
 from gtalk.rig.shapes import INDEPENDENT, SHAPES, displacements, facing_pairs, index, neutral
 from gtalk.shapes import Float
@@ -28,9 +29,9 @@ SINGLE_SHAPES = INDEPENDENT
 BAND_HZ = 2.0  # weights change no faster
 LOST_OPENING = 0.6  # of what opens the lips: speech needs them, and lips that open in pauses would look like speech
 LEAST_M, OPENS_M = 0.0006, 0.002  # what a whole shape may open the lips by unhindered, and where it counts in full
-ATTACK_S, RELEASE_S = 0.08, 0.25  # of speech activity
+ATTACK_S, RELEASE_S = 0.08, 0.3  # of speech activity
 SPEAKS_M, SPEAKS_M_S = 0.0025, 0.02  # lips that are so far open, or move so fast, speak
-SHUT_M, FIRMLY = 0.002, 4.0  # lips that are less open, while somebody speaks, are shut on purpose; and how soon wholly
+SHUT_M, FIRMLY = 0.0025, 4.0  # lips that are less open, while somebody speaks, are shut on purpose; and how soon wholly
 SHUTTERS = (
     "jawOpen", "mouthClose", "mouthUpperUpLeft", "mouthUpperUpRight", "mouthLowerDownLeft", "mouthLowerDownRight",
     "mouthShrugLower", "mouthFunnel",
@@ -40,14 +41,15 @@ NO_LEAN = np.array([0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0])  # head (3) and gaze (2)
 _UPPER, _LOWER = np.array([61, 62, 63]), np.array([67, 66, 65])
 
 
-def read_emotion(text: str) -> Expression:
+def read_emotion(text: str, bank: Mapping[str, Recipe] | None = None) -> Expression:
     """What people write after `--emotion`: `happy:0.7`, mixtures with `+` or `,`; nothing is no expression.
 
-    Raises UserError with the part at fault and the nearest known names.
+    `bank`: the person's own expressions, as `own.laugh`; None where the person is not known yet. Raises UserError with
+    the part at fault and the nearest known names.
     """
     if not text.strip():
         return Expression()
-    return parse(text if "@" in text else text.replace(",", "+"))
+    return parse(text if "@" in text else text.replace(",", "+"), bank)
 
 
 class ExpressionEdit:
@@ -153,7 +155,7 @@ class ExpressionLayer:
     ) -> Float[np.ndarray, "T E"]:
         opens = np.clip((_opens().mean(1) - LEAST_M) / (OPENS_M - LEAST_M), 0.0, 1.0)
         weights = weights * (1.0 - LOST_OPENING * opens)
-        shut = np.clip(2.0 * active, 0.0, 1.0) * np.clip(FIRMLY * (SHUT_M - opening) / SHUT_M, 0.0, 1.0)
+        shut = np.clip(4.0 * active, 0.0, 1.0) * np.clip(FIRMLY * (SHUT_M - opening) / SHUT_M, 0.0, 1.0)
         too_far = np.maximum(weights @ _opens(), 0.0) * shut[:, None]
         closed = weights - too_far @ _shutting().T
         return np.where(shut[:, None] > 0.0, closed, _gaps().uncrossed(weights, np.maximum(opening, 0.0)))

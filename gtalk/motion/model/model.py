@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,8 @@ from gtalk.motion.model.pause_gate import PauseGate, PauseHabit
 from gtalk.motion.model.storage import FORMER_PARTS, check_finite, hollow_net, net_config_of
 from gtalk.motion.model.vad_gate import AHEAD_ROWS, HANGOVER_ROWS, LEADS_ROWS, SilenceGate, activity_windows
 from gtalk.reading.untrusted import check_numbers, member, read_json
+from gtalk.rig.bank import load_bank
+from gtalk.rig.expression import Recipe
 from gtalk.shapes import Float
 from gtalk.speech.features import SpeechFeatures
 from gtalk.speech.known_phones import KnownPhones
@@ -69,6 +72,8 @@ class PersonMotionModel:
     """How this person's lips rest between phrases; live, since dubbed the next phrase is seen to come."""
     live: bool = False
     """Answer soon: lips open no earlier than `AHEAD_ROWS` before the sound."""
+    expressions: Mapping[str, Recipe] = field(default_factory=dict)
+    """The person's own, learned from a take."""
 
     fps = VIDEO_FPS
 
@@ -257,13 +262,14 @@ def load_motion_model(folder: Path) -> PersonMotionModel:
             got="none",
             remedy="Run `gtalk motion train DATASET -o AVATAR`.",
         )
+    own = load_bank(folder)
     try:
         settings = read_json(member(folder, JSON_NAME))
         version = settings["schema_version"]
         if version not in _READABLE or settings["kind"] != "person":
             raise ValueError(f"kind {settings['kind']!r}, schema_version {version!r}")
         arrays = load_file(member(folder, TENSORS_NAME))
-        model = _from_arrays(settings, arrays)
+        model = dataclasses.replace(_from_arrays(settings, arrays), expressions=own)
         _try(model)
         return model
     except Exception as error:  # whatever a stranger's file does to us, it is the file that is at fault

@@ -13,6 +13,16 @@ def test_strength_is_one_when_all_that_was_asked_is_read() -> None:
     assert measures.strength(np.roll(wanted, 3) * 0.0, wanted) == 0.0
 
 
+def test_strength_of_real_is_in_units_of_what_people_show() -> None:
+    wanted = measures.readable(named("sad"))
+    real = [0.2 * wanted, 0.4 * wanted]
+    assert measures.strength_of_real(0.3 * wanted, real, wanted) == pytest.approx(1.0)
+    other = np.where(wanted > 0.0, 0.0, 5.0)  # what the expression does not ask for does not count
+    assert measures.strength_of_real(0.15 * wanted + other, real, wanted) == pytest.approx(0.5)
+    assert measures.strength_of_real(wanted, [], wanted) is None
+    assert measures.strength_of_real(wanted, [0.0 * wanted], wanted) is None
+
+
 def test_what_cannot_be_read_is_not_asked_for() -> None:
     asked = measures.readable(Expression({"cheekPuffLeft": 1.0, "noseSneerLeft": 1.0, "mouthSmileLeft": 0.5}))
     assert asked.sum() == pytest.approx(0.5)

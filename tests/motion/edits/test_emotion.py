@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,7 @@ from gtalk.motion.base import EditChain, EventEdit
 from gtalk.motion.edits.control_edit import ControlEdit
 from gtalk.motion.edits.controls import Controls, word_specs
 from gtalk.motion.edits.emotion import BAND_HZ, ExpressionEdit, read_emotion, shown_opening
-from gtalk.rig.expression import Expression, named, names
+from gtalk.rig.expression import Expression, named, read_recipes
 from gtalk.rig.shapes import SHAPES, index
 from gtalk.types import Motion
 from tests.motion.talking import motion_of_openness
@@ -26,7 +28,7 @@ def test_no_expression_is_no_channel_and_no_change(model, motion: Motion) -> Non
     assert edit(motion) is motion
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", ["happy", "surprised", "wink"])
 def test_pieces_of_any_size_give_the_same(model, motion: Motion, name: str) -> None:
     whole = ExpressionEdit(model, named(name))(motion)
     cut = ExpressionEdit(model, named(name))
@@ -98,6 +100,18 @@ def test_what_people_write() -> None:
         read_emotion("hapy")
     with pytest.raises(UserError, match="0 to 1"):
         read_emotion("happy:7")
+
+
+def test_a_person_has_expressions_of_their_own(model, motion: Motion, tmp_path) -> None:
+    (tmp_path / "bank.yaml").write_text("laugh: {says: as in a take, shapes: {mouthSmile: 0.9}}\n")
+    person = dataclasses.replace(model, expressions=read_recipes(tmp_path / "bank.yaml"))
+    asked = Controls(emotion="own.laugh:0.5+browDown:0.2")
+    weights = ControlEdit(person, asked)(motion[260:300]).channels["expression"]
+    assert weights[-1, index("mouthSmileRight")] == pytest.approx(0.45, abs=0.01)
+    assert weights[-1, index("browDownLeft")] == pytest.approx(0.2, abs=0.01)
+    for other, says in ((model, "of their own"), (person, "laugh")):
+        with pytest.raises(UserError, match=says):
+            ControlEdit(other, Controls(emotion="own.smirk"))
 
 
 def test_emotion_is_a_control(model, motion: Motion) -> None:

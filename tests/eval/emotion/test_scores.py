@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gtalk.eval import expression
-from gtalk.eval.expression import LOWER, UPPER, dataset_scores, error_of, expression_error
+from gtalk.eval.emotion import scores
+from gtalk.eval.emotion.scores import LOWER, UPPER, dataset_scores, error_of, expression_error
 from tests.support.synthetic_dataset import make_synthetic_dataset
 
 
@@ -46,7 +46,7 @@ def test_scores_come_from_landmarks_or_motion_or_not_at_all(tmp_path):
 def test_without_the_model_file_there_is_no_reader(monkeypatch, tmp_path):
     monkeypatch.setenv("GTALK_ASSETS", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert expression.open_reader() is None
+    assert scores.open_reader() is None
 
 
 def test_the_largest_face_is_read_and_none_is_none(monkeypatch):
@@ -65,12 +65,12 @@ def test_the_largest_face_is_read_and_none_is_none(monkeypatch):
         def close(self):
             self.faces = None
 
-    monkeypatch.setattr(expression, "FaceLandmarkerFinder", Finder)
-    monkeypatch.setattr(expression, "find_asset", Path)
-    reader = expression.open_reader()
-    assert isinstance(reader, expression.ScoreReader)
+    monkeypatch.setattr(scores, "FaceLandmarkerFinder", Finder)
+    monkeypatch.setattr(scores, "find_asset", Path)
+    reader = scores.open_reader()
+    assert isinstance(reader, scores.ScoreReader)
     assert reader.read(np.zeros((4, 4, 3), np.uint8)) is None
     np.testing.assert_array_equal(reader.read(np.ones((4, 4, 3), np.uint8)), np.ones(52))
     reader.close()
-    monkeypatch.setattr(expression, "FaceLandmarkerFinder", lambda path: (_ for _ in ()).throw(ImportError()))
-    assert expression.open_reader() is None
+    monkeypatch.setattr(scores, "FaceLandmarkerFinder", lambda path: (_ for _ in ()).throw(ImportError()))
+    assert scores.open_reader() is None
