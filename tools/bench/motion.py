@@ -1,10 +1,11 @@
 """How well lips follow speech: held out, from another person's voice, from voices without a truth, in silence.
 
-    python tools/bench/motion.py DATASET [--test DATASET] [--seconds S] [--seeds 0 1]    the held-out table
+    python tools/bench/motion.py DATASET [--test DATASET | --part 2/4] [--seconds S] [--seeds 0 1]    the held-out table
     python tools/bench/motion.py DATASET --ingredients [--only NAME ...]                what each ingredient adds
     python tools/bench/motion.py DATASET --cross DATASET ... --voices FOLDER            other people's voices
 
-Trains on the dataset's training part and scores its held-out part, or all of `--test`. `--cross` datasets are
+Trains on the dataset's training part and scores its held-out part, or all of `--test`; with `--part 2/4` it holds out
+the second of four parts instead, since the end of a clip is short. `--cross` datasets are
 of other people, whose sound drives the model and whose true mouth is compared by correlation; `--voices` are
 sound files of yet other people, for which amplitude, manifold distance and silence can be checked. The lips
 open as early as the person does (as for a file); columns named "live" answer within 160 ms. "unshut" says how far
@@ -34,9 +35,9 @@ from gtalk.motion.base import EditFactory
 from gtalk.motion.edits.lle import LandmarkLLE
 from gtalk.motion.model.model import PersonMotionModel
 from gtalk.motion.produce import drive_whole
-from gtalk.motion.training.sequences import read_training_clip
+from gtalk.motion.training.sequences import TrainingClip, read_training_clip
 from gtalk.motion.training.train import MotionConfig, fit_material
-from gtalk.motion.training.training_data import TrainingData, gather
+from gtalk.motion.training.training_data import GUARD_FRAMES, TrainingData, gather
 from gtalk.speech.sound import read_samples
 from gtalk.types import AUDIO_RATE, Motion
 
@@ -96,6 +97,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("dataset", type=Path)
     parser.add_argument("--test", type=Path)
+    parser.add_argument("--part", help="K/N")
     parser.add_argument("--seconds", type=float)
     parser.add_argument("--cross", type=Path, nargs="*", default=[])
     parser.add_argument("--voices", type=Path)
@@ -109,7 +111,7 @@ def main() -> None:
     base = MotionConfig(seconds=options.seconds)
     table = ingredients(base) if options.ingredients else {"default": base}
     print(f"load {os.getloadavg()[0]:.1f}")
-    held = HeldOut(dataset, None if options.test is None else Dataset(options.test))
+    held = HeldOut(dataset, None if options.test is None else Dataset(options.test), options.part)
     held.print_baselines()
     print(f"{'':22}" + "".join(f"{name:>15}" for name in (*COLUMNS, "cpu_s")))
     results: dict[str, list[dict[str, float]]] = {}
@@ -118,7 +120,7 @@ def main() -> None:
         for seed in options.seeds:
             config = replace(table[name], seed=seed)
             started = time.process_time()
-            fitted = fit_material(data(dataset, config, prepared), config)
+            fitted = fit_material(data(held.training_clip(options.seconds), config, prepared), config)
             row = {"cpu_s": time.process_time() - started}
             results.setdefault(name, []).append(row | score(fitted, held, cross))
             if options.ingredients and name == "default":
@@ -139,30 +141,42 @@ def main() -> None:
         print_voices(model, dataset, options.voices)
 
 
-def data(dataset: Dataset, config: MotionConfig, prepared: dict[str, TrainingData]) -> TrainingData:
+def data(clip: TrainingClip, config: MotionConfig, prepared: dict[str, TrainingData]) -> TrainingData:
     """What a config learns from; kept, since most ingredients and all seeds share it."""
     key = f"{config.phones} {config.ears} {config.augment} {config.seconds}"
     if key not in prepared:
         prepared.clear()
-        prepared[key] = gather(
-            [read_training_clip(dataset, config.seconds)], config.features, config.augment, 0, lambda progress: None
-        )
+        prepared[key] = gather([clip], config.features, config.augment, 0, lambda progress: None)
     return prepared[key]
 
 
 class HeldOut:
-    """Frames with a truth that training has not seen."""
+    """Frames with a truth that training has not seen: the end of the clip, a part of it (K/N), or another clip."""
 
-    def __init__(self, dataset: Dataset, other: Dataset | None) -> None:
+    def __init__(self, dataset: Dataset, other: Dataset | None = None, part: str | None = None) -> None:
         source = dataset if other is None else other
-        self.first = first_test_frame(dataset.n_frames) if other is None else 0
+        self.first, stop = first_test_frame(dataset.n_frames) if other is None else 0, source.n_frames
+        if part is not None:
+            number, parts = (int(n) for n in part.split("/"))
+            self.first, stop = (dataset.n_frames * n // parts for n in (number - 1, number))
+        self.dataset, self.part = dataset, part
         self.samples = read_samples(source.audio_path)
         self.whole = source.motion
-        self.truth = source.motion[self.first :]
-        self.trained = dataset.motion[: first_test_frame(dataset.n_frames)]
-        self.still_m = measures.silent_speed_m(self.trained, read_samples(dataset.audio_path))
-        self.mean = self.trained.landmarks[self.trained.valid].mean(0)
+        self.truth = source.motion[self.first : stop]
+        clip = self.training_clip(None)
+        self.trained = clip.motion[np.flatnonzero(clip.motion.valid)]
+        self.still_m = measures.silent_speed_m(clip.motion, clip.samples)
+        self.mean = self.trained.landmarks.mean(0)
         self.count = len(self.truth)
+
+    def training_clip(self, seconds: float | None) -> TrainingClip:
+        """What may be learned from."""
+        if self.part is None:
+            return read_training_clip(self.dataset, seconds)
+        motion, frame = self.dataset.motion, np.arange(self.dataset.n_frames)
+        held = (frame >= self.first - GUARD_FRAMES) & (frame < self.first + len(self.truth) + GUARD_FRAMES)
+        motion = motion.replace(valid=motion.valid & ~self.dataset.foreign_sound & ~held)
+        return TrainingClip(self.samples, motion, tuple(self.dataset.segments))
 
     def predicted(self, model: PersonMotionModel, edits: Sequence[EditFactory] = ()) -> Motion:
         """For the held-out frames, from the sound from the beginning."""
