@@ -29,13 +29,14 @@ def changes(samples: Float[np.ndarray, " N"]) -> dict[str, Float[np.ndarray, " N
     """The sound as a microphone elsewhere would have heard it, by name."""
     rng, count = np.random.default_rng(0), len(samples)
     # The same voice at sixteen other times: nothing sounds more like the speaker.
-    babble = sum(np.roll(samples, int(shift)) for shift in rng.integers(count // 8, count - count // 8, 16))
-    telephone = sosfilt(butter(4, (300, 3400), "band", fs=AUDIO_RATE, output="sos"), samples)
+    shifts = rng.integers(count // 8, count - count // 8, 16).tolist()
+    babble = np.sum([np.roll(samples, shift) for shift in shifts], axis=0)
+    telephone = np.asarray(sosfilt(butter(4, (300, 3400), "band", fs=AUDIO_RATE, output="sos"), samples))
     return {
         "as it is": samples,
         **{f"babble at {db} dB": samples + babble * (samples.std() / babble.std()) / 10 ** (db / 20) for db in (0, 10)},
-        **{f"rumble at {db} dB": with_noise(samples, -db, 1.0, rng) for db in (0, 10)},
-        **{f"hiss at {db} dB": with_noise(samples, -db, 0.0, rng) for db in (0, 10)},
+        **{f"rumble at {db} dB": with_noise(samples, -float(db), 1.0, rng) for db in (0, 10)},
+        **{f"hiss at {db} dB": with_noise(samples, -float(db), 0.0, rng) for db in (0, 10)},
         "telephone": _companded(telephone),
         **{f"room of {s} s": with_room(samples, 0.7, s / 6.9, rng) for s in (0.4, 0.8)},
         "clipped at a fifth": np.clip(samples, -0.2 * np.abs(samples).max(), 0.2 * np.abs(samples).max()),
