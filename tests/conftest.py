@@ -36,7 +36,7 @@ SLOW = {
     "dub/batch/test_run.py", "dub/footage/test_compositor.py",
     "dub/test_memory.py", "dub/test_render.py", "eval/test_evaluator.py", "eval/test_report.py", "eval/test_run.py",
     "fit/gaussian/test_model.py", "fit/losses/test_perceptual.py", "fit/radiance/test_influence.py",
-    "fit/radiance/test_model.py", "fit/test_trainer.py", "media/test_alignment.py", "media/test_strange.py",
+    "fit/radiance/test_model.py", "fit/test_trainer.py", "marks/test_watermark.py", "media/test_alignment.py", "media/test_strange.py",
     "media/test_timeline.py", "motion/idle/test_blinks_gaze.py", "motion/idle/test_head_motion.py",
     "motion/model/test_model.py", "motion/test_bad_sound.py", "motion/test_command_line.py", "motion/test_produce.py",
     "motion/training/test_augment.py", "motion/training/test_pretrain.py", "motion/training/test_sync_expert.py",
@@ -49,6 +49,8 @@ SLOW = {
     "tools/make/test_demo_clip.py", "viewer/live/test_session.py", "viewer/live/test_sessions.py",
     "viewer/test_browser.py", "viewer/test_player.py", "viewer/test_server.py", "viewer/web/test_intruders.py",
     "viewer/web/test_speech_api.py",
+    "viewer/live/test_recorder.py", "viewer/gui/test_guard.py", "viewer/gui/test_training.py",
+    "viewer/audio/test_strangers_file.py", "voice/test_synthesis.py",
 }  # fmt: skip
 """Files that take seconds of processor time (`--processor-times`) and that `make quick` leaves out; a test of another
 file is marked by `pytest.mark.slow`."""

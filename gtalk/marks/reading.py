@@ -94,13 +94,18 @@ def find(residue: Float[np.ndarray, "h w"], *, search: bool = True) -> Reading |
     """The mark in a residue."""
     best = _look(residue, 1.0, False)
     if search and best[0] < threshold():
-        best = max(_look(residue, scale, mirrored) for mirrored in (False, True) for scale in _scales())
+        best = strongest(residue)
     if best[0] < threshold():
         return None
     finer = [best[1] * _STEP ** (i / 8) for i in (-4, -3, -2, -1, 1, 2, 3, 4)] if best[1] != 1.0 else []
     best = max([best, *(_look(residue, scale, best[2]) for scale in finer)])
     payload = decode(_bits(_folded(residue, best[1], best[2]), best[3]))
     return None if payload is None else Reading(payload, best[0], best[1], best[2])
+
+
+def strongest(residue: Float[np.ndarray, "h w"]) -> tuple[float, float, bool, tuple[int, int]]:
+    """(strength, scale, mirrored, shift) of the place where a mark is the likeliest, be there one or not."""
+    return max(_look(residue, scale, mirrored) for mirrored in (False, True) for scale in _scales())
 
 
 def _look(residue: np.ndarray, scale: float, mirrored: bool) -> tuple[float, float, bool, tuple[int, int]]:

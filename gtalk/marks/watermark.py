@@ -13,9 +13,11 @@ from gtalk.shapes import Float, UInt8
 
 LEAST_SIDE = 96
 """Pixels; smaller pictures hold no mark."""
-LUMA, BLUE = -0.85, 1.55
+LUMA, BLUE = -0.45, 1.4
 """Root mean square of the pattern in luminance and in the blue-yellow difference (Cb), in levels of 255. Of opposite
 sign: what both do to blue, which weighs little in luminance, cancels in part."""
+_MOST = np.clip(np.arange(256) // 14, 1, 255).astype(np.uint8)
+"""How far a value may be changed: in the dark a few levels are seen."""
 _RGB = LUMA * np.ones(3) + BLUE * np.array([0.0, -0.344136, 1.772])  # ITU-R BT.601, full swing
 
 
@@ -44,10 +46,11 @@ class Watermark:
         if alpha is not None:
             share = cv2.merge([alpha] * 3)
             plus, minus = (cv2.multiply(part, share, scale=1 / 255) for part in (plus, minus))
-        return cv2.subtract(cv2.add(rgb, plus), minus)
+        most = cv2.LUT(rgb, _MOST)
+        return cv2.subtract(cv2.add(rgb, cv2.min(plus, most)), cv2.min(minus, most))
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=4)
 def _patterns(payload: bytes, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
     """uint8 [H,W,3] each: what is added, what is taken away."""
     levels = np.rint(_RGB * pattern(payload, height, width)[..., None]).astype(np.int16)

@@ -43,10 +43,10 @@ class Clock:
         return self.now_s
 
 
-def still_session(size: int = 32, lookahead_s: float = 0.08) -> tuple[LiveSession, Clock]:
+def still_session(size: int = 32, lookahead_s: float = 0.08, **options) -> tuple[LiveSession, Clock]:
     """A session that lives only when `run` says so."""
     clock = Clock()
-    return LiveSession(toy_cast(size, lookahead_s)(), clock=clock), clock
+    return LiveSession(toy_cast(size, lookahead_s)(), clock=clock, **options), clock
 
 
 def run(session: LiveSession, clock: Clock, ticks: int) -> None:

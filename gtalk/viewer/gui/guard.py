@@ -39,8 +39,8 @@ _PART_BYTES = 512 * 1024  # as viser's page cuts files
 _MOST_MESSAGE_BYTES = _PART_BYTES + 4096
 _MOST_TEXT = 2000
 _MOST_PAGES = 16
-_MESSAGES_A_SECOND, _MESSAGES_AT_ONCE = 50.0, 150.0  # a control that is dragged sends 20
-_OPENINGS_A_SECOND, _OPENINGS_AT_ONCE = 0.5, 8.0  # each is sent all controls anew
+_MESSAGES_A_SECOND, _MESSAGES_AT_ONCE = 50.0, 100.0  # a control that is dragged sends 20
+_OPENINGS_A_SECOND, _OPENINGS_AT_ONCE = 0.25, 8.0  # each is sent all controls anew
 _CLOSE_S = 1.0
 _VISER_PAGE = (
     "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; connect-src 'self' data: blob:; object-src 'none'; "
@@ -118,6 +118,7 @@ class GuardedViser:
         self._server: Server | None = None
         self._n_pages = 0
         self._uploading: _Upload | None = None
+        self._pace = Budget(_MESSAGES_A_SECOND, _MESSAGES_AT_ONCE)  # of all pages together: beyond it they wait
 
     async def start(self) -> Upstream:
         """Listen on loopback; returns the route to it."""
@@ -164,6 +165,7 @@ class GuardedViser:
             try:
                 async for raw in page:
                     if said.passes(raw):
+                        await self._pace.wait()
                         await inner.send(raw)
             finally:
                 said.left()

@@ -31,7 +31,7 @@ MAIN = ""
 _IDLE_S = 30.0
 _LOOK_EVERY_S = 2.0
 _PATH = re.compile(r"/s/([a-z0-9-]{1,32})(/.*)?")
-_OPENINGS_A_SECOND, _OPENINGS_AT_ONCE = 5.0, 32.0  # of the sockets of a session
+_OPENINGS_A_SECOND, _OPENINGS_AT_ONCE = 2.0, 24.0  # of the sockets of a session
 _PAGE_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
 
 TalkerFactory = Callable[[], Talker]

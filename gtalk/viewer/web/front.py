@@ -50,6 +50,7 @@ _ARRIVALS_A_SECOND, _ARRIVALS_AT_ONCE = 60.0, 256.0
 _BACKLOG = 512
 _GUESS_S = 0.5  # what a wrong token waits for its answer
 _PIPE_BYTES = 64 * 1024
+_LINGER_S = 0.5
 COOKIE, KEY_COOKIE = "gtalk_token", "gtalk_page"
 
 
@@ -340,8 +341,18 @@ async def _pipe(head: Head, upstream: Upstream, reader: asyncio.StreamReader, wr
         for outcome in await asyncio.gather(*both, return_exceptions=True):
             if isinstance(outcome, BadFrames):
                 raise outcome
+        await _linger(reader, writer)
     finally:
         await close(inner_writer)
+
+
+async def _linger(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Let the last words arrive: a connection that is closed while data waits in it is reset, and loses them."""
+    with suppress(TimeoutError, OSError):
+        async with asyncio.timeout(_LINGER_S):
+            await writer.drain()
+            while await reader.read(_PIPE_BYTES):
+                pass
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, gate: FrameGate | None) -> None:

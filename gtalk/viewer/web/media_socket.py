@@ -31,10 +31,13 @@ from gtalk.voice.synthesis import MAX_TEXT, Speaker
 
 _STATS_EVERY_S = 1.0
 _CLOSE_S = 1.0
-_COSTS = {"say": 20.0, "record": 30.0, "mic": 5.0}
-"""Of commands that start something; of any other 1. A page has _COMMANDS_AT_ONCE, and as much anew each second as
-_COMMANDS_A_SECOND; a view that is turned sends 25."""
-_COMMANDS_A_SECOND, _COMMANDS_AT_ONCE = 60.0, 240.0
+_COMMANDS_A_SECOND, _COMMANDS_AT_ONCE = 60.0, 240.0  # of a page; a view that is turned sends 25
+# Of all pages of a session together: beyond them they wait, or are told to.
+_TOGETHER_A_SECOND, _TOGETHER_AT_ONCE = 400.0, 1200.0
+_PUSHED_A_SECOND, _PUSHED_AT_ONCE = 250.0, 1000.0
+_LETTERS_A_SECOND, _LETTERS_AT_ONCE = 100.0, 4000.0  # five times what is said in that time
+_RECORDINGS_A_SECOND, _RECORDINGS_AT_ONCE = 0.5, 6.0
+_AGAIN = "Too much at once: try again in a few seconds."
 _MESSAGES_PER_S = 300  # 5 ms microphone pieces, what a stalled line brings at once, and commands
 
 
@@ -79,6 +82,10 @@ class MediaSocket:
         self._label = label == "on"
         self._orbit = Orbit(session)
         self._recording: _Page | None = None  # who began the recording that runs
+        self._pace = Budget(_TOGETHER_A_SECOND, _TOGETHER_AT_ONCE)
+        self._pushed = Budget(_PUSHED_A_SECOND, _PUSHED_AT_ONCE)
+        self._letters = Budget(_LETTERS_A_SECOND, _LETTERS_AT_ONCE)
+        self._recordings = Budget(_RECORDINGS_A_SECOND, _RECORDINGS_AT_ONCE)
         self._pages: list[_Page] = []
         self._server: Server | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -134,7 +141,7 @@ class MediaSocket:
     async def _handle(self, connection: ServerConnection) -> None:
         try:
             if connection.request is not None and connection.request.path.startswith("/push"):
-                await follow_client(connection, self._session)
+                await follow_client(connection, self._session, self._pushed)
             else:
                 await self._serve_page(_Page(connection))
         except (BadMessage, UserError) as error:
@@ -183,6 +190,7 @@ class MediaSocket:
             count += 1
             if count > _MESSAGES_PER_S:
                 raise BadMessage("too many messages a second")
+            await self._pace.wait()
             parsed = parse(message)
             if isinstance(parsed, MicPiece):
                 if page.microphones and self._session.microphone is page.microphones[-1]:
@@ -191,7 +199,7 @@ class MediaSocket:
                 await self._command(page, parsed)
 
     async def _command(self, page: _Page, command: dict) -> None:
-        if not page.commands.spend(_COSTS.get(command["do"], 1.0)):
+        if not page.commands.spend():
             raise BadMessage("too many commands a second")
         match command["do"]:
             case "mic":
@@ -238,6 +246,9 @@ class MediaSocket:
         text, voice = command.get("text"), command.get("voice", "")
         if not isinstance(text, str) or not isinstance(voice, str) or len(text) > MAX_TEXT:
             raise BadMessage(f"'say' without a text of at most {MAX_TEXT} characters")
+        if not self._letters.spend(float(len(text))):
+            await page.tell(notice=_AGAIN)
+            return
         try:
             self._session.play(speech_source(await asyncio.to_thread(self._speaker.say, text, voice)))
         except UserError as error:
@@ -245,6 +256,9 @@ class MediaSocket:
 
     async def _record(self, page: _Page, on: bool) -> None:
         if on:
+            if not self._recordings.spend():
+                await page.tell(recording=self._recorder.running, notice=_AGAIN)
+                return
             try:
                 await asyncio.to_thread(self._recorder.start)
             except (UserError, OSError) as error:  # the page stays, whatever comes of it

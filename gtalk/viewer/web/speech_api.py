@@ -123,12 +123,16 @@ class _Client:
                     await self._connection.send(json.dumps({"state": state, "buffered_s": buffered_s}))
 
 
-async def follow_client(connection: ServerConnection, session: LiveSession) -> None:
-    """Speak what a client pushes until it leaves; what it left unsaid without an "end" is cut off."""
+async def follow_client(connection: ServerConnection, session: LiveSession, pace: Budget) -> None:
+    """Speak what a client pushes until it leaves; what it left unsaid without an "end" is cut off.
+
+    `pace`: of the messages of all clients together; beyond it they wait.
+    """
     client = _Client(connection, session)
     teller = asyncio.create_task(client.tell())
     try:
         async for message in connection:
+            await pace.wait()
             await client.take(message)
     finally:
         teller.cancel()

@@ -1,11 +1,17 @@
 """The live clock, run faster than real time by a clock of the test's own."""
 
+import time
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
+from gtalk.motion.edits.controls import Controls
+from gtalk.talk import Talker
 from gtalk.types import AUDIO_RATE
 from gtalk.viewer.audio.sources import PushSource
 from gtalk.viewer.live.session import LiveSession
+from tests.support.toys import ToyAvatar, ToyMotionModel
 from tests.viewer.live_servers import Clock, bursts, run, still_session, voice
 
 
@@ -331,3 +337,62 @@ def test_sound_that_is_cut_off_while_its_image_is_drawn_is_not_handed_out() -> N
     run(session, clock, 5)
     assert listener.frames
     assert all(np.abs(frame.samples).max() == 0 for frame in listener.frames)
+
+
+class Fragile:
+    """An edit that breaks where the mouth is opened far."""
+
+    def __init__(self) -> None:
+        self.mouth = 1.0
+
+    def receive(self, event: object) -> None:
+        if isinstance(event, Controls):
+            self.mouth = event.mouth
+
+    def __call__(self, motion, start_frame=0):
+        if self.mouth > 1.5 and len(motion):
+            raise ValueError("three numbers for two")
+        return motion
+
+
+def within(seconds: float, happened: Callable[[], bool]) -> bool:
+    end_s = time.monotonic() + seconds
+    while not happened() and time.monotonic() < end_s:
+        time.sleep(0.01)
+    return happened()
+
+
+def test_a_session_that_breaks_begins_anew_and_is_told() -> None:
+    avatar, said, told = ToyAvatar(32), [], []
+    session = LiveSession(Talker(avatar, ToyMotionModel(avatar.basis), edits=[Fragile]), report=said.append)
+    session.on_trouble = told.append
+    listener = session.listen(lambda: None)
+    session.start()
+    try:
+        assert within(10, lambda: bool(listener.frames))
+        session.set_controls(Controls(mouth=2.0))
+        assert within(10, lambda: len(told) >= 2)
+        assert told[0] == "The conversation broke and began anew."
+        assert told[1] == "The conversation broke and began anew, with its first settings."
+        assert session.controls == Controls() and said[0] == "session broke: ValueError: three numbers for two"
+        assert listener.flushed, "what was handed out before is over"
+        listener.frames.clear()
+        assert within(10, lambda: len(listener.frames) > 3), "pictures come again"
+        session.set_controls(Controls(mouth=1.2))
+        assert len(told) == 2
+    finally:
+        session.stop()
+
+
+def test_a_server_that_was_suspended_replays_nothing() -> None:
+    slept_s = 0.0
+    avatar = ToyAvatar(32)
+    session = LiveSession(Talker(avatar, ToyMotionModel(avatar.basis)), clock=lambda: time.monotonic() + slept_s)
+    session.start()
+    try:
+        assert within(10, lambda: session._n_ticks > 3)
+        slept_s, before = 3600.0, session._n_ticks
+        assert within(10, lambda: session._n_ticks > before + 3)
+        assert session._n_ticks < before + 500, "an hour has 90 000 ticks"
+    finally:
+        session.stop()

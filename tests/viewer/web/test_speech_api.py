@@ -163,12 +163,13 @@ def test_a_client_that_vanishes_is_cut_off_and_the_session_goes_on() -> None:
     ("message", "why"),
     [(b"ID3" + bytes(5000), "got MP3"), ("{}", "not a command"), ('{"do": "begin", "rate": 1}', "sample rate 1"),
      ('{"do": "begin", "rate": "fast"}', "without a number"), ('{"do": "dance"}', "unknown command"),
-     (b"\0" * 1_000_000, "1009")],
+     (b"\0" * 1_000_000, "1009"), (['{"do": "begin"}'] * 60, "too many commands")],
 )  # fmt: skip
 def test_garbage_closes_that_client_with_a_reason(message, why: str) -> None:
     async def talk(client, _server):
-        await client.send(message)
         with pytest.raises(ConnectionClosed) as closed:
+            for each in message if isinstance(message, list) else [message]:
+                await client.send(each)
             while True:
                 await client.recv()
         return str(closed.value)
