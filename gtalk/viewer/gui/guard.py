@@ -40,7 +40,7 @@ _MOST_MESSAGE_BYTES = _PART_BYTES + 4096
 _MOST_TEXT = 2000
 _MOST_PAGES = 16
 _MESSAGES_A_SECOND, _MESSAGES_AT_ONCE = 50.0, 100.0  # a control that is dragged sends 20
-_OPENINGS_A_SECOND, _OPENINGS_AT_ONCE = 0.25, 8.0  # each is sent all controls anew
+_OPENINGS_A_SECOND, _OPENINGS_AT_ONCE = 0.2, 4.0  # each is sent all controls anew
 _CLOSE_S = 1.0
 _VISER_PAGE = (
     "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; connect-src 'self' data: blob:; object-src 'none'; "

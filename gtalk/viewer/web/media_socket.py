@@ -36,7 +36,7 @@ _COMMANDS_A_SECOND, _COMMANDS_AT_ONCE = 60.0, 240.0  # of a page; a view that is
 _TOGETHER_A_SECOND, _TOGETHER_AT_ONCE = 400.0, 1200.0
 _PUSHED_A_SECOND, _PUSHED_AT_ONCE = 250.0, 1000.0
 _LETTERS_A_SECOND, _LETTERS_AT_ONCE = 100.0, 4000.0  # five times what is said in that time
-_RECORDINGS_A_SECOND, _RECORDINGS_AT_ONCE = 0.5, 6.0
+_RECORDINGS_A_SECOND, _RECORDINGS_AT_ONCE = 0.2, 4.0
 _AGAIN = "Too much at once: try again in a few seconds."
 _MESSAGES_PER_S = 300  # 5 ms microphone pieces, what a stalled line brings at once, and commands
 
