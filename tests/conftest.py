@@ -34,7 +34,8 @@ BROWSERS = {
 SLOW = {
     "direct/test_keys.py", "direct/test_score_edit.py", "dub/batch/test_chunks.py", "dub/batch/test_cluster.py",
     "dub/batch/test_run.py", "dub/footage/test_compositor.py",
-    "dub/test_memory.py", "dub/test_render.py", "eval/test_evaluator.py", "eval/test_report.py", "eval/test_run.py",
+    "dub/test_memory.py", "dub/test_render.py", "dub/test_score.py",
+    "eval/test_evaluator.py", "eval/test_report.py", "eval/test_run.py",
     "fit/gaussian/test_model.py", "fit/losses/test_perceptual.py", "fit/radiance/test_influence.py",
     "fit/radiance/test_model.py", "fit/test_trainer.py", "marks/test_watermark.py", "media/test_alignment.py",
     "media/test_strange.py",

@@ -46,6 +46,8 @@ class Score:
     """Name of the model there."""
     llm_timeout_s: float = 60.0
     """How long its answer may take."""
+    voice: bool = False
+    """Let the voice direct too: how aroused it sounds against the speaker's own neutral, as `dub --emotion auto`."""
     overwrite: bool = False
     """Replace an output that exists."""
 
@@ -63,7 +65,7 @@ class Score:
         model = load_motion_model(self.avatar)
         endpoint = ModelEndpoint(self.llm, self.model, self.llm_timeout_s) if self.llm else None
         words = None if self.words is None else Words.load(self.words)
-        written = write_score(read_audio(self.speech).samples, Wish(self.say, self.text, words, endpoint))
+        written = write_score(read_audio(self.speech).samples, Wish(self.say, self.text, words, endpoint, self.voice))
         written.score.save(self.output)
         for note in (*written.notes, *beyond_range(written.score.events, model)):
             print(f"warning: {note}", file=sys.stderr)
@@ -72,7 +74,7 @@ class Score:
             print(f"  {event.plain()}")
 
     def _check(self) -> None:
-        if not (self.say or self.text or self.words):
+        if not (self.say or self.text or self.words or self.voice):
             raise UserError("score", expected="what it is to say", got="neither --say nor --text",
                             remedy="Add --say \"smile at 'finally'\", or --text with what is spoken.")  # fmt: skip
         if bool(self.llm) != bool(self.model):

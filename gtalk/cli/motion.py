@@ -182,12 +182,14 @@ class MotionEdit:
 
     def run(self) -> None:
         """Do it."""
+        from gtalk.motion.edits.emotion import no_voice
         from gtalk.motion.formats.arkit import motion_of_arkit, read_arkit_csv, rest_landmarks, write_arkit_csv
         from gtalk.motion.model.model import load_motion_model
         from gtalk.motion.produce import edit_motion, reenact
         from gtalk.types import Motion as FaceMotion
 
         require_replaceable(self.output, self.overwrite)
+        no_voice(self.controls.emotion, "a motion file")
         model = None if self.avatar is None else load_motion_model(self.avatar)
         if self.motion.suffix.lower() == ".csv":
             weights, head_rad, fps = read_arkit_csv(self.motion)

@@ -6,12 +6,15 @@ file ─▶ 16 kHz pieces ─▶ Talker ─▶ frames ─▶ background, label, 
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from gtalk.compute.device import resolve_device
 from gtalk.direct.at_work import Directed, directed
@@ -30,6 +33,7 @@ from gtalk.media.soundtrack import Soundtrack
 from gtalk.media.source import probe, require_video
 from gtalk.media.writer import VideoWriter, WriteConfig
 from gtalk.motion.base import EditChain, EditFactory
+from gtalk.motion.edits.emotion import voice_cap
 from gtalk.motion.produce import drive
 from gtalk.progress import OnProgress, Progress, silent
 from gtalk.talk import PLATE, Character, MotionFrame, Talker, View, frame_count, load_character
@@ -200,10 +204,14 @@ def plan_dub(character: Character, source: Path, config: DubConfig, on_progress:
 
 
 def _directed(character: Character, source: Path, config: DubConfig) -> Directed:
-    """The edits of the dub's score."""
-    if config.score is None:
+    """The edits of the dub's score, and of what the voice asks for where it may."""
+    cap = voice_cap(config.controls.emotion)
+    if config.score is None and cap is None:
         return Directed()
-    score = Score.load(config.score)
+    score = Score() if config.score is None else Score.load(config.score)
+    heard: tuple[str, ...] = ()
+    if cap is not None:
+        score, heard = _with_voice(score, source, config, cap)
     moves = of_this_face(character, Motion.load(source))[0] if is_motion(source) else None
     if moves is not None:
         score.check_length(moves.duration_s, f"score {config.score}")
@@ -215,7 +223,23 @@ def _directed(character: Character, source: Path, config: DubConfig) -> Directed
         assert model is not None  # or there would be no score at work
         return drive(model, stream_audio(source, AUDIO_RATE), config.seed, edits)
 
-    return directed(character.motion_model, score, motion_of)
+    direction = directed(character.motion_model, score, motion_of)
+    return dataclasses.replace(direction, notes=(*heard, *direction.notes))
+
+
+def _with_voice(score: Score, source: Path, config: DubConfig, cap: float) -> tuple[Score, tuple[str, ...]]:
+    """The score with what the voice asks for, and that as lines of a score to be edited."""
+    from gtalk.direct.directors.speech import Speech
+    from gtalk.direct.directors.voice import events_of_voice
+
+    spoken = config.audio if is_motion(source) else source
+    if spoken is None:
+        raise UserError("emotion auto", expected="a voice to hear", got="a motion file without sound",
+                        remedy="Add --audio.")  # fmt: skip
+    samples = np.concatenate([np.zeros(0, np.float32), *stream_audio(spoken, AUDIO_RATE)])
+    events = events_of_voice(samples, Speech(len(samples) / AUDIO_RATE, score.words), cap=cap)
+    lines = " ".join(str(event.plain()) for event in events) or "nothing"
+    return score.plus(events), (f"emotion auto asks for {lines}",)
 
 
 def _plan_sound(

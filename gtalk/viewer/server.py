@@ -19,6 +19,7 @@ from gtalk.direct.score_edit import ScoreEdit
 from gtalk.errors import UserError
 from gtalk.marks.identity import NOBODY, Identity
 from gtalk.marks.provenance import can_sign
+from gtalk.motion.edits.emotion import no_voice
 from gtalk.motion.model.model import PersonMotionModel
 from gtalk.talk import View
 from gtalk.talk.load import load_character
@@ -124,6 +125,7 @@ def cast_of(avatar_folder: Path, config: ViewConfig) -> tuple[TalkerFactory, Ide
 
     Raises UserError when it cannot speak.
     """
+    no_voice(config.controls.emotion, "a live session")
     character = load_character(avatar_folder).to(config.device)
     camera = character.avatar.camera
     if character.motion_model is None:

@@ -29,6 +29,9 @@ class Lexicon:
     slow: frozenset[str]
     quick: frozenset[str]
     filler: frozenset[str]
+    good: frozenset[str]
+    bad: frozenset[str]
+    """Words of a speech that tell how it is meant, as `good` does."""
 
     def near(self, word: str) -> list[str]:
         """Known words that look like an unknown one, nearest first."""
@@ -54,11 +57,9 @@ def lexicon() -> Lexicon:
     for name, words in content["expressions"].items():
         expressions |= {" ".join(word.split()): name for word in words}
     degrees = {" ".join(w.split()): float(share) for share, words in content["degrees"].items() for w in words}
-    return Lexicon(
-        expressions, degrees, content["times"],
-        {word: float(number) for word, number in content["numbers"].items()}, frozenset(content["slow"]),
-        frozenset(content["quick"]), frozenset(content["filler"]),
-    )  # fmt: skip
+    sets = (frozenset(content[name]) for name in ("slow", "quick", "filler", "good", "bad"))
+    numbers = {word: float(number) for word, number in content["numbers"].items()}
+    return Lexicon(expressions, degrees, content["times"], numbers, *sets)
 
 
 @lru_cache(maxsize=8)

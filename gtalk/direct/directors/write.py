@@ -10,6 +10,7 @@ from gtalk.direct.directors.grammar import read_instruction
 from gtalk.direct.directors.llm import ModelEndpoint, ask_model
 from gtalk.direct.directors.speech import Speech
 from gtalk.direct.directors.tags import Tag, events_of_tags, split_tags
+from gtalk.direct.directors.voice import events_of_voice
 from gtalk.direct.score import Event, Score
 from gtalk.errors import UserError
 from gtalk.shapes import Float
@@ -29,6 +30,8 @@ class Wish:
     """What is spoken when, where that is known."""
     model: ModelEndpoint | None = None
     """Who reads the instruction; the grammar where it is None."""
+    voice: bool = False
+    """Whether the voice directs too."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,8 @@ def write_score(samples: Float[np.ndarray, " N"], wish: Wish) -> Written:
     elif wish.say:
         read = read_instruction(wish.say, speech)
         events, notes = [*events, *read.events], read.notes
+    if wish.voice:
+        events += events_of_voice(samples, speech)
     score = Score(tuple(sorted(events, key=lambda event: event.start_s)), words)
     score.check_length(speech.duration_s)
     return Written(score, notes)

@@ -80,7 +80,7 @@ class Controls:
         str,
         WordControl(
             "What the face expresses: happy:0.7, mixtures as happy:0.5,surprised:0.3, single shapes as mouthSmile:0.4, "
-            "regions as sad:0.8@brows+smile:0.5@mouth, the person's own as own.laugh",
+            "regions as sad:0.8@brows+smile:0.5@mouth, the person's own as own.laugh; auto: by the voice, in dubs",
             read_emotion,
         ),
     ] = ""

@@ -7,12 +7,14 @@ are shut again by least squares over the shapes that can; and lips never pass th
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 
 import numpy as np
 
 from gtalk.basis import JAW, LIPS
+from gtalk.errors import UserError
 from gtalk.geometry.rotation import exp_so3
 from gtalk.motion.edits.direct import without_torso
 from gtalk.motion.model.model import PersonMotionModel
@@ -26,6 +28,7 @@ EMOTIONS = tuple(name for name, recipe in recipes().items() if recipe.emotion an
 """The basic ones, as a panel offers them; `read_emotion` knows more."""
 SINGLE_SHAPES = INDEPENDENT
 """Shapes that no other makes up: what can be asked for one by one."""
+VOICE_CAP = 0.6  # of `auto`: how strong an expression the voice may ask for
 BAND_HZ = 2.0  # weights change no faster
 LOST_OPENING = 0.6  # of what opens the lips: speech needs them, and lips that open in pauses would look like speech
 LEAST_M, OPENS_M = 0.0006, 0.002  # what a whole shape may open the lips by unhindered, and where it counts in full
@@ -47,9 +50,30 @@ def read_emotion(text: str, bank: Mapping[str, Recipe] | None = None) -> Express
     `bank`: the person's own expressions, as `own.laugh`; None where the person is not known yet. Raises UserError with
     the part at fault and the nearest known names.
     """
-    if not text.strip():
+    if not text.strip() or voice_cap(text) is not None:
         return Expression()
     return parse(text if "@" in text else text.replace(",", "+"), bank)
+
+
+def voice_cap(text: str) -> float | None:
+    """The strongest intensity of `auto` or `auto:0.5`, by which the voice directs; None for anything else.
+
+    Raises UserError for a number out of range.
+    """
+    found = re.fullmatch(r"\s*auto\s*(?::\s*([0-9.]+)\s*)?", text)
+    if found is None:
+        return None
+    number = VOICE_CAP if found[1] is None else float(found[1]) if found[1].count(".") < 2 else -1.0
+    if not 0.0 <= number <= 1.0:
+        raise UserError("emotion auto", expected="a number from 0 to 1", got=found[1], remedy="Write `auto:0.5`.")
+    return number
+
+
+def no_voice(text: str, where: str) -> None:
+    """Raise UserError in the name of `where`, which hears no whole speech, for `auto`."""
+    if voice_cap(text) is not None:
+        raise UserError("emotion auto", expected="a dub of a speech, or `gtalk score --voice`", got=where,
+                        remedy="Choose an emotion by name.")  # fmt: skip
 
 
 class ExpressionEdit:
