@@ -47,13 +47,16 @@ class FaceMap:
 
 
 def _rest_code(motion: Motion, basis: MotionBasis, silent: np.ndarray) -> np.ndarray:
-    """Median mouth code of the most closed frames, of silent ones where there are enough."""
+    """Mean mouth code of the most closed frames, of silent ones where there are enough.
+
+    The mean's opening is the mean of theirs; medians of single codes together make a mouth that nobody has shown.
+    """
     pool = np.flatnonzero(motion.valid & silent)
     if len(pool) < 20:
         pool = np.flatnonzero(motion.valid)
     opening = np.abs(mouth_aperture(motion.landmarks[pool]))
     closed = pool[np.argsort(opening)[: max(5, len(pool) // 10)]]
-    return np.median(basis.encode(motion)[closed][:, basis.groups["mouth"]], axis=0)
+    return basis.encode(motion)[closed][:, basis.groups["mouth"]].mean(0)
 
 
 def _lids_and_brows(eyes: np.ndarray, brows: np.ndarray) -> np.ndarray:
