@@ -30,6 +30,12 @@ class Asked(NamedTuple):
     """The face's code without the expression."""
     coefs: Float[np.ndarray, " C"]
     """Of the written columns: the shapes', then those of the codes' twins."""
+    eyes: Float[np.ndarray, "2 2"]
+    """What the codes of the right and the left eye are taken for in the face's right half and in its left half.
+
+    People blink with both eyes, so what the fit learned of one eye's code it learned of the other's too: a wink by
+    code alone would shut both.
+    """
 
 
 @dataclass(frozen=True)
@@ -74,7 +80,11 @@ class Division:
         components = slice(0, basis.groups["eyes"].start)
         size = float(np.linalg.norm(change[components]))
         change[components] *= MOST_CODE * np.tanh(size / MOST_CODE) / max(size, 1e-9)  # seen together, not one by one
-        return change, Asked(weights, code.copy(), np.concatenate([weights, asked - change]).astype(np.float32))
+        lids = slice(basis.size - 4, basis.size - 2)
+        wink = change[lids] - change[lids][::-1]  # of the right eye, of the left
+        eyes = (code + change)[lids] + np.array([[0.0, wink[0]], [wink[1], 0.0]])
+        coefs = np.concatenate([weights, asked - change]).astype(np.float32)
+        return change, Asked(weights, code.copy(), coefs, eyes)
 
     def express(self, codes: Float[np.ndarray, "T C"], wanted: Float[np.ndarray, "T E"] | None) -> list[Asked | None]:
         """What each frame asks of geometry; what it asks of the face's codes is added to `codes` in place.

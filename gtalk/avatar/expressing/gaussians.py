@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -20,10 +21,13 @@ KEPT_SUMS = 4  # expressions whose still part is remembered: as many may be draw
 
 
 class Groups(NamedTuple):
-    """The face's Gaussians in the order in which they are drawn here: skin, what is far from the mesh, the mouth."""
+    """The face's Gaussians in the order in which they are drawn here, which is that of the fields behind the first."""
 
     order: Int[np.ndarray, " F"]
     """Rows of the avatar's own Gaussians."""
+    right: slice
+    """Skin of the face's right half, on the image's left."""
+    left: slice
     far: slice
     """Off the mesh (neck, ears): an expression leaves it as speech has it."""
     inside: slice
@@ -62,9 +66,10 @@ class GaussianExpression:
         eye_m = -T_camera_head[:, :3].T @ T_camera_head[:, 3]
         mesh, share = openings.mesh(asked.code, asked.weights), onset(asked.weights)
         mean, scale = self._code_norm
-        codes = np.tile(face_code.cpu().numpy(), (3, 1))
-        codes[1, : len(mean)] = (asked.code - mean) / scale
-        codes[2, : len(mean)] = (openings.seen_code(asked.code, asked.weights) - mean) / scale
+        codes, lids = np.tile(face_code.cpu().numpy(), (4, 1)), slice(len(mean) - 4, len(mean) - 2)
+        codes[:2, lids] = (asked.eyes - mean[lids]) / scale[lids]
+        codes[2, : len(mean)] = (asked.code - mean) / scale
+        codes[3, : len(mean)] = (openings.seen_code(asked.code, asked.weights) - mean) / scale
         coefs = torch.from_numpy(asked.coefs[~self.columns.is_still]).to(device)
         still = asked.coefs[self.columns.is_still]
         held = self._held(still.tobytes()) if still.any() else None
@@ -88,9 +93,8 @@ class GaussianExpression:
         return out, torch.from_numpy(behind).to(device)
 
     @property
-    def _ends(self) -> tuple[int, int, int]:
-        far, inside = self.groups.far, self.groups.inside
-        return far.start, far.stop, inside.stop
+    def _ends(self) -> list[int]:
+        return [group.stop for group in self.groups[1:]]
 
     def _sum_of_still(self, coefs: bytes) -> Float[torch.Tensor, "F 16"]:
         """What shapes add that speech leaves alone."""
@@ -129,10 +133,11 @@ def draw_expressions(
         shown,
     )
     far = (binding.share < FAR_SHARE) & np.isin(binding.region, (UPPER, LOWER, SKIN))
-    group = np.where(np.isin(binding.region, (SKULL, JAW)), 2, np.where(far, 1, 0))
+    half = (rows[:, 0] > 0.0).astype(int)
+    group = np.where(np.isin(binding.region, (SKULL, JAW)), 3, np.where(far, 2, half))
     order = np.argsort(group, kind="stable")
-    first, second = np.searchsorted(group[order], [1, 2])
-    groups = Groups(order, slice(int(first), int(second)), slice(int(second), len(order)))
+    ends = np.searchsorted(group[order], range(5))
+    groups = Groups(order, *(slice(int(a), int(b)) for a, b in itertools.pairwise(ends)))
     binding, rows, learned = binding.in_order(order), rows[order], learned[order]
     columns = write_columns(division, binding, rows, learned * ~far[order][:, None, None])
     openings = openings_of(rig, binding, rows, division.wanted)

@@ -111,3 +111,13 @@ def test_the_onset_is_smooth_and_ends_at_one() -> None:
     assert values[0] == 0.0
     assert values[-1] == 1.0
     assert np.abs(np.diff(values)).max() < 0.15
+
+
+def test_a_wink_leaves_the_other_eye_alone() -> None:
+    avatar, motion = speaking_face()
+    plain, winking = (avatar.instants(frame)[0] for frame in (motion[0], with_weights(motion[0], eyeBlinkLeft=0.8)))
+    right_half, left_half = winking.asked.eyes
+    own = avatar.basis.encode(motion[0])[0, avatar.basis.groups["eyes"]][:2]
+    np.testing.assert_allclose(right_half, own)
+    assert left_half[0] < own[0] and left_half[1] < own[1]
+    assert torch.isfinite(avatar.gaussians(winking)).all() and plain.asked is None
