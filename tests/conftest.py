@@ -29,6 +29,7 @@ BROWSERS = {
     "tests/export/web/test_page.py",
     "tests/viewer/test_browser.py",
     "tests/viewer/test_player.py",
+    "tests/viewer/test_timeline.py",
     "tests/eval/test_report.py",
 }
 SLOW = {
@@ -49,7 +50,8 @@ SLOW = {
     "prepare/tracking/test_track.py", "robustness/test_faults.py", "robustness/test_places.py",
     "robustness/test_strangers.py", "talk/test_talker.py", "tools/check/test_demo_clip.py",
     "tools/make/test_demo_clip.py", "viewer/live/test_session.py", "viewer/live/test_sessions.py",
-    "viewer/test_browser.py", "viewer/test_player.py", "viewer/test_server.py", "viewer/web/test_intruders.py",
+    "viewer/test_browser.py", "viewer/test_player.py", "viewer/test_server.py", "viewer/test_timeline.py",
+    "viewer/web/test_intruders.py",
     "viewer/web/test_speech_api.py",
     "viewer/live/test_recorder.py", "viewer/gui/test_guard.py", "viewer/gui/test_training.py",
     "viewer/audio/test_strangers_file.py", "voice/test_synthesis.py",

@@ -119,6 +119,12 @@ def test_spans_lie_within_the_sound() -> None:
         score.check_length(0.5)
 
 
+def test_a_score_for_a_speech_that_begins_later() -> None:
+    score = Score((Event("emotion.happy", 0.5, 1.0), Event("emotion.sad", 0.5, 9.0), Event("key.open", 0.5, 1.0)))
+    (event,) = score.later(100.0, 4.0).events
+    assert (event.start_s, event.end_s) == (101.0, 104.0)
+
+
 def test_every_track_can_be_asked_for() -> None:
     for name in every_track():
         track = track_of(name)

@@ -191,6 +191,13 @@ class LiveSession:
         with self._lock:
             return self._talk.post(what)
 
+    def perform(self, source: AudioSource, score: Score, duration_s: float) -> None:
+        """Speak aloud with a score whose times count from the first sample."""
+        with self._lock:
+            first = max(0, round(self._n_ticks * AUDIO_RATE / self.talker.fps) - self._sooner)
+            self._talk.post(score.later(first / AUDIO_RATE, duration_s))
+            self.play(source)
+
     def listen(self, wake: Callable[[], None], labelled: bool = False) -> Listener:
         """A new listener; `wake` is called (from the live thread) when a frame was put in its queue."""
         listener = Listener(wake, labelled)

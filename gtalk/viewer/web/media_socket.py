@@ -27,6 +27,7 @@ from gtalk.viewer.web.budget import Budget
 from gtalk.viewer.web.http import INNER_HEADER
 from gtalk.viewer.web.protocol import MAX_MESSAGE_BYTES, BadMessage, MicPiece, number, pack_frame, parse
 from gtalk.viewer.web.speech_api import follow_client
+from gtalk.viewer.web.stage import COMMANDS, Stage
 from gtalk.voice.synthesis import MAX_TEXT, Speaker
 
 _STATS_EVERY_S = 1.0
@@ -46,6 +47,8 @@ class _Page:
     """One page and what is its own."""
 
     connection: ServerConnection
+    stage: Stage
+    """What it directs."""
     microphones: list[PushSource] = field(default_factory=list)
     commands: Budget = field(default_factory=lambda: Budget(_COMMANDS_A_SECOND, _COMMANDS_AT_ONCE))
 
@@ -85,6 +88,7 @@ class MediaSocket:
         self._pace = Budget(_TOGETHER_A_SECOND, _TOGETHER_AT_ONCE)
         self._pushed = Budget(_PUSHED_A_SECOND, _PUSHED_AT_ONCE)
         self._letters = Budget(_LETTERS_A_SECOND, _LETTERS_AT_ONCE)
+        self._rendering: asyncio.Task[None] | None = None
         self._recordings = Budget(_RECORDINGS_A_SECOND, _RECORDINGS_AT_ONCE)
         self._pages: list[_Page] = []
         self._server: Server | None = None
@@ -143,7 +147,7 @@ class MediaSocket:
             if connection.request is not None and connection.request.path.startswith("/push"):
                 await follow_client(connection, self._session, self._pushed)
             else:
-                await self._serve_page(_Page(connection))
+                await self._serve_page(_Page(connection, Stage(self._session)))
         except (BadMessage, UserError) as error:
             self._report(f"a visitor sent {error}; connection closed")
             await connection.close(1008, str(error)[:120])
@@ -218,10 +222,30 @@ class MediaSocket:
                 )
             case "record":
                 await self._record(page, bool(command.get("on")))
+            case do if do in COMMANDS:
+                await self._direct(page, command)
             case "skew":
                 self.skew_ms = number(command, "ms", -1e4, 1e4)
             case unknown:
                 raise BadMessage(f"an unknown command {unknown[:32]!r}")
+
+    async def _direct(self, page: _Page, command: dict) -> None:
+        """A command of the timeline; what is to be rendered is recorded until its end."""
+        render = command["do"] == "direct" and bool(command.get("record"))
+        if render:
+            await self._record(page, True)
+            if self._recording is not page:
+                return
+        source = await page.stage.take(command, page.tell)
+        if render and source is None:
+            await self._record(page, False)
+        elif render and source is not None:
+            self._rendering = asyncio.create_task(self._render(page, source))
+
+    async def _render(self, page: _Page, source: PushSource) -> None:
+        await page.stage.ended(source)
+        with suppress(ConnectionClosed):
+            await self._record(page, False)
 
     async def _listen_to(self, page: _Page) -> None:
         if not self._mic:

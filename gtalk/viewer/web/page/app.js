@@ -1,6 +1,7 @@
 // The page: buttons, numbers and traces around the worker that shows the avatar (media.js).
 
 import { Sound } from "./sound.js";
+import { Timeline } from "./timeline.js";
 import { Traces } from "./traces.js";
 
 const $ = (id) => document.getElementById(id);
@@ -8,8 +9,9 @@ const here = new URL("./", location.href);
 const worker = new Worker("media.js");
 const sound = new Sound(worker);
 const traces = new Traces($("trace"));
+const timeline = new Timeline($, (message) => command(message), notice);
 // Browser tests and benchmarks read this.
-const state = { shown: 0, passed: 0, skew: [], latency: [], stats: null, past: [], notice: "", level: 0, connected: false, log: null, sound, worker, speak, command };
+const state = { shown: 0, passed: 0, skew: [], latency: [], stats: null, past: [], notice: "", level: 0, connected: false, log: null, sound, worker, speak, command, timeline };
 window.gtalk = state;
 
 function command(message) { worker.postMessage({ command: message }); }
@@ -29,6 +31,7 @@ function shown(frame) {
   if (frame.skew !== null) keep(state.skew, frame.skew, 100);
   if (state.log) state.log.push([frame.at, frame.time, frame.latency, frame.skew, frame.aperture, frame.at - frame.arrived, ...frame.wave.map(([low, high]) => Math.max(high, -low))]);
   traces.add(frame);
+  timeline.shown(frame);
 }
 
 function fromServer(message) {
@@ -39,6 +42,7 @@ function fromServer(message) {
   if (message.hello) welcome(message.hello);
   if (message.notice) notice(message.notice);
   if (message.muted) hush();
+  if (message.stage) timeline.told(message.stage);
   if ("recording" in message) showRecording(message.recording);
   if (message.recorded) download();
 }
@@ -206,6 +210,12 @@ $("text").onsubmit = async (event) => {
   await sound.start();
   if ($("words").value.trim()) command({ do: "say", text: $("words").value, voice: $("voice").value });
   $("words").blur();
+};
+$("director").onclick = () => {
+  const open = $("timeline").hidden;
+  $("timeline").hidden = !open;
+  $("director").setAttribute("aria-expanded", open);
+  timeline.draw();
 };
 $("settings").onclick = $("close").onclick = toggleSettings;
 // Beside this page, which may lie below a path of a proxy's.
