@@ -227,7 +227,7 @@ def _parsing_settings(config: PrepareConfig) -> list[str]:
 STAGES = [
     Stage("media", 4, (), ("frames", "sound.wav"), _part("size", "framing", "jpeg_quality"), run_media),
     Stage("landmarks", 2, ("media",), ("landmarks.npz",), _part("landmark_model"), _run_landmarks),
-    Stage("sync", 2, ("media", "landmarks"), ("audio.wav",), _part("av_offset"), run_sync),
+    Stage("sync", 3, ("media", "landmarks"), ("audio.wav",), _part("av_offset"), run_sync),
     Stage("track", 4, ("media", "landmarks"), ("camera.json", "person.npz", "track.npz"), _part("track"), _run_track),
     Stage("masks", 10, ("media", "track"), ("mattes", "masks"), _parsing_settings, _run_masks),
     Stage("background", 7, ("media", "track", "masks"), ("background.png", "poses.npz"), _part(), _run_background),

@@ -28,6 +28,7 @@ TOLERANCE_S = 0.04
 """What the method promises on 20 s of speech; a file that is nearer to right is left as it is."""
 REACH_S, STEP_S = 0.42, 0.02
 WINDOW_S = (-0.04, -0.02, 0.0, 0.02, 0.04)
+IN_TIME_S = np.array([-0.04, -0.02, 0.0, 0.02, 0.04])
 CHANCE_S = (1.0, 3.0, 0.04)  # first and last lag, and step, at which agreement is chance; both signs
 SHORTEST_S = 6.0
 SHORTEST_PART_S, APART_S, LEAST_GAIN = 10.0, 0.07, 0.005
@@ -129,6 +130,26 @@ def _search(
         round(late_s, 3), round(float(explained[best]), 4), round(chance, 4), round(confidence, 3), round(spread_s, 4)
     )
     return _Search(offset, errors, float(power.sum()))
+
+
+def explained_over_time(
+    points_px: Float[np.ndarray, "T 478 2"],
+    valid: Bool[np.ndarray, " T"],
+    samples: Float[np.ndarray, " N"],
+    fps: float,
+    cuts: Sequence[int] = (),
+) -> Float[np.ndarray, " B"]:
+    """What share of the lips' movement the sound explains, by block of BLOCK frames, each with its neighbours.
+
+    Sound and lips must be in time with each other. Arguments as of `find_offset`.
+    """
+    usable = away_from_edges(valid, cuts)
+    lips = lip_codes(points_px, valid, usable, cuts)
+    sound = sound_codes(samples[: round((len(valid) / fps + 1) * AUDIO_RATE)])
+    errors, power = _unexplained(sound, lips, usable, LIPS_LEAD_S + IN_TIME_S, fps)
+    around = np.ones(3)
+    missed = np.convolve(errors[np.argmin(errors.sum(1))], around, "same")
+    return 1 - missed / np.maximum(np.convolve(power, around, "same"), 1e-9)
 
 
 def _near_lags() -> np.ndarray:

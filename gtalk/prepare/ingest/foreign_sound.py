@@ -1,8 +1,9 @@
-"""Sound in a clip that is not its person's: another voice while the lips rest, music or noise behind the voice.
+"""Sound in a clip that is not its person's: another voice while the lips rest or say something else, music behind it.
 
 Lips learned with it learn wrong, so such stretches are told and kept out of motion training. What lips do with
 another's voice is nothing: their speed stays near that of silence while there is speech. What is behind a voice
-shows in the pauses between words, which are then not quiet.
+shows in the pauses between words, which are then not quiet. A voice that was put in the place of the person's explains
+nothing of what the lips do, where the person's own explains a third of it and more.
 """
 
 from __future__ import annotations
@@ -13,13 +14,14 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from gtalk.prepare.ingest.av_offset import away_from_edges, lip_codes
+from gtalk.prepare.ingest.av_offset import BLOCK, away_from_edges, explained_over_time, lip_codes
 from gtalk.prepare.report.metrics import HOP_S, judge_sound, spans
 from gtalk.shapes import Bool, Float
 from gtalk.types import AUDIO_RATE
 
 ANOTHER, BEHIND = "another voice", "music or noise behind the voice"
-SHORTEST_S = {ANOTHER: 3.0, BEHIND: 4.0}
+UNFIT = "a voice that says something else than the lips"
+SHORTEST_S = {ANOTHER: 3.0, BEHIND: 4.0, UNFIT: 4.0}
 """Pauses in which one breathes or waits with closed lips last up to 2.3 s in real clips: those are no other voice."""
 JOIN_S = 1.0  # stretches that are nearer belong together
 SMOOTH_S = 1.2
@@ -27,6 +29,11 @@ RESTING = 0.3  # of the way from the lips' speed in silence to that in speech
 SPEAKING_SHARE = 0.5  # of a stretch of SMOOTH_S: then somebody speaks in it
 FLOOR_S, FLOOR_SHARE = 6.0, 10  # over which the quietest FLOOR_SHARE % of the sound are the floor
 OVER_QUIET_DB, UNDER_VOICE_DB = 15.0, 26.0
+EXPLAINED, UNEXPLAINED = 0.25, 0.05
+"""Of the lips' movement: what a clip's sound must explain for this to be judged (short and silent ones do not), and
+what a stretch explains that is not its person's. In three real clips no stretch explains less than 0.15."""
+SHORTEST_S_OF_CLIP = 16.0
+"""Less says too little about what the sound explains."""
 MOST_SHARE = 0.5  # of a clip: more than that is how this clip is, and not a stretch of it
 
 
@@ -56,12 +63,15 @@ def foreign_stretches(
     found = {
         ANOTHER: _lips_rest(points_px, valid, _mean(speech[hop_of_frame].astype(float), fps), fps, cuts),
         BEHIND: _never_quiet(samples, speech)[hop_of_frame],
+        UNFIT: _unexplained(points_px, valid, samples, fps, cuts),
     }
     stretches = []
     for what, flags in found.items():
         own = [span for span in _joined(spans(flags), fps) if span[1] - span[0] >= SHORTEST_S[what] * fps]
         if sum(b - a for a, b in own) <= MOST_SHARE * len(valid):
-            stretches += [Stretch(a, b, what) for a, b in own]
+            # What the lips rest in does not fit them either: the first word for it is the better one.
+            new = [span for span in own if not any(one.start < span[1] and span[0] < one.stop for one in stretches)]
+            stretches += [Stretch(a, b, what) for a, b in new]
     return sorted(stretches, key=lambda one: one.start)
 
 
@@ -77,6 +87,19 @@ def _lips_rest(
     in_speech = np.median(speed[usable & (speaking > SPEAKING_SHARE)]) if (speaking > SPEAKING_SHARE).any() else 0.0
     in_silence = float(np.percentile(speed[usable], 5))
     return usable & (speaking > SPEAKING_SHARE) & (speed < in_silence + RESTING * (in_speech - in_silence))
+
+
+def _unexplained(
+    points_px: np.ndarray, valid: np.ndarray, samples: np.ndarray, fps: float, cuts: Sequence[int]
+) -> np.ndarray:
+    """Frames of stretches whose lips the sound does not explain, in a clip where it does."""
+    if valid.sum() < SHORTEST_S_OF_CLIP * fps:
+        return np.zeros(len(valid), bool)
+    explained = explained_over_time(points_px, valid, samples, fps, cuts)
+    if np.median(explained) < EXPLAINED:
+        return np.zeros(len(valid), bool)
+    flags = np.repeat(explained < UNEXPLAINED, BLOCK)[: len(valid)]
+    return np.pad(flags, (0, len(valid) - len(flags)))
 
 
 def _never_quiet(samples: np.ndarray, speech: np.ndarray) -> np.ndarray:

@@ -2,9 +2,11 @@
 
 import numpy as np
 
-from gtalk.prepare.ingest.foreign_sound import ANOTHER, BEHIND, foreign_stretches
+from demo_person.truth import load_truth
+from gtalk.media.audio import read_audio
+from gtalk.prepare.ingest.foreign_sound import ANOTHER, BEHIND, UNFIT, foreign_stretches
 from gtalk.types import AUDIO_RATE
-from tests.prepare.ingest.test_av_offset import FPS, talking
+from tests.prepare.ingest.test_av_offset import DEMO, FPS, talking
 
 
 def found(points: np.ndarray, samples: np.ndarray) -> list[tuple[int, int, str]]:
@@ -35,6 +37,18 @@ def test_music_behind_the_voice_is_told_with_its_stretch() -> None:
     stretches = [one for one in found(points, loud) if one[2] == BEHIND]
     assert len(stretches) == 1
     assert 100 < stretches[0][0] < 240 and 260 < stretches[0][1] < 400
+
+
+def test_a_voice_in_place_of_the_persons_does_not_fit_the_lips() -> None:
+    truth = load_truth(DEMO).points_px[: 40 * 25]
+    points = (truth + np.random.default_rng(0).normal(0, 0.3, truth.shape)).astype(np.float32)
+    own = read_audio(DEMO / "clip.mp4").samples[: 40 * AUDIO_RATE]
+    assert found(points, own) == []
+    dubbed = own.copy()
+    dubbed[16 * AUDIO_RATE : 24 * AUDIO_RATE] = np.resize(read_audio(DEMO / "speech.wav").samples, 8 * AUDIO_RATE)
+    unfit = [one for one in found(points, dubbed) if one[2] == UNFIT]
+    assert len(unfit) == 1
+    assert abs(unfit[0][0] - 400) <= 50 and abs(unfit[0][1] - 600) <= 50
 
 
 def test_silence_and_too_little_are_no_trouble() -> None:
