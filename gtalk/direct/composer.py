@@ -24,6 +24,8 @@ MOST_STEP = 0.1
 """Of its range: how far a level changes from one frame to the next."""
 LATE_S = 0.12
 """An event that comes late begins so much after the present."""
+DEPTH = ".depth"
+"""Behind the name of a swing: how far it goes at its widest, beside where it is."""
 BLINK_S, SHUT_AT = 0.32, 0.4
 """How long a blink takes, and when of it the lids are shut."""
 _FOREVER_S = 1e9
@@ -81,7 +83,16 @@ class Composer:
             )
         far = np.flatnonzero(value != self._neutral)
         self._last = {self.channels[i]: float(value[i]) for i in far}
-        return self._last
+        return {**self._last, **self._depths(share)}
+
+    def _depths(self, share: Float[np.ndarray, " N"]) -> dict[str, float]:
+        """By swing that moves: how far it goes at its widest."""
+        out: dict[str, float] = {}
+        for i in self._swings:
+            if share[i]:
+                name = self.channels[self._of[i]] + DEPTH
+                out[name] = max(out.get(name, 0.0), float(self._rows[_VALUE, i]))
+        return out
 
     def _shares(self, time_s: float) -> Float[np.ndarray, " N"]:
         rows = self._rows

@@ -8,6 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from gtalk.direct.composer import DEPTH
 from gtalk.direct.tracks import shape_weights
 from gtalk.rig.expression import REGIONS, Recipe, recipes, region_of
 from gtalk.rig.shapes import SHAPES, index
@@ -24,6 +25,10 @@ class Asked:
     """In the order of SHAPES, not yet limited."""
     head_deg: Float[np.ndarray, " 3"]
     """Yaw to the image's right, pitch up, roll clockwise in the image."""
+    nod_deg: tuple[float, float]
+    """How far down a nod is now, and at its deepest."""
+    shake_deg: tuple[float, float]
+    """How far to the image's right a shake is now, and at its widest."""
     lean_m: float
     gaze_deg: Float[np.ndarray, " 2"]
     """Yaw to the image's right, pitch up."""
@@ -51,15 +56,17 @@ class Asked:
                 for shape, share in shape_weights(channel).items():
                     weights[index(shape)] += share * x
         get = moment.get
-        turned, raised = get("head.turn", 0.0) + get("head.shake", 0.0), get("head.raise", 0.0) - get("head.nod", 0.0)
-        head += np.array([turned, raised, get("head.tilt", 0.0)])
+        head += np.array([get("head.turn", 0.0), get("head.raise", 0.0), get("head.tilt", 0.0)])
         gaze += np.array([get("gaze.yaw", 0.0), get("gaze.pitch", 0.0)])
         sway = min(_MOST_SWAY, float(gains[2])) * (1.0 - get("head.still", 0.0))
         jaw, lips = gains[0] * get("articulation.jaw", 1.0), gains[1] * get("articulation.lips", 1.0)
-        return Asked(weights, head, 0.01 * get("head.lean", 0.0), gaze, float(jaw), float(lips), float(sway))
+        nod, shake = ((get(track, 0.0), get(f"{track}{DEPTH}", 0.0)) for track in ("head.nod", "head.shake"))
+        return Asked(
+            weights, head, nod, shake, 0.01 * get("head.lean", 0.0), gaze, float(jaw), float(lips), float(sway)
+        )
 
     def head_offset(self) -> Float[np.ndarray, " 6"]:
-        """As a rotation vector of the head (radians) and a shift (metres, world)."""
+        """As a rotation vector of the head (radians) and a shift (metres, world), nods and shakes apart."""
         yaw, pitch, roll = np.deg2rad(self.head_deg)
         return np.array([-pitch, yaw, -roll, 0.0, 0.0, self.lean_m])
 

@@ -78,12 +78,13 @@ class ScoreEdit:
 
     def _posed(self, frame: Motion, asked: Asked) -> Motion:
         offset = asked.head_offset()
-        if asked.sway_gain == 1.0 and not offset.any():
+        if asked.sway_gain == 1.0 and not offset.any() and not asked.nod_deg[0] and not asked.shake_deg[0]:
             return frame
         mean = self._model.mean_pose
         own = pose_vectors(frame.head_pose, mean)
         kept = own * asked.sway_gain
-        vectors = limited(kept, offset[None], head_range(self._model))
+        room = head_range(self._model)
+        vectors = _swung(limited(kept, offset[None], room), asked, room)
         return without_torso(frame.replace(head_pose=pose_matrices(vectors, mean)))
 
     def _lidded(self, frame: Motion, moment: dict[str, float]) -> Motion:
@@ -146,6 +147,18 @@ def limited(own: Float[np.ndarray, "T 6"], offset: Float[np.ndarray, "T 6"], roo
     """
     bent = own + (soft_limited(own + offset, room.low, room.high) - soft_limited(own, room.low, room.high))
     return np.clip(bent, np.minimum(room.low, own), np.maximum(room.high, own))
+
+
+def _swung(vectors: Float[np.ndarray, "1 6"], asked: Asked, room: HeadRange) -> Float[np.ndarray, "1 6"]:
+    """The head nodding and shaking, not as deep where the clip's range is too narrow: each stays one movement."""
+    out = vectors.copy()
+    for axis, (now, deepest) in ((0, asked.nod_deg), (1, asked.shake_deg)):
+        if now:
+            up = room.high[axis] - vectors[0, axis]
+            free = up if axis == 0 else min(up, vectors[0, axis] - room.low[axis])
+            scale = min(1.0, max(0.0, free) / max(math.radians(deepest), 1e-9))
+            out[0, axis] += scale * math.radians(now)
+    return np.clip(out, np.minimum(room.low, vectors), np.maximum(room.high, vectors))
 
 
 def beyond_range(events: Iterable[Event], model: PersonMotionModel) -> list[str]:
