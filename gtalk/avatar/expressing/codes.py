@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -12,13 +13,14 @@ from gtalk.basis import GAZE_UNIT_RAD, MotionBasis
 from gtalk.errors import UserError
 from gtalk.rig.expression import region_of
 from gtalk.rig.shapes import SHAPES, WHOLE, displacements
-from gtalk.shapes import Float
+from gtalk.shapes import Float, Int
 from gtalk.topology import INNER_LIPS_RING, IRIS_CENTRES, LIPS, N_FACE, N_POINTS
 
 CODE_COST_M = 1.5e-4  # a code of one deviation is worth this much error of the mesh
 RANGE_SHARE = 0.9  # of the clip's range, for what an expression asks of the codes
 LEAST_SHOWN = 0.25  # of a shape, by codes: whoever shows less of it is not asked
 LEAST_CODE, MOST_CODE = 0.15, 2.5  # deviations: of one code for a whole shape, and of all for an expression
+MOST_ASKED = 3.5  # of all codes by a shape: what lies beyond comes from geometry as a whole, not from ten twins' sums
 FULL_GAZE_RAD = 0.45
 
 
@@ -29,7 +31,7 @@ class Asked(NamedTuple):
     code: Float[np.ndarray, " K"]
     """The face's code without the expression."""
     coefs: Float[np.ndarray, " C"]
-    """Of the written columns: the shapes', then those of the codes' twins."""
+    """Of the written columns, in the order of `Division.fields`."""
     eyes: Float[np.ndarray, "2 2"]
     """What the codes of the right and the left eye are taken for in the face's right half and in its left half.
 
@@ -66,14 +68,30 @@ class Division:
 
     @property
     def fields(self) -> Float[np.ndarray, "C 478 3"]:
-        """Displacements of the written columns: the shapes' remainders, then the codes' twins."""
-        return np.concatenate([self.beyond, self.rig.motion])
+        """Displacements of the written columns: the shapes' remainders, the codes' twins, and what `large` shapes ask
+        of the codes.
+        """
+        return np.concatenate([self.beyond, self.rig.motion, self.of_codes[self.large]])
+
+    @cached_property
+    def large(self) -> Int[np.ndarray, " L"]:
+        """Shapes that ask more of the codes than the clip can show of all: a jaw that speech opens by a third."""
+        components = self.to_codes[: self.basis.groups["eyes"].start]
+        return np.flatnonzero(np.linalg.norm(components, axis=0) > MOST_ASKED)
+
+    @cached_property
+    def of_codes(self) -> Float[np.ndarray, "E 478 3"]:
+        """What the codes that each shape asks for would move."""
+        return np.einsum("ke,kpc->epc", self.to_codes, self.rig.motion)
 
     def divide(
         self, weights: Float[np.ndarray, " E"], code: Float[np.ndarray, " K"]
     ) -> tuple[Float[np.ndarray, " K"], Asked]:
         """(change of the code, what is asked) for `weights` on top of `code`, which stays within the clip's range."""
-        basis, asked = self.basis, self.to_codes @ weights
+        basis, large = self.basis, self.large
+        by_large = self.to_codes[:, large] @ weights[large]
+        share = min(1.0, MOST_ASKED / max(float(np.linalg.norm(by_large)), 1e-9))
+        asked = self.to_codes @ weights - (1.0 - share) * by_large
         middle, half = 0.5 * (basis.high + basis.low), 0.5 * RANGE_SHARE * (basis.high - basis.low)
         low, high = np.minimum(middle - half, code), np.maximum(middle + half, code)
         change = np.clip(code + asked, low, high) - code
@@ -83,7 +101,7 @@ class Division:
         lids = slice(basis.size - 4, basis.size - 2)
         wink = change[lids] - change[lids][::-1]  # of the right eye, of the left
         eyes = (code + change)[lids] + np.array([[0.0, wink[0]], [wink[1], 0.0]])
-        coefs = np.concatenate([weights, asked - change]).astype(np.float32)
+        coefs = np.concatenate([weights, asked - change, (1.0 - share) * weights[large]]).astype(np.float32)
         return change, Asked(weights, code.copy(), coefs, eyes)
 
     def express(self, codes: Float[np.ndarray, "T C"], wanted: Float[np.ndarray, "T E"] | None) -> list[Asked | None]:

@@ -28,6 +28,7 @@ from gtalk.topology import INNER_LIPS_RING, LEFT_EYE_RING, N_POINTS, RIGHT_EYE_R
 TEETH_SHARE = 0.85  # of the chin's way: the teeth are nearer to the joint
 LIPS_M, LIDS_M = 0.007, 0.003  # how far learned motion is better than the mesh's
 LEAST_M = 3e-4  # a column that moves a Gaussian less leaves it out
+LEAST_TWIN_M = 2e-4  # a twin, whose code may be asked three times over
 MOST_LOG_SCALE, MOST_SHADE = 0.8, 0.22
 LUMINANCE = np.array([0.299, 0.587, 0.114])
 
@@ -59,17 +60,22 @@ def write_columns(
     """
     rig, wanted = division.rig, division.wanted
     jaws = np.array([name.startswith("jaw") for name in SHAPES], np.float64)
-    by_code = np.einsum("ke,kpc->epc", division.to_codes, rig.motion[:, CHIN])
-    chin = jaws[:, None] * wanted[:, CHIN].mean(1) - by_code.mean(1)
-    chins = np.concatenate([chin, rig.motion[:, CHIN].mean(1)]) * TEETH_SHARE
-    rows = _written(division.fields, chins, rig.mean, binding, base)
-    strays = rows[len(wanted) :, :, splat.POSITION] - moves.transpose(1, 0, 2)
+    by_code, large = division.of_codes[:, CHIN].mean(1), division.large
+    chin = jaws[:, None] * wanted[:, CHIN].mean(1) - by_code
+    chins = np.concatenate([chin, rig.motion[:, CHIN].mean(1), by_code[large]]) * TEETH_SHARE
+    rows = _written(division.fields, len(rig.motion), chins, rig.mean, binding, base)
+    twins = slice(len(wanted), len(wanted) + len(rig.motion))
+    strays = rows[twins, :, splat.POSITION] - moves.transpose(1, 0, 2)
     strays = strays * _smooth_skin(rig.mean, binding, base)[None, :, None]
-    rows[: len(wanted), :, splat.POSITION] += np.einsum("ke,knd->end", division.to_codes, strays)
-    rows[len(wanted) :, :, splat.POSITION] -= strays
+    asked = np.einsum("ke,knd->end", division.to_codes, strays)
+    rows[: twins.start, :, splat.POSITION] += asked
+    rows[twins, :, splat.POSITION] -= strays
+    rows[twins.stop :, :, splat.POSITION] -= asked[large]
     is_still = np.zeros(len(rows), bool)
     is_still[: len(SHAPES)] = [not name.startswith(LIVELY) for name in SHAPES]
-    kept = np.abs(rows[..., splat.POSITION]).max(-1) > LEAST_M
+    least_m = np.full(len(rows), LEAST_M)
+    least_m[twins] = LEAST_TWIN_M
+    kept = np.abs(rows[..., splat.POSITION]).max(-1) > least_m[:, None]
     still, lively = (
         splat.SparseColumns.of(torch.from_numpy(rows[which]), torch.from_numpy(kept[which]))
         for which in (is_still, ~is_still)
@@ -91,6 +97,7 @@ def _smooth_skin(
 
 def _written(
     fields: Float[np.ndarray, "C 478 3"],
+    n_twins: int,
     chins: Float[np.ndarray, "C 3"],
     mesh: Float[np.ndarray, "478 3"],
     binding: Binding,
@@ -110,10 +117,14 @@ def _written(
         moved[binding.region == JAW] = chins[row]
         slope[binding.region == JAW] = 0.0
         out[row, :, splat.POSITION] = moved
-        stretched = np.linalg.norm(axes + axes @ slope.transpose(0, 2, 1), axis=-1)
-        out[row, :, splat.LOG_SCALE] = np.clip(np.log(stretched), -MOST_LOG_SCALE, MOST_LOG_SCALE)
+        stretch, shade = axes @ slope.transpose(0, 2, 1), (normal @ light) * binding.share
+        if not len(SHAPES) <= row < len(SHAPES) + n_twins:
+            stretched = np.log(np.linalg.norm(axes + stretch, axis=-1))
+            out[row, :, splat.LOG_SCALE] = np.clip(stretched, -MOST_LOG_SCALE, MOST_LOG_SCALE)
+            shade = np.clip(shade, -MOST_SHADE, MOST_SHADE)
+        else:  # codes are asked by the handful and undo each other: what is not linear would add up
+            out[row, :, splat.LOG_SCALE] = (axes * stretch).sum(-1)
         out[row, :, splat.QUATERNION] = _turn(slope, base[:, splat.QUATERNION].astype(np.float64))
-        shade = np.clip((normal @ light) * binding.share, -MOST_SHADE, MOST_SHADE)
         shade[binding.region == JAW] = 0.0
         out[row, :, splat.COLOUR] = colour * shade[:, None]
     return out
