@@ -29,7 +29,6 @@ from gtalk.reading.untrusted import read_text
 from gtalk.speech.words import NO_WORDS, Words
 
 SCORE_VERSION = 1
-SUFFIX = ".score.yaml"
 MOST_EVENTS = 10_000
 MOST_BYTES = 4_000_000
 EASE_S = 0.6
@@ -134,11 +133,6 @@ class Score:
                     f"{what}: event {event.track}", expected=f"a span within the {duration_s:.2f} s of the sound",
                     got=f"{event.start_s:g} to {event.end_s:g} s", remedy="Move it, or leave its end out.",
                 )  # fmt: skip
-
-    def with_words(self, words: Words) -> Score:
-        """With these words in place of its own, and pinned events where they now are. Raises UserError as `find`."""
-        events = tuple(_pinned(event, words) if event.at else event for event in self.events)
-        return Score(events, words)
 
     def plus(self, events: Iterable[Event]) -> Score:
         """With more events. Raises UserError as a score does."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -111,11 +111,6 @@ class Words:
     def plain(self) -> list[list[Any]]:
         """[text, start, end] each."""
         return [[word.text, round(word.start_s, 3), round(word.end_s, 3)] for word in self.words]
-
-    @staticmethod
-    def in_order(words: Iterable[Word]) -> Words:
-        """Of words that are known to be right."""
-        return Words(tuple(words))
 
 
 NO_WORDS = Words()

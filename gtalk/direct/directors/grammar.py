@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from gtalk.direct.directors.acts import Act, acts_of
-from gtalk.direct.directors.lexicon import lexicon
 from gtalk.direct.directors.speech import Speech
 from gtalk.direct.directors.times import AFTER_S, Span, Timed, with_marks
 from gtalk.direct.score import SWING_S, Event
@@ -196,8 +195,3 @@ def _swing(act: Act, span: Span, follows: bool, duration_s: float) -> list[Event
     if start_s + length_s > duration_s:
         return []
     return [Event(act.track, act.value, start_s, start_s + length_s, times=act.times, by=BY)]
-
-
-def vocabulary() -> tuple[str, ...]:
-    """Every word of expressions that an instruction may use."""
-    return tuple(lexicon().expressions)
