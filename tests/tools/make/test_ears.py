@@ -1,5 +1,6 @@
 """The school of the ears: its spectra are the front end's, its pupil is the student, its phones are right."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -15,7 +16,7 @@ from tests.speech.voices import babble
 pytest.importorskip("soundfile")
 import soundfile
 
-from tools.make.ears import check, phones, spectra
+from tools.make.ears import check, lips, phones, spectra
 from tools.make.ears.kokoro import LATE_S
 from tools.make.ears.teach import PAST_ROWS, Pupil
 
@@ -98,3 +99,14 @@ def test_ordeals_leave_numbers_and_keep_what_is_said_when() -> None:
 def test_the_area_under_the_curve() -> None:
     assert check.area(np.array([0.1, 0.2, 0.8, 0.9]), np.array([False, False, True, True])) == 1.0
     assert check.area(np.array([0.9, 0.2, 0.8, 0.1]), np.array([False, True, False, True])) == 0.0
+
+
+def test_a_regression_that_knows_the_lips_scores_one() -> None:
+    rng = np.random.default_rng(0)
+    rows, heard = rng.normal(size=(400, 6)).astype(np.float32), np.ones(100, bool)
+    person = lips.Person({"plain": rows, "ears": rows[:, :2]}, np.zeros((100, 2)), heard)
+    design = person.design(("plain", "ears"))
+    assert design.shape == (100, 8 * len(lips.CONTEXT_ROWS))
+    person = dataclasses.replace(person, lips=design[:, :2])
+    assert lips.score(design[:, :2], person) == pytest.approx((1.0, 1.0, 1.0))
+    assert lips.score(-design[:, :2], person)[2] < 0.2

@@ -1,4 +1,4 @@
-"""Makes the ears: synthesise | teach | check. `python -m tools.make.ears COMMAND --help`."""
+"""Makes the ears: synthesise | teach | check | lips. `python -m tools.make.ears COMMAND --help`."""
 
 from __future__ import annotations
 
@@ -31,6 +31,9 @@ def main() -> None:
     exam = commands.add_parser("check", help="visemes, p b m and rounding of the held-out voices")
     exam.add_argument("corpus", type=Path)
     exam.add_argument("weights", type=Path, nargs="?", help="those in the package unless given")
+    lips = commands.add_parser("lips", help="what a regression from the ears makes of real people's lips")
+    lips.add_argument("datasets", type=Path, nargs="+", help="of gtalk prepare, each another person")
+    lips.add_argument("--weights", type=Path, help="those in the package unless given")
     options = parser.parse_args()
     if options.command == "synthesise":
         _synthesise(options)
@@ -42,6 +45,10 @@ def main() -> None:
         torch.set_num_threads(1)
         config = TeachConfig(width=options.width, steps=options.steps, seed=options.seed)
         teach(options.corpus, options.parts, options.output, config, options.minutes)
+    elif options.command == "lips":
+        from tools.make.ears.lips import check_lips
+
+        check_lips(options.datasets, options.weights)
     else:
         from tools.make.ears.check import check
 
