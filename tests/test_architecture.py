@@ -31,7 +31,7 @@ ARROWS = {
     "talk": {"avatar", "marks", "motion", "media", "speech"},
     "dub": {"direct", "marks", "talk", "motion", "media", "dataset", "prepare", "voice"},
     "viewer": {"direct", "marks", "talk", "motion", "media", "speech", "voice"},
-    "export": {"avatar", "talk", "media", "ops", "rig"},
+    "export": {"avatar", "marks", "talk", "media", "ops", "rig"},
     "eval": {"talk", "dataset", "media", "speech", "voice", "motion", "avatar", "prepare", "ops", "rig"},
     "edits": {"direct", "motion"},
     "making": {"avatar", "fit", "marks", "media", "motion", "prepare", "rig"},

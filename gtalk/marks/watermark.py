@@ -18,7 +18,7 @@ LUMA, BLUE = -0.45, 1.4
 sign: what both do to blue, which weighs little in luminance, cancels in part."""
 _MOST = np.clip(np.arange(256) // 14, 1, 255).astype(np.uint8)
 """How far a value may be changed: in the dark a few levels are seen."""
-_RGB = LUMA * np.ones(3) + BLUE * np.array([0.0, -0.344136, 1.772])  # ITU-R BT.601, full swing
+RGB_LEVELS = LUMA * np.ones(3) + BLUE * np.array([0.0, -0.344136, 1.772])  # ITU-R BT.601, full swing
 
 
 class Watermark:
@@ -53,7 +53,7 @@ class Watermark:
 @lru_cache(maxsize=4)
 def _patterns(payload: bytes, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
     """uint8 [H,W,3] each: what is added, what is taken away."""
-    levels = np.rint(_RGB * pattern(payload, height, width)[..., None]).astype(np.int16)
+    levels = np.rint(RGB_LEVELS * pattern(payload, height, width)[..., None]).astype(np.int16)
     return np.maximum(levels, 0).astype(np.uint8), np.maximum(-levels, 0).astype(np.uint8)
 
 

@@ -2,7 +2,8 @@
 
 Each channel of the base has 65536 steps over its range. The basis has 255 steps for each code and channel: what a code
 moves is small and bounded, so a step is some hundredth of a millimetre. Channels are the first 15 of
-`gtalk.ops.splat`; the basis leaves the skinning alone and has 14.
+`gtalk.ops.splat`; the basis leaves the skinning alone and has 14. The invisible mark goes along as its tile, which the
+page puts into every picture as `gtalk.marks.watermark` does.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ import numpy as np
 
 from gtalk.avatar.gaussian import REST_CODES, GaussianAvatar, intrinsics
 from gtalk.export.web.sections import read_sections, write_sections
+from gtalk.marks.code import encode
+from gtalk.marks.pattern import tile_of
+from gtalk.marks.watermark import RGB_LEVELS
 from gtalk.shapes import Float
 
 MAGIC, VERSION = b"GTAV", 1
@@ -36,6 +40,10 @@ def pack_avatar(avatar: GaussianAvatar, identity: dict[str, Any]) -> bytes:
         scale = np.maximum(np.abs(basis).max(0), 1e-12) / LEVELS
         sections[name] = np.rint(basis / scale).astype("i1")
         sections[f"{name}_scale"] = scale.astype("<f4")
+    if identity.get("watermark", True):
+        tile = tile_of(encode(bytes.fromhex(identity["avatar_id"])))
+        sections["mark"] = np.rint(tile * (LEVELS / np.abs(tile).max())).astype("i1")
+        sections["mark_rgb"] = (RGB_LEVELS * np.abs(tile).max() / 255).astype("<f4")
     header = {
         "version": VERSION,
         "kind": avatar.kind,

@@ -14,6 +14,7 @@ import pytest
 
 from gtalk.avatar.gaussian import GaussianAvatar
 from gtalk.export.web.site import idle_motion, write_site
+from gtalk.marks.reading import MarkReader
 from gtalk.media.audio import write_wav
 from gtalk.talk import load_character
 from gtalk.talk.orbit import orbit_camera
@@ -106,6 +107,17 @@ def test_the_pages_image_is_the_talkers(site, page: Browser, avatar: GaussianAva
     assert np.ptp(rgb.astype(int)) > 50, "there is something to see"
     coverage = drawn(page, frame, view, "null")[..., 3].astype(int)
     assert np.abs(coverage - alpha).mean() < 2 and coverage.max() > 200
+
+
+def test_every_picture_carries_the_invisible_mark(page: Browser, small_person: Path) -> None:
+    reader = MarkReader()
+    sized = DRAW.replace("{ width, height });", "{ width: 320, height: 320 });").replace("BEHIND", "'plate'")
+    for frame in (0, 10, 20):
+        script = sized.replace("FRAME", str(frame)).replace("YAW", "0").replace("PITCH", "0").replace("DISTANCE", "1")
+        data = base64.b64decode(page.run(script).partition(",")[2])
+        reader.add(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)[..., ::-1].copy())
+    found = reader.read()
+    assert found is not None and found.payload.hex() == load_character(small_person).identity.avatar_id
 
 
 def test_a_message_plays_to_its_end_with_its_captions(page: Browser) -> None:

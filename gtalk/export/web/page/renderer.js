@@ -6,6 +6,7 @@ import { place } from "./pose.js";
 import { PROJECT, QUAD, RESOLVE, SPLAT, SPLAT_VERTEX } from "./shaders.js";
 
 const ROW = 256;  // Gaussians in a row of the textures that hold them
+const MARK = 128, UNITS = 256, LEAST_SIDE = 96;  // the mark's tile; units of a picture's shorter side (gtalk/marks/pattern.py)
 
 /** What avatar.bin holds, as the renderer takes it: 16 channels a Gaussian. */
 export function readAvatar(buffer) {
@@ -19,7 +20,7 @@ export function readAvatar(buffer) {
     { first: 0, count: faceCount, codes: faceCodes, at: 0, values: arrays.face, scale: arrays.face_scale },
     { first: faceCount, count: count - faceCount, codes: restCodes, at: codes - restCodes, values: arrays.rest, scale: arrays.rest_scale },
   ];
-  return { header, count, base, bases };
+  return { header, count, base, bases, mark: arrays.mark, markRgb: arrays.mark_rgb };
 }
 
 export class Renderer {
@@ -54,6 +55,10 @@ export class Renderer {
     this.rows = rows;
     this.plate = texture(gl, gl.LINEAR);
     gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGB8, gl.RGB, gl.UNSIGNED_BYTE, plate);
+    const { mark = new Int8Array(MARK * MARK), markRgb = [0, 0, 0] } = this.avatar;
+    this.markRgb = markRgb;
+    this.mark = texture(gl, gl.LINEAR, gl.REPEAT);
+    gl.texImage2D(gl.TEXTURE_2D, 0, gl.R8_SNORM, MARK, MARK, 0, gl.RED, gl.BYTE, mark);
     this.vertices = gl.createVertexArray();
     this.numbers = gl.createBuffer();
     gl.bindVertexArray(this.vertices);
@@ -136,9 +141,11 @@ export class Renderer {
     gl.bindFramebuffer(gl.FRAMEBUFFER, null);
     gl.viewport(0, 0, ...this.size);
     this.programs.resolve.use(
-      { person: this.person, plate: this.plate },
+      { person: this.person, plate: this.plate, mark: this.mark },
       {
         size: ["2f", ...this.size], framing: ["3f", ...framing], margin: ["1f", this.avatar.header.plate_margin],
+        markUnit: ["1f", (Math.min(...this.size) / UNITS) * MARK],
+        markRgb: ["3f", ...(Math.min(...this.size) < LEAST_SIDE ? [0, 0, 0] : this.markRgb)],
         hasPlate: ["1i", onPlate ? 1 : 0], behind: ["4f", ...(Array.isArray(background) ? [...background, 1] : [0, 0, 0, 0])],
       });
     gl.drawArrays(gl.TRIANGLES, 0, 3);
@@ -177,11 +184,11 @@ function program(gl, vertexSource, fragmentSource) {
   };
 }
 
-function texture(gl, filter) {
+function texture(gl, filter, wrap = gl.CLAMP_TO_EDGE) {
   const made = gl.createTexture();
   gl.bindTexture(gl.TEXTURE_2D, made);
   for (const name of [gl.TEXTURE_MIN_FILTER, gl.TEXTURE_MAG_FILTER]) gl.texParameteri(gl.TEXTURE_2D, name, filter);
-  for (const name of [gl.TEXTURE_WRAP_S, gl.TEXTURE_WRAP_T]) gl.texParameteri(gl.TEXTURE_2D, name, gl.CLAMP_TO_EDGE);
+  for (const name of [gl.TEXTURE_WRAP_S, gl.TEXTURE_WRAP_T]) gl.texParameteri(gl.TEXTURE_2D, name, wrap);
   return made;
 }
 

@@ -94,7 +94,9 @@ void main() {
 
 // The person over the plate as the camera frames it, or over nothing.
 export const RESOLVE = HEAD + `
-uniform sampler2D person, plate;
+uniform sampler2D person, plate, mark;
+uniform float markUnit;  // pixels of the mark's tile
+uniform vec3 markRgb;
 uniform vec2 size;
 uniform vec3 framing;  // dx, dy in image heights, log scale
 uniform float margin;  // of the plate, in image heights
@@ -109,4 +111,7 @@ void main() {
   vec3 room = texture(plate, .5 + from / (size + 2. * margin * size.y)).rgb;
   vec4 back = hasPlate ? vec4(room, 1) : behind;
   value = seen + (1. - clamp(seen.a, 0., 1.)) * back;
+  // The invisible mark, as gtalk/marks/watermark.py puts it: less in the dark, where it would be seen.
+  vec3 most = max(floor(clamp(value.rgb, 0., 1.) * 255. / 14.), 1.), levels = round(255. * markRgb * texture(mark, at / markUnit).r);
+  value.rgb += clamp(levels, -most, most) / 255. * clamp(value.a, 0., 1.);
 }`;
