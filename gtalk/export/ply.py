@@ -71,8 +71,8 @@ def world_table(avatar: GaussianAvatar, instant: FrameParams, axes: Axes = "view
     T_world_camera = np.linalg.inv(avatar.camera.T_camera_world)
     shown = FLIP if axes == "viewers" else np.eye(3)
     turn = shown @ T_world_camera[:3, :3]
-    values, axes = np.linalg.eigh(turn @ covariances.numpy() @ turn.T)
-    axes[np.linalg.det(axes) < 0, :, 0] *= -1.0
+    values, own_axes = np.linalg.eigh(turn @ covariances.numpy() @ turn.T)
+    own_axes[np.linalg.det(own_axes) < 0, :, 0] *= -1.0
     rgb = gaussians[:, splat.COLOUR].numpy()
     columns = [
         centres.numpy() @ turn.T + shown @ T_world_camera[:3, 3],
@@ -80,7 +80,7 @@ def world_table(avatar: GaussianAvatar, instant: FrameParams, axes: Axes = "view
         (rgb - 0.5) / SH_CONSTANT,
         gaussians[:, splat.OPACITY].numpy(),
         0.5 * np.log(np.maximum(values, 1e-14)),
-        quaternions_of(axes),
+        quaternions_of(own_axes),
     ]
     return np.concatenate(columns, axis=1)
 
