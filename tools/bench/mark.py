@@ -4,8 +4,8 @@
     python tools/bench/mark.py --unmarked FILE [FILE ...] [--pictures 1000]
     python tools/bench/mark.py --avatar ME --speech SPEECH --picture OUT.png     a picture, marked, the difference x20
 
-Pictures are drawn by the avatar, marked as they leave, treated, and read one by one (every fifth) and in windows of two
-seconds.
+Pictures are drawn by the avatar, marked as they leave, treated, and read one by one (every tenth) and in windows of two
+seconds (five of each).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from gtalk.media.audio import stream_audio
 from gtalk.media.video import read_video
 from gtalk.talk import Character, load_character
 
-_EVERY, _WINDOW = 5, 50
+_EVERY, _WINDOW = 10, 50
 
 
 def half(rgb: np.ndarray) -> np.ndarray:
@@ -137,7 +137,7 @@ def unmarked(paths: list[Path], n_pictures: int) -> dict:
         for rgb in read_video(path).glimpses(-(-n_pictures // len(paths))):
             residue = residue_of(rgb)
             strengths.append(strongest(residue)[0])
-            n_found += find(residue) is not None
+            n_found += strengths[-1] >= threshold() and find(residue) is not None
     return {"pictures": len(strengths), "found": n_found, "strongest": max(strengths), "threshold": threshold(),
             "median": float(np.median(strengths))}  # fmt: skip
 

@@ -82,9 +82,15 @@ def flooded(attack: Attack, *, tls: bool = False, **options: object) -> Check:
     return check
 
 
-def tested(path: str, which: str) -> Check:
+@dataclass(frozen=True)
+class tested:
     """A test that runs the attack."""
-    return lambda folder, _seconds: tests(path, which)(folder)
+
+    path: str
+    which: str
+
+    def __call__(self, folder: Path, _seconds: float) -> Outcome:
+        return tests(self.path, self.which)(folder)
 
 
 def update(slider: str, **updates: object) -> bytes:

@@ -46,7 +46,8 @@ from gtalk.viewer.web.http import (
 _HEAD_TIMEOUT_S = 10.0
 _ANSWER_S = 30.0
 _MOST_PASSING, _MOST_STAYING = 128, 96
-_ARRIVALS_A_SECOND, _ARRIVALS_AT_ONCE = 60.0, 256.0
+_MOST_PASSING_TLS = 64  # each holds a quarter of a megabyte
+_ARRIVALS_A_SECOND, _ARRIVALS_AT_ONCE = 40.0, 256.0
 _BACKLOG = 512
 _GUESS_S = 0.5  # what a wrong token waits for its answer
 _PIPE_BYTES = 64 * 1024
@@ -115,7 +116,7 @@ class Front:
                 self._report(f"a connection failed: {error}")
                 await asyncio.sleep(1.0)
                 continue
-            if len(self._passing) >= _MOST_PASSING:
+            if len(self._passing) >= (_MOST_PASSING if self._tls is None else _MOST_PASSING_TLS):
                 oldest = next(iter(self._passing))
                 del self._passing[oldest]
                 oldest.cancel()
