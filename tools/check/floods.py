@@ -39,6 +39,7 @@ sys.stdin.read()
 server.stop()
 """
 PROTOCOL = Subprotocol(f"viser-v{viser.__version__}")
+_BASELINE_S = 10.0  # in which it is seen what a page that looks takes
 _CLOSED = (OSError, WebSocketException, asyncio.IncompleteReadError, TimeoutError)
 Attack = Callable[[str], Awaitable[None]]
 """Attacks the server at an address, on and on."""
@@ -89,8 +90,8 @@ async def _attacked(process: subprocess.Popen[str], url: str, log: Path, attack:
     watching = asyncio.create_task(_watch(url, frames))
     await asyncio.sleep(3.0)
     idle_s, begin_mb = _spent_s(pid), _resident_mb(pid)
-    await asyncio.sleep(5.0)
-    own = (_spent_s(pid) - idle_s) / 5.0
+    await asyncio.sleep(_BASELINE_S)
+    own = (_spent_s(pid) - idle_s) / _BASELINE_S
     before_s, begin_s, frames[0] = _spent_s(pid), time.monotonic(), 0
     task = asyncio.create_task(attack(url))
     most_mb, waits_s = begin_mb, [0.0]
