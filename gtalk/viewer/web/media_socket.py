@@ -27,7 +27,7 @@ from gtalk.viewer.web.budget import Budget
 from gtalk.viewer.web.http import INNER_HEADER
 from gtalk.viewer.web.protocol import MAX_MESSAGE_BYTES, BadMessage, MicPiece, number, pack_frame, parse
 from gtalk.viewer.web.speech_api import follow_client
-from gtalk.viewer.web.stage import COMMANDS, Stage
+from gtalk.viewer.web.stage import COMMANDS, House, Stage
 from gtalk.voice.synthesis import MAX_TEXT, Speaker
 
 _STATS_EVERY_S = 1.0
@@ -88,6 +88,7 @@ class MediaSocket:
         self._pace = Budget(_TOGETHER_A_SECOND, _TOGETHER_AT_ONCE)
         self._pushed = Budget(_PUSHED_A_SECOND, _PUSHED_AT_ONCE)
         self._letters = Budget(_LETTERS_A_SECOND, _LETTERS_AT_ONCE)
+        self._house = House()
         self._rendering: asyncio.Task[None] | None = None
         self._recordings = Budget(_RECORDINGS_A_SECOND, _RECORDINGS_AT_ONCE)
         self._pages: list[_Page] = []
@@ -147,7 +148,7 @@ class MediaSocket:
             if connection.request is not None and connection.request.path.startswith("/push"):
                 await follow_client(connection, self._session, self._pushed)
             else:
-                await self._serve_page(_Page(connection, Stage(self._session)))
+                await self._serve_page(_Page(connection, Stage(self._session, self._house)))
         except (BadMessage, UserError) as error:
             self._report(f"a visitor sent {error}; connection closed")
             await connection.close(1008, str(error)[:120])
@@ -200,9 +201,9 @@ class MediaSocket:
                 if page.microphones and self._session.microphone is page.microphones[-1]:
                     page.microphones[-1].push(parsed.samples, parsed.rate, parsed.captured_ms)
             else:
-                await self._command(page, parsed)
+                await self._command(page, parsed, len(message))
 
-    async def _command(self, page: _Page, command: dict) -> None:
+    async def _command(self, page: _Page, command: dict, size: int) -> None:
         if not page.commands.spend():
             raise BadMessage("too many commands a second")
         match command["do"]:
@@ -223,20 +224,20 @@ class MediaSocket:
             case "record":
                 await self._record(page, bool(command.get("on")))
             case do if do in COMMANDS:
-                await self._direct(page, command)
+                await self._direct(page, command, size)
             case "skew":
                 self.skew_ms = number(command, "ms", -1e4, 1e4)
             case unknown:
                 raise BadMessage(f"an unknown command {unknown[:32]!r}")
 
-    async def _direct(self, page: _Page, command: dict) -> None:
+    async def _direct(self, page: _Page, command: dict, size: int) -> None:
         """A command of the timeline; what is to be rendered is recorded until its end."""
         render = command["do"] == "direct" and bool(command.get("record"))
         if render:
             await self._record(page, True)
             if self._recording is not page:
                 return
-        source = await page.stage.take(command, page.tell)
+        source = await page.stage.take(command, page.tell, size)
         if render and source is None:
             await self._record(page, False)
         elif render and source is not None:

@@ -15,6 +15,7 @@ import binascii
 import math
 from collections.abc import Awaitable, Callable
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 
@@ -26,11 +27,17 @@ from gtalk.speech.words import Words
 from gtalk.types import AUDIO_RATE
 from gtalk.viewer.audio.sources import PushSource
 from gtalk.viewer.live.session import LiveSession
+from gtalk.viewer.web.budget import Budget
 from gtalk.viewer.web.protocol import BadMessage, from_pcm
 
 MOST_S = 120.0
 """Of an uploaded speech."""
 MOST_TEXT = 5000
+# Of all pages of a session together.
+_MOST_HELD_BYTES = 30_000_000
+_SOUND_A_SECOND, _SOUND_AT_ONCE = 1e6, 6e6  # letters of base64: MOST_S at once
+_LETTERS_A_SECOND, _LETTERS_AT_ONCE = 2e4, 4e5  # of scores and instructions, which take time to read
+_ALIGNED_A_SECOND, _ALIGNED_AT_ONCE = 0.5, 130.0  # seconds of speech
 _AFTER_S = 0.4  # that a recording goes on after the speech
 _LOOK_EVERY_S = 0.1
 COMMANDS = ("speech", "words", "instruct", "read", "write", "direct")
@@ -38,25 +45,54 @@ COMMANDS = ("speech", "words", "instruct", "read", "write", "direct")
 Tell = Callable[..., Awaitable[None]]
 
 
+class House:
+    """What the timelines of a session's pages may hold and cost together."""
+
+    def __init__(self) -> None:
+        self.sound = Budget(_SOUND_A_SECOND, _SOUND_AT_ONCE)
+        self.letters = Budget(_LETTERS_A_SECOND, _LETTERS_AT_ONCE)
+        self.aligned_s = Budget(_ALIGNED_A_SECOND, _ALIGNED_AT_ONCE)
+        self.stages: WeakSet[Stage] = WeakSet()
+
+    def check_room(self) -> None:
+        """Raises UserError where the pages hold more speech than they may."""
+        if sum(stage.held_bytes for stage in self.stages) > _MOST_HELD_BYTES:
+            raise UserError("speech", expected="room for it", got="speeches of other pages", remedy="Try again later.")
+
+
 class Stage:
     """What one page directs."""
 
-    def __init__(self, session: LiveSession) -> None:
+    def __init__(self, session: LiveSession, house: House | None = None) -> None:
         self._session = session
+        self._house = House() if house is None else house
+        self._house.stages.add(self)
         self._pieces: list[np.ndarray] = []
         self._samples = np.zeros(0, np.float32)
         self._source: PushSource | None = None
 
-    async def take(self, command: dict[str, Any], tell: Tell) -> PushSource | None:
+    @property
+    def held_bytes(self) -> int:
+        """Of speech."""
+        return self._samples.nbytes + sum(piece.nbytes for piece in self._pieces)
+
+    async def take(self, command: dict[str, Any], tell: Tell, size: int = 0) -> PushSource | None:
         """Do a command; the speech that began to be played, where it did. What is wrong is told as a notice.
 
         Raises BadMessage for what no page of ours sends.
+
+        Args:
+            size: of the message, in letters; who sends much waits.
         """
+        await (self._house.sound if command["do"] == "speech" else self._house.letters).wait(float(size))
         try:
             match command["do"]:
                 case "speech":
                     await self._speech(command, tell)
                 case "words":
+                    if not self._house.aligned_s.spend(self._duration_s):
+                        raise UserError("words", expected="a minute between long alignments", got="another at once",
+                                        remedy="Try again in a minute.")  # fmt: skip
                     words = await asyncio.to_thread(self._words, _text(command, "text"))
                     await tell(stage={"words": words.plain()})
                 case "instruct":
@@ -89,13 +125,16 @@ class Stage:
             piece = from_pcm(base64.b64decode(_text(command, "pcm", 1 << 20), validate=True))
         except (binascii.Error, ValueError) as error:
             raise BadMessage("sound that is not 16-bit samples in base64") from error
-        self._pieces = [piece] if command.get("first") else [*self._pieces, piece]
+        if command.get("first"):
+            self._pieces = []
+        self._house.check_room()
+        self._pieces += [piece] if len(piece) else []
         if sum(len(piece) for piece in self._pieces) > MOST_S * AUDIO_RATE:
             self._pieces = []
             raise UserError("speech", expected=f"at most {MOST_S:g} s", got="a longer one",
                             remedy="Cut it; `gtalk dub --score` takes any length.")  # fmt: skip
         if command.get("last"):
-            self._samples, self._pieces = np.concatenate(self._pieces), []
+            self._samples, self._pieces = np.concatenate([np.zeros(0, np.float32), *self._pieces]), []
             await tell(stage={"duration": self._duration_s})
 
     def _words(self, text: str) -> Words:

@@ -7,15 +7,18 @@ import numpy as np
 import pytest
 
 from gtalk.direct.score import Event
+from gtalk.speech.words import Words
+from gtalk.types import AUDIO_RATE
+from gtalk.viewer.web.budget import Budget
 from gtalk.viewer.web.protocol import BadMessage
-from gtalk.viewer.web.stage import MOST_S, Stage
+from gtalk.viewer.web.stage import MOST_S, House, Stage
 from tests.viewer.live_servers import run, still_session, voice
 
 
 class Page:
-    def __init__(self) -> None:
+    def __init__(self, house: House | None = None) -> None:
         self.session, self.clock = still_session()
-        self.stage, self.told = Stage(self.session), {}
+        self.stage, self.told = Stage(self.session, house), {}
 
     async def tell(self, **message) -> None:
         self.told |= message
@@ -97,3 +100,25 @@ def test_hours_are_refused(page) -> None:
     for _ in range(round(MOST_S * 16_000 / 300_000) + 1):
         page.send(do="speech", pcm=pcm)
     assert "at most 120 s" in page.told["notice"]
+
+
+def test_pages_together_hold_and_cost_so_much(monkeypatch) -> None:
+    house, waited = House(), []
+
+    async def wait(_budget, cost: float) -> None:
+        waited.append(cost)
+
+    monkeypatch.setattr(Budget, "wait", wait)
+    pages = [Page(house) for _ in range(6)]
+    for page in pages:
+        for i in range(5):
+            pcm = base64.b64encode(bytes(2 * 23 * AUDIO_RATE)).decode()
+            page.send(do="speech", pcm=pcm, first=i == 0, last=i == 4)
+    assert "speech: expected room" in pages[-1].told["notice"]
+    assert sum(page.stage.held_bytes for page in pages) < 48_000_000
+    pages[0].send(do="read", text="x" * 1000)
+    assert waited[-1] == 0.0, "of the size that the socket tells"
+    monkeypatch.setattr(Stage, "_words", lambda *_: Words.of([]))
+    for told in ("words", "notice"):
+        pages[0].send(do="words", text="hello")
+        assert told in pages[0].told.get("stage", pages[0].told)
