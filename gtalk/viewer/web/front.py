@@ -46,7 +46,7 @@ from gtalk.viewer.web.http import (
 _HEAD_TIMEOUT_S = 10.0
 _ANSWER_S = 30.0
 _MOST_PASSING, _MOST_STAYING = 128, 96
-_MOST_PASSING_TLS = 64  # each holds a quarter of a megabyte
+_MOST_PASSING_TLS = 48  # each holds a quarter of a megabyte
 _ARRIVALS_A_SECOND, _ARRIVALS_AT_ONCE = 40.0, 256.0
 _BACKLOG = 512
 _GUESS_S = 0.5  # what a wrong token waits for its answer
