@@ -59,7 +59,7 @@ def joined(parts: Sequence[Utterance]) -> Utterance:
         begin_s += part.duration_s
     samples = np.concatenate([part.samples for part in parts]) if parts else np.zeros(0, np.float32)
     phones = KnownPhones(tuple(visemes), tuple(starts), tuple(ends)) if known and parts else None
-    return Utterance(" ".join(part.text for part in parts), samples, Words.in_order(words), phones)
+    return Utterance(" ".join(part.text for part in parts), samples, Words(tuple(words)), phones)
 
 
 def words_at(text: str, starts: Sequence[tuple[int, float]], end_s: float) -> Words:
@@ -80,9 +80,8 @@ def words_at(text: str, starts: Sequence[tuple[int, float]], end_s: float) -> Wo
         begun.append(float(times_s[own[0]]) if len(own) else float(np.interp(first, places, times_s)))
     begins = np.minimum(np.maximum.accumulate(begun), end_s)
     ends = [*begins[1:].tolist(), end_s]
-    return Words.in_order(
-        Word(text[a:b], start_s, stop_s) for (a, b), start_s, stop_s in zip(spans, begins.tolist(), ends, strict=True)
-    )
+    timed = zip(spans, begins.tolist(), ends, strict=True)
+    return Words(tuple(Word(text[a:b], start_s, stop_s) for (a, b), start_s, stop_s in timed))
 
 
 def words_by_length(text: str, samples: Float[np.ndarray, " N"]) -> Words:
