@@ -19,7 +19,7 @@ import tyro
 
 import gtalk
 from gtalk.cli.avatars import Eval, Export, View
-from gtalk.cli.directing import Score
+from gtalk.cli.directing import Score, Style
 from gtalk.cli.dubbing import Batch, Dub, Say
 from gtalk.cli.files import Assets
 from gtalk.cli.marks import Mark
@@ -33,6 +33,7 @@ _COMMANDS = {
     "fit": Fit,
     "motion": Motion,
     "score": Score,
+    "style": Style,
     "dub": Dub,
     "say": Say,
     "batch": Batch,

@@ -1,4 +1,4 @@
-"""`gtalk score`: an instruction, a text with tags or a model's idea becomes a score that can be edited."""
+"""`gtalk score | style`: what the face is to do becomes a score that can be edited; how somebody talks, a style."""
 
 from __future__ import annotations
 
@@ -12,6 +12,73 @@ import tyro
 from gtalk.cli.options import AvatarFolder, OutputPath
 from gtalk.errors import UserError
 from gtalk.files import require_replaceable
+
+
+@dataclass(frozen=True)
+class StyleLearn:
+    """Learn how somebody talks from films: how far and fast head, gaze, brows and mouth move, how often they blink.
+
+    gtalk style learn talk.mp4 -o talk.style
+
+    gtalk dub me speech.wav -o out.mp4 --style talk.style:0.8
+    """
+
+    clips: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="CLIP [CLIP ...]")]
+    """Films of one person who talks, or their .motion.npz of `gtalk motion track`."""
+    output: OutputPath
+    """The .style to write."""
+    overwrite: bool = False
+    """Replace an output that exists."""
+
+    def run(self) -> None:
+        """Do it."""
+        from gtalk.cli.bars import Bars
+        from gtalk.direct.style import learn_style
+        from gtalk.prepare.pipeline import track_motion
+        from gtalk.types import Motion
+
+        require_replaceable(self.output, self.overwrite)
+        with Bars() as bars:
+            motions = [Motion.load(c) if c.suffix == ".npz" else track_motion(c, bars) for c in self.clips]
+            style = learn_style(motions, ", ".join(clip.name for clip in self.clips)[:80] or "clips")
+            style.save(self.output)
+            bars.say(f"{self.output}: {style}")
+
+
+@dataclass(frozen=True)
+class StyleShow:
+    """Say what is in a style, beside what is usual of an avatar's person.
+
+    gtalk style show talk.style --avatar me
+    """
+
+    style: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="X.style")]
+    """A file of `gtalk style learn`."""
+    avatar: Path | None = None
+    """Folder of an avatar to compare with."""
+
+    def run(self) -> None:
+        """Do it."""
+        from dataclasses import asdict
+
+        from gtalk.direct.style import Style, own_style
+        from gtalk.motion.model.model import load_motion_model
+
+        style = Style.load(self.style)
+        own = None if self.avatar is None else asdict(own_style(load_motion_model(self.avatar)))
+        for name, value in asdict(style).items():
+            print(f"{name:<12}{value}" + ("" if own is None else f"   avatar {own[name]}"))
+
+
+@dataclass(frozen=True)
+class Style:
+    """How somebody talks, learned from films, for `gtalk dub --style`: `gtalk style learn --help`."""
+
+    action: Annotated[StyleLearn, tyro.conf.subcommand("learn")] | Annotated[StyleShow, tyro.conf.subcommand("show")]
+
+    def run(self) -> None:
+        """Do it."""
+        self.action.run()
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from gtalk.direct.keys import KeyEdit, MotionOf, plan_keys
 from gtalk.direct.score import Score
 from gtalk.direct.score_edit import ScoreEdit, beyond_range
+from gtalk.direct.style import Style
+from gtalk.direct.style_edit import StyleEdit
 from gtalk.errors import UserError
 from gtalk.motion.base import EditFactory, MotionModel
 from gtalk.motion.model.model import PersonMotionModel
@@ -20,11 +22,20 @@ class Directed:
     notes: tuple[str, ...] = ()
 
 
-def directed(model: MotionModel | None, score: Score, motion_of: MotionOf) -> Directed:
+def directed(
+    model: MotionModel | None,
+    score: Score,
+    motion_of: MotionOf,
+    style: tuple[Style, float] | None = None,
+    seed: int = 0,
+) -> Directed:
     """The edits of a score.
 
     Args:
         model: the person's.
+        score: what is asked for.
+        style: whose way of talking, and how much of it.
+        seed: chooses blinks that a style drops or adds.
         motion_of: the motion without keys; it is asked for when there are keys, which need to know what is to come.
 
     Raises UserError when there is no motion model, which knows the person's range, and as `plan_keys` does.
@@ -33,6 +44,8 @@ def directed(model: MotionModel | None, score: Score, motion_of: MotionOf) -> Di
         raise UserError("score", expected="an avatar with a motion model", got="none",
                         remedy="Run `gtalk motion train DATASET -o AVATAR`, or leave the score out.")  # fmt: skip
     levels: tuple[EditFactory, ...] = (lambda: ScoreEdit(model, score),)
+    if style is not None:
+        levels = (lambda: StyleEdit(model, *style, seed), *levels)
     notes = tuple(beyond_range(score.events, model))
     if not any(event.track.startswith("key.") for event in score.events):
         return Directed(levels, notes)

@@ -38,6 +38,8 @@ class DubConfig:
     """How the face moves."""
     score: Path | None = None
     """A .score.yaml: what the face does when (docs/direction.md)."""
+    style: str = ""
+    """Whose way of talking: x.style:0.8, see `gtalk style`."""
     lookahead: Literal["file", "live"] = "file"
     """How far ahead of the sound lips may open. file: as this person does. live: no further than in `gtalk view`."""
     audio: Path | None = None

@@ -19,6 +19,7 @@ import numpy as np
 from gtalk.compute.device import resolve_device
 from gtalk.direct.at_work import Directed, directed
 from gtalk.direct.score import Score
+from gtalk.direct.style import read_style
 from gtalk.dub.background import TRANSPARENT, Background, Still, make_background
 from gtalk.dub.config import DubConfig
 from gtalk.dub.footage.compositor import FootageCompositor, shot_order, track_shot
@@ -106,6 +107,8 @@ def check_dub(source: Path, output: Path, config: DubConfig) -> None:
             raise UserError("onto", expected="neither background nor height: the shot has its own", got="one of them",
                             remedy="Leave them out.")  # fmt: skip
     expected_s = 0.0 if sound is None else Soundtrack.of(Path(sound)).expected_s
+    if config.style:
+        read_style(config.style)
     if config.score is not None:
         score = Score.load(config.score)
         if not is_motion(source) and expected_s > 0:
@@ -206,7 +209,8 @@ def plan_dub(character: Character, source: Path, config: DubConfig, on_progress:
 def _directed(character: Character, source: Path, config: DubConfig) -> Directed:
     """The edits of the dub's score, and of what the voice asks for where it may."""
     cap = voice_cap(config.controls.emotion)
-    if config.score is None and cap is None:
+    style = None if not config.style else read_style(config.style)
+    if config.score is None and cap is None and style is None:
         return Directed()
     score = Score() if config.score is None else Score.load(config.score)
     heard: tuple[str, ...] = ()
@@ -223,7 +227,7 @@ def _directed(character: Character, source: Path, config: DubConfig) -> Directed
         assert model is not None  # or there would be no score at work
         return drive(model, stream_audio(source, AUDIO_RATE), config.seed, edits)
 
-    direction = directed(character.motion_model, score, motion_of)
+    direction = directed(character.motion_model, score, motion_of, style, config.seed)
     return dataclasses.replace(direction, notes=(*heard, *direction.notes))
 
 

@@ -6,7 +6,8 @@ from gtalk import cli
 from gtalk.errors import UserError
 
 COMMANDS = (
-    "train", "prepare", "fit", "motion", "score", "dub", "say", "batch", "view", "eval", "export", "mark", "assets",
+    "train", "prepare", "fit", "motion", "score", "style", "dub",
+    "say", "batch", "view", "eval", "export", "mark", "assets",
 )  # fmt: skip
 
 

@@ -47,6 +47,7 @@ _REACH = 0.25  # of a part's length: how far from its end a silence is looked fo
 _OF_THE_WHOLE = (
     "controls",
     "score",
+    "style",
     "audio",
     "save_motion",
     "subtitles",
