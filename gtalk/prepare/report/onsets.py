@@ -39,8 +39,7 @@ def onset_times_s(samples: Float[np.ndarray, " N"]) -> Float[np.ndarray, " K"]:
 
 def spectral_flux(samples: Float[np.ndarray, " N"], hop: int) -> Float[np.ndarray, " M"]:
     """By how many dB the bands of a mel spectrogram have grown since the hop before, mean over those that grew."""
-    padded = np.pad(samples, WINDOW // 2)
-    _, _, spectrum = stft(padded, window="hann", nperseg=WINDOW, noverlap=WINDOW - hop, boundary=None, padded=False)
+    _, _, spectrum = stft(samples, window="hann", nperseg=WINDOW, noverlap=WINDOW - hop, padded=False)
     power = mel_filters(MELS, 0.0, AUDIO_RATE / 2, WINDOW) @ np.abs(spectrum * WINDOW / 2) ** 2
     level_db = 10 * np.log10(np.maximum(power, 1e-10))
     level_db = np.maximum(level_db, level_db.max() - TOP_DB)
