@@ -77,7 +77,9 @@ def cases(what: str, count: int, seed: int) -> list[tuple[str, np.ndarray]]:
         return [(name, Expression({name: 1.0}).vector()) for name in INDEPENDENT]
     emotions = [name for name, recipe in recipes().items() if recipe.emotion and name != "neutral"]
     if what != "mixtures":
-        return [(f"{name} {level:g}", named(name, level).vector()) for name in emotions for level in SHOWN]
+        most = np.ones(len(SHAPES))
+        bent = {(n, v): soft_limit(named(n, v).vector()[None], most)[0] for n in emotions for v in SHOWN}
+        return [(f"{name} {level:g}", weights) for (name, level), weights in bent.items()]
     rng, gaps = np.random.default_rng(seed), Gaps.of(neutral(), displacements(neutral()))
     weights = np.zeros((count, len(SHAPES)))
     for row in weights:
