@@ -26,6 +26,7 @@ SMALL = MotionConfig(
     fit=FitConfig(steps=160, batch=12, crop_frames=32, learning_rate=4e-3, averaging=0.95, check_every=40),
     augment=AugmentConfig(copies=1),
     phones=False,
+    articulation=False,
 )
 """A training of seconds."""
 

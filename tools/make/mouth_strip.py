@@ -152,11 +152,11 @@ def _curves(axis, made: Dub, heard: np.ndarray, start_s: float) -> None:
 
 def _labials(model: PersonMotionModel, rows: np.ndarray, count: int) -> np.ndarray:
     """[count] how surely p, b or m is heard."""
-    closure = dataclasses.replace(model, closure=1.0).lip_closure
-    if closure is None:
-        return np.zeros(count)
-    heard = closure.evidence(rows, 0, count)
-    return heard[closure.pulls[-1].column] if isinstance(closure, Articulation) else heard
+    found = np.zeros(count)
+    for one in dataclasses.replace(model, closure=1.0).articulations:
+        heard = one.evidence(rows, 0, count)
+        found = np.maximum(found, heard[one.pulls[-1].column] if isinstance(one, Articulation) else heard)
+    return found
 
 
 def _phones(axis, model: PersonMotionModel, rows: np.ndarray, start_s: float) -> None:

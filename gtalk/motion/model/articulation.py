@@ -13,6 +13,7 @@ import numpy as np
 
 from gtalk.basis import LIPS, MotionBasis
 from gtalk.motion.model.amplitude import opening_of_codes
+from gtalk.motion.model.labial_closure import LipClosure
 from gtalk.motion.model.net import ROWS_PER_FRAME
 from gtalk.shapes import Float
 from gtalk.speech.features import SpeechFeatures
@@ -151,6 +152,20 @@ class Articulation:
         for pull in self.pulls:
             mouth = pull(mouth, self.strength * evidence[pull.column])
         return mouth
+
+
+def articulations(
+    features: SpeechFeatures,
+    basis: MotionBasis,
+    rest: Float[np.ndarray, " Km"],
+    targets: Targets | None,
+    strength: float,
+    ahead_rows: int,
+) -> tuple[LipClosure | Articulation, ...]:
+    """What is done to the mouth codes of a network, in this order: by the phone scores, and by the ears."""
+    by_phones = LipClosure.of(features, basis, rest, strength)
+    by_ears = Articulation.of(features, basis, rest, targets, strength, ahead_rows)
+    return tuple(one for one in (by_phones, by_ears) if one is not None)
 
 
 def width_of_codes(basis: MotionBasis) -> tuple[float, Float[np.ndarray, " Km"]]:

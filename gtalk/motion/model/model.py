@@ -21,7 +21,7 @@ from gtalk.files import atomic_path, write_json
 from gtalk.geometry.pose import pose_matrices
 from gtalk.motion.idle.blinks_gaze import BlinkGazeModel, EyeStream
 from gtalk.motion.idle.head_motion import VOICE_ROWS, Sway, SwayStream, voice_columns
-from gtalk.motion.model.articulation import Articulation, Targets
+from gtalk.motion.model.articulation import Articulation, Targets, articulations
 from gtalk.motion.model.face import FaceMap
 from gtalk.motion.model.labial_closure import LipClosure
 from gtalk.motion.model.net import ROWS_PER_FRAME, MotionNet, NetConfig
@@ -115,12 +115,15 @@ class PersonMotionModel:
         return PersonMotionStream(self, seed, known)
 
     @cached_property
-    def lip_closure(self) -> Articulation | LipClosure | None:
-        """What shuts the lips on p, b and m, and rounds them, by what the ears hear or else the phone scores."""
-        if not self.features.ears:
-            return LipClosure.of(self.features, self.basis, self.face.rest, self.closure)
+    def articulations(self) -> tuple[LipClosure | Articulation, ...]:
+        """What shuts the lips on p, b and m, and rounds them, by what the phone scores and the ears hear."""
         ahead = self.future_rows
-        return Articulation.of(self.features, self.basis, self.face.rest, self.targets, self.closure, ahead)
+        return articulations(self.features, self.basis, self.face.rest, self.targets, self.closure, ahead)
+
+    @property
+    def network_has_ears(self) -> bool:
+        """Whether the network itself listens through the ears, so that no other ears would do."""
+        return self.features.ears and bool(self.net.scale[self.features.groups["ears"]].any())
 
     @cached_property
     def prosody_columns(self) -> list[int]:
@@ -198,8 +201,8 @@ class PersonMotionStream:
             gate += (1.0 - gate) * self._pauses(self._rows, now, count, model.ahead_rows)[:, None]
         limit = model.basis.groups["mouth"]
         mouth = np.clip(mouth, model.basis.low[limit], model.basis.high[limit])
-        if model.lip_closure is not None:
-            mouth = model.lip_closure(mouth, self._rows, now)
+        for articulate in model.articulations:
+            mouth = articulate(mouth, self._rows, now)
         return model.face.rest + gate * (mouth - model.face.rest), gate * brows
 
 
@@ -237,7 +240,8 @@ def save_motion_model(model: PersonMotionModel, folder: Path) -> None:
         "kind": "person",
         "net": dataclasses.asdict(model.net_config),
         "phones": model.features.phones,
-        "ears": load_student().name if model.features.ears else "",
+        "ears": load_student().name if model.network_has_ears else "",
+        "articulation": model.features.ears,
         "lead_rows": model.lead_rows,
         "closure": model.closure,
         "targets": None if model.targets is None else dataclasses.asdict(model.targets),
@@ -290,8 +294,9 @@ def _from_arrays(settings: dict[str, Any], arrays: dict[str, np.ndarray]) -> Per
     net_config = net_config_of(settings["net"])
     basis = MotionBasis.from_arrays(group("basis."))
     prior = VoicePrior(_double(arrays["voice.mean"]), arrays["voice.log_f0"].item())
-    features = SpeechFeatures(bool(settings["phones"]), prior, bool(settings.get("ears")))
-    if features.ears and settings["ears"] != load_student().name:
+    ears = bool(settings.get("ears"))
+    features = SpeechFeatures(bool(settings["phones"]), prior, ears or bool(settings.get("articulation")))
+    if ears and settings["ears"] != load_student().name:
         raise ValueError(f"made with other ears ({settings['ears']}) than this gtalk's ({load_student().name})")
     net = hollow_net(features.size, len(basis.mouth) + N_BROWS, net_config)
     weights = {k: torch.from_numpy(v) for k, v in group("net.").items() if not k.startswith(FORMER_PARTS)}

@@ -21,7 +21,7 @@ from gtalk.geometry.pose import mean_pose, pose_vectors
 from gtalk.motion.idle.blinks_gaze import BlinkGazeModel
 from gtalk.motion.idle.head_motion import Sway, voice_columns
 from gtalk.motion.model.amplitude import opening_gain, stretch
-from gtalk.motion.model.articulation import Articulation, Targets
+from gtalk.motion.model.articulation import Articulation, Targets, articulations
 from gtalk.motion.model.face import FaceMap
 from gtalk.motion.model.labial_closure import LipClosure
 from gtalk.motion.model.model import N_BROWS, PersonMotionModel, has_motion_model, load_motion_model, save_motion_model
@@ -60,7 +60,9 @@ class MotionConfig:
     phones: bool = True
     """Use the phone scores of PocketSphinx's acoustic model."""
     ears: bool = False
-    """Use what gtalk's own ears hear: visemes in any language."""
+    """Let the network listen through gtalk's own ears: visemes in any language."""
+    articulation: bool = True
+    """Let the ears shut the lips on p, b and m, nearly on f and v, and round them on o, u and w, after the network."""
     without: tuple[str, ...] = ()
     """Groups of features that the network must not see, to measure what each adds."""
     validation_share: float = 0.12
@@ -87,7 +89,12 @@ class MotionConfig:
     @property
     def features(self) -> SpeechFeatures:
         """Not adapted to a voice yet."""
-        return SpeechFeatures(self.phones, ears=self.ears)
+        return SpeechFeatures(self.phones, ears=self.ears or self.articulation)
+
+    @property
+    def unheard(self) -> tuple[str, ...]:
+        """Groups of features that the network does not see."""
+        return self.without if self.ears or not self.articulation else (*self.without, "ears")
 
 
 def check_dataset(folder: Path) -> None:
@@ -166,7 +173,7 @@ def fit_material(
     face = FaceMap.fit(data.motion, data.basis, data.silent_frames())
     targets = _targets(data) if data.features.ears else None
     result, gain, lead = _fit(data, face.rest, targets, config, on_progress, base, device)
-    said = _spoken(data, result.net, _closure(data, face.rest, targets, config))
+    said = _spoken(data, result.net, _after(data, face.rest, targets, config))
     pauses = PauseHabit.learn(data.utterances, said, data.features, face.rest, data.basis)
     sway, eyes = _idle_life(data, result.net, pose)
     mouth = np.concatenate([t.codes[t.usable, :-N_BROWS] for t in data.utterances])
@@ -209,7 +216,7 @@ def _fit(
     loss, n_mouth = MotionLoss(data.basis, config.loss), len(data.basis.mouth)
     minutes = len(data.motion) / (60.0 * VIDEO_FPS)
     steps = max(1, round(config.fit.steps * float(np.clip(np.sqrt(minutes), 1.0, 4.0))))
-    blind = [i for name in config.without for i in data.columns(name)]
+    blind = [i for name in config.unheard for i in data.columns(name)]
     start = None if base is None else base.tensors
     total = steps * (2 if config.validation_share > 0 else 1)
 
@@ -223,15 +230,15 @@ def _fit(
         fit = dataclasses.replace(config.fit, steps=steps)
         return fit_net(utterances, more, held, loss, config.network, fit, config.seed, blind, start, report, device)
 
-    closure = _closure(data, rest, targets, config)
+    after = _after(data, rest, targets, config)
 
     if config.validation_share <= 0:
         result = train(data.utterances, data.copies, [], steps, 0)
-        lead = learned_lead(data.utterances, _spoken(data, result.net, closure), data.activity_column, rest, data.basis)
+        lead = learned_lead(data.utterances, _spoken(data, result.net, after), data.activity_column, rest, data.basis)
         return result, 1.0, lead
     originals, held = split_utterances(data.utterances, config.validation_share)
     first = train(originals, split_utterances(data.copies, config.validation_share)[0], held, steps, 0)
-    mouths = _spoken(data, first.net, closure)
+    mouths = _spoken(data, first.net, after)
     lead = learned_lead(data.utterances, mouths, data.activity_column, rest, data.basis)
     shown = [gated(t, m, data.activity_column, rest, lead)[t.usable] for t, m in zip(held, mouths, strict=True)]
     true = [utterance.codes[utterance.usable, :n_mouth] for utterance in held]
@@ -242,21 +249,21 @@ def _fit(
     return result, gain, lead
 
 
-def _spoken(data: TrainingData, net: MotionNet, closure: Articulation | LipClosure | None) -> list[np.ndarray]:
+def _spoken(data: TrainingData, net: MotionNet, after: tuple[LipClosure | Articulation, ...]) -> list[np.ndarray]:
     """Mouth codes of the recordings, not gated."""
-    n_mouth = len(data.basis.mouth)
-    mouths = [predict(net, utterance.rows, len(utterance.codes))[:, :n_mouth] for utterance in data.utterances]
-    if closure is None:
-        return mouths
-    return [closure(mouth, utterance.rows, 0) for mouth, utterance in zip(mouths, data.utterances, strict=True)]
+    mouths = []
+    for utterance in data.utterances:
+        mouth = predict(net, utterance.rows, len(utterance.codes))[:, : len(data.basis.mouth)]
+        for articulate in after:
+            mouth = articulate(mouth, utterance.rows, 0)
+        mouths.append(mouth)
+    return mouths
 
 
-def _closure(
+def _after(
     data: TrainingData, rest: Float[np.ndarray, " Km"], targets: Targets | None, config: MotionConfig
-) -> Articulation | LipClosure | None:
-    if not data.features.ears:
-        return LipClosure.of(data.features, data.basis, rest, config.closure)
-    return Articulation.of(data.features, data.basis, rest, targets, config.closure, config.network.future_rows)
+) -> tuple[LipClosure | Articulation, ...]:
+    return articulations(data.features, data.basis, rest, targets, config.closure, config.network.future_rows)
 
 
 def _targets(data: TrainingData) -> Targets:
@@ -296,7 +303,7 @@ def _key(datasets: list[Dataset], config: MotionConfig, base: BaseModel | None) 
         [sha256_of_file(d.root / name) for name in ("manifest.json", "motion.npz", "audio.wav")] for d in datasets
     ]
     start = {} if base is None else {"init": base.sha256}
-    start |= {"ears": load_student().name} if config.ears else {}
+    start |= {"ears": load_student().name} if config.features.ears else {}
     return sha256_of_json({"inputs": inputs, "config": dataclasses.asdict(config), **start})
 
 

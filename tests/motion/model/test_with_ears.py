@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 
 from gtalk.errors import UserError
+from gtalk.motion.model.articulation import Articulation
 from gtalk.motion.model.model import load_motion_model, save_motion_model
+from gtalk.motion.training.fit_net import predict
 from gtalk.motion.training.train import train_motion
+from gtalk.speech.base import encode
 from gtalk.speech.student import load_student
 from gtalk.types import Motion
 from tests.motion.talking import SMALL, write_dataset
@@ -73,8 +76,24 @@ def test_a_model_from_before_the_ears_still_runs(tmp_path) -> None:
         write_dataset(tmp_path / "data", seconds=8.0), tmp_path / "old", dataclasses.replace(FEW, ears=False)
     )
     settings = json.loads((tmp_path / "old/motion.json").read_text())
-    del settings["ears"], settings["targets"], settings["pauses"]
+    del settings["ears"], settings["targets"], settings["pauses"], settings["articulation"]
     (tmp_path / "old/motion.json").write_text(json.dumps(settings))
     again = load_motion_model(tmp_path / "old")
     assert not again.features.ears and "ears" not in again.features.groups
     np.testing.assert_allclose(whole(again, SPEECH).landmarks, whole(old, SPEECH).landmarks, atol=1e-6)
+
+
+def test_ears_that_only_articulate_may_be_others(tmp_path) -> None:
+    config = dataclasses.replace(FEW, ears=False, articulation=True, net=SMALL.net)
+    model = train_motion(write_dataset(tmp_path / "data", seconds=8.0), tmp_path / "avatar", config)
+    assert model.features.ears and not model.network_has_ears
+    assert [type(one) for one in model.articulations] == [Articulation]
+    settings = json.loads((tmp_path / "avatar/motion.json").read_text())
+    assert settings["ears"] == "" and settings["articulation"]
+    again = load_motion_model(tmp_path / "avatar")
+    np.testing.assert_allclose(whole(again, SPEECH).landmarks, whole(model, SPEECH).landmarks, atol=1e-6)
+    rows = encode(model.features, SPEECH)
+    deaf = rows.copy()
+    deaf[:, model.features.groups["ears"]] = 0.0
+    np.testing.assert_array_equal(predict(model.net, rows, 40), predict(model.net, deaf, 40))
+    assert model.for_live().lookahead_s <= 0.16
