@@ -154,8 +154,10 @@ def _labials(model: PersonMotionModel, rows: np.ndarray, count: int) -> np.ndarr
     """[count] how surely p, b or m is heard."""
     found = np.zeros(count)
     for one in dataclasses.replace(model, closure=1.0).articulations:
-        heard = one.evidence(rows, 0, count)
-        found = np.maximum(found, heard[one.pulls[-1].column] if isinstance(one, Articulation) else heard)
+        if isinstance(one, Articulation):
+            found = np.maximum(found, one.evidence(rows, 0, count)[one.pulls[-1].column])
+        else:
+            found = np.maximum(found, one.evidence(rows, 0, count))
     return found
 
 
