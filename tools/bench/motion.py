@@ -33,6 +33,7 @@ from gtalk.geometry.pose import pose_vectors
 from gtalk.media.audio import read_audio
 from gtalk.motion.base import EditFactory
 from gtalk.motion.edits.lle import LandmarkLLE
+from gtalk.motion.model.articulation import Articulation
 from gtalk.motion.model.model import PersonMotionModel
 from gtalk.motion.produce import drive_whole
 from gtalk.motion.training.sequences import TrainingClip, read_training_clip
@@ -88,8 +89,17 @@ def afterwards(model: PersonMotionModel) -> dict[str, tuple[PersonMotionModel, t
     """What a trained model is changed by, without another training."""
     return {
         "no closure on p b m": (replace(model, closure=0.0), ()),
+        "phone scores alone shut": (_without_ears(model), ()),
         "landmark LLE": (model, (lambda: LandmarkLLE(model.basis, model.bank),)),
     }
+
+
+def _without_ears(model: PersonMotionModel) -> PersonMotionModel:
+    """The same network, after which the ears do nothing."""
+    changed = replace(model)
+    kept = tuple(one for one in model.articulations if not isinstance(one, Articulation))
+    vars(changed)["articulations"] = kept  # a cached property
+    return changed
 
 
 def main() -> None:
@@ -143,7 +153,7 @@ def main() -> None:
 
 def data(clip: TrainingClip, config: MotionConfig, prepared: dict[str, TrainingData]) -> TrainingData:
     """What a config learns from; kept, since most ingredients and all seeds share it."""
-    key = f"{config.phones} {config.ears} {config.augment} {config.seconds}"
+    key = f"{config.features} {config.augment} {config.seconds}"
     if key not in prepared:
         prepared.clear()
         prepared[key] = gather([clip], config.features, config.augment, 0, lambda progress: None)
