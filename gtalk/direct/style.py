@@ -117,7 +117,7 @@ def own_style(model: PersonMotionModel) -> Style:
 
 
 def _style_of(values: np.ndarray) -> Style:
-    v = [float(x) for x in np.clip(values, _LEAST, _MOST)]
+    v = [round(float(x), 4) or _LEAST for x in np.clip(values, _LEAST, _MOST)]
     return Style((v[0], v[1], v[2]), (v[3], v[4], v[5]), (v[6], v[7]), *v[8:12])
 
 

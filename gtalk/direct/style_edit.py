@@ -16,7 +16,7 @@ from gtalk.motion.model.model import PersonMotionModel
 from gtalk.shapes import Float
 from gtalk.types import Motion
 
-_RANGE, _MOUTH_RANGE, _BLINK_RANGE = (0.4, 2.0), (0.94, 1.06), (0.3, 3.0)
+_RANGE, _MOUTH_RANGE, _BLINK_RANGE = (0.4, 2.0), (0.94, 1.06), (0.3, 2.0)
 _SLOW_S = 0.35  # time constant between what a head does slowly, as leaning, and quickly, as nodding
 _BLINK_STARTS = 0.8  # openness
 
