@@ -23,6 +23,7 @@ from gtalk.direct.style import read_style
 from gtalk.dub.background import TRANSPARENT, Background, Still, make_background
 from gtalk.dub.config import DubConfig
 from gtalk.dub.footage.compositor import FootageCompositor, shot_order, track_shot
+from gtalk.dub.look import Look
 from gtalk.dub.outputs import check_output, putting_in_place
 from gtalk.dub.whose import of_this_face, shape_to_find
 from gtalk.errors import UserError
@@ -280,9 +281,12 @@ def _write(
     if first is None:
         raise UserError("audio", expected="at least one sample of sound", got="0 s", remedy="Check the recording.")
     on_progress(Progress("dub", 0, plan.n_frames))
+    look = Look.of(None if config.score is None else Score.load(config.score))
     for n_done, frame in enumerate(chain([first], plan.frames), start=1):
-        rgb = background.finish(frame.rgb, frame.alpha)
-        alpha = frame.alpha if background.keeps_alpha else None
+        rgb, cover = background.finish(frame.rgb, frame.alpha), frame.alpha
+        if look is not None:
+            rgb, cover = look(rgb, cover, n_done - 1, fps)
+        alpha = cover if background.keeps_alpha else None
         writer.write(leaving(rgb, alpha), alpha, premultiplied=background.keeps_alpha)
         sound.write_until(writer, n_done / fps + _AHEAD_S)
         if config.save_motion is not None:

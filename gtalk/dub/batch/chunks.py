@@ -21,8 +21,10 @@ from typing import Any
 
 import numpy as np
 
+from gtalk.direct.score import Score
 from gtalk.dub.background import TRANSPARENT, moves
 from gtalk.dub.config import DubConfig
+from gtalk.dub.look import Look
 from gtalk.dub.outputs import putting_in_place
 from gtalk.dub.render import DubPlan, DubResult, is_motion, plan_dub, render_dub
 from gtalk.errors import UserError
@@ -62,6 +64,8 @@ def is_long(source: Path, config: DubConfig, split_s: float) -> bool:
     """Whether a job is done in parts: long speech. Footage and moving backgrounds run through from their start."""
     if split_s <= 0 or is_motion(source) or config.onto is not None or moves(config.background):
         return False
+    if config.score is not None and Look.of(Score.load(config.score)) is not None:
+        return False  # the look of a part would have to know where the part lies
     return Soundtrack.of(source).expected_s > _LONG * split_s
 
 
