@@ -33,7 +33,8 @@ BROWSERS = {
     "tests/eval/test_report.py",
 }
 SLOW = {
-    "direct/test_keys.py", "direct/test_score_edit.py", "dub/batch/test_chunks.py", "dub/batch/test_cluster.py",
+    "direct/directors/test_write.py", "direct/test_keys.py", "direct/test_score_edit.py", "direct/test_style.py",
+    "dub/batch/test_chunks.py", "dub/batch/test_cluster.py",
     "dub/batch/test_run.py", "dub/footage/test_compositor.py",
     "dub/test_memory.py", "dub/test_render.py", "dub/test_score.py",
     "eval/test_evaluator.py", "eval/test_report.py", "eval/test_run.py",
