@@ -11,7 +11,7 @@ import numpy as np
 from gtalk.avatar.base import Avatar
 from gtalk.avatar.gaussian import GaussianAvatar
 from gtalk.avatar.radiance import RadianceAvatar
-from gtalk.rig.person import PersonRig, mesh_of_landmarks, neutral_mesh
+from gtalk.rig.person import PersonRig, mesh_of_landmarks
 from gtalk.shapes import Float, UInt8
 from gtalk.topology import LANDMARKS68, N_FACE
 from gtalk.types import Motion
@@ -29,13 +29,15 @@ class Skin:
 
 
 def rig_of_avatar(folder: Path, avatar: Avatar) -> PersonRig:
-    """The person's rig: from the mesh that the avatar stores, from its dataset, else bent to its mean landmarks."""
+    """The person's rig: corrected by the clip where the avatar's folder holds it, else sculpted on the mesh that the
+    avatar stores, else on one bent to its mean landmarks.
+    """
+    tracked = Path(folder) / "dataset" / "motion.npz"
+    if tracked.is_file() and "landmarks478" in (motion := Motion.load(tracked)).channels:
+        return PersonRig.of_motion(motion)
     stored = getattr(avatar, "rig", None)
     if stored is not None:
         return PersonRig.of_mesh(stored.neutral)
-    tracked = Path(folder) / "dataset" / "motion.npz"
-    if tracked.is_file():
-        return PersonRig.of_mesh(neutral_mesh(Motion.load(tracked)))
     return PersonRig.of_mesh(mesh_of_landmarks(avatar.basis.mean))
 
 

@@ -10,12 +10,13 @@ import pytest
 
 from gtalk.export.glb import write_glb
 from gtalk.export.recompose import Recomposed
-from gtalk.export.skin import skin_of_picture
+from gtalk.export.skin import rig_of_avatar, skin_of_picture
 from gtalk.geometry.pose import pose_matrices
 from gtalk.rig.person import PersonRig
 from gtalk.rig.shapes import ARKIT, SHAPES, displacements, index, neutral
 from gtalk.topology import LANDMARKS68
 from gtalk.types import Motion
+from tests.avatar.expressing.speaking_face import speaking_face
 
 KINDS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4}
 
@@ -161,3 +162,12 @@ def test_the_skin_lies_where_the_points_are(rig, tmp_path) -> None:
 
 def test_displacements_are_those_of_the_rig(rig) -> None:
     np.testing.assert_allclose(rig.shapes, displacements(rig.neutral))
+
+
+def test_the_clip_beside_an_avatar_corrects_the_head(tmp_path) -> None:
+    avatar, motion = speaking_face()
+    assert not rig_of_avatar(tmp_path, avatar).evidence.any()
+    motion.save(tmp_path / "dataset" / "motion.npz")
+    rig = rig_of_avatar(tmp_path, avatar)
+    assert rig.evidence[index("jawOpen")] > 0.02
+    assert rig.seen[index("jawOpen")] > 0.1
