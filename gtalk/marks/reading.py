@@ -8,8 +8,8 @@ correlation c of the n finding waves z at one shift, scale and mirror is a sum o
 Hoeffding's inequality P(c >= t sqrt(sum |z|^2 / 2)) <= exp(-t^2 / 2) over the choice of the key, and for the best of M
 places at most M times that. The bits are then read with the signs of other waves, drawn apart from these; a maximum
 likelihood decoder of a linear code whose input has random signs gives every message with the same probability, so that
-the checksum of 24 bits is right once in 2^24 times. With t = sqrt(2 ln(M / (p 2^24))) an unmarked file is taken for a
-marked one with probability p = 10^-6 at most.
+the checksum of 24 bits is right once in 2^24 times. With t = sqrt(2 ln(M / (p 2^24))) an unmarked file, looked at up to
+MOST_TRIES times, is taken for a marked one with probability p = 10^-6 at most.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Reading:
 
     payload: bytes
     strength: float
-    """Of the correlation; `threshold()` is what chance reaches once in 1 / FALSE_READINGS pictures."""
+    """Of the correlation; bits are read from `threshold()` on."""
     scale: float
     mirrored: bool
 
@@ -85,7 +85,7 @@ def residue_of(rgb: UInt8[np.ndarray, "H W 3"]) -> Float[np.ndarray, "h w"]:
 
 
 def threshold() -> float:
-    """The strength from which a mark counts as found."""
+    """The strength from which bits are read: with their checksum, chance stays below FALSE_READINGS."""
     n_places = TILE * TILE * (2 * len(_scales()) + 9) * MOST_TRIES
     return math.sqrt(2.0 * math.log(n_places / (FALSE_READINGS * 2.0**CHECK_BITS)))
 
