@@ -54,8 +54,8 @@ SLOW = {
     "viewer/test_timeline.py", "viewer/web/test_front.py", "viewer/web/test_intruders.py",
     "viewer/web/test_speech_api.py", "voice/test_synthesis.py",
 }  # fmt: skip
-"""Files that take 2 s of processor time and more (`--processor-times`), which `make quick` leaves out; a test of another
-file is marked by `pytest.mark.slow`."""
+"""Files that take 2 s of processor time and more (`--processor-times`), which `make quick` leaves out; a test of
+another file is marked by `pytest.mark.slow`."""
 _processor_s: Counter[str] = Counter()
 
 
