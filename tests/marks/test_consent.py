@@ -38,7 +38,8 @@ HIDDEN = [
 
 @pytest.mark.parametrize("statement", YES)
 def test_a_yes_is_taken(statement: str) -> None:
-    require_yes("Ada", statement)
+    """What is refused raises."""
+    assert require_yes("Ada", statement) is None
 
 
 @pytest.mark.parametrize("statement", NO, ids=range(len(NO)))

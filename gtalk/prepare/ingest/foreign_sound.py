@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from gtalk.prepare.ingest.av_offset import BLOCK, away_from_edges, explained_over_time, lip_codes
+from gtalk.prepare.ingest.av_offset import BLOCK, MOST_FRAMES, away_from_edges, explained_over_time, lip_codes
 from gtalk.prepare.report.metrics import HOP_S, judge_sound, spans
 from gtalk.shapes import Bool, Float
 from gtalk.types import AUDIO_RATE
@@ -93,13 +93,19 @@ def _unexplained(
     points_px: np.ndarray, valid: np.ndarray, samples: np.ndarray, fps: float, cuts: Sequence[int]
 ) -> np.ndarray:
     """Frames of stretches whose lips the sound does not explain, in a clip where it does."""
-    if valid.sum() < SHORTEST_S_OF_CLIP * fps:
-        return np.zeros(len(valid), bool)
-    explained = explained_over_time(points_px, valid, samples, fps, cuts)
-    if np.median(explained) < EXPLAINED:
-        return np.zeros(len(valid), bool)
-    flags = np.repeat(explained < UNEXPLAINED, BLOCK)[: len(valid)]
-    return np.pad(flags, (0, len(valid) - len(flags)))
+    # In pieces of ten minutes, so that a long clip needs no more memory than they do.
+    pieces = [slice(start, start + MOST_FRAMES) for start in range(0, len(valid), MOST_FRAMES)]
+    flags = np.zeros(len(valid), bool)
+    for piece in pieces:
+        own, own_samples = valid[piece], samples[round(piece.start * AUDIO_RATE / fps) :]
+        if own.sum() < SHORTEST_S_OF_CLIP * fps:
+            continue
+        inside = [cut - piece.start for cut in cuts if 0 < cut - piece.start < len(own)]
+        explained = explained_over_time(points_px[piece], own, own_samples, fps, inside)
+        if np.median(explained) >= EXPLAINED:
+            low = np.repeat(explained < UNEXPLAINED, BLOCK)[: len(own)]
+            flags[piece.start : piece.start + len(low)] = low
+    return flags
 
 
 def _never_quiet(samples: np.ndarray, speech: np.ndarray) -> np.ndarray:

@@ -150,7 +150,7 @@ def test_a_lost_picture_comes_back(page: Browser) -> None:
       (window.lose = drawn.getExtension('WEBGL_lose_context')).loseContext()""")
     page.wait(f"!{ELEMENT}.renderer && {WORDS}.includes('lost')")
     page.run("lose.restoreContext()")
-    page.wait(f"!!{ELEMENT}.renderer && !{WORDS}")
+    assert page.wait(f"!!{ELEMENT}.renderer && !{WORDS}"), "it draws again, and says nothing more"
 
 
 def test_it_says_that_it_is_generated_unless_the_page_does(page: Browser) -> None:
@@ -173,7 +173,7 @@ def test_without_webgl_a_still_picture_is_shown_and_told(site) -> None:
         })()""")
         browser.wait(f"{WORDS}.includes('no WebGL2')", 30)
         image = f"{ELEMENT}.shadowRoot.querySelector('img')"
-        browser.wait(f"{image}.naturalWidth > 0 && !{image}.hidden")
+        assert browser.wait(f"{image}.naturalWidth > 0 && !{image}.hidden")
     finally:
         browser.close()
 
@@ -186,7 +186,7 @@ def test_a_damaged_file_is_told(site) -> None:
         browser = Browser(size=(500, 700))
         try:
             browser.open(site[0])
-            browser.wait(f"{WORDS}.includes('damaged') && {WORDS}.includes('still picture')", 30)
+            assert browser.wait(f"{WORDS}.includes('damaged') && {WORDS}.includes('still picture')", 30)
         finally:
             browser.close()
     finally:
