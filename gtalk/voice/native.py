@@ -38,7 +38,9 @@ class _Identifier(ctypes.Union):
     _fields_ = [("number", ctypes.c_int), ("name", ctypes.c_char_p), ("string", ctypes.c_char * 8)]
 
 
-class _Event(ctypes.Structure):
+class Event(ctypes.Structure):
+    """espeak_EVENT of espeak-ng's speak_lib.h."""
+
     _fields_ = [
         ("type", ctypes.c_int), ("unique_identifier", ctypes.c_uint), ("text_position", ctypes.c_int),
         ("length", ctypes.c_int), ("audio_position", ctypes.c_int), ("sample", ctypes.c_int),
@@ -46,7 +48,7 @@ class _Event(ctypes.Structure):
     ]  # fmt: skip
 
 
-_CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event))
+CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(Event))
 
 
 def main(engine: str, *options: str) -> int:
@@ -110,7 +112,7 @@ def _spoken(library: ctypes.CDLL, rate: int, text: str, most_s: float) -> Answer
             i += 1
         return int(left < 0)  # 1 ends it
 
-    callback = _CALLBACK(collect)
+    callback = CALLBACK(collect)
     library.espeak_SetSynthCallback(callback)
     data = text.encode("utf-8", "replace")
     library.espeak_Synth(data, ctypes.c_size_t(len(data) + 1), 0, 1, 0, _UTF8, None, None)

@@ -13,9 +13,8 @@ import argparse
 import json
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,7 +31,8 @@ from tools.check.floods import (  # noqa: E402
     raw_frame,
     telling,
 )
-from tools.check.strangers import Outcome, tests  # noqa: E402
+from tools.check.rows import Outcome, print_rows, run_rows  # noqa: E402
+from tools.check.strangers import tests  # noqa: E402
 
 MOST_CORE, MOST_MB, MOST_LOG_KB, MOST_WAIT_S = 0.05, 64.0, 20.0, 5.0
 CLIENT_HELLO = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"
@@ -47,18 +47,6 @@ CAMERA = packed(
     image_width=9, look_at=[0, 0, 0], up_direction=[0, 1, 0],
 )  # fmt: skip
 Check = Callable[[Path, float], Outcome]
-
-
-@dataclass
-class Row:
-    """One line of the table."""
-
-    name: str
-    attack: str
-    before: str
-    held: bool | None
-    """None where it could not be tried here."""
-    now: str
 
 
 def flooded(attack: Attack, *, tls: bool = False, **options: object) -> Check:
@@ -170,34 +158,18 @@ ROWS: list[tuple[str, str, str, Check]] = [
 ]  # fmt: skip
 
 
-def table(rows: list[Row]) -> str:
-    """As text with columns."""
-    words = {True: "held", False: "BROKEN", None: "not tried"}
-    lines = ["| attack | before | | now |", "|---|---|---|---|"]
-    return "\n".join([*lines, *(f"| {r.attack} | {r.before} | {words[r.held]} | {r.now} |" for r in rows)])
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", help=f"rows, with commas between: {', '.join(name for name, *_ in ROWS)}")
     parser.add_argument("--seconds", type=float, default=30.0, help="of each flood")
     parser.add_argument("--json", type=Path, help="write the rows there")
     options = parser.parse_args()
-    rows = []
-    for name, attack, before, check in ROWS:
-        if options.only and name not in options.only.split(","):
-            continue
-        with tempfile.TemporaryDirectory(prefix="gtalk-attacks-") as folder:
-            try:
-                held, now = check(Path(folder), options.seconds)
-            except Exception as error:
-                held, now = False, f"{type(error).__name__}: {error}"
-        rows.append(Row(name, attack, before, held, " ".join(now.split())))
-        print(f"{name}: {'held' if held else held} {now}", file=sys.stderr, flush=True)
-    print(table(rows))
-    if options.json:
-        options.json.write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
-    return int(any(row.held is False for row in rows))
+
+    def timed(check: Check) -> Callable[[Path], Outcome]:
+        return lambda folder: check(folder, options.seconds)
+
+    todo = [(name, attack, before, timed(check)) for name, attack, before, check in ROWS]
+    return print_rows(run_rows(todo, options.only), ("attack", "before", "now"), options.json)
 
 
 if __name__ == "__main__":

@@ -15,10 +15,8 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -52,24 +50,12 @@ from gtalk.viewer.config import ViewConfig  # noqa: E402
 from tests.media.clips import texture  # noqa: E402
 from tests.support import strange_media as strange  # noqa: E402
 from tests.support.toys import load_toy_character, speech_like, toy_character, write_toy_folder  # noqa: E402
+from tools.check.rows import Outcome, print_rows, run_rows  # noqa: E402
 
 FPS = 25.0
 CJK = "講演" * 40
 
 
-@dataclass
-class Row:
-    """One line of the table."""
-
-    name: str
-    given: str
-    wanted: str
-    held: bool | None
-    """None where it could not be tried here."""
-    now: str
-
-
-Outcome = tuple[bool | None, str]
 Check = Callable[[Path], Outcome]
 
 
@@ -298,7 +284,9 @@ def stranger_in_film(avatar: Path, clip: Path) -> Check:
         before, after = list(read_video(folder / "film.mp4")), list(read_video(folder / "out.mkv"))
         change = np.array([np.abs(a.astype(int) - b).max() for a, b in zip(before, after, strict=True)])
         changed = f"changed images: own {(change[:40] > 24).sum()} of 40, stranger's {(change[44:] > 24).sum()} of 36"
-        return not (change[44:] > 24).any() and (change[:36] > 24).any(), f"{changed}; {'; '.join(result.warnings)}"
+        return bool(
+            not (change[44:] > 24).any() and (change[:36] > 24).any()
+        ), f"{changed}; {'; '.join(result.warnings)}"
 
     return check
 
@@ -363,13 +351,6 @@ ROWS: list[tuple[str, str, str, Check]] = [
 ]  # fmt: skip
 
 
-def table(rows: list[Row]) -> str:
-    """As text with columns."""
-    words = {True: "held", False: "BROKEN", None: "not tried"}
-    lines = ["| input | what should happen | | what happens now |", "|---|---|---|---|"]
-    return "\n".join([*lines, *(f"| {r.given} | {r.wanted} | {words[r.held]} | {r.now} |" for r in rows)])
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", help=f"rows, with commas between: {', '.join(name for name, *_ in ROWS)}")
@@ -377,25 +358,13 @@ def main() -> int:
     parser.add_argument("--stranger", type=Path, help="a film of somebody else")
     parser.add_argument("--json", type=Path, help="write the rows there")
     options = parser.parse_args()
-    rows, todo = [], list(ROWS)
+    todo = list(ROWS)
     if options.avatar and options.stranger:
         film, motion = (make(options.avatar, options.stranger) for make in (stranger_in_film, strangers_motion))
         todo += [("film", "--onto a film with a stranger in it", "the stranger stays as he is", film),
                  ("motion", "a motion of another person", "brought to this face", motion)]  # fmt: skip
-    for name, given, wanted, check in todo:
-        if options.only and name not in options.only.split(","):
-            continue
-        with tempfile.TemporaryDirectory(prefix="gtalk-strangers-") as folder:
-            try:
-                held, now = check(Path(folder))
-            except Exception as error:
-                held, now = False, f"{type(error).__name__}: {error}"
-        rows.append(Row(name, given, wanted, held, " ".join(now.split())))
-        print(f"{name}: {now}", file=sys.stderr)
-    print(table(rows))
-    if options.json:
-        options.json.write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
-    return int(any(row.held is False for row in rows))
+    rows = run_rows(todo, options.only)
+    return print_rows(rows, ("input", "what should happen", "what happens now"), options.json)
 
 
 if __name__ == "__main__":

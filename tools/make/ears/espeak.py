@@ -8,6 +8,7 @@ from functools import cache
 import numpy as np
 
 from gtalk.types import AUDIO_RATE
+from gtalk.voice.native import CALLBACK
 from tools.make.ears.kokoro import Said
 
 VOICES = {
@@ -25,21 +26,6 @@ VARIANTS = (
     "shelby", "steph", "steph2", "travis", "victor", "zac",
 )  # fmt: skip
 _PHONEME, _END = 7, 0
-
-
-class _Identifier(ctypes.Union):
-    _fields_ = [("number", ctypes.c_int), ("name", ctypes.c_char_p), ("string", ctypes.c_char * 8)]
-
-
-class _Event(ctypes.Structure):
-    _fields_ = [
-        ("type", ctypes.c_int), ("unique_identifier", ctypes.c_uint), ("text_position", ctypes.c_int),
-        ("length", ctypes.c_int), ("audio_position", ctypes.c_int), ("sample", ctypes.c_int),
-        ("user_data", ctypes.c_void_p), ("id", _Identifier),
-    ]  # fmt: skip
-
-
-_CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event))
 
 
 def ipa(text: str, language: str) -> str:
@@ -78,7 +64,7 @@ def say(text: str, language: str, variant: str, words_per_minute: int, pitch: in
             i += 1
         return 0
 
-    callback = _CALLBACK(receive)
+    callback = CALLBACK(receive)
     library.espeak_SetSynthCallback(callback)
     raw = text.encode() + b"\0"
     library.espeak_Synth(raw, ctypes.c_size_t(len(raw)), 0, 1, 0, 1, None, None)
