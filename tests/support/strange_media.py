@@ -1,7 +1,7 @@
 """Media as strangers send them: high dynamic range, mirrored, with pixels that are not square, in several parts.
 
-Each maker writes a small file whose right reading is known. `tools/check/strangers.py` runs gtalk on them and prints
-what it makes of each; the tests check the same in pieces.
+Each maker writes a small file whose right reading is known. `tools/check/robustness/strangers.py` runs gtalk on them
+and prints what it makes of each; the tests check the same in pieces.
 """
 
 from __future__ import annotations

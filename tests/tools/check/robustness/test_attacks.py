@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tools.check import attacks
-from tools.check.floods import packed, raw_frame
+from tools.check.robustness import attacks
+from tools.check.robustness.floods import packed, raw_frame
 
 ROOT = Path(attacks.__file__).resolve().parents[2]
 

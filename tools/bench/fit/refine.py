@@ -1,6 +1,6 @@
 """What photometric refinement of the tracking is worth: held-out PSNR of Gaussian fits with and without it.
 
-    python tools/bench/refine.py DATASET [--size 256] [--steps 1200] [--seeds 0] [--frames 16] [--shake 0 1]
+    python tools/bench/fit/refine.py DATASET [--size 256] [--steps 1200] [--seeds 0] [--frames 16] [--shake 0 1]
 
 Fits differ in nothing else: same frames, seed and steps. `--shake` also spoils the head poses of the *training*
 frames by about so many pixels (at 512, root mean square, each frame by itself) and says how much of that the

@@ -1,6 +1,6 @@
 """Attacks what strangers can reach, and prints a table: attack, what it did once, what it does now.
 
-    python tools/check/attacks.py [--only NAME,NAME] [--seconds 30] [--json OUT.json]
+    python tools/check/robustness/attacks.py [--only NAME,NAME] [--seconds 30] [--json OUT.json]
 
 Floods run against a live server in a process of its own and are bounded: at most 5 % of a core and 64 MB beyond what
 the server takes for a page that looks, the log stays small, and an honest visitor gets the page within five seconds.
@@ -17,10 +17,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT))
 
-from tools.check.floods import (  # noqa: E402
+from tools.check.robustness.floods import (  # noqa: E402
     Attack,
     asking,
     flood,
@@ -31,8 +31,8 @@ from tools.check.floods import (  # noqa: E402
     raw_frame,
     telling,
 )
-from tools.check.rows import Outcome, print_rows, run_rows  # noqa: E402
-from tools.check.strangers import tests  # noqa: E402
+from tools.check.robustness.rows import Outcome, print_rows, run_rows  # noqa: E402
+from tools.check.robustness.strangers import tests  # noqa: E402
 
 MOST_CORE, MOST_MB, MOST_LOG_KB, MOST_WAIT_S = 0.05, 64.0, 20.0, 5.0
 CLIENT_HELLO = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"

@@ -1,7 +1,7 @@
 """Speed of the splatting operators and of whole frames: one and two threads, quiet and with a busy neighbour.
 
-python tools/bench/splat.py                     a synthetic head of 18000 Gaussians
-python tools/bench/splat.py --avatar AVATAR     a fitted avatar
+python tools/bench/fit/splat.py                     a synthetic head of 18000 Gaussians
+python tools/bench/fit/splat.py --avatar AVATAR     a fitted avatar
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Where the time of a radiance fit's step and of a frame goes, by torch's own profiler.
 
-    tools/check/profile_fit.py DATASET [--preset cpu] [--warm-up 60] [--steps 40] [--frames 20] [--threads 2]
+    tools/bench/fit/time_shares.py DATASET [--preset cpu] [--warm-up 60] [--steps 40] [--frames 20] [--threads 2]
         [--json OUT]
 
 A fresh fit takes --warm-up steps first, so that pruning and caches are as they are in most of a fit. Times are of the

@@ -1,6 +1,6 @@
 """Does what it can to break a run, and prints a table: each fault, how often tried, what happened.
 
-    python tools/check/robustness.py [--kills 20] [--fuzz 200] [--only dub,batch] [--json OUT.json]
+    python tools/check/robustness/faults.py [--kills 20] [--fuzz 200] [--only dub,batch] [--json OUT.json]
 
 Everything runs as a user would run it, in processes of their own: `gtalk prepare` on four seconds of the demo
 clip, and on a synthetic person of 40 pixels `gtalk fit`, motion training, `gtalk dub`, `gtalk batch`. After each
@@ -24,7 +24,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from robustness_runs import (
+from fault_runs import (
     ROOT,
     TOO_LONG_S,
     Row,

@@ -1,6 +1,6 @@
 """Runs gtalk on what strangers send and how they use it, and prints a table: input, what should happen, what happens.
 
-    python tools/check/strangers.py [--only NAME,NAME] [--avatar ME --stranger CLIP] [--json OUT.json]
+    python tools/check/robustness/strangers.py [--only NAME,NAME] [--avatar ME --stranger CLIP] [--json OUT.json]
 
 Inputs are made on the spot by `tests/support/strange_media.py`; a drawn avatar stands in where none is given.
 `--avatar` and `--stranger`, a film of somebody else, add the rows that need real faces. Rows about the live page
@@ -20,7 +20,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT))
 
 import cv2  # noqa: E402
@@ -50,7 +50,7 @@ from gtalk.viewer.config import ViewConfig  # noqa: E402
 from tests.media.clips import texture  # noqa: E402
 from tests.support import strange_media as strange  # noqa: E402
 from tests.support.toys import load_toy_character, speech_like, toy_character, write_toy_folder  # noqa: E402
-from tools.check.rows import Outcome, print_rows, run_rows  # noqa: E402
+from tools.check.robustness.rows import Outcome, print_rows, run_rows  # noqa: E402
 
 FPS = 25.0
 CJK = "講演" * 40
