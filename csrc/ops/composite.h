@@ -28,7 +28,7 @@ struct Samples {
   int64_t channels;
   T step, early_stop;
 
-  GTALK_HD T passed(int64_t i) const {  // 1 - a_i
+  GTALK_HD T one_minus_alpha(int64_t i) const {  // 1 - a_i
     return std::exp(-sigma[i] * (dt ? dt[i] : step));
   }
 };
@@ -39,18 +39,18 @@ struct Composite {
   T *feature, *alpha, *depth, *weight;
 
   GTALK_HD void operator()(int64_t r) const {
-    T transmitted = 1, opaque = 0, far = 0;
+    T transmittance = 1, opaque = 0, far = 0;
     T* sum = feature + r * in.channels;
     for (int64_t c = 0; c < in.channels; ++c) sum[c] = 0;
     int64_t i = in.offsets[r];
-    for (; i < in.offsets[r + 1] && transmitted >= in.early_stop; ++i) {
-      const T passed = in.passed(i), w = transmitted * (1 - passed);
+    for (; i < in.offsets[r + 1] && transmittance >= in.early_stop; ++i) {
+      const T one_minus_alpha = in.one_minus_alpha(i), w = transmittance * (1 - one_minus_alpha);
       const T* f = in.feature + i * in.channels;
       for (int64_t c = 0; c < in.channels; ++c) sum[c] += w * f[c];
       opaque += w;
       far += w * in.t[i];
       weight[i] = w;
-      transmitted *= passed;
+      transmittance *= one_minus_alpha;
     }
     for (; i < in.offsets[r + 1]; ++i) weight[i] = 0;
     alpha[r] = opaque;
@@ -78,16 +78,16 @@ struct CompositeBackward {
       g_sigma[i] = dot;
       behind += weight[i] * dot;
     }
-    T transmitted = 1;
+    T transmittance = 1;
     for (int64_t i = begin; i < end; ++i) {
-      if (transmitted < in.early_stop) {
+      if (transmittance < in.early_stop) {
         g_sigma[i] = 0;
         continue;
       }
       const T dot = g_sigma[i];
       behind -= weight[i] * dot;
-      transmitted *= in.passed(i);
-      g_sigma[i] = (in.dt ? in.dt[i] : in.step) * (transmitted * dot - behind);
+      transmittance *= in.one_minus_alpha(i);
+      g_sigma[i] = (in.dt ? in.dt[i] : in.step) * (transmittance * dot - behind);
     }
   }
 };

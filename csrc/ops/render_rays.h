@@ -37,9 +37,9 @@ struct RenderRays {
     const int channels = net.sizes[net.n_layers] - 1;
     float sum[kMaxWidth], memory[2][kMaxWidth];
     for (int c = 0; c < channels; ++c) sum[c] = 0.f;
-    float transmitted = 1.f, opaque = 0.f, far = 0.f, t = 0.f;
+    float transmittance = 1.f, opaque = 0.f, far = 0.f, t = 0.f;
     int i = walk.find(occupancy, 0, &t);
-    for (int count = 0; i >= 0 && count < rays.max_samples && transmitted >= early_stop; ++count) {
+    for (int count = 0; i >= 0 && count < rays.max_samples && transmittance >= early_stop; ++count) {
       float point[3];
       walk.unit_point(occupancy, t, point);
       warp.apply(point);
@@ -47,12 +47,12 @@ struct RenderRays {
       encode(0);
       for (int l = 0; l < net.n_layers; ++l) net.layer(l, memory[1 - (l & 1)], memory[l & 1]);
       const float* out = memory[(net.n_layers - 1) & 1];
-      const float passed = 1.f / (1.f + std::exp(out[0] + density_bias));
-      const float w = transmitted * (1.f - passed);
+      const float one_minus_alpha = 1.f / (1.f + std::exp(out[0] + density_bias));
+      const float w = transmittance * (1.f - one_minus_alpha);
       for (int c = 0; c < channels; ++c) sum[c] += w * out[c + 1];
       opaque += w;
       far += w * t;
-      transmitted *= passed;
+      transmittance *= one_minus_alpha;
       i = walk.find(occupancy, i + 1, &t);
     }
     for (int c = 0; c < channels; ++c) feature[r * channels + c] = sum[c];

@@ -10,7 +10,7 @@ struct Flight {
   int64_t ray;
   int taken;  // samples so far
   bool ended;
-  float transmitted, opaque, far;
+  float transmittance, opaque, far;
 };
 
 struct Sample {
@@ -108,21 +108,21 @@ struct Renderer {
   }
 
   void composite_batch(const Sample* samples, int size) {
-    float passed[BATCH];
+    float one_minus_alpha[BATCH];
     for (int i = 0; i < size; i += W) {
       VF x{};
       for (int j = 0; j < W; ++j) x[j] = outputs[(i + j) * stride];
-      store(passed + i, 1.f / (1.f + exponential(x + job.density_bias)));
+      store(one_minus_alpha + i, 1.f / (1.f + exponential(x + job.density_bias)));
     }
     for (int i = 0; i < size; ++i) {
       Flight& flight = flights[samples[i].slot];
-      if (flight.transmitted < job.early_stop) continue;
-      const float w = flight.transmitted * (1.f - passed[i]);
+      if (flight.transmittance < job.early_stop) continue;
+      const float w = flight.transmittance * (1.f - one_minus_alpha[i]);
       float* sum = sums + samples[i].slot * stride;
       for (int c = 0; c < stride; c += W) store(sum + c, load(sum + c) + w * load(outputs + i * stride + c));
       flight.opaque += w;
       flight.far += w * samples[i].t;
-      flight.transmitted *= passed[i];
+      flight.transmittance *= one_minus_alpha[i];
     }
   }
 
@@ -130,7 +130,7 @@ struct Renderer {
   void retire() {
     for (int slot = 0; slot < POOL; ++slot) {
       Flight& flight = flights[slot];
-      if (flight.ray < 0 || (!flight.ended && flight.transmitted >= job.early_stop)) continue;
+      if (flight.ray < 0 || (!flight.ended && flight.transmittance >= job.early_stop)) continue;
       finish(flight.ray, flight.opaque, flight.far, sums + slot * stride);
       if (!start(slot)) {
         lanes.end(slot);

@@ -71,8 +71,10 @@ class _Process:
 
     def _start(self) -> None:
         self._heard_s = time.monotonic()
-        # Spawned, not forked: a fork copies locks that torch's threads may hold.
-        context = mp.get_context("spawn")
+        # Not forked from here: that would copy locks which torch's threads may hold. A server that has read the modules
+        # and computed nothing forks them in a tenth of a second, and they share its memory.
+        context = mp.get_context("forkserver" if "forkserver" in mp.get_all_start_methods() else "spawn")
+        context.set_forkserver_preload([__name__])
         self.ours, theirs = context.Pipe()
         self.process = context.Process(target=_work, args=(theirs, *self._args), daemon=True)
         self.process.start()

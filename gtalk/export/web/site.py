@@ -18,6 +18,7 @@ from gtalk.errors import UserError
 from gtalk.export.web.message import pack_message
 from gtalk.export.web.pack import pack_avatar
 from gtalk.files import atomic_path
+from gtalk.marks.leaving import Leaving
 from gtalk.shapes import UInt8
 from gtalk.talk import Character, Identity
 from gtalk.types import AUDIO_RATE, Motion
@@ -54,7 +55,8 @@ def write_site(
         if motion is not None:
             (temporary / "message.gtm").write_bytes(pack_message(avatar, motion, facts, sound, captions))
         _write_image(temporary / "plate.jpg", avatar.plate)
-        _write_image(temporary / "poster.jpg", avatar.render_bytes(rest[0])[0][0].cpu().numpy())
+        poster = avatar.render_bytes(rest[0])[0][0].cpu().numpy()
+        _write_image(temporary / "poster.jpg", Leaving(identity)(poster))
         for name in PAGE:
             (temporary / name).write_bytes((files("gtalk.export.web") / "page" / name).read_bytes())
         if is_site(folder):

@@ -23,9 +23,9 @@ def composite(
     # in float64: a running sum over all rays loses digits that a single ray needs
     running = torch.cat([thickness.new_zeros(1), thickness]).double().cumsum(0)
     before = (running[:-1] - running[ray_offsets[ray]]).to(thickness.dtype)
-    transmitted = torch.exp(-before)
-    alive = (transmitted.detach() >= early_stop).to(thickness.dtype)
-    weights = transmitted * (1.0 - torch.exp(-thickness)) * alive
+    transmittance = torch.exp(-before)
+    alive = (transmittance.detach() >= early_stop).to(thickness.dtype)
+    weights = transmittance * (1.0 - torch.exp(-thickness)) * alive
 
     def per_ray(values: torch.Tensor) -> torch.Tensor:
         return values.new_zeros((rays, *values.shape[1:])).index_add(0, ray, values)

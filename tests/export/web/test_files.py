@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 
+import cv2
 import numpy as np
 import pytest
 
@@ -79,7 +80,8 @@ def exported(*arguments) -> int:
         return int(end.code or 0)
 
 
-def test_a_page_is_written_whole_and_replaces_only_a_page(small_person, tmp_path, capsys) -> None:
+def test_a_page_is_written_whole_and_replaces_only_a_page(small_person, tmp_path, capsys, monkeypatch) -> None:
+    monkeypatch.setattr("gtalk.export.web.site.Leaving", lambda identity: lambda rgb: np.full_like(rgb, 7))
     write_wav(tmp_path / "s.wav", AudioTrack(speech_like(1.0)))
     (tmp_path / "s.vtt").write_text("WEBVTT\n\n00:00.000 --> 00:01.000\nHello")
     asked = (small_person, "--format", "web", "-o", tmp_path / "site", "--audio", tmp_path / "s.wav")
@@ -94,6 +96,7 @@ def test_a_page_is_written_whole_and_replaces_only_a_page(small_person, tmp_path
         "idle.gtm",
         "message.gtm",
     } <= names
+    assert cv2.imread(str(tmp_path / "site" / "poster.jpg")).max() == 7, "the poster is marked as it leaves"
     header, numbers, sound = unpack_message((tmp_path / "site" / "message.gtm").read_bytes())
     assert len(numbers) == 25 and len(sound) > 1000 and "Hello" in header["captions"]
     assert exported(*asked) == 2
