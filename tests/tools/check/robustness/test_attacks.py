@@ -8,7 +8,7 @@ import pytest
 from tools.check.robustness import attacks
 from tools.check.robustness.floods import packed, raw_frame
 
-ROOT = Path(attacks.__file__).resolve().parents[2]
+ROOT = Path(attacks.__file__).resolve().parents[3]
 
 
 def test_rows_have_names_of_their_own_and_their_tests_exist() -> None:
