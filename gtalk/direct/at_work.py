@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gtalk.direct.keys import KeyEdit, MotionOf, plan_keys
+from gtalk.direct.recipes import check_own
 from gtalk.direct.score import Score
 from gtalk.direct.score_edit import ScoreEdit, beyond_range
 from gtalk.direct.style import Style
@@ -38,11 +39,13 @@ def directed(
         seed: chooses blinks that a style drops or adds.
         motion_of: the motion without keys; it is asked for when there are keys, which need to know what is to come.
 
-    Raises UserError when there is no motion model, which knows the person's range, and as `plan_keys` does.
+    Raises UserError when there is no motion model, which knows the person's range, for own expressions that
+    this person lacks, and as `plan_keys` does.
     """
     if not isinstance(model, PersonMotionModel):
         raise UserError("score", expected="an avatar with a motion model", got="none",
                         remedy="Run `gtalk motion train DATASET -o AVATAR`, or leave the score out.")  # fmt: skip
+    check_own(score.events, model.expressions)
     levels: tuple[EditFactory, ...] = (lambda: ScoreEdit(model, score),)
     if style is not None:
         levels = (lambda: StyleEdit(model, *style, seed), *levels)

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from gtalk.direct.score import EASE_S, Event
+from gtalk.direct.score import EASE_S, Event, Score
 from gtalk.direct.tracks import channels_of, track_of
 from gtalk.shapes import Float
 
@@ -33,16 +33,21 @@ _START, _END, _EASE_IN, _EASE_OUT, _WEIGHT, _VALUE, _TIMES = range(7)
 
 
 class Composer:
-    """The numbers of a set of events, frame after frame; more events may come in between."""
+    """The numbers of a set of events, frame after frame; more events may come in between.
 
-    def __init__(self, events: Iterable[Event] = ()) -> None:
+    `wanted`: of which tracks; others are not obeyed, nor are keys.
+    """
+
+    def __init__(self, events: Iterable[Event] = (), wanted: Callable[[str], bool] = lambda _track: True) -> None:
         self.events: tuple[Event, ...] = ()
+        self._wanted = wanted
         self._last: dict[str, float] | None = None
         self.put(events)
 
     def put(self, events: Iterable[Event]) -> None:
-        """Obey these instead from the next frame on. Keys are not for a composer."""
-        self.events = tuple(sorted((e for e in events if e.weight and track_of(e.track).kind != "key"), key=_order))
+        """Obey these instead from the next frame on."""
+        mine = (e for e in events if e.weight and track_of(e.track).kind != "key" and self._wanted(e.track))
+        self.events = tuple(sorted(mine, key=_order))
         rows = [(e, *pair) for e in self.events for pair in channels_of(e.track, e.value)]  # type: ignore[arg-type]
         self.channels = tuple(sorted({channel for _, channel, _ in rows} | set(self._last or ())))
         """Names of all that can be asked for."""
@@ -62,6 +67,13 @@ class Composer:
     def add_late(self, events: Iterable[Event], now_s: float) -> None:
         """More events, which may be late: they ease in from LATE_S after now on; what is over is left out."""
         self.put([*self.events, *(moved for e in events if (moved := _in_time(e, now_s)) is not None)])
+
+    def receive(self, event: object, now_s: float) -> None:
+        """What an edit is told: a Score, which replaces the former, an Event or several, which may be late."""
+        if isinstance(event, Score):
+            self.put(event.events)
+        elif told := told_events(event):
+            self.add_late(told, now_s)
 
     def __call__(self, first: int, count: int, fps: float) -> list[dict[str, float]]:
         """What is asked of `count` frames from number `first` on: by channel, where it is not neutral."""
@@ -124,6 +136,13 @@ class Composer:
         least = EASE_S * off * MOST_STEP / self._step[self._of] + 1e-9  # as good as nothing for swings
         for ease in (_EASE_IN, _EASE_OUT):
             self._rows[ease] = np.maximum(self._rows[ease], least)
+
+
+def told_events(event: object) -> tuple[Event, ...]:
+    """Events of what an edit is told beside scores: one, or several; none in what is not for a score."""
+    several = event if isinstance(event, (list, tuple)) else (event,)
+    events = tuple(one for one in several if isinstance(one, Event))
+    return events if len(events) == len(several) else ()
 
 
 def _numbers(event: Event, value: float) -> tuple[float, ...]:

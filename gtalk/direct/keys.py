@@ -4,7 +4,7 @@
     with  A d_k = b  at the keys,  opening(d_t) = 0 where speech shuts the lips,  d_t = 0 beyond REACH_S of a key
 
 d_t is what the mouth code of frame t changes by; w_t grows towards the end of the reach, so that the change ends
-softly. What is to come must be known: keys are for files, not for live speech.
+softly. What is to come must be known; where it is not, `gtalk.direct.live_keys` draws the mouth to a key instead.
 """
 
 from __future__ import annotations
@@ -31,9 +31,12 @@ SMOOTH, EDGE = 40.0, 30.0
 """Weight of second differences, and of changes at the end of the reach against those at the key."""
 SHUT_M = 0.0012
 """Lips that are less open than this beyond rest are shut by speech."""
-_OWN_FRAMES = 1  # around a key: there it wins over a closure
+OWN_FRAMES = 1
+"""Around a key: there it wins over a closure."""
 _RANGE = (1.0, 99.0)  # percentiles of the person's mouths that count as extremes
-_CROSSED_M, _ROUNDS = 1e-4, 4  # of lips, and how often those that cross are held
+CROSSED_M = 1e-4
+"""Of lips: less is none."""
+_ROUNDS = 4  # how often lips that cross are held
 _SLACK = 1e-9  # of the constraints, so that two that say the same are no contradiction
 
 MotionOf = Callable[[Sequence[EditFactory]], Iterator[Motion]]
@@ -184,7 +187,7 @@ class _Window:
         excess_m = opening.mean_m + self._codes @ opening.per_code_m - opening.wanted_m(0.0)
         self._shut = excess_m < SHUT_M
         for i in np.flatnonzero(self._shut):
-            if np.abs(i - np.array(keys)).min() > _OWN_FRAMES:
+            if np.abs(i - np.array(keys)).min() > OWN_FRAMES:
                 self._rows.append((int(i), opening.per_code_m / np.linalg.norm(opening.per_code_m), 0.0))
 
     def ask(self, frame: int, keys: Sequence[Event]) -> list[str]:
@@ -192,7 +195,7 @@ class _Window:
         notes = []
         for key in keys:
             if key.track == "key.frame":
-                wanted = _mouth_of(str(key.value), self._model)
+                wanted = mouth_of(str(key.value), self._model)
                 self._rows += [
                     (frame, row, float(wanted[i] - self._codes[frame, i])) for i, row in enumerate(np.eye(len(wanted)))
                 ]
@@ -215,7 +218,7 @@ class _Window:
         floor_m = np.minimum(before_m, rest_m)
         for _ in range(_ROUNDS):
             change = self._solve()
-            crossed = np.flatnonzero(before_m + change @ opening.per_code_m < floor_m - _CROSSED_M)
+            crossed = np.flatnonzero(before_m + change @ opening.per_code_m < floor_m - CROSSED_M)
             crossed = [int(i) for i in crossed if int(i) not in self._keys]
             if not crossed:
                 break
@@ -240,7 +243,7 @@ class _Window:
         return np.asarray(spsolve(system, right))[: frames * size].reshape(frames, size)
 
 
-def _mouth_of(what: str, model: PersonMotionModel) -> Float[np.ndarray, " Km"]:
+def mouth_of(what: str, model: PersonMotionModel) -> Float[np.ndarray, " Km"]:
     """The mouth code of `FILE.motion.npz@SECONDS`. Raises UserError."""
     name, _, instant = what.rpartition("@")
     try:

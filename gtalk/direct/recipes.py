@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
 from gtalk.direct.composer import DEPTH
-from gtalk.direct.tracks import shape_weights
-from gtalk.rig.expression import REGIONS, Recipe, recipes, region_of
+from gtalk.direct.score import Event
+from gtalk.direct.tracks import channels_of, shape_weights
+from gtalk.rig.expression import OWN, REGIONS, Recipe, parse, recipes, region_of
 from gtalk.rig.shapes import SHAPES, index
 from gtalk.shapes import Float
 
@@ -37,7 +38,7 @@ class Asked:
     sway_gain: float
 
     @staticmethod
-    def of(moment: Mapping[str, float]) -> Asked:
+    def of(moment: Mapping[str, float], tables: Tables) -> Asked:
         """From the composer's numbers by channel."""
         weights, taken = np.zeros(len(SHAPES)), np.zeros(len(SHAPES))
         for region in REGIONS:
@@ -46,12 +47,12 @@ class Asked:
         for channel, x in moment.items():
             family, _, name = channel.partition(".")
             if family == "emotion":
-                table = _table(name)
+                table = tables.of(name)
                 weights += table.at(x) * (1.0 - taken)
                 head, gaze, gains = head + x * table.head_deg, gaze + x * table.gaze_deg, gains * table.gains**x
             elif family == "region" and "|" in name:
                 region, _, name = name.partition("|")
-                weights += table_of_region(region, name).at(x)
+                weights += np.where(_mask(region), tables.of(name).at(x), 0.0)
             elif family == "shape":
                 for shape, share in shape_weights(channel).items():
                     weights[index(shape)] += share * x
@@ -87,16 +88,28 @@ class Table:
         return self.full * max(intensity, 0.0) ** self.power
 
 
-@lru_cache(maxsize=256)
-def _table(name: str) -> Table:
-    return _arrays(recipes()[name])
+class Tables:
+    """Named expressions as arrays: the package's, and one person's own as `own.laugh`."""
+
+    def __init__(self, bank: Mapping[str, Recipe] | None = None) -> None:
+        self._own = {f"{OWN}{name.lower()}": recipe for name, recipe in (bank or {}).items()}
+        self._made: dict[str, Table] = {}
+
+    def of(self, name: str) -> Table:
+        """By name; an own expression that this person lacks shows nothing."""
+        if name not in self._made:
+            recipe = self._own.get(name.lower()) if name.startswith(OWN) else recipes()[name]
+            self._made[name] = _arrays(recipe or recipes()["neutral"])
+        return self._made[name]
 
 
-@lru_cache(maxsize=256)
-def table_of_region(region: str, name: str) -> Table:
-    """A named expression in one region alone."""
-    table = _table(name)
-    return Table(np.where(_mask(region), table.full, 0.0), table.power, table.head_deg, table.gaze_deg, table.gains)
+def check_own(events: Iterable[Event], bank: Mapping[str, Recipe]) -> None:
+    """Raises UserError for own expressions, `emotion.own.laugh`, that a person lacks, naming those that there are."""
+    asked = (channels_of(event.track, event.value or 0.0) for event in events)
+    for channel in sorted({channel for channels in asked for channel, _ in channels}):
+        name = channel.rpartition("|")[2].removeprefix("emotion.")
+        if name.startswith(OWN):
+            parse(name, bank)
 
 
 def _arrays(recipe: Recipe) -> Table:

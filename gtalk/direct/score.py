@@ -139,12 +139,12 @@ class Score:
         return dataclasses.replace(self, events=(*self.events, *events))
 
     def later(self, by_s: float, duration_s: float) -> Score:
-        """For a speech of that length that begins so much later, without keys: they are not for live speech."""
+        """For a speech of that length that begins so much later."""
         return Score(
             tuple(
                 dataclasses.replace(e, start_s=e.start_s + by_s, end_s=min(e.end_s, duration_s) + by_s, at="")
                 for e in self.events
-                if e.start_s < duration_s and not e.track.startswith("key.")
+                if e.start_s < duration_s
             )
         )
 

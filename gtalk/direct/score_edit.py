@@ -16,7 +16,7 @@ import numpy as np
 
 from gtalk.basis import GAZE_UNIT_RAD, UPPER_GROUP
 from gtalk.direct.composer import Composer
-from gtalk.direct.recipes import Asked
+from gtalk.direct.recipes import Asked, Tables
 from gtalk.direct.score import Event, Score
 from gtalk.geometry.pose import pose_matrices, pose_vectors
 from gtalk.motion.edits.direct import without_torso
@@ -38,18 +38,14 @@ class ScoreEdit:
 
     def __init__(self, model: PersonMotionModel, score: Score | None = None) -> None:
         self._model = model
-        self._composer = Composer(() if score is None else score.events)
+        self._composer = Composer(() if score is None else score.events, lambda track: not track.startswith("look."))
+        self._tables = Tables(model.expressions)
         self._layer = ExpressionLayer(model)
         self._now_s = 0.0
 
     def receive(self, event: object) -> None:
         """Obey another score, or more events; what comes late eases in from now on."""
-        if isinstance(event, Score):
-            self._composer.put(event.events)
-        elif isinstance(event, Event):
-            self._composer.add_late([event], self._now_s)
-        elif isinstance(event, (list, tuple)) and all(isinstance(one, Event) for one in event):
-            self._composer.add_late(event, self._now_s)
+        self._composer.receive(event, self._now_s)
 
     def __call__(self, motion: Motion, start_frame: int = 0) -> Motion:
         """The directed frames. Each is made by itself, so that cuts change no bit."""
@@ -67,7 +63,7 @@ class ScoreEdit:
         if not moment:
             self._layer.watch(frame)
             return frame
-        asked = Asked.of(moment)
+        asked = Asked.of(moment, self._tables)
         frame = self._posed(frame, asked)
         frame = self._lidded(frame, moment)
         frame, weights = self._looking(frame, asked, moment)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from gtalk.errors import UserError
-from gtalk.rig.expression import REGIONS, names, recipes, single_shape
+from gtalk.rig.expression import OWN, REGIONS, names, recipes, single_shape
 from gtalk.rig.shapes import SHAPES
 
 Value = float | int | str
@@ -41,7 +41,7 @@ class Track:
 
 
 TRACKS = (
-    Track("emotion.*", "a named expression, by its intensity", usual=0.7),
+    Track("emotion.*", "a named expression, by its intensity; `emotion.own.laugh` is the person's own", usual=0.7),
     Track("region.*", "another expression for brows, eyes, cheeks or mouth alone: `sad:0.8`", kind="words"),
     Track("shape.*", "a single shape of the face: mouthSmileLeft, browInnerUp", usual=0.7),
     Track("gaze.yaw", "where the eyes turn, towards the image's right", -35, 35, usual=12, unit="deg"),
@@ -70,7 +70,8 @@ _BY_NAME = {track.name: track for track in TRACKS}
 _HELD = 0.9  # of the eyes, while they look somewhere: a tenth of their wandering stays
 MOST_TIMES = 20
 """Movements of one swing."""
-_PART = re.compile(r"\s*([A-Za-z][\w -]*?)\s*(?::\s*([0-9.eE+-]+)\s*)?")
+_OWN_NAME = re.compile(re.escape(OWN) + r"\w[\w -]{0,58}")
+_PART = re.compile(r"\s*((?:own\.)?[A-Za-z][\w -]*?)\s*(?::\s*([0-9.eE+-]+)\s*)?")
 
 
 def track_of(name: str) -> Track:
@@ -80,7 +81,7 @@ def track_of(name: str) -> Track:
     family, _, member = name.partition(".")
     if f"{family}.*" in _BY_NAME:
         known = _members(family)
-        if member in known:
+        if member in known or (family == "emotion" and _OWN_NAME.fullmatch(member)):
             return _BY_NAME[f"{family}.*"]
         raise _unknown(name, [f"{family}.{one}" for one in known])
     raise _unknown(name, every_track())
@@ -132,9 +133,10 @@ def _region_parts(name: str, text: str) -> list[tuple[str, float]]:
             number = float(found[2]) if found is not None and found[2] else 1.0
         except ValueError:
             number = math.nan
-        if key not in recipes() or not 0.0 <= number <= 1.0:
+        known = key in recipes() or bool(key and _OWN_NAME.fullmatch(key))
+        if not known or not 0.0 <= number <= 1.0:
             near = difflib.get_close_matches(str(key), names(), n=2, cutoff=0.5)
-            remedy = f"Did you mean {' or '.join(near)}?" if near and key not in recipes() else "Write `sad:0.8`."
+            remedy = f"Did you mean {' or '.join(near)}?" if near and not known else "Write `sad:0.8`."
             raise UserError(name, expected="named expressions with intensities from 0 to 1, joined by `+`",
                             got=repr(part.strip()[:60]), remedy=remedy)  # fmt: skip
         out.append((str(key), number))

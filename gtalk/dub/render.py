@@ -18,12 +18,12 @@ import numpy as np
 
 from gtalk.compute.device import resolve_device
 from gtalk.direct.at_work import Directed, directed
+from gtalk.direct.look import Look
 from gtalk.direct.score import Score
 from gtalk.direct.style import read_style
 from gtalk.dub.background import TRANSPARENT, Background, Still, make_background
 from gtalk.dub.config import DubConfig
 from gtalk.dub.footage.compositor import FootageCompositor, shot_order, track_shot
-from gtalk.dub.look import Look
 from gtalk.dub.outputs import check_output, putting_in_place
 from gtalk.dub.whose import of_this_face, shape_to_find
 from gtalk.errors import UserError

@@ -33,6 +33,8 @@ class ViewConfig:
     """Samples a second of raw sound on stdin; a header goes before it."""
     play: Path | None = None
     """A sound file to play at the start, at its own pace."""
+    score: Path | None = None
+    """A score (`.score.yaml`) that directs what --play plays; docs/direction.md says what it may ask for."""
     size: int = 512
     """Height of the image in pixels."""
     device: Device = "auto"
@@ -78,6 +80,9 @@ class ViewConfig:
         if self.token is not None and (not self.token.strip() or not self.token.isprintable()):
             raise UserError("--token", expected="characters that can be typed", got=repr(self.token),
                             remedy="Leave it out: then a fresh one is made where one is needed.")  # fmt: skip
+        if self.score is not None and self.play is None:
+            raise UserError("--score", expected="a speech that it directs, with --play", got="none",
+                            remedy="Add --play SPEECH.wav, or load the score in the page's timeline.")  # fmt: skip
         if (self.sign_cert is None) != (self.sign_key is None):
             raise UserError("--sign-cert and --sign-key", expected="both or none", got="one of them",
                             remedy="Give both files.")  # fmt: skip

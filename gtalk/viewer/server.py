@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import secrets
 import signal
 import ssl
@@ -15,10 +16,14 @@ from pathlib import Path
 import torch
 
 from gtalk.compute.threads import compute_on
+from gtalk.direct.live_keys import LiveKeys
+from gtalk.direct.recipes import check_own
+from gtalk.direct.score import Score
 from gtalk.direct.score_edit import ScoreEdit
 from gtalk.errors import UserError
 from gtalk.marks.identity import NOBODY, Identity
 from gtalk.marks.provenance import can_sign
+from gtalk.motion.base import EditFactory
 from gtalk.motion.edits.emotion import no_voice
 from gtalk.motion.model.model import PersonMotionModel
 from gtalk.talk import View
@@ -88,8 +93,12 @@ def serve(avatar_folder: Path, config: ViewConfig) -> None:
     """Open an avatar in the browser until interrupted."""
     check_rate(config.stdin_rate)
     first = None if config.play is None else FileSource(config.play)
+    score = Score() if config.score is None else Score.load(config.score)
     cast, identity = cast_of(avatar_folder, config)
-    compute_on(drawing_threads(cast().avatar.kind, config.threads))
+    talker = cast()
+    model = talker.motion_model
+    check_own(score.events, model.expressions if isinstance(model, PersonMotionModel) else {})
+    compute_on(drawing_threads(talker.avatar.kind, config.threads))
     server = LiveServer(cast, config, identity=identity)
     server.start()
     address, _, query = server.url.partition("?")
@@ -100,7 +109,7 @@ def serve(avatar_folder: Path, config: ViewConfig) -> None:
         cleanup.callback(server.stop)
         _open_source(config, server, cleanup)
         if first is not None:
-            server.main.session.play(first)
+            server.main.session.perform(first, score, math.inf)
         with suppress(ValueError):  # not in the main thread: whoever called sees to signals
             for name in (signal.SIGTERM, signal.SIGHUP):
                 signal.signal(name, _ended)
@@ -137,7 +146,9 @@ def cast_of(avatar_folder: Path, config: ViewConfig) -> tuple[TalkerFactory, Ide
         )
     view = View(size=(round(camera.width * config.size / camera.height), config.size))
     model = character.motion_model
-    edits = [lambda: ScoreEdit(model)] if isinstance(model, PersonMotionModel) else []  # is told events while it runs
+    edits: list[EditFactory] = []  # that are told events while they run
+    if isinstance(model, PersonMotionModel):
+        edits = [lambda: ScoreEdit(model), lambda: LiveKeys(model)]
     options = {"controls": config.controls, "edits": edits, "seed": config.seed, "view": view}
     return lambda: character.talker(lookahead="live", **options), character.identity
 

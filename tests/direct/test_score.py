@@ -119,8 +119,8 @@ def test_spans_lie_within_the_sound() -> None:
 
 def test_a_score_for_a_speech_that_begins_later() -> None:
     score = Score((Event("emotion.happy", 0.5, 1.0), Event("emotion.sad", 0.5, 9.0), Event("key.open", 0.5, 1.0)))
-    (event,) = score.later(100.0, 4.0).events
-    assert (event.start_s, event.end_s) == (101.0, 104.0)
+    event, key = score.later(100.0, 4.0).events
+    assert (event.start_s, event.end_s) == (101.0, 104.0) and (key.track, key.start_s) == ("key.open", 101.0)
 
 
 def test_every_track_can_be_asked_for() -> None:

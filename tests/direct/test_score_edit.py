@@ -1,3 +1,4 @@
+import dataclasses
 import itertools
 
 import numpy as np
@@ -5,11 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gtalk.direct.recipes import check_own
 from gtalk.direct.score import Event, Score
 from gtalk.direct.score_edit import ScoreEdit, beyond_range, head_range
+from gtalk.errors import UserError
 from gtalk.geometry.pose import pose_vectors
 from gtalk.motion.base import EditChain, EventEdit
 from gtalk.motion.edits.emotion import shown_opening
+from gtalk.rig.expression import recipes
 from gtalk.rig.shapes import index
 from gtalk.types import Motion
 from tests.direct.test_composer import events
@@ -134,3 +138,14 @@ def test_events_come_late_and_scores_are_replaced(model, motion) -> None:
     assert abs(third.channels["expression"][0, index("mouthSmileLeft")] - smile[-1]) < 0.1
     assert third.channels["expression"][-1, index("browInnerUpLeft")] > 0.8
     chain.post("not for it")
+
+
+def test_a_person_s_own_expression_is_a_track(model, motion) -> None:
+    own = dataclasses.replace(model, expressions={"Laugh": dataclasses.replace(recipes()["smile"], name="Laugh")})
+    asked = (Event("emotion.own.laugh", 0.8, 0.0), Event("region.brows", "own.laugh:0.5", 0.0))
+    for person, is_there in ((own, True), (model, False)):
+        directed = ScoreEdit(person, Score(asked))(motion[:2])
+        assert (directed.channels["expression"][1, index("mouthSmileLeft")] > 0.5) == is_there
+    check_own(asked, own.expressions)
+    with pytest.raises(UserError, match="--expressions TAKE"):
+        check_own(asked, model.expressions)

@@ -10,7 +10,6 @@ import dataclasses
 import http.client
 import json
 import os
-import re
 import socket
 import ssl
 import threading
@@ -152,9 +151,8 @@ def _content(body: str, endpoint: ModelEndpoint) -> str:
 
 def _events(answer: str, speech: Speech, endpoint: ModelEndpoint) -> list[Event]:
     """Events of an answer. Raises UserError with what is wrong."""
-    found = re.search(r"[\[{].*[\]}]", answer, re.DOTALL)  # models like to put a sentence or a fence around it
     try:
-        value = parse_json(found[0] if found else answer)
+        value = parse_json(_without_words_around(answer))
     except ValueError as error:
         raise UserError("the answer", expected="JSON", got=str(error)[:120], remedy="Answer with JSON only.") from error
     entries = value.get("events") if isinstance(value, dict) else value
@@ -169,6 +167,13 @@ def _events(answer: str, speech: Speech, endpoint: ModelEndpoint) -> list[Event]
     score = Score.of({"version": SCORE_VERSION, "events": entries, "words": speech.words.plain()}, "the answer")
     score.check_length(speech.duration_s, "the answer")
     return [dataclasses.replace(event, by=f"llm {endpoint.model}"[:60]) for event in score.events]
+
+
+def _without_words_around(answer: str) -> str:
+    """From the first bracket to the last: models like to put a sentence or a fence around it."""
+    begin = min((at for at in map(answer.find, "[{") if at >= 0), default=0)
+    end = max(map(answer.rfind, "]}"))
+    return answer[begin : end + 1] if end > begin else answer
 
 
 def _rules(speech: Speech) -> str:

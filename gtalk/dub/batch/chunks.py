@@ -21,10 +21,10 @@ from typing import Any
 
 import numpy as np
 
+from gtalk.direct.look import Look
 from gtalk.direct.score import Score
 from gtalk.dub.background import TRANSPARENT, moves
 from gtalk.dub.config import DubConfig
-from gtalk.dub.look import Look
 from gtalk.dub.outputs import putting_in_place
 from gtalk.dub.render import DubPlan, DubResult, is_motion, plan_dub, render_dub
 from gtalk.errors import UserError

@@ -7,9 +7,12 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import cv2
 import numpy as np
 
-from gtalk.shapes import Float
+from gtalk.basis import lip_gap
+from gtalk.shapes import Float, UInt8
+from gtalk.talk import MotionFrame
 from gtalk.viewer.audio.sources import AudioSource
 
 
@@ -46,3 +49,16 @@ class Listener:
     flushed: bool = False
     """Someone cut in since the last look: what was handed out and not yet played is to be forgotten."""
     frames: deque[LiveFrame] = field(default_factory=lambda: deque(maxlen=12))
+
+
+def aperture_of(moment: MotionFrame) -> float:
+    """Mean opening of the inner lips in parts of the outer eye distance."""
+    lips = moment.motion.landmarks[0]
+    return float(lip_gap(lips) / max(float(np.linalg.norm(lips[36] - lips[45])), 1e-9))
+
+
+def encode_jpeg(rgb: UInt8[np.ndarray, "H W 3"], quality: int) -> bytes:
+    """JPEG of an image."""
+    done, data = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    assert done
+    return data.tobytes()

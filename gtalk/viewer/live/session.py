@@ -20,10 +20,9 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
-from gtalk.basis import lip_gap
+from gtalk.direct.look import Look
 from gtalk.direct.score import Event, Score
 from gtalk.marks.label import labelled
 from gtalk.motion.edits.controls import Controls
@@ -33,7 +32,7 @@ from gtalk.talk import MotionFrame, Talker, TalkSession, View
 from gtalk.types import AUDIO_RATE, Camera, Frame
 from gtalk.viewer.audio.double_talk import DoubleTalkDetector
 from gtalk.viewer.audio.sources import AudioSource, PushSource
-from gtalk.viewer.live.frames import Listener, LiveFrame
+from gtalk.viewer.live.frames import Listener, LiveFrame, aperture_of, encode_jpeg
 from gtalk.viewer.live.stats import LiveStats, Timings
 
 _LATE_S = 0.06  # an image later than this is not worth drawing: the next is due
@@ -87,6 +86,7 @@ class LiveSession:
         """Whether a voice in the microphone cuts off what the avatar says."""
         self._view, self._controls, self._first_controls = talker.view, controls, controls
         self._talk: TalkSession = talker.session()
+        self._look = Look()
         self._sooner = _sooner_samples(talker)
         self._guard = DoubleTalkDetector(echo_cancelled=False)
         self._speech: AudioSource | None = None
@@ -184,18 +184,19 @@ class LiveSession:
             self._talk.post(controls)
 
     def direct(self, what: Event | Score | Sequence[Event]) -> float:
-        """Obey more events, or another score, in seconds since the session began: see `ScoreEdit`.
+        """Obey more events, or another score, in seconds since the session began: see `ScoreEdit`, `LiveKeys`, `Look`.
 
         Returns the instant of the first frame that can still change.
         """
         with self._lock:
+            self._look.receive(what)
             return self._talk.post(what)
 
     def perform(self, source: AudioSource, score: Score, duration_s: float) -> None:
         """Speak aloud with a score whose times count from the first sample."""
         with self._lock:
             first = max(0, round(self._n_ticks * AUDIO_RATE / self.talker.fps) - self._sooner)
-            self._talk.post(score.later(first / AUDIO_RATE, duration_s))
+            self.direct(score.later(first / AUDIO_RATE, duration_s))
             self.play(source)
 
     def listen(self, wake: Callable[[], None], labelled: bool = False) -> Listener:
@@ -267,6 +268,7 @@ class LiveSession:
         with self._lock:
             if recent:
                 self._controls = self._first_controls
+            self._look = Look()
             with suppress(Exception):  # else the next tick fails again, and comes here again
                 self._talk = self.talker.session()
                 self._talk.post(self._controls)
@@ -379,7 +381,10 @@ class LiveSession:
         begin = self._clock()
         try:
             frame = self.talker.draw([moment], self._view)[0]
-            frame = dataclasses.replace(frame, rgb=self._leaving(frame.rgb))
+            with self._lock:
+                fps = self.talker.fps
+                rgb, alpha = self._look(frame.rgb, frame.alpha, round(moment.time_s * fps), fps)
+            frame = dataclasses.replace(frame, rgb=self._leaving(rgb), alpha=alpha)
             jpeg = encode_jpeg(frame.rgb, self.jpeg_quality)
             wanted = any(listener.labelled for listener in self._listeners)
             labelled_jpeg = encode_jpeg(labelled(frame.rgb), self.jpeg_quality) if wanted else None
@@ -398,16 +403,3 @@ def _sooner_samples(talker: Talker) -> int:
         return 0  # frames are made between frames: their look-ahead varies
     tick = round(AUDIO_RATE / talker.fps)
     return -math.ceil(model.lookahead_s * AUDIO_RATE - 1e-6) % tick
-
-
-def aperture_of(moment: MotionFrame) -> float:
-    """Mean opening of the inner lips in parts of the outer eye distance."""
-    lips = moment.motion.landmarks[0]
-    return float(lip_gap(lips) / max(float(np.linalg.norm(lips[36] - lips[45])), 1e-9))
-
-
-def encode_jpeg(rgb: UInt8[np.ndarray, "H W 3"], quality: int) -> bytes:
-    """JPEG of an image."""
-    done, data = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
-    assert done
-    return data.tobytes()

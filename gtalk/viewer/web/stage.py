@@ -21,8 +21,10 @@ import numpy as np
 
 from gtalk.direct.directors.grammar import read_instruction
 from gtalk.direct.directors.speech import Speech
+from gtalk.direct.recipes import check_own
 from gtalk.direct.score import MOST_BYTES, SCORE_VERSION, Score
 from gtalk.errors import UserError
+from gtalk.motion.model.model import PersonMotionModel
 from gtalk.speech.words import Words
 from gtalk.types import AUDIO_RATE
 from gtalk.viewer.audio.sources import PushSource
@@ -155,8 +157,11 @@ class Stage:
         score = self._score(command)
         if not len(self._samples):
             raise UserError("timeline", expected="a speech", got="none", remedy="Choose a sound file first.")
-        if any(event.track.startswith("key.") for event in score.events):
-            await tell(notice="Keys are shown by `gtalk dub --score` only: they need to know what is to come.")
+        if any(event.track == "key.frame" for event in score.events):
+            raise UserError("key.frame", expected="keys in numbers", got="one that names a file of this machine",
+                            remedy="Use key.open, key.wide or key.round, or `gtalk dub --score`.")  # fmt: skip
+        model = self._session.talker.motion_model
+        check_own(score.events, model.expressions if isinstance(model, PersonMotionModel) else {})
         source = PushSource("directed speech", audible=True, bounded=False, limit_s=MOST_S + 1.0)
         source.push(self._samples)
         source.close()

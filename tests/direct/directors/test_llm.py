@@ -93,7 +93,8 @@ def test_a_wrong_answer_is_sent_back_once_with_what_is_wrong() -> None:
     ("content", "says"),
     [
         ("I will not.", "JSON"),
-        ("{" * 50_000, "JSON"),
+        ("{" * 900_000, "JSON"),
+        ("]" * 450_000 + "[" * 450_000, "JSON"),
         ('{"events": [{"track": "emotion.smile", "value": NaN}]}', "JSON"),
         ('{"events": "all of them"}', "at most 500"),
         ('{"events": [' + ",".join(['{"track": "emotion.smile"}'] * 501) + "]}", "at most 500"),

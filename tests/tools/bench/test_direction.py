@@ -1,4 +1,5 @@
-from tools.bench.direction import ORDERS, main
+from tools.bench.direction.__main__ import main
+from tools.bench.direction.heads import ORDERS
 
 
 def test_the_composer_s_time_is_printed_and_the_orders_are_seven(capsys) -> None:

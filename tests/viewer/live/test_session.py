@@ -6,6 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from gtalk.direct.score import Event, Score
 from gtalk.motion.edits.controls import Controls
 from gtalk.talk import Talker
 from gtalk.types import AUDIO_RATE
@@ -396,3 +397,16 @@ def test_a_server_that_was_suspended_replays_nothing() -> None:
         assert session._n_ticks < before + 500, "an hour has 90 000 ticks"
     finally:
         session.stop()
+
+
+def test_light_and_framing_of_a_score_are_seen_while_it_is_spoken() -> None:
+    session, clock = still_session()
+    shown = []
+    session.on_moment = lambda moment, frame: shown.append(frame.rgb.astype(float))
+    run(session, clock, 10)
+    source = PushSource("directed speech", audible=True, bounded=False)
+    source.push(voice(2.0))
+    session.perform(source, Score((Event("look.light", -1.0, 0.8, 1.2, 0.2, 0.2),)), 2.0)
+    run(session, clock, 60)
+    light = np.array([rgb.mean() for rgb in shown])
+    assert light[28:32].mean() < 0.6 * light[:8].mean() and light[-5:].mean() > 0.95 * light[:8].mean()

@@ -44,12 +44,13 @@ def test_a_speech_is_played_with_its_score_from_its_first_sample(page, monkeypat
     page.upload(voice(1.0))
     assert page.told["stage"]["duration"] == 1.0
     posted = []
-    monkeypatch.setattr(page.session._talk, "post", posted.append)
+    monkeypatch.setattr(page.session._talk, "post", lambda what: posted.append(what) or 0.0)
     run(page.session, page.clock, 10)
     source = page.send(do="direct", score={"events": [SMILE, {"track": "key.open", "start": 0.2}]})
-    assert source is page.session.source and "Keys" in page.told["notice"]
-    (event,) = posted[0].events
+    assert source is page.session.source and not page.told
+    event, key = posted[0].events
     assert isinstance(event, Event) and 0.8 < event.start_s < 0.91 and event.end_s - event.start_s == pytest.approx(0.4)
+    assert key.start_s == pytest.approx(event.start_s - 0.3)
 
 
 def test_words_instructions_and_files(page) -> None:
@@ -72,10 +73,14 @@ def test_words_instructions_and_files(page) -> None:
         ({"do": "instruct", "say": "smle"}, "Did you mean smile"),
         ({"do": "instruct", "say": "smile", "words": [["a", 3, 1]]}, "a start and an end"),
         ({"do": "direct", "score": {"events": [SMILE]}}, "a speech"),
+        ({"do": "direct", "score": {"events": [{"track": "emotion.own.laugh"}]}}, "own.laugh"),
+        ({"do": "direct", "score": {"events": [{"track": "key.frame", "value": "/etc/x@1"}]}}, "names a file"),
         ({"do": "write", "score": {"version": 9, "events": []}}, "version"),
     ],
 )
 def test_what_is_wrong_is_told_on_the_page(page, command, says) -> None:
+    if "direct" in command.values() and says != "a speech":
+        page.upload(voice(1.0))
     assert page.send(**command) is None and says in page.told["notice"]
 
 

@@ -7,7 +7,10 @@ const TRACKS = { // name: [usual value, usual seconds, movements]
   "gaze.yaw": [12, 1.2], "gaze.pitch": [-12, 1.2], "head.nod": [8, 0.55, 1], "head.shake": [9, 1.1, 2], "head.turn": [10, 1.2],
   "head.raise": [6, 1.2], "head.tilt": [7, 1.2], "head.lean": [2, 1.2], "head.still": [0.9, 1.2], "blink": [1, 0.4, 1],
   "articulation.jaw": [1.4, 0.5], "articulation.lips": [1.4, 0.5],
+  "key.open": [1, 0], "key.wide": [1, 0], "key.round": [1, 0],
+  "look.light": [0.3, 1.2], "look.warmth": [0.5, 1.2], "look.closer": [0.5, 1.2],
 };
+const KEY_PX = 10; // of a key, which is an instant
 
 export class Timeline {
   constructor($, command, notice) {
@@ -92,7 +95,7 @@ export class Timeline {
     this.chosen = at;
     const first = this.events[at], end = first.end ?? this.duration, per = this.duration / this.$("t-lanes").clientWidth;
     this.$("t-value").value = first.value;
-    const from = down.offsetX < GRIP ? "start" : down.offsetX > bar.clientWidth - GRIP ? "end" : "whole";
+    const from = isKey(first) ? "whole" : down.offsetX < GRIP ? "start" : down.offsetX > bar.clientWidth - GRIP ? "end" : "whole";
     bar.setPointerCapture(down.pointerId);
     let moved = first;
     bar.onpointermove = (move) => {
@@ -101,8 +104,9 @@ export class Timeline {
       if (from === "start") a = Math.max(0, Math.min(end - 0.05, first.start + by));
       else if (from === "end") b = Math.min(this.duration, Math.max(first.start + 0.05, end + by));
       else { a = Math.max(0, Math.min(this.duration - length, first.start + by)); b = a + length; }
-      const near = from === "whole" && this.words.find(([, start]) => Math.abs(start - a) < 6 * per); // snaps to words
-      if (near) [a, b] = [near[1], near[1] + length];
+      const edge = ([, start, stop]) => (isKey(first) ? (start + stop) / 2 : start); // snaps to words
+      const near = from === "whole" && this.words.find((word) => Math.abs(edge(word) - a) < 6 * per);
+      if (near) [a, b] = [edge(near), edge(near) + length];
       moved = { ...first, start: round(a), end: round(b) };
       this.place(bar, moved);
     };
@@ -116,7 +120,7 @@ export class Timeline {
   place(bar, event) {
     const share = (time) => `${(100 * time) / Math.max(this.duration, 1e-3)}%`;
     bar.style.left = share(event.start);
-    bar.style.width = share((event.end ?? this.duration) - event.start);
+    bar.style.width = isKey(event) ? `${KEY_PX}px` : share((event.end ?? this.duration) - event.start);
   }
 
   shown() {
@@ -143,7 +147,7 @@ export class Timeline {
       const word = document.createElement("span");
       word.textContent = text;
       this.place(word, { start, end });
-      word.onclick = () => this.add(start);
+      word.onclick = () => this.add(isKey({ track: this.$("t-track").value }) ? (start + end) / 2 : start);
       return word;
     }));
     this.drawWave();
@@ -162,6 +166,7 @@ export class Timeline {
   }
 }
 
+const isKey = (event) => Boolean(event.track && event.track.startsWith("key."));
 const round = (time) => Math.round(time * 1000) / 1000;
 const number = (element) => (element.dataset && element.dataset.number !== undefined ? Number(element.dataset.number) : null);
 

@@ -19,10 +19,15 @@ _MIDDLE_Y = 0.42  # of the height
 
 
 class Look:
-    """The look of images in order, as the events of a score ask for it."""
+    """The look of images in order, as the events of a score ask for it. It may be told more, as a ScoreEdit."""
 
-    def __init__(self, score: Score) -> None:
-        self._composer = Composer(event for event in score.events if event.track in TRACKS)
+    def __init__(self, score: Score | None = None) -> None:
+        self._composer = Composer(() if score is None else score.events, TRACKS.__contains__)
+        self._now_s = 0.0
+
+    def receive(self, event: object) -> None:
+        """Obey another score, or more events; what comes late eases in from now on."""
+        self._composer.receive(event, self._now_s)
 
     @staticmethod
     def of(score: Score | None) -> Look | None:
@@ -34,6 +39,7 @@ class Look:
     ) -> tuple[UInt8[np.ndarray, "H W 3"], UInt8[np.ndarray, "H W"]]:
         """Image `number` and its alpha; both as they came where nothing is asked of that instant."""
         (asked,) = self._composer(number, 1, fps)
+        self._now_s = (number + 1) / fps
         if not asked:
             return rgb, alpha
         light, warmth, closer = (asked.get(track, 0.0) for track in TRACKS)

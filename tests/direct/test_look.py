@@ -5,10 +5,10 @@ import pytest
 
 from gtalk.direct.directors.grammar import read_instruction
 from gtalk.direct.directors.speech import Speech
+from gtalk.direct.look import Look
 from gtalk.direct.score import Event, Score
 from gtalk.dub.batch.chunks import is_long
 from gtalk.dub.config import DubConfig
-from gtalk.dub.look import Look
 from gtalk.media.audio import write_wav
 from gtalk.types import AudioTrack
 
