@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import cv2
@@ -74,7 +75,7 @@ class Truth:
             self.T_world_torso,
         )
 
-    @property
+    @cached_property
     def points_px(self) -> np.ndarray:
         """[T,478,2] the landmarks in the picture."""
         rotation, place = self.T_world_head[:, :3, :3], self.T_world_head[:, None, :3, 3]
