@@ -12,7 +12,7 @@ import torch
 from gtalk.dataset.format import Dataset
 from gtalk.dataset.split import first_test_frame
 from gtalk.errors import UserError
-from gtalk.fit.checkpoint import load_checkpoint, save_checkpoint
+from gtalk.fit.checkpoint import TrainerState, load_checkpoint, save_checkpoint
 from gtalk.fit.events import CheckpointEvent, DoneEvent, PreviewEvent, RollbackEvent, StepEvent
 from gtalk.fit.trainer import CHECKPOINT_NAME, DivergedError, TrainerConfig, train
 from tests.fit.toy_model import ToyModel
@@ -106,9 +106,15 @@ def test_a_damaged_checkpoint_says_so(dataset: Dataset, tmp_path: Path) -> None:
         list(train(ToyModel(), dataset, tmp_path, CONFIG))
 
 
-def test_checkpoint_round_trip(tmp_path: Path) -> None:
-    from gtalk.fit.checkpoint import TrainerState
+def test_a_checkpoint_of_a_newer_gtalk_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gtalk.fit.checkpoint.CHECKPOINT_VERSION", 99)
+    save_checkpoint(tmp_path / "c", {"x": torch.zeros(2)}, torch.Generator().get_state(), TrainerState("f", 7, 1.5))
+    monkeypatch.undo()
+    with pytest.raises(UserError, match="version 99"):
+        load_checkpoint(tmp_path / "c")
 
+
+def test_checkpoint_round_trip(tmp_path: Path) -> None:
     rng = torch.Generator().manual_seed(3)
     tensors = {"a": torch.randn(3, 4), "b": torch.arange(5), "empty": torch.zeros(0, 3)}
     save_checkpoint(tmp_path / "c.safetensors", tensors, rng.get_state(), TrainerState("f", 7, 1.5))
