@@ -92,6 +92,10 @@ def backward(function: Callable[..., object], inputs: list[torch.Tensor]) -> Cal
     return run
 
 
+Normal = Callable[..., torch.Tensor]
+"""Makes a tensor of normally distributed numbers of a shape."""
+
+
 def benches(device: torch.device, size: int) -> list[Benchmark]:
     """Everything that is timed."""
     generator = torch.Generator().manual_seed(0)
@@ -104,82 +108,113 @@ def benches(device: torch.device, size: int) -> list[Benchmark]:
     offsets = offsets[offsets <= BATCH]
     t, ray = t[: offsets[-1]], ray[: offsets[-1]]
     points = ((scene.origins[ray] + t[:, None] * scene.directions[ray]) + 0.5).contiguous()
-    samples = len(points)
-    found = []
+    return [
+        *hash_benches(points, normal),
+        *mlp_benches(len(points), normal),
+        *(tcnn_benches(points, normal) if device.type == "cuda" and find_spec("tinycudann") else []),
+        *composite_benches({"t": t, "dt": scene.step, "ray_offsets": offsets}, normal),
+        Benchmark("march", scene.march, lambda: scene.march(march.march), size * size, "rays"),
+        *table_benches(normal),
+        *render_benches(scene, normal),
+    ]
 
-    def add(name: str, call: Callable, reference: Callable, amount: float, unit: str) -> None:
-        found.append(Benchmark(name, call, reference, amount, unit))
 
+def hash_benches(points: torch.Tensor, normal: Normal) -> list[Benchmark]:
+    """Encoding of points, and its gradients."""
+    samples, found = len(points), []
     for log2 in (14, 15, 16):
         spec = GridSpec.geometric(3, 16, 16, 256, log2)
         table = normal(spec.n_entries, 2)
-        packed = table.bfloat16()
-        add(f"hash_encode bf16 2^{log2}", lambda s=spec, t=packed: ops.hash_encode(points, t, s),
-            lambda s=spec, t=packed: hash_encode.hash_encode(points, t, s), samples, "points")  # fmt: skip
-        add(f"hash_encode f32 2^{log2}", lambda s=spec, t=table: ops.hash_encode(points, t, s),
-            lambda s=spec, t=table: hash_encode.hash_encode(points, t, s), samples, "points")  # fmt: skip
+        for kind, t in (("bf16", table.bfloat16()), ("f32", table)):
+            found.append(Benchmark(
+                f"hash_encode {kind} 2^{log2}", lambda s=spec, t=t: ops.hash_encode(points, t, s),
+                lambda s=spec, t=t: hash_encode.hash_encode(points, t, s), samples, "points",
+            ))  # fmt: skip
         learned = table.clone().requires_grad_()
-        add(f"hash_encode f32 2^{log2} fwd+bwd",
+        found.append(Benchmark(
+            f"hash_encode f32 2^{log2} fwd+bwd",
             backward(lambda s=spec, t=learned: ops.hash_encode(points, t, s), [learned]),
-            backward(lambda s=spec, t=learned: hash_encode.hash_encode(points, t, s), [learned]),
-            samples, "points")  # fmt: skip
+            backward(lambda s=spec, t=learned: hash_encode.hash_encode(points, t, s), [learned]), samples, "points",
+        ))  # fmt: skip
     flat = GridSpec.geometric(2, 16, 16, 512, 15)
     flat_table, pixels = normal(flat.n_entries, 2).bfloat16(), points[:, :2].contiguous()
-    add("hash_encode 2D bf16", lambda: ops.hash_encode(pixels, flat_table, flat),
-        lambda: hash_encode.hash_encode(pixels, flat_table, flat), samples, "points")  # fmt: skip
+    found.append(Benchmark("hash_encode 2D bf16", lambda: ops.hash_encode(pixels, flat_table, flat),
+                           lambda: hash_encode.hash_encode(pixels, flat_table, flat), samples, "points"))  # fmt: skip
+    return found
 
+
+def mlp_benches(samples: int, normal: Normal) -> list[Benchmark]:
+    """Small networks, and their gradients."""
+    found = []
     for sizes in ((32, 32, 16), (32, 64, 16), (32, 64, 64, 16)):
         x = normal(samples, sizes[0])
         weights = [normal(o, i) for i, o in itertools.pairwise(sizes)]
         biases = [normal(o) for o in sizes[1:]]
         name = "-".join(map(str, sizes))
-        add(f"mlp {name}", lambda x=x, w=weights, b=biases: ops.mlp(x, w, b),
-            lambda x=x, w=weights, b=biases: mlp.mlp(x, w, b), samples, "points")  # fmt: skip
         leaves = [tensor.clone().requires_grad_() for tensor in (x, *weights, *biases)]
-        layers = len(weights)
-        add(f"mlp {name} fwd+bwd",
-            backward(lambda v=leaves, n=layers: ops.mlp(v[0], v[1 : n + 1], v[n + 1 :]), leaves),
-            backward(lambda v=leaves, n=layers: mlp.mlp(v[0], v[1 : n + 1], v[n + 1 :]), leaves),
-            samples, "points")  # fmt: skip
-
-    found += tcnn_benches(points, normal) if device.type == "cuda" and find_spec("tinycudann") else []
-
-    sigmas = (100 * normal(samples).abs()).requires_grad_()
-    features = normal(samples, 15).requires_grad_()
-    composed = {"t": t, "dt": scene.step, "ray_offsets": offsets}
-    add("composite", lambda: ops.composite(sigmas.detach(), features.detach(), **composed),
-        lambda: composite.composite(sigmas.detach(), features.detach(), **composed), samples, "samples")  # fmt: skip
-    add("composite fwd+bwd", backward(lambda: ops.composite(sigmas, features, **composed), [sigmas, features]),
-        backward(lambda: composite.composite(sigmas, features, **composed), [sigmas, features]),
-        samples, "samples")  # fmt: skip
-    add("march", scene.march, lambda: scene.march(march.march), size * size, "rays")
-
-    spec = GridSpec.geometric(3, 16, 16, 256, 15)
-    count = spec.offsets[8]
-    grad = normal(count, 2)
-    grad[torch.rand(count, 2, generator=generator).to(device) < 0.7] = 0
-    tensors = [normal(count, 2), grad, normal(count, 2), normal(count, 2).abs()]
-    for sparse in (False, True):
-        kind = "sparse, 30 %" if sparse else "dense"
-        add(f"adam {kind}", lambda s=sparse: ops.adam_step_(*tensors, 5, 1e-3, sparse=s),
-            lambda s=sparse: adam.adam_step_(*tensors, 5, 1e-3, sparse=s), 2 * count, "numbers")  # fmt: skip
-    tables, coefs = normal(11, count, 2), normal(10)
-    moments = [normal(11, count, 2), normal(11, count, 2).abs()]
-    add("blend_basis 10", lambda: ops.blend_basis(tables, coefs), lambda: basis.blend_basis(tables, coefs),
-        22 * count, "numbers")  # fmt: skip
-    add("adam_basis 10, 30 %", lambda: ops.adam_basis_step_(tables, grad, coefs, *moments, 5, 1e-3),
-        lambda: basis.adam_basis_step_(tables, grad, coefs, *moments, 5, 1e-3), 22 * count, "numbers")  # fmt: skip
-
-    table = normal(spec.n_entries, 2).bfloat16()
-    weights, biases = [5 * normal(32, 32), 5 * normal(16, 32)], [normal(32), normal(16)]
-    for name, warp in (("render_rays", None), ("render_rays warped", 0.1 * normal(3, 16, 16, 16))):
-        arguments = (table, spec, weights, biases, 0.5, 5e-3, warp)
-        add(name, lambda a=arguments: scene.march(lambda *rays: ops.render_rays(*rays, *a)),
-            lambda a=arguments: scene.march(lambda *rays: render_rays.render_rays(*rays, *a)), 1, "frames")  # fmt: skip
+        n = len(weights)
+        found += [
+            Benchmark(f"mlp {name}", lambda x=x, w=weights, b=biases: ops.mlp(x, w, b),
+                      lambda x=x, w=weights, b=biases: mlp.mlp(x, w, b), samples, "points"),
+            Benchmark(f"mlp {name} fwd+bwd",
+                      backward(lambda v=leaves, n=n: ops.mlp(v[0], v[1 : n + 1], v[n + 1 :]), leaves),
+                      backward(lambda v=leaves, n=n: mlp.mlp(v[0], v[1 : n + 1], v[n + 1 :]), leaves),
+                      samples, "points"),
+        ]  # fmt: skip
     return found
 
 
-def tcnn_benches(points: torch.Tensor, normal: Callable[..., torch.Tensor]) -> list[Benchmark]:
+def composite_benches(rays: dict, normal: Normal) -> list[Benchmark]:
+    """Compositing along rays, and its gradients."""
+    samples = len(rays["t"])
+    sigmas = (100 * normal(samples).abs()).requires_grad_()
+    features = normal(samples, 15).requires_grad_()
+    return [
+        Benchmark("composite", lambda: ops.composite(sigmas.detach(), features.detach(), **rays),
+                  lambda: composite.composite(sigmas.detach(), features.detach(), **rays), samples, "samples"),
+        Benchmark("composite fwd+bwd", backward(lambda: ops.composite(sigmas, features, **rays), [sigmas, features]),
+                  backward(lambda: composite.composite(sigmas, features, **rays), [sigmas, features]),
+                  samples, "samples"),
+    ]  # fmt: skip
+
+
+def table_benches(normal: Normal) -> list[Benchmark]:
+    """Adam on tables that are mostly untouched, and blending of basis tables."""
+    count = GridSpec.geometric(3, 16, 16, 256, 15).offsets[8]
+    grad = normal(count, 2)
+    grad[normal(count, 2) < 0.0524] = 0  # 70 %
+    tensors = [normal(count, 2), grad, normal(count, 2), normal(count, 2).abs()]
+    found = [
+        Benchmark(f"adam {kind}", lambda s=sparse: ops.adam_step_(*tensors, 5, 1e-3, sparse=s),
+                  lambda s=sparse: adam.adam_step_(*tensors, 5, 1e-3, sparse=s), 2 * count, "numbers")
+        for kind, sparse in (("dense", False), ("sparse, 30 %", True))
+    ]  # fmt: skip
+    tables, coefs = normal(11, count, 2), normal(10)
+    moments = [normal(11, count, 2), normal(11, count, 2).abs()]
+    return [
+        *found,
+        Benchmark("blend_basis 10", lambda: ops.blend_basis(tables, coefs), lambda: basis.blend_basis(tables, coefs),
+                  22 * count, "numbers"),
+        Benchmark("adam_basis 10, 30 %", lambda: ops.adam_basis_step_(tables, grad, coefs, *moments, 5, 1e-3),
+                  lambda: basis.adam_basis_step_(tables, grad, coefs, *moments, 5, 1e-3), 22 * count, "numbers"),
+    ]  # fmt: skip
+
+
+def render_benches(scene: Scene, normal: Normal) -> list[Benchmark]:
+    """Whole images of a field, its space warped or not."""
+    spec = GridSpec.geometric(3, 16, 16, 256, 15)
+    table = normal(spec.n_entries, 2).bfloat16()
+    weights, biases = [5 * normal(32, 32), 5 * normal(16, 32)], [normal(32), normal(16)]
+    found = []
+    for name, warp in (("render_rays", None), ("render_rays warped", 0.1 * normal(3, 16, 16, 16))):
+        field = (table, spec, weights, biases, 0.5, 5e-3, warp)
+        found.append(Benchmark(name, lambda a=field: scene.march(lambda *rays: ops.render_rays(*rays, *a)),
+                               lambda a=field: scene.march(lambda *rays: render_rays.render_rays(*rays, *a)), 1,
+                               "frames"))  # fmt: skip
+    return found
+
+
+def tcnn_benches(points: torch.Tensor, normal: Normal) -> list[Benchmark]:
     """tiny-cuda-nn on the same shapes, against our own operators in place of the references."""
     grid = GridSpec.geometric(3, 16, 16, 256, 15)
     spec = tcnn.TcnnGridSpec(grid.dim, grid.resolutions, grid.log2_table_size, grid.n_features)
