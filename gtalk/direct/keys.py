@@ -27,7 +27,7 @@ from gtalk.types import Motion
 
 REACH_S = 0.28
 """How far from a key the mouth follows it."""
-SMOOTH, EDGE = 40.0, 30.0
+SMOOTH, EDGE = 200.0, 15.0
 """Weight of second differences, and of changes at the end of the reach against those at the key."""
 SHUT_M = 0.0012
 """Lips that are less open than this beyond rest are shut by speech."""
@@ -233,10 +233,10 @@ class _Window:
         ends = np.eye(frames + 2)
         bend = csc_array(np.eye(frames + 2, k=-1) - 2.0 * ends + np.eye(frames + 2, k=1))[:, 1:-1]
         cost = kron(diags_array(self._weights) + SMOOTH * (bend.T @ bend), eye_array(size)).tocsc()
-        table = np.zeros((len(self._rows), frames * size))
-        for i, (frame, row, _) in enumerate(self._rows):
-            table[i, frame * size : (frame + 1) * size] = row
-        rows = csc_array(table)
+        at = np.array([frame for frame, _, _ in self._rows])[:, None] * size + np.arange(size)
+        entries = np.stack([row for _, row, _ in self._rows])
+        numbers = np.repeat(np.arange(len(at)), size)
+        rows = csc_array((entries.ravel(), (numbers, at.ravel())), shape=(len(at), frames * size))
         slack = -_SLACK * eye_array(len(self._rows))
         system = block_array([[cost, rows.T], [rows, slack]]).tocsc()
         right = np.concatenate([np.zeros(frames * size), [row[2] for row in self._rows]])

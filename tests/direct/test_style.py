@@ -8,7 +8,7 @@ import pytest
 from gtalk import cli
 from gtalk.direct.score_edit import head_range
 from gtalk.direct.style import LEAST_S, Style, learn_style, own_style, read_style
-from gtalk.direct.style_edit import StyleEdit
+from gtalk.direct.style_edit import MOST, StyleEdit, reachable
 from gtalk.dub.config import DubConfig
 from gtalk.dub.render import check_dub
 from gtalk.errors import UserError
@@ -54,6 +54,29 @@ def test_its_share_scales_it_and_none_changes_nothing(model, motion) -> None:
     assert np.ptp(calm.gaze, axis=0).max() < np.ptp(motion.gaze, axis=0).max()
 
 
+def test_pauses_and_stress_are_learned_and_followed(model, motion) -> None:
+    """A head that nods with the lips and rests in pauses is such a style; in that style another does it too."""
+    turns = pose_vectors(motion.head_pose, model.mean_pose)
+    opening = np.clip(np.sin(np.arange(750) / 5.0), 0, 1) * (np.arange(750) % 250 < 170)
+    said = motion_of_openness(opening, seed=3).replace(channels={})
+    turns[:, 0] = 0.04 * np.convolve(opening, np.ones(5) / 5, "same")
+    turns[:, 1:3] *= np.where(opening[:, None] > 0, 1.0, 0.2)
+    style = learn_style([said.replace(head_pose=pose_matrices(turns, model.mean_pose))])
+    assert style.nod_by_stress > 0.5 and style.calm < 0.6
+    in_it, without = (
+        learn_style([StyleEdit(model, one)(said)])
+        for one in (style, dataclasses.replace(style, calm=own_style(model).calm, nod_by_stress=0.0))
+    )
+    assert in_it.nod_by_stress > without.nod_by_stress + 0.2 and in_it.calm < 0.9 * without.calm
+
+
+def test_what_a_person_can_follow_is_within_factors_of_their_own(model) -> None:
+    own = own_style(model)
+    np.testing.assert_allclose(reachable(own, own.vector()), own.vector())
+    far = reachable(livelier(own, 1e3), own.vector()) - own.vector()
+    np.testing.assert_allclose(np.exp(far[:8]), MOST[:8])
+
+
 def test_the_head_stays_within_the_clip_and_cuts_change_nothing(model, motion) -> None:
     wild = livelier(own_style(model), 5.0)
     whole = StyleEdit(model, wild)(motion)
@@ -84,7 +107,7 @@ def test_files_and_what_is_wrong_with_them(motion, tmp_path) -> None:
         read_style(f"{tmp_path}/a.style:7")
     content = json.loads((tmp_path / "a.style").read_text())
     for change, says in (
-        ({"version": 9}, "version 1"),
+        ({"version": 9}, "version 2"),
         ({"blink_hz": -1e9}, "usual size"),
         ({"hat": 1}, "unknown key"),
     ):

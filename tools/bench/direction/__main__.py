@@ -3,7 +3,7 @@
 python -m tools.bench.direction composer
 python -m tools.bench.direction head AVATAR SPEECH.wav "What is said." WORD ...
 python -m tools.bench.direction keys AVATAR [DATASET] ["What is said."|grid]
-python -m tools.bench.direction style AVATAR SPEECH.wav X.style ...
+python -m tools.bench.direction style AVATAR A.wav,B.wav X.style ...
 python -m tools.bench.direction voice NEUTRAL.wav TAKE.wav ...                 # takes behind a neutral one
 python -m tools.bench.direction words FOLDER [TAKE.wav "What is said."] ...    # of RAVDESS, and others
 python -m tools.bench.direction pixels AVATAR SPEECH.wav                       # with Face Landmarker in $GTALK_ASSETS
@@ -34,7 +34,7 @@ def main(argv: list[str]) -> None:
     elif what == "style" and first and second:
         from tools.bench.direction.style import style
 
-        style(first, second, *rest[2:])
+        style(first, rest[1], *rest[2:])
     elif what == "voice" and first:
         from tools.bench.direction.voice import voice
 

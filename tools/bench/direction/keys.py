@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +18,6 @@ from gtalk.media.audio import read_audio
 from gtalk.motion.model.model import PersonMotionModel, load_motion_model
 from gtalk.motion.produce import drive_whole
 from gtalk.speech.align import align_text
-from gtalk.speech.features import SpeechFeatures
 from gtalk.types import AUDIO_RATE, Motion
 
 GRID = """#JSGF V1.0;
@@ -34,7 +34,7 @@ def keys(avatar: Path, folder: Path | None = None, said: str = "") -> None:
 
     Args:
         folder: its dataset; the one inside the avatar by default.
-        said: the text of the whole sound, or `grid`; without it, the loudest phone score tells the sounds.
+        said: the text of the whole sound, or `grid`; without it, phones are heard, with no words known.
     """
     dataset, model = Dataset(folder or avatar / "dataset"), load_motion_model(avatar)
     samples, fps = read_audio(dataset.audio_path).samples, dataset.fps
@@ -79,7 +79,7 @@ def report(model: PersonMotionModel, predicted: Motion, keyed: Motion, true: Mot
 
 def _sounds(samples: np.ndarray, said: str, fps: float, n_frames: int) -> list[int]:
     """Frames in the middle of each phone, a key's least distance apart."""
-    middles_s = _of_text(samples, said) if said else _of_scores(samples)
+    middles_s = _of_text(samples, said) if said else _of_sound(samples)
     out: list[int] = []
     for middle_s in middles_s:
         frame = round(middle_s * fps)
@@ -91,7 +91,7 @@ def _sounds(samples: np.ndarray, said: str, fps: float, n_frames: int) -> list[i
 def _of_text(samples: np.ndarray, said: str) -> list[float]:
     text = _grid_text(samples) if said == "grid" else said
     if not text:  # a piece of a take
-        return []
+        return _of_sound(samples)
     phones = align_text(samples, text)
     middles = [0.5 * (a + b) for a, b in zip(phones.starts_s, phones.ends_s, strict=True)]
     return [t for t, kind in zip(middles, phones.visemes, strict=True) if kind]
@@ -103,26 +103,31 @@ def _grid_text(samples: np.ndarray) -> str:
     decoder = Decoder(samprate=AUDIO_RATE, bestpath=False, loglevel="FATAL", lm=None)
     decoder.add_jsgf_string("grid", GRID)
     decoder.activate_search("grid")
-    decoder.start_utt()
-    decoder.process_raw((np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes(), full_utt=True)
-    decoder.end_utt()
+    _hear(decoder, samples)
     found = decoder.hyp()
     return "" if found is None else found.hypstr
 
 
-def _of_scores(samples: np.ndarray) -> list[float]:
-    """Middles of the stretches of 20 ms and more in which one phone is likeliest, 80 ms apart."""
-    features = SpeechFeatures(phones=True)
-    stream = features.stream()
-    rows = np.concatenate([stream.push(samples.astype(np.float32)), stream.finish()])
-    best = rows[:, features.groups["phones"]].argmax(1)
-    out: list[float] = []
-    for part in np.split(np.arange(len(best)), np.flatnonzero(np.diff(best)) + 1):
-        at_s = (part[0] + part[-1]) / 200
-        spoken = features.phone_names[best[part[0]]] not in ("SIL", "+NSN+", "+SPN+")
-        if len(part) >= 2 and spoken and (not out or at_s - out[-1] >= 0.08):
-            out.append(at_s)
-    return out
+def _of_sound(samples: np.ndarray) -> list[float]:
+    """Middles of the phones that PocketSphinx hears where it knows no words."""
+    import pocketsphinx
+
+    decoder = pocketsphinx.Decoder(
+        samprate=AUDIO_RATE, loglevel="FATAL", lm=None, lw=2.0, beam=1e-10, pbeam=1e-10,
+        allphone=pocketsphinx.get_model_path("en-us/en-us-phone.lm.bin"),
+    )  # fmt: skip
+    _hear(decoder, samples)
+    return [
+        0.5 * (part.start_frame + part.end_frame + 1) / 100
+        for part in decoder.seg()
+        if part.word not in ("SIL", "+NSN+", "+SPN+")
+    ]
+
+
+def _hear(decoder: Any, samples: np.ndarray) -> None:
+    decoder.start_utt()
+    decoder.process_raw((np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes(), full_utt=True)
+    decoder.end_utt()
 
 
 def lips_mm(motion: Motion, true: Motion) -> float:
