@@ -66,6 +66,8 @@ def ingredients(base: MotionConfig) -> dict[str, MotionConfig]:
         "default": base,
         "ears": replace(base, phones=False, ears=True, net=replace(net, future_rows=13)),
         "ears and phones": replace(base, ears=True),
+        "ears, no mel": replace(base, phones=False, ears=True, net=replace(net, future_rows=13), without=("mel",)),
+        "no phones": replace(base, phones=False, net=replace(net, future_rows=13)),
         "no mel": replace(base, without=("mel",)),
         "no pitch": replace(base, without=("pitch",)),
         "no energy": replace(base, without=("energy",)),

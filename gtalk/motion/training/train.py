@@ -58,7 +58,7 @@ class MotionConfig:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     """Changed copies of the sound."""
     phones: bool = True
-    """Use the phone scores of PocketSphinx's acoustic model."""
+    """Use the phone scores of PocketSphinx's acoustic model; low latency does without."""
     ears: bool = False
     """Let the network listen through gtalk's own ears: visemes in any language."""
     articulation: bool = True
@@ -88,8 +88,8 @@ class MotionConfig:
 
     @property
     def features(self) -> SpeechFeatures:
-        """Not adapted to a voice yet."""
-        return SpeechFeatures(self.phones, ears=self.ears or self.articulation)
+        """Not adapted to a voice yet. Phone scores cost 0.03 s of look-ahead, so low latency does without."""
+        return SpeechFeatures(self.phones and self.latency == "usual", ears=self.ears or self.articulation)
 
     @property
     def unheard(self) -> tuple[str, ...]:

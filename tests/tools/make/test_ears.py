@@ -16,7 +16,7 @@ from tests.speech.voices import babble
 pytest.importorskip("soundfile")
 import soundfile
 
-from tools.make.ears import check, lips, phones, spectra
+from tools.make.ears import borders, check, lips, phones, spectra
 from tools.make.ears.kokoro import LATE_S
 from tools.make.ears.teach import PAST_ROWS, Pupil
 
@@ -65,6 +65,13 @@ def test_regular_spellings_become_phones(text: str, language: str, wanted: str) 
     assert phones.phones_of(text, language) == wanted
 
 
+def test_first_consonants_change_places_and_nothing_else_does() -> None:
+    said = phones.exchanged("ðə bˈɪɡ wˈɔːɹm, ˈæz", np.random.default_rng(3))
+    tails = ["ə", "ˈɪɡ", "ˈɔːɹm,", "ˈæz"]
+    assert all(word.endswith(tail) for word, tail in zip(said.split(" "), tails, strict=True))
+    assert sorted(w.removesuffix(t) for w, t in zip(said.split(" "), tails, strict=True)) == ["", "b", "w", "ð"]
+
+
 def test_marks_join_their_sound_and_diphthongs_are_halved() -> None:
     said = phones.visemes_of("ˈmI.", [0.0, 0.1, 0.2, 0.4], [0.1, 0.2, 0.4, 0.6])
     assert [kind for kind, _, _ in said] == ["p", "a", "i", "rest"]
@@ -83,15 +90,23 @@ def test_a_lesson_is_read_with_its_times(tmp_path, voice: str, late_s: float) ->
     assert labial.max() == pytest.approx(0.69 - late_s, abs=0.011)
 
 
+def test_borders_move_to_where_the_sounds_change() -> None:
+    heard = np.full((60, len(VISEMES)), -6.0)
+    kinds = np.array([0, 1, 5, 9])
+    for kind, start, stop in zip(kinds, (0, 22, 28, 41), (22, 28, 41, 60), strict=True):
+        heard[start:stop, kind] = -0.1
+    moved = borders.moved(np.array([0, 20, 30, 48, 60]), kinds, heard)
+    np.testing.assert_array_equal(moved, [0, 22, 28, 48 - borders.REACH, 60])
+
+
 def test_ordeals_leave_numbers_and_keep_what_is_said_when() -> None:
     power = np.log1p(spectra.power_spectra(SOUND)).astype(np.float16)
     viseme = np.repeat([0, 1, 5], [50, 50, len(power) - 100])
-    lesson = spectra.Lesson("x", "es", "af_heart", power, viseme, viseme)
     ordeal = spectra.Ordeal([power], 0)
     for seed in range(12):
         rng = np.random.default_rng(seed)
-        changed, at = spectra.warped(lesson, rng)
-        assert len(changed) == len(at) and (np.diff(at) > 0).all() and at[-1] < len(power)
+        changed, at = spectra.warped(power, rng, 120)
+        assert 100 < len(changed) == len(at) <= 120 and (np.diff(at) > 0).all() and at[-1] < len(power)
         heard, mean = ordeal(changed, viseme[np.round(at).astype(int)] > 0, rng)
         assert np.isfinite(spectra.mel_rows(heard, mean)).all()
 

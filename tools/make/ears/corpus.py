@@ -14,12 +14,13 @@ import soundfile
 
 from gtalk.types import AUDIO_RATE
 from tools.make.ears import espeak
+from tools.make.ears.held_out import HELD_OUT
 from tools.make.ears.kokoro import Kokoro, Said
-from tools.make.ears.phones import ARPABET, phones_of, spread
-from tools.make.ears.sentences import HELD_OUT, SENTENCES
+from tools.make.ears.phones import ARPABET, exchanged, phones_of, spread
+from tools.make.ears.sentences import SENTENCES
 
 LANGUAGES = {
-    "en-us": ("af am", 0.22), "en-gb": ("bf bm", 0.12), "es": ("ef em", 0.10), "fr": ("ff", 0.11),
+    "en-us": ("af am", 0.30), "en-gb": ("bf bm", 0.12), "es": ("ef em", 0.10), "fr": ("ff", 0.11),
     "it": ("if im", 0.09), "pt-br": ("pf pm", 0.09),
     "hi": ("hf hm", 0.08), "ja": ("jf jm", 0.06), "zh": ("zf zm", 0.06), "de": ("", 0.07),
 }  # fmt: skip
@@ -68,7 +69,10 @@ def lessons(voices: list[str], seed: int = 0) -> Iterator[Lesson]:
         voice = f"{first}+{second}:{rng.uniform(0.25, 0.6):.2f}" if mixed else first
         text = _sentence(rng, SENTENCES[language[:2] if language.startswith("en") else language])
         speed = float(np.clip(np.exp(rng.normal(0.0, 0.13)), 0.75, 1.35))
-        yield Lesson(f"{number:05d}", language, voice, phones_of(text, language), round(speed, 3))
+        phones = phones_of(text, language)
+        if rng.random() < 0.3:
+            phones = exchanged(phones, rng)
+        yield Lesson(f"{number:05d}", language, voice, phones, round(speed, 3))
         number += 1
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
+
 from gtalk.speech.known_phones import VISEME_OF_IPA
 from gtalk.speech.student import VISEMES
 from tools.make.ears.espeak import ipa
@@ -55,6 +57,7 @@ ARPABET = {
 
 _OF = {letter: (kind,) for letter, kind in (VISEME_OF_IPA | {"T": "t", "S": "t", "ꭧ": "sh"}).items()}
 _OF |= {"I": ("a", "i"), "W": ("a", "u"), "A": ("e", "i"), "O": ("o", "u"), "Q": ("@", "u"), "Y": ("o", "i")}
+_VOWELS = "".join(letter for letter, kinds in _OF.items() if kinds[0] in tuple("uoaei@") and letter not in "wɥʍɸβ")
 _PAUSES = ".,!?;:…—"
 LETTERS = {letter: number for number, letter in enumerate(["", *sorted(_OF), *_PAUSES])}
 """Numbers of the letters that sound."""
@@ -74,6 +77,16 @@ def phones_of(text: str, language: str) -> str:
         elif part.strip():
             out += (" " if out else "") + _espeak(part.strip(), language)
     return out
+
+
+def exchanged(phones: str, rng: np.random.Generator) -> str:
+    """The words' first consonants change places, so that sounds meet more neighbours than any sentence brings."""
+    words = phones.split(" ")
+    heads = [re.match(f"[^{_VOWELS}{_BEFORE}]*", word).group() for word in words]  # type: ignore[union-attr]
+    whole = [i for i, word in enumerate(words) if len(heads[i]) < len(word)]
+    for i, j in zip(whole, rng.permutation(whole), strict=True):
+        words[i] = heads[j] + words[i][len(heads[i]) :]
+    return " ".join(words)
 
 
 def timed(facts: dict) -> tuple[str, list[float], list[float]]:

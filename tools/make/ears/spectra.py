@@ -138,19 +138,19 @@ class Ordeal:
         return np.resize(np.expm1(sound[at : at + count].astype(np.float32)), (count, sound.shape[1]))
 
 
-def warped(lesson: Lesson, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """([T,257] log1p power at another tempo and of another throat, [T] instants in the lesson's rows)."""
-    count = len(lesson.power)
+def warped(sound: Float[np.ndarray, "R 257"], rng: np.random.Generator, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """([T,257] log1p power at another tempo and of another throat, [T] instants in the sound's rows); T <= `most`."""
+    count = len(sound)
     speed = float(np.exp(rng.normal(0, 0.12)))
     knots = rng.normal(0, 0.18, max(4, count // 40))
     if rng.random() < 0.12:  # held, as when singing
         knots = knots - rng.uniform(0.2, 1.0) * (rng.random(len(knots)) < 0.5)
     pace = speed * np.exp(np.interp(np.arange(3 * count), np.linspace(0, count, len(knots)), knots))
     at = np.cumsum(pace) - pace[0]
-    at = at[at < count - 1]
+    at = at[at < count - 1][:most]
     low = at.astype(int)
     share = (at - low)[:, None].astype(np.float32)
-    power = (1 - share) * lesson.power[low].astype(np.float32) + share * lesson.power[low + 1].astype(np.float32)
+    power = (1 - share) * sound[low].astype(np.float32) + share * sound[low + 1].astype(np.float32)
     throat = float(np.exp(rng.normal(0, 0.08)))
     bins = np.minimum(np.arange(power.shape[1]) * throat, power.shape[1] - 1.001)
     left = bins.astype(int)
