@@ -30,7 +30,7 @@ TORCH_LIBRARY(gtalk, m) {
   // Gaussian splatting; on CUDA by gsplat and torch (gtalk/ops/splat_torch.py).
   m.def("splat_deform(Tensor base, Tensor basis, Tensor code, Tensor limit) -> Tensor");
   m.def("splat_express(Tensor base, Tensor basis, Tensor codes, int[] ends, Tensor limit, Tensor? ranges, float share,"
-        " Tensor? held, Tensor starts, Tensor rows, Tensor values, Tensor coefs) -> Tensor");
+        " Tensor? held, Tensor starts, Tensor rows, Tensor values, Tensor coefs, int spare=0) -> Tensor");
   m.def("splat_deform_backward(Tensor base, Tensor basis, Tensor limit, Tensor out, Tensor d_out) -> (Tensor, Tensor)");
   m.def("splat_rasterise(Tensor gaussians, Tensor transforms, float[] intrinsics, int width, int height)"
         " -> (Tensor, Tensor, Tensor, Tensor)");
@@ -45,7 +45,7 @@ TORCH_LIBRARY(gtalk, m) {
   m.def("splat_plate(Tensor plate, int plate_width, float[] framing, int width, int height) -> Tensor");
   m.def("splat_frame(Tensor base, Tensor basis_a, Tensor code_a, Tensor basis_b, Tensor code_b, Tensor limit,"
         " Tensor transforms, float[] intrinsics, int width, int height, Tensor? plate, int plate_width, float[] framing,"
-        " float scale, bool as_bytes)"
+        " float scale, bool as_bytes, Tensor? base_b=None)"
         " -> (Tensor, Tensor, Tensor)");
 
   // Which instruction set the CPU kernels use; for tests and benchmarks.

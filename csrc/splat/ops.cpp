@@ -101,9 +101,10 @@ const int* ints(const char* name, const Tensor& t) {
 
 // A face with an expression: groups of rows, ending at `ends`, moved by a code each; their looks kept within `ranges`;
 // `held` and sparse columns on top. Columns lie by blocks of BLOCK Gaussians, so that a block stays in the cache.
+// `spare` rows behind them are left for the caller to fill.
 Tensor splat_express(const Tensor& base, const Tensor& basis, const Tensor& codes, at::IntArrayRef ends, const Tensor& limit,
                      const std::optional<Tensor>& ranges, double share, const std::optional<Tensor>& held,
-                     const Tensor& starts, const Tensor& rows, const Tensor& values, const Tensor& coefs) {
+                     const Tensor& starts, const Tensor& rows, const Tensor& values, const Tensor& coefs, int64_t spare) {
   const int64_t n = base.size(0), groups = codes.size(0), columns = coefs.size(0), entries = rows.size(0);
   const int64_t blocks = (n + BLOCK - 1) / BLOCK;
   check_shape("base", base, {-1, 16});
@@ -123,21 +124,26 @@ Tensor splat_express(const Tensor& base, const Tensor& basis, const Tensor& code
                     "ends: expected ", groups, " rising numbers up to ", n, "; got ", ends, ".");
   const int *from = ints("starts", starts), *which = ints("rows", rows);
   TORCH_CHECK_VALUE(from[0] == 0 && from[blocks * columns] == entries, "starts: expected 0 ... ", entries, "; got ", from[0], " ... ", from[blocks * columns], ".");
-  Tensor out = at::empty_like(base);
+  TORCH_CHECK_VALUE(spare >= 0, "spare: expected 0 or more; got ", spare, ".");
+  Tensor out = at::empty({n + spare, 16}, base.options());
   const float *c = floats("coefs", coefs), *code = floats("codes", codes);
   const float *within = ranges ? floats("ranges", *ranges) : nullptr, *sum = held ? floats("held", *held) : nullptr;
   const auto* v = reinterpret_cast<const uint16_t*>(values.const_data_ptr<at::Half>());
   const Moved moved(floats("base", base), basis, code, floats("limit", limit));
   float* to = out.mutable_data_ptr<float>();
   const Kernels& k = kernels();
-  for_chunks(n, [&](long a, long b, int) {
+  const auto block_rows = [&](long block) {
+    const long a = block * BLOCK, b = std::min(n, a + BLOCK);
     for (long g = 0, first = 0; g < groups; first = ends[g++]) {
       Moved group = moved;
       group.code = code + g * moved.K;
       if (std::max(a, first) < std::min(b, long(ends[g]))) group.rows(k, to, std::max(a, first), std::min(b, long(ends[g])));
     }
     k.keep_within(to, within, n * 16, float(share), sum, a, b);
-    for (long block = a / BLOCK; block * BLOCK < b; block++) k.add_columns(to, from + block * columns, which, v, c, int(columns));
+    k.add_columns(to, from + block * columns, which, v, c, int(columns));
+  };
+  for_chunks(n, [&](long a, long b, int) {
+    for (long block = a / BLOCK; block * BLOCK < b; block++) block_rows(block);
   });
   return out;
 }
@@ -342,12 +348,14 @@ std::tuple<Tensor, Tensor, Tensor> splat_frame(const Tensor& base, const Tensor&
                                                const Tensor& basis_b, const Tensor& code_b, const Tensor& limit,
                                                const Tensor& transforms, at::ArrayRef<double> intrinsics, int64_t width,
                                                int64_t height, const std::optional<Tensor>& plate,
-                                               int64_t plate_width, at::ArrayRef<double> framing, double scale, bool as_bytes) {
-  const int64_t n = base.size(0), n_a = basis_a.size(0), stride = stride_of(int(width)), plane = stride * height;
-  check_shape("base", base, {-1, 16});
+                                               int64_t plate_width, at::ArrayRef<double> framing, double scale, bool as_bytes,
+                                               const std::optional<Tensor>& base_b) {
+  const int64_t n_a = basis_a.size(0), n = base_b ? n_a + base_b->size(0) : base.size(0), stride = stride_of(int(width)), plane = stride * height;
+  check_shape("base", base, {base_b ? n_a : n, 16});
+  if (base_b) check_shape("base_b", *base_b, {n - n_a, 16});
   check_basis(basis_a, n_a, code_a);
   check_basis(basis_b, n - n_a, code_b);
-  check_same_device({{"base", base}, {"basis_a", basis_a}, {"code_a", code_a}, {"basis_b", basis_b}, {"code_b", code_b}, {"limit", limit}, {"transforms", transforms}, {"plate", plate}});
+  check_same_device({{"base", base}, {"basis_a", basis_a}, {"code_a", code_a}, {"base_b", base_b}, {"basis_b", basis_b}, {"code_b", code_b}, {"limit", limit}, {"transforms", transforms}, {"plate", plate}});
   check_shape("limit", limit, {16});
   View view = view_of(transforms, intrinsics, width, height);
   view.fit_blur = BLUR_PX2 * float(scale * scale), view.blur = std::max(BLUR_PX2, view.fit_blur);
@@ -355,12 +363,15 @@ std::tuple<Tensor, Tensor, Tensor> splat_frame(const Tensor& base, const Tensor&
   const Kernels& k = kernels();
   const float *rows = floats("base", base), *most = floats("limit", limit);
   const Moved part_a(rows, basis_a, floats("code_a", code_a), most);
-  const Moved part_b(rows + n_a * 16, basis_b, floats("code_b", code_b), most);
+  const Moved part_b(base_b ? floats("base_b", *base_b) : rows + n_a * 16, basis_b, floats("code_b", code_b), most);
   float *gaussians = at_least(s.gaussians, n * 16), *splats = at_least(s.splats, n * 16);
+  const auto place = [&](const Moved& part, long first, long a, long b) {  // rows of a part, which begins at `first`
+    if (part.K > 0) part.rows(k, gaussians + first * 16, a, b);
+    k.project(part.K > 0 ? gaussians + first * 16 : part.base, view, splats + first * 16, a, b);
+  };
   for_chunks(n, [&](long a, long b, int) {
-    if (a < n_a) part_a.rows(k, gaussians, a, std::min(b, n_a));
-    if (b > n_a) part_b.rows(k, gaussians + n_a * 16, std::max(a, n_a) - n_a, b - n_a);
-    k.project(gaussians, view, splats, a, b);
+    if (a < n_a) place(part_a, 0, a, std::min(b, n_a));
+    if (b > n_a) place(part_b, n_a, std::max(a, n_a) - n_a, b - n_a);
   });
   bin(splats, n, int(width), int(height), s.bins);
   const float* behind = nullptr;

@@ -35,6 +35,7 @@ PLACES = 7 + BENDS  # the head's translation (3), the torso's similarity (4) and
 REST_CODES = ROTATIONS + PLACES
 SHOWN = 14  # codes at which is looked what the clip shows of each Gaussian
 LOOKS_SPARE = 0.15  # of the range of a Gaussian's looks over the clip, for expressions
+Pair = tuple[torch.Tensor, torch.Tensor]  # of the face, and of the rest
 
 
 @dataclass(frozen=True)
@@ -141,22 +142,18 @@ class GaussianAvatar(SharedHalf):
 
     def gaussians(self, instant: FrameParams) -> Float[torch.Tensor, "N 16"]:
         """The Gaussians of one instant, in head space of the mean pose, with their skinning still to apply."""
-        base, bases, codes = self._parts(instant)
-        split = len(bases[0])
-        face = splat.deform(base[:split], bases[0], codes[0], self.limits)
-        return torch.cat([face, splat.deform(base[split:], bases[1], codes[1], self.limits)])
+        parts = zip(*self._parts(instant), strict=True)
+        return torch.cat([splat.deform(base, basis, code, self.limits) for base, basis, code in parts])
 
-    def _parts(
-        self, instant: FrameParams
-    ) -> tuple[torch.Tensor, tuple[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]:
-        """(base, bases, codes) as the rasteriser takes them; a face with an expression is moved already."""
+    def _parts(self, instant: FrameParams) -> tuple[Pair, Pair, Pair]:
+        """(base, bases, codes) of face and rest as the rasteriser takes them; a face with an expression has moved."""
         own, codes = self.learned, split_code(instant.code)
+        face, rest = own["base"].split([len(own["face"]), len(own["rest"])])
         if instant.asked is None:
-            return own["base"], (own["face"], own["rest"]), (codes["face"], codes["rest"])
-        face, behind = self.expression.gaussians(instant.asked, codes["face"], instant.T_camera_head)
-        unmoved, nothing = own["face"].new_empty(len(face) + len(behind), 0, splat.CHANNELS), codes["face"][:0]
-        base = torch.cat([face, behind, own["base"][len(face) :]])
-        return base, (unmoved, own["rest"]), (nothing, codes["rest"])
+            return (face, rest), (own["face"], own["rest"]), (codes["face"], codes["rest"])
+        face = self.expression.gaussians(instant.asked, codes["face"], instant.T_camera_head)
+        unmoved = own["face"].new_empty(len(face), 0, splat.CHANNELS)
+        return (face, rest), (unmoved, own["rest"]), (codes["face"][:0], codes["rest"])
 
     @cached_property
     def expression(self) -> GaussianExpression:
@@ -237,7 +234,7 @@ class GaussianAvatar(SharedHalf):
             base, bases, codes = self._parts(now)
             frames.append(
                 splat.render_frame(
-                    base,
+                    base[0],
                     bases,
                     codes,
                     self.limits,
@@ -248,6 +245,7 @@ class GaussianAvatar(SharedHalf):
                     framing,
                     scale=camera.focal_px / self.camera.focal_px,
                     as_bytes=as_bytes,
+                    rest=base[1],
                 )
             )
         return frames

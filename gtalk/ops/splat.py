@@ -90,8 +90,9 @@ def express(
     held: Float[torch.Tensor, "N 16"] | None,
     columns: SparseColumns,
     coefs: Float[torch.Tensor, " C"],
-) -> Float[torch.Tensor, "N 16"]:
-    """Gaussians of one instant with an expression.
+    spare: int = 0,
+) -> Float[torch.Tensor, "M 16"]:
+    """Gaussians of one instant with an expression, and `spare` rows behind them that hold anything.
 
     Args:
         codes, ends: `deform`s the rows up to each end with a code of their own.
@@ -110,8 +111,8 @@ def express(
     checks.has_dtype("starts", columns.starts, torch.int32)
     checks.has_dtype("rows", columns.rows, torch.int32)
     checks.on_one_device(["base", "basis", "codes", "values", "coefs"], [base, basis, codes, columns.values, coefs])
-    function = _operator("splat_express") if native.available() else reference.express
-    return function(base, basis, codes, list(ends), limit, ranges, share, held, *columns, coefs)
+    function = _operator("splat_express") if native.available() else splat_torch.KERNELS["splat_express"]
+    return function(base, basis, codes, list(ends), limit, ranges, share, held, *columns, coefs, spare)
 
 
 def rasterise(
@@ -274,18 +275,20 @@ def render_frame(
     *,
     scale: float = 1.0,
     as_bytes: bool,
+    rest: Float[torch.Tensor, "R 16"] | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Motion to image in one call: rgb [H, W, 3], coverage [H, W], and mean depth [H, W] unless `as_bytes`.
 
     Args:
-        bases, codes: of the first rows of `base`, and of the rest.
+        bases, codes: of the first rows of `base`, and of the rest. A basis without columns leaves its rows as they are.
+        rest: that rest, where `base` ends before it.
         size: (width, height) in pixels.
         plate: what stands behind; None leaves colour premultiplied on nothing.
         scale: size of this image over the one that the Gaussians were fitted at.
     """
     return _operator("splat_frame")(
         base, bases[0], codes[0], bases[1], codes[1], limit, transforms, list(intrinsics), *size, plate, plate_width,
-        list(framing), scale, as_bytes,
+        list(framing), scale, as_bytes, rest,
     )  # fmt: skip
 
 
@@ -297,8 +300,8 @@ def _register() -> None:
         return torch.empty_like(base)
 
     @torch.library.register_fake("gtalk::splat_express")
-    def _(base, *others):
-        return torch.empty_like(base)
+    def _(base, basis, codes, ends, limit, ranges, share, held, starts, rows, values, coefs, spare=0):
+        return base.new_empty(len(base) + spare, CHANNELS)
 
     @torch.library.register_fake("gtalk::splat_deform_backward")
     def _(base, basis, limit, out, d_out):

@@ -20,8 +20,9 @@ def _deform(base, basis, code, limit):
     return reference.deform(base, basis, code.to(base.dtype), limit)
 
 
-def _express(base, basis, codes, ends, limit, ranges, share, held, starts, rows, values, coefs):
-    return reference.express(base, basis, codes, ends, limit, ranges, share, held, starts, rows, values, coefs)
+def _express(base, basis, codes, ends, limit, ranges, share, held, starts, rows, values, coefs, spare=0):
+    out = reference.express(base, basis, codes, ends, limit, ranges, share, held, starts, rows, values, coefs)
+    return torch.cat([out, out.new_empty(spare, reference.CHANNELS)])
 
 
 def _deform_backward(base, basis, limit, out, d_out):
@@ -153,10 +154,11 @@ def _frame(
     framing,
     scale,
     as_bytes,
+    base_b=None,
 ):
     split = len(basis_a)
     face = _deform(base[:split], basis_a, code_a, limit)
-    rest = _deform(base[split:], basis_b, code_b, limit)
+    rest = _deform(base[split:] if base_b is None else base_b, basis_b, code_b, limit)
     # Drawn at the size of the fit and then averaged or enlarged, the image has the sharpness it was fitted with.
     own = [round(v / scale) for v in (width, height)]
     lens = [v / scale for v in intrinsics]

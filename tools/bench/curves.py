@@ -69,7 +69,7 @@ def frame_ms(avatar: Avatar, height: int | None = None) -> tuple[float, float, f
     camera = avatar.camera
     size = None if height is None else (round(camera.width * height / camera.height), height)
     talker = Talker(avatar, None, view=View(size=size))
-    wall, busy = frame_times_ms(talker, synthetic_motion(avatar, FRAMES), FRAMES, MOST_S)
+    wall, busy = frame_times_ms(talker, [synthetic_motion(avatar, FRAMES)], FRAMES, MOST_S)
     return float(np.percentile(wall, 50)), float(np.percentile(wall, 95)), float(np.percentile(busy, 50))
 
 

@@ -7,7 +7,8 @@
 
 A row for each instruction set, size and number of threads: median and 95th percentile, on the machine as it is and
 with one more process that takes a core; and the CPU time that the drawing thread spends. Without --motion the head
-sways and the mouth runs through the avatar's own range.
+sways and the mouth runs through the avatar's own range. With --emotion every frame is drawn twice in turn, without and
+with it, so that whatever else the machine does falls on both: the last numbers are what the expression adds.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import json
 import multiprocessing
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -53,16 +54,24 @@ def synthetic_motion(avatar: Avatar, frames: int) -> Motion:
     return Motion(25.0, basis.decode(code), eyes, zero, zero.copy(), pose @ turn, np.ones(frames, bool))
 
 
-def frame_times_ms(talker: Talker, motion: Motion, frames: int, seconds: float) -> tuple[np.ndarray, np.ndarray]:
-    """Wall and CPU milliseconds of each frame after the first five: `frames` of them, or what `seconds` allow."""
-    moments = list(talker.motion_moments(motion))
+def frame_times_ms(
+    talker: Talker, motions: Sequence[Motion], frames: int, seconds: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Wall and CPU milliseconds [N, motions] of the frames after the first five: `frames`, or what `seconds` allow.
+
+    A frame of each motion in turn, forwards and backwards.
+    """
+    moments = [list(talker.motion_moments(motion)) for motion in motions]
     wall, cpu = [], []
     begin = time.perf_counter()
     for index in range(frames + 5):
-        started, busy = time.perf_counter(), time.thread_time()
-        talker.draw([moments[index % len(moments)]])
-        wall.append((time.perf_counter() - started) * 1e3)
-        cpu.append((time.thread_time() - busy) * 1e3)
+        ms = np.zeros((2, len(motions)))
+        for which in range(len(motions))[:: 1 if index % 2 else -1]:
+            started, busy = time.perf_counter(), time.thread_time()
+            talker.draw([moments[which][index % len(moments[which])]])
+            ms[:, which] = time.perf_counter() - started, time.thread_time() - busy
+        wall.append(ms[0] * 1e3)
+        cpu.append(ms[1] * 1e3)
         if index >= LEAST_FRAMES and time.perf_counter() - begin > seconds:
             break
     return np.array(wall[5:]), np.array(cpu[5:])
@@ -101,7 +110,12 @@ def instruction_sets(wanted: str, device: str) -> list[str]:
     return found
 
 
-def table(avatar: Avatar, motion: Motion, given: argparse.Namespace) -> list[dict]:
+def added(ms: np.ndarray) -> float:
+    """By how much the second of two columns exceeds the first, per cent: the median over pairs."""
+    return float(np.median(ms[:, 1] / ms[:, 0]) - 1.0) * 100.0
+
+
+def table(avatar: Avatar, motions: Sequence[Motion], given: argparse.Namespace) -> list[dict]:
     """All rows, printed as they come."""
     rows = []
     sizes, threads = ([int(v) for v in text.split(",")] for text in (given.sizes, given.threads))
@@ -115,14 +129,19 @@ def table(avatar: Avatar, motion: Motion, given: argparse.Namespace) -> list[dic
                     torch.set_num_threads(count)
                     width = round(avatar.camera.width * size / avatar.camera.height)
                     talker = Talker(avatar, None, view=View(size=(width, size)))
-                    wall, cpu = frame_times_ms(talker, motion, given.frames, given.seconds)
-                    p50, p95, own = np.percentile(wall, 50), np.percentile(wall, 95), np.percentile(cpu, 50)
-                    row = {"isa": isa, "size": size, "threads": count, "loaded": loaded}
-                    rows.append(row | {"ms_p50": float(p50), "ms_p95": float(p95), "cpu_ms_p50": float(own)})
-                    print(
-                        f"  {avatar.kind} {isa:>8} {width}x{size} {count} thread{' s'[count > 1]}  p50 {p50:6.2f} ms "
-                        f"({1e3 / p50:4.0f} fps)  p95 {p95:6.2f} ms  CPU of the drawing thread {own:6.2f} ms"
-                    )
+                    all_wall, all_cpu = frame_times_ms(talker, motions, given.frames, given.seconds)
+                    for name, wall, cpu in zip(("", given.emotion), all_wall.T, all_cpu.T, strict=False):
+                        p50, p95, own = np.percentile(wall, 50), np.percentile(wall, 95), np.percentile(cpu, 50)
+                        row = {"isa": isa, "size": size, "threads": count, "loaded": loaded, "emotion": name}
+                        rows.append(row | {"ms_p50": float(p50), "ms_p95": float(p95), "cpu_ms_p50": float(own)})
+                        print(
+                            f"  {avatar.kind} {isa:>8} {width}x{size} {count} thread{' s'[count > 1]}  p50 {p50:6.2f} ms "
+                            f"({1e3 / p50:4.0f} fps)  p95 {p95:6.2f} ms  CPU of the drawing thread {own:6.2f} ms  {name}"
+                        )
+                    if len(motions) > 1:
+                        more, cpu_more = added(all_wall), added(all_cpu)
+                        rows[-1] |= {"more_percent": more, "cpu_more_percent": cpu_more}
+                        print(f"    in pairs: {more:+.1f} % (CPU of the drawing thread {cpu_more:+.1f} %)")
     if given.device == "cpu" and hasattr(torch.ops.gtalk, "use_isa"):
         torch.ops.gtalk.use_isa("best")
     return rows
@@ -140,7 +159,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3.0, help="most time for one row")
     parser.add_argument("--no-load", action="store_true", help="only the machine as it is")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--emotion", default="", help="that every frame shows")
+    parser.add_argument("--emotion", default="", help="that every second frame shows")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     print(machine.line())
@@ -148,8 +167,9 @@ def main() -> None:
     if given.device != "cpu":
         avatar = avatar.to(given.device)  # type: ignore[attr-defined]
     motion = Motion.load(given.motion) if given.motion else synthetic_motion(avatar, given.frames)
-    motion = ExpressionEdit(None, read_emotion(given.emotion))(motion)
-    rows = table(avatar, motion[: given.frames], given)
+    shown = ExpressionEdit(None, read_emotion(given.emotion))(motion)
+    motions = [motion, shown] if given.emotion else [motion]
+    rows = table(avatar, [m[: given.frames] for m in motions], given)
     if given.json:
         given.json.write_text(json.dumps({**machine.facts(), "kind": avatar.kind, "rows": rows}, indent=2) + "\n")
 

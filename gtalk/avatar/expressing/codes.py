@@ -13,7 +13,7 @@ from gtalk.basis import GAZE_UNIT_RAD, MotionBasis
 from gtalk.errors import UserError
 from gtalk.rig.expression import region_of
 from gtalk.rig.shapes import SHAPES, WHOLE, displacements
-from gtalk.shapes import Float, Int
+from gtalk.shapes import Bool, Float, Int
 from gtalk.topology import INNER_LIPS_RING, IRIS_CENTRES, LIPS, N_FACE, N_POINTS
 
 CODE_COST_M = 1.5e-4  # a code of one deviation is worth this much error of the mesh
@@ -22,6 +22,8 @@ LEAST_SHOWN = 0.25  # of a shape, by codes: whoever shows less of it is not aske
 LEAST_CODE, MOST_CODE = 0.15, 2.5  # deviations: of one code for a whole shape, and of all for an expression
 MOST_ASKED = 3.5  # of all codes by a shape: what lies beyond comes from geometry as a whole, not from ten twins' sums
 FULL_GAZE_RAD = 0.45
+LIVELY = ("jaw", "mouthClose", "mouthFunnel", "mouthUpperUp", "mouthLowerDown", "mouthShrugLower")
+"""Shapes whose weights change with every frame of speech, by the beginning of their names."""
 
 
 class Asked(NamedTuple):
@@ -80,6 +82,16 @@ class Division:
         return np.flatnonzero(np.linalg.norm(components, axis=0) > MOST_ASKED)
 
     @cached_property
+    def is_lively(self) -> Bool[np.ndarray, " C"]:
+        """Which of `fields` have coefficients that change with every frame of speech."""
+        by_shape = np.array([name.startswith(LIVELY) for name in SHAPES])
+        return np.concatenate([by_shape, np.ones(self.basis.size, bool), by_shape[self.large]])
+
+    @property
+    def _large_lively(self) -> Bool[np.ndarray, " L"]:
+        return self.is_lively[len(self.is_lively) - len(self.large) :]
+
+    @cached_property
     def of_codes(self) -> Float[np.ndarray, "E 478 3"]:
         """What the codes that each shape asks for would move."""
         return np.einsum("ke,kpc->epc", self.to_codes, self.rig.motion)
@@ -89,9 +101,12 @@ class Division:
     ) -> tuple[Float[np.ndarray, " K"], Asked]:
         """(change of the code, what is asked) for `weights` on top of `code`, which stays within the clip's range."""
         basis, large = self.basis, self.large
-        by_large = self.to_codes[:, large] @ weights[large]
-        share = min(1.0, MOST_ASKED / max(float(np.linalg.norm(by_large)), 1e-9))
-        asked = self.to_codes @ weights - (1.0 - share) * by_large
+        over = np.zeros(len(large))  # what geometry does instead
+        for some in (self._large_lively, ~self._large_lively):  # so that speech does not change what a smile asks for
+            by_some = self.to_codes[:, large[some]] @ weights[large[some]]
+            share = min(1.0, MOST_ASKED / max(float(np.linalg.norm(by_some)), 1e-9))
+            over[some] = (1.0 - share) * weights[large[some]]
+        asked = self.to_codes @ weights - self.to_codes[:, large] @ over
         middle, half = 0.5 * (basis.high + basis.low), 0.5 * RANGE_SHARE * (basis.high - basis.low)
         low, high = np.minimum(middle - half, code), np.maximum(middle + half, code)
         change = np.clip(code + asked, low, high) - code
@@ -101,7 +116,7 @@ class Division:
         lids = slice(basis.size - 4, basis.size - 2)
         wink = change[lids] - change[lids][::-1]  # of the right eye, of the left
         eyes = (code + change)[lids] + np.array([[0.0, wink[0]], [wink[1], 0.0]])
-        coefs = np.concatenate([weights, asked - change, (1.0 - share) * weights[large]]).astype(np.float32)
+        coefs = np.concatenate([weights, asked - change, over]).astype(np.float32)
         return change, Asked(weights, code.copy(), coefs, eyes)
 
     def express(self, codes: Float[np.ndarray, "T C"], wanted: Float[np.ndarray, "T E"] | None) -> list[Asked | None]:

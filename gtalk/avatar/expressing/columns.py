@@ -33,10 +33,6 @@ MOST_LOG_SCALE, MOST_SHADE = 0.8, 0.22
 LUMINANCE = np.array([0.299, 0.587, 0.114])
 
 
-LIVELY = ("jaw", "mouthClose", "mouthFunnel", "mouthUpperUp", "mouthLowerDown", "mouthShrugLower")
-"""Shapes whose weights change with every frame of speech, by the beginning of their names."""
-
-
 @dataclass(frozen=True)
 class Columns:
     """Written columns of some Gaussians, in two tables: an expression keeps the weights of most shapes for seconds."""
@@ -71,8 +67,7 @@ def write_columns(
     rows[: twins.start, :, splat.POSITION] += asked
     rows[twins, :, splat.POSITION] -= strays
     rows[twins.stop :, :, splat.POSITION] -= asked[large]
-    is_still = np.zeros(len(rows), bool)
-    is_still[: len(SHAPES)] = [not name.startswith(LIVELY) for name in SHAPES]
+    is_still = ~division.is_lively
     least_m = np.full(len(rows), LEAST_M)
     least_m[twins] = LEAST_TWIN_M
     kept = np.abs(rows[..., splat.POSITION]).max(-1) > least_m[:, None]

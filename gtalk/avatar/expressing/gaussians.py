@@ -56,8 +56,8 @@ class GaussianExpression:
 
     def gaussians(
         self, asked: Asked, face_code: Float[torch.Tensor, " K3"], T_camera_head: Float[np.ndarray, "3 4"]
-    ) -> tuple[Float[torch.Tensor, "F 16"], Float[torch.Tensor, "M 16"]]:
-        """The face's Gaussians of one instant, and what stands behind its openings.
+    ) -> Float[torch.Tensor, "M 16"]:
+        """The face's Gaussians of one instant, and behind them those that stand behind its openings.
 
         Looks stay within what the clip has shown of each Gaussian: a learned basis says nothing of a smile.
         `face_code`: as the face's basis takes it, expression included.
@@ -85,12 +85,14 @@ class GaussianExpression:
             held,
             lively,
             coefs,
+            len(openings.backing),
         )
         mouth = out[self.groups.inside]
         position = mouth[:, splat.POSITION].cpu().numpy().astype(np.float64)
-        covered, behind = openings.shown(position, mesh, share, eye_m)
+        covered, behind = openings.shown(position, mesh, asked.weights, eye_m)
         mouth[:, splat.OPACITY.start] -= torch.from_numpy(covered.astype(np.float32)).to(device)
-        return out, torch.from_numpy(behind).to(device)
+        out[len(base) :] = torch.from_numpy(behind).to(device)
+        return out
 
     @property
     def _ends(self) -> list[int]:

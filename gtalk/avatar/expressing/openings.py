@@ -17,6 +17,7 @@ from gtalk.avatar.expressing.binding import EYEBALL, JAW, LOWER, SKIN, SKULL, UN
 from gtalk.avatar.expressing.rig import MeshRig
 from gtalk.geometry.quaternion import facing
 from gtalk.ops import splat
+from gtalk.rig.shapes import facing_pairs
 from gtalk.shapes import Float, Int
 from gtalk.topology import INNER_LIPS_RING, LEFT_EYE_RING, OUTER_LIPS_RING, RIGHT_EYE_RING, SKIN_TRIANGLES
 
@@ -38,6 +39,10 @@ USED = np.unique(np.concatenate([INNER_LIPS_RING, UNDER.ravel()]))
 _RING, _UNDER = np.searchsorted(USED, INNER_LIPS_RING), np.searchsorted(USED, UNDER.T)
 UNDER_M = np.where(_AT_RIM, 0.006, 0.014)  # how deep the skin under the skin lies, under lips and elsewhere
 UNDER_CLEAR_M = np.where(_AT_RIM, 0.0015, 0.006)  # and how far it keeps away from the opening
+STRETCHED, TORN = 1.1, 1.3  # areas of a triangle against rest: where the skin under it begins to be needed, and is
+LEAST_PARTED_M = 0.0003  # more than at rest: the cavity begins to be needed there
+WIDE_M = 0.0003  # by which an expression opens the lids: the eye's white behind them is shown in full
+_LIDS = [facing_pairs(eye).T for eye in ("image_left", "image_right")]
 _ACROSS, _UP = np.linspace(0.0, 1.0, COLUMNS), np.linspace(0.0, 1.0, ROWS)[:, None]
 _CELL = np.tile(np.arange(COLUMNS), ROWS)  # column of each Gaussian of the cavity
 EYE_MARGIN_M, EYE_STEP_M, EYE_BEHIND_M = 0.005, 0.0025, 0.003
@@ -61,6 +66,8 @@ class Openings:
     open_code: Float[np.ndarray, " K"]
     depth_m: float
     """Of the cavity, head space z."""
+    widens_m: Float[np.ndarray, " E"]
+    """How far each shape opens the lids."""
 
     @property
     def cavity(self) -> int:
@@ -101,36 +108,69 @@ class Openings:
         self,
         position: Float[np.ndarray, "I 3"],
         mesh: Float[np.ndarray, "P 3"],
-        share: float,
+        weights: Float[np.ndarray, " E"],
         eye_m: Float[np.ndarray, "3"],
     ) -> tuple[Float[np.ndarray, " I"], Float[np.ndarray, "M 16"]]:
         """What is to be taken off the opacity logits of what lies in the mouth, so that lips cover it; the backing.
 
+        What nothing would let through is left hidden, and costs nothing.
+
         Args:
-            position: of what lies in the mouth. share: see `onset`. eye_m: the camera, head space.
+            position: of what lies in the mouth. mesh: see there. eye_m: the camera, head space.
         """
-        rows, (lower, upper) = self.backing.copy(), self.lips(mesh)
+        rows, (lower, upper), share = self.backing.copy(), self.lips(mesh), onset(weights)
+        front = float(0.5 * (lower[:, 2].sum() + upper[:, 2].sum()) / len(lower))
+        logits = np.zeros(len(rows))
+        n, first_under = self.cavity, len(rows) - len(self.below_m)
+        parted = ((upper - lower)[:, 1] - self._rest_gap).max()
+        if parted > LEAST_PARTED_M:
+            self._place_cavity(rows, lower, upper, front, eye_m)
+            logits[:n] = min(1.0, parted / LEAST_PARTED_M - 1.0)
+        logits[n:first_under] = min(1.0, float(np.maximum(weights, 0.0) @ self.widens_m) / WIDE_M)
+        needed = np.clip((_areas(mesh) / self._rest_areas - STRETCHED) / (TORN - STRETCHED), 0.0, 1.0)
+        kept = np.flatnonzero(needed)
+        under = mesh[_UNDER[:, kept]].mean(0) + self.below_m[kept]
+        outside = _beyond(lower, upper, front, np.concatenate([position, under]), eye_m)
+        rows[first_under + kept, splat.POSITION] = under
+        clear = (outside[len(position) :] - UNDER_CLEAR_M[kept]) / FADE_M  # never in front of teeth
+        logits[first_under + kept] = needed[kept] * np.clip(clear, 0.0, 1.0)
+        rows[:, 10] = HIDDEN + (SHOWN - HIDDEN) * share * logits
+        beyond = np.clip((outside[: len(position)] - OUTSIDE_M) / FADE_M, 0.0, 1.0)
+        return 10.0 * beyond * beyond * (3.0 - 2.0 * beyond) * share, rows
+
+    def _place_cavity(
+        self, rows: np.ndarray, lower: np.ndarray, upper: np.ndarray, front_m: float, eye_m: np.ndarray
+    ) -> None:
+        """Spread the cavity's sheet behind the lips, as the camera sees them."""
         x0, x1 = lower[0, 0] - MARGIN_M, lower[-1, 0] + MARGIN_M
         x = x0 + (x1 - x0) * _ACROSS
         low, high = np.interp(x, lower[:, 0], lower[:, 1]), np.interp(x, upper[:, 0], upper[:, 1])
-        n, front = self.cavity, float(0.5 * (lower[:, 2].sum() + upper[:, 2].sum()) / len(lower))
+        n = self.cavity
         behind = np.empty((ROWS, COLUMNS, 3))
-        behind[..., 0], behind[..., 2] = x, front
+        behind[..., 0], behind[..., 2] = x, front_m
         behind[..., 1] = (low - MARGIN_M) * (1.0 - _UP) + (high + MARGIN_M) * _UP
         rows[:n, splat.POSITION] = eye_m + (behind.reshape(n, 3) - eye_m) * (
-            (self.depth_m - eye_m[2]) / (front - eye_m[2])
+            (self.depth_m - eye_m[2]) / (front_m - eye_m[2])
         )
         size = np.log(0.75 * np.maximum((high - low + 2.0 * MARGIN_M) / ROWS, (x1 - x0) / COLUMNS))
         rows[:n, splat.LOG_SCALE] = (size[:, None] + [0.0, 0.0, np.log(0.3)])[_CELL]
-        first, second, third = _UNDER
-        under = (mesh[first] + mesh[second] + mesh[third]) / 3.0 + self.below_m
-        rows[-len(under) :, splat.POSITION] = under
-        outside = _beyond(lower, upper, front, np.concatenate([position, under]), eye_m)
-        rows[:, 10] = HIDDEN + (SHOWN - HIDDEN) * share
-        shows = (outside[len(position) :] - UNDER_CLEAR_M) / FADE_M  # never in front of teeth
-        rows[-len(under) :, 10] -= 10.0 * share * (1.0 - np.clip(shows, 0.0, 1.0))
-        beyond = np.clip((outside[: len(position)] - OUTSIDE_M) / FADE_M, 0.0, 1.0)
-        return 10.0 * beyond * beyond * (3.0 - 2.0 * beyond) * share, rows
+
+    @cached_property
+    def _rest_areas(self) -> Float[np.ndarray, " U"]:
+        return np.maximum(_areas(self.neutral), 1e-9)
+
+    @cached_property
+    def _rest_gap(self) -> Float[np.ndarray, "11"]:
+        lower, upper = self.lips(self.neutral)
+        return (upper - lower)[:, 1]
+
+
+def _areas(mesh: Float[np.ndarray, "P 3"]) -> Float[np.ndarray, " U"]:
+    """Of the triangles around the mouth: twice, by Lagrange's identity."""
+    first, second, third = mesh[_UNDER]
+    a, b = second - first, third - first
+    aa, bb, ab = (np.einsum("ux,ux->u", u, v) for u, v in ((a, a), (b, b), (a, b)))
+    return np.sqrt(np.maximum(aa * bb - ab * ab, 0.0))
 
 
 def _beyond(
@@ -177,6 +217,7 @@ def openings_of(
         rig.shut_code,
         rig.open_code,
         depth,
+        np.max([(wanted[:, up, 1] - wanted[:, low, 1]).max(1) for up, low in _LIDS], 0).clip(0.0),
     )
 
 

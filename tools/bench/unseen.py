@@ -1,0 +1,121 @@
+#!/usr/bin/env python3
+"""Expressions that a clip never showed, against the person's own: PSNR of held-out emotional clips.
+
+    tools/bench/unseen.py DATASET -o WORK --train neutral,happy,angry,surprised [--take] [--steps 1200]
+
+DATASET is what `gtalk prepare` makes of one clip an expression, the expression's name in the file's name. An avatar is
+fitted to the clips in --train and drawn at the tracked motion of the others: as the codes alone show it (which is what
+an avatar does that knows no expressions), and with the channel `expression`, the least squares of what the codes leave.
+With --take the first half of every other clip is fitted too, as an expression take is, and the second halves are
+compared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from gtalk.avatar.base import Consent
+from gtalk.avatar.bundle import load_avatar
+from gtalk.avatar.gaussian import GaussianAvatar
+from gtalk.dataset.format import HEAD_CLASSES, Dataset
+from gtalk.fit import run
+from gtalk.fit.gaussian.model import FitConfig
+from gtalk.rig.shapes import INDEPENDENT, SHAPES, displacements, index
+from gtalk.rig.weights import bounded_least_squares
+from gtalk.shapes import Bool, Float
+from gtalk.topology import N_FACE
+from gtalk.types import OUTER_EYE_DISTANCE_M, Motion
+
+RIDGE = 3e-3  # squared outer-eye distances: a shape is worth so much error of the whole mesh
+
+
+def frames_of(dataset: Dataset, train: list[str], take: bool) -> tuple[Bool[np.ndarray, " T"], dict[str, np.ndarray]]:
+    """(which frames are fitted, frames to compare by expression)."""
+    fitted, held = np.zeros(dataset.n_frames, bool), {}
+    for segment in dataset.segments:
+        if any(name in segment.source for name in train):
+            fitted[segment.start : segment.stop] = True
+            continue
+        middle = (segment.start + segment.stop) // 2
+        fitted[segment.start : middle] |= take
+        held[segment.source] = np.arange(middle if take else segment.start, segment.stop)
+    return fitted, held
+
+
+def part_of(dataset: Dataset, fitted: Bool[np.ndarray, " T"], folder: Path) -> Path:
+    """A dataset of the same frames of which only some show a face: what the fit learns from."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in dataset.root.iterdir():
+        if path.name != "motion.npz" and not (folder / path.name).exists():
+            (folder / path.name).symlink_to(path.resolve())
+    motion = dataset.motion
+    motion.replace(valid=motion.valid & fitted).save(folder / "motion.npz")
+    return folder
+
+
+def beyond(avatar: GaussianAvatar, motion: Motion) -> Float[np.ndarray, "T E"]:
+    """Weights of what the tracked mesh shows and the person's codes do not."""
+    rig, middle = avatar.division.rig, avatar.learned["code_mean"][: avatar.basis.size].numpy()
+    shown = rig.mean + np.tensordot(avatar.basis.encode(motion) - middle, rig.motion, 1)
+    left = (motion.channels["landmarks478"].astype(np.float64) - shown)[:, :N_FACE] / OUTER_EYE_DISTANCE_M
+    names = [name for name in INDEPENDENT if not name.startswith(("eyeLook", "eyeBlink"))]
+    columns = [index(name) for name in names]
+    shapes = displacements(rig.neutral)[columns, :N_FACE] / OUTER_EYE_DISTANCE_M
+    out = np.zeros((len(motion), len(SHAPES)), np.float32)
+    out[:, columns] = bounded_least_squares(shapes.reshape(len(names), -1), left.reshape(len(motion), -1), RIDGE)
+    return out
+
+
+def psnr(avatar: GaussianAvatar, dataset: Dataset, frames: np.ndarray, motion: Motion) -> float:
+    """Of the head, over all frames together. `motion`: of these frames."""
+    errors = []
+    for place, frame in enumerate(frames):
+        drawn = avatar.render(motion[place]).rgb[0].clamp(0.0, 1.0).numpy()
+        head = np.isin(dataset.labels(int(frame)), HEAD_CLASSES)
+        errors.append(np.square(drawn - dataset.frame(int(frame)) / 255.0)[head].mean())
+    return float(-10.0 * np.log10(np.mean(errors)))
+
+
+def main() -> None:
+    """Fit and compare."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("dataset", type=Path)
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--train", default="neutral,happy,angry,surprised")
+    parser.add_argument("--take", action="store_true", help="fit the first half of every other clip too")
+    parser.add_argument("--steps", type=int, default=1200)
+    parser.add_argument("--every", type=int, default=3, help="compare every so-many-th frame")
+    given = parser.parse_args()
+    dataset = Dataset(given.dataset)
+    fitted, held = frames_of(dataset, given.train.split(","), given.take)
+    part = part_of(dataset, fitted, given.output / "dataset")
+    config = run.load_config("gaussian", "cpu")
+    assert isinstance(config, FitConfig)
+    config = replace(config, trainer=replace(config.trainer, size=max(dataset.size), steps=given.steps))
+    consent = Consent("a recorded actor", "Footage for measuring only.")
+    if not run.is_fitted(part, given.output, "gaussian", config, consent):
+        for _ in run.fit(part, given.output, "gaussian", config, consent):
+            pass
+    avatar = load_avatar(given.output)
+    assert isinstance(avatar, GaussianAvatar)
+    rows = {}
+    for source, frames in held.items():
+        chosen = frames[dataset.motion.valid[frames]][:: given.every]
+        motion = dataset.motion[chosen]
+        motion = motion.replace(channels={n: v for n, v in motion.channels.items() if n != "expression"})
+        shown = motion.replace(channels={**motion.channels, "expression": beyond(avatar, motion)})
+        rows[source] = [psnr(avatar, dataset, chosen, m) for m in (motion, shown)]
+        print(f"{source:44s} {len(chosen):3d} frames  codes alone {rows[source][0]:5.2f} dB  "
+              f"with expression {rows[source][1]:5.2f} dB  {rows[source][1] - rows[source][0]:+.2f}", flush=True)  # fmt: skip
+    mean = np.mean(list(rows.values()), 0)
+    print(f"mean: codes alone {mean[0]:.2f} dB, with expression {mean[1]:.2f} dB, {mean[1] - mean[0]:+.2f}")
+    (given.output / "unseen.json").write_text(json.dumps({"rows": rows, "mean": mean.tolist()}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
