@@ -168,7 +168,9 @@ class GaussianAvatar(SharedHalf):
         ranges = torch.stack([low - spare, high + spare])
         for free in (splat.POSITION, splat.QUATERNION, slice(splat.SKIN.start, None)):
             ranges[0, :, free], ranges[1, :, free] = -1e6, 1e6
-        return draw_expressions(self.division, own, self.limits, shown, ranges)
+        rest = splat.deform(own["base"][len(base) :], own["rest"], self._still(codes[0])[0][-REST_CODES:], self.limits)
+        drawn = draw_expressions(self.division, own, self.limits, shown, ranges)
+        return drawn.thinned(lambda face: self._covered(torch.cat([face, rest]))[: len(face)], self._T_camera_rest)
 
     def _still(self, face_code: Float[np.ndarray, " K"]) -> tuple[torch.Tensor, torch.Tensor]:
         """A face's code in the clip's mean pose, as (whole code, the face's part)."""
@@ -180,15 +182,23 @@ class GaussianAvatar(SharedHalf):
 
     def _shown(self, face_code: Float[np.ndarray, " K"]) -> Float[np.ndarray, " F"]:
         """Pixels that each Gaussian of the face fills at a code, in the clip's mean pose."""
-        camera = self.camera
-        T_rest = (camera.T_camera_world @ self.pose_code.T_world_mean)[:3]
+        T_rest = self._T_camera_rest
         now = FrameParams(self._still(face_code)[0], T_rest, T_rest, (0.0, 0.0, 0.0))
-        gaussians, view = self.gaussians(now), now.transforms().to(self.limits.device)
+        return self._covered(self.gaussians(now))[: len(self.learned["face"])]
+
+    @property
+    def _T_camera_rest(self) -> Float[np.ndarray, "3 4"]:
+        return (self.camera.T_camera_world @ self.pose_code.T_world_mean)[:3]
+
+    def _covered(self, gaussians: Float[torch.Tensor, "N 16"]) -> Float[np.ndarray, " N"]:
+        """Pixels that each Gaussian fills, in the clip's mean pose."""
+        camera = self.camera
+        view = torch.from_numpy(self._T_camera_rest).to(self.limits).expand(2, 3, 4).contiguous()
         planes, saved = splat.rasterise_planes(gaussians, view, intrinsics(camera), camera.width, camera.height)
         ones = torch.zeros_like(planes)
         ones[0] = 1.0  # the gradient of the sum of red by a Gaussian's red is what it covers
         covers = splat.rasterise_backward(gaussians, view, intrinsics(camera), camera.width, planes, saved, ones)[0]
-        return covers[: len(self.learned["face"]), splat.COLOUR.start].cpu().numpy()
+        return covers[:, splat.COLOUR.start].cpu().numpy()
 
     @torch.no_grad()
     def render(

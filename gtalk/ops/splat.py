@@ -102,6 +102,10 @@ def express(
 
     A float16 basis is read as such. Not differentiable.
     """
+    if native.available():  # which looks at what it is given itself
+        return _operator("splat_express")(
+            base, basis, codes, list(ends), limit, ranges, share, held, *columns, coefs, spare
+        )
     checks.has_shape("base", base, None, CHANNELS)
     checks.has_dtype("base", base, torch.float32)
     checks.has_shape("basis", basis, len(base), codes.shape[1], CHANNELS)
@@ -111,7 +115,7 @@ def express(
     checks.has_dtype("starts", columns.starts, torch.int32)
     checks.has_dtype("rows", columns.rows, torch.int32)
     checks.on_one_device(["base", "basis", "codes", "values", "coefs"], [base, basis, codes, columns.values, coefs])
-    function = _operator("splat_express") if native.available() else splat_torch.KERNELS["splat_express"]
+    function = splat_torch.KERNELS["splat_express"]
     return function(base, basis, codes, list(ends), limit, ranges, share, held, *columns, coefs, spare)
 
 

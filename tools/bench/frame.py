@@ -134,9 +134,10 @@ def table(avatar: Avatar, motions: Sequence[Motion], given: argparse.Namespace) 
                         p50, p95, own = np.percentile(wall, 50), np.percentile(wall, 95), np.percentile(cpu, 50)
                         row = {"isa": isa, "size": size, "threads": count, "loaded": loaded, "emotion": name}
                         rows.append(row | {"ms_p50": float(p50), "ms_p95": float(p95), "cpu_ms_p50": float(own)})
+                        label = f"{avatar.kind} {isa:>8} {width}x{size} {count} thread{' s'[count > 1]}"
                         print(
-                            f"  {avatar.kind} {isa:>8} {width}x{size} {count} thread{' s'[count > 1]}  p50 {p50:6.2f} ms "
-                            f"({1e3 / p50:4.0f} fps)  p95 {p95:6.2f} ms  CPU of the drawing thread {own:6.2f} ms  {name}"
+                            f"  {label}  p50 {p50:6.2f} ms ({1e3 / p50:4.0f} fps)  p95 {p95:6.2f} ms  "
+                            f"CPU of the drawing thread {own:6.2f} ms  {name}"
                         )
                     if len(motions) > 1:
                         more, cpu_more = added(all_wall), added(all_cpu)

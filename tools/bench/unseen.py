@@ -110,8 +110,9 @@ def main() -> None:
         motion = motion.replace(channels={n: v for n, v in motion.channels.items() if n != "expression"})
         shown = motion.replace(channels={**motion.channels, "expression": beyond(avatar, motion)})
         rows[source] = [psnr(avatar, dataset, chosen, m) for m in (motion, shown)]
-        print(f"{source:44s} {len(chosen):3d} frames  codes alone {rows[source][0]:5.2f} dB  "
-              f"with expression {rows[source][1]:5.2f} dB  {rows[source][1] - rows[source][0]:+.2f}", flush=True)  # fmt: skip
+        alone, drawn = rows[source]
+        print(f"{source:44s} {len(chosen):3d} frames  codes alone {alone:5.2f} dB  with expression {drawn:5.2f} dB  "
+              f"{drawn - alone:+.2f}", flush=True)  # fmt: skip
     mean = np.mean(list(rows.values()), 0)
     print(f"mean: codes alone {mean[0]:.2f} dB, with expression {mean[1]:.2f} dB, {mean[1] - mean[0]:+.2f}")
     (given.output / "unseen.json").write_text(json.dumps({"rows": rows, "mean": mean.tolist()}, indent=2) + "\n")

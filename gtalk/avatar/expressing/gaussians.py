@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -14,9 +16,11 @@ from gtalk.avatar.expressing.codes import Asked, Division
 from gtalk.avatar.expressing.columns import Columns, write_columns
 from gtalk.avatar.expressing.openings import Openings, donors, onset, openings_of
 from gtalk.ops import splat
+from gtalk.rig.shapes import SHAPES
 from gtalk.shapes import Float, Int
 
 FAR_SHARE = 0.3  # of the skin's displacement: what takes less is no face
+THIN_PX = 1.0  # that the skin under the skin fills at rest
 KEPT_SUMS = 4  # expressions whose still part is remembered: as many may be drawn in turn
 
 
@@ -66,7 +70,8 @@ class GaussianExpression:
         eye_m = -T_camera_head[:, :3].T @ T_camera_head[:, 3]
         mesh, share = openings.mesh(asked.code, asked.weights), onset(asked.weights)
         mean, scale = self._code_norm
-        codes, lids = np.tile(face_code.cpu().numpy(), (4, 1)), slice(len(mean) - 4, len(mean) - 2)
+        codes, lids = np.empty((4, len(face_code)), np.float32), slice(len(mean) - 4, len(mean) - 2)
+        codes[:] = face_code.cpu().numpy()
         codes[:2, lids] = (asked.eyes - mean[lids]) / scale[lids]
         codes[2, : len(mean)] = (asked.code - mean) / scale
         codes[3, : len(mean)] = (openings.seen_code(asked.code, asked.weights) - mean) / scale
@@ -87,12 +92,35 @@ class GaussianExpression:
             coefs,
             len(openings.backing),
         )
-        mouth = out[self.groups.inside]
-        position = mouth[:, splat.POSITION].cpu().numpy().astype(np.float64)
-        covered, behind = openings.shown(position, mesh, asked.weights, eye_m)
-        mouth[:, splat.OPACITY.start] -= torch.from_numpy(covered.astype(np.float32)).to(device)
-        out[len(base) :] = torch.from_numpy(behind).to(device)
+        behind = out[self.groups.inside.start :]  # what lies in the mouth, and the openings' backing
+        rows, n = behind.cpu().numpy(), len(base) - self.groups.inside.start
+        covered, rows[n:] = openings.shown(rows[:n, splat.POSITION], mesh, asked.weights, eye_m)
+        rows[:n, splat.OPACITY.start] -= covered
+        if device.type != "cpu":
+            behind.copy_(torch.from_numpy(rows))
         return out
+
+    def thinned(
+        self,
+        covered: Callable[[Float[torch.Tensor, "M 16"]], Float[np.ndarray, " M"]],
+        T_camera_head: Float[np.ndarray, "3 4"],
+    ) -> GaussianExpression:
+        """The same, with skin under the skin at rest only where that is thin.
+
+        Args:
+            covered: pixels that each of a face's Gaussians, as `gaussians` returns them, fills in the pose.
+        """
+        openings, (mean, scale) = self.openings, self._code_norm
+        begun, code = np.zeros(openings.by_shape.shape[0]), openings.shut_code
+        begun[SHAPES.index("eyeBlinkLeft")] = 1.0  # an expression that moves nothing near the mouth
+        coefs, lids = np.zeros(len(self.columns.is_still), np.float32), code[len(mean) - 4 : len(mean) - 2]
+        asked = Asked(begun, code, coefs, np.tile(lids, (2, 1)))
+        face_code = torch.zeros(self._basis[1].shape[1])
+        face_code[: len(mean)] = torch.from_numpy((code - mean) / scale)
+        fills = covered(self.gaussians(asked, face_code.to(self._ranges.device), T_camera_head))
+        thin = (fills[-len(openings.thin) :] > THIN_PX).astype(np.float64)
+        self.openings = replace(openings, thin=thin)
+        return self
 
     @property
     def _ends(self) -> list[int]:

@@ -39,7 +39,7 @@ USED = np.unique(np.concatenate([INNER_LIPS_RING, UNDER.ravel()]))
 _RING, _UNDER = np.searchsorted(USED, INNER_LIPS_RING), np.searchsorted(USED, UNDER.T)
 UNDER_M = np.where(_AT_RIM, 0.006, 0.014)  # how deep the skin under the skin lies, under lips and elsewhere
 UNDER_CLEAR_M = np.where(_AT_RIM, 0.0015, 0.006)  # and how far it keeps away from the opening
-STRETCHED, TORN = 1.1, 1.3  # areas of a triangle against rest: where the skin under it begins to be needed, and is
+STRETCHED, TORN = 0.1, 0.3  # growth of a triangle's area: where the skin under it begins to be needed, and is
 LEAST_PARTED_M = 0.0003  # more than at rest: the cavity begins to be needed there
 WIDE_M = 0.0003  # by which an expression opens the lids: the eye's white behind them is shown in full
 _LIDS = [facing_pairs(eye).T for eye in ("image_left", "image_right")]
@@ -68,6 +68,8 @@ class Openings:
     """Of the cavity, head space z."""
     widens_m: Float[np.ndarray, " E"]
     """How far each shape opens the lids."""
+    thin: Float[np.ndarray, " U"]
+    """1 where the skin lets through what lies under it as soon as what lies in the mouth is hidden, else 0."""
 
     @property
     def cavity(self) -> int:
@@ -76,8 +78,9 @@ class Openings:
 
     def mesh(self, code: Float[np.ndarray, " K"], weights: Float[np.ndarray, " E"]) -> Float[np.ndarray, "P 3"]:
         """The points USED of the face mesh for a code without its expression, and that."""
-        moved = (code - self.shut_code) @ self.by_code.reshape(len(code), -1)
-        return self.neutral + (moved + weights @ self.by_shape.reshape(len(weights), -1)).reshape(-1, 3)
+        moved = (code - self.shut_code).astype(np.float32) @ self.by_code.reshape(len(code), -1)
+        shaped = weights.astype(np.float32) @ self.by_shape.reshape(len(weights), -1)
+        return self.neutral + (moved + shaped).reshape(-1, 3)
 
     @staticmethod
     def lips(mesh: Float[np.ndarray, "P 3"]) -> tuple[Float[np.ndarray, "11 3"], Float[np.ndarray, "11 3"]]:
@@ -122,14 +125,15 @@ class Openings:
         front = float(0.5 * (lower[:, 2].sum() + upper[:, 2].sum()) / len(lower))
         logits = np.zeros(len(rows))
         n, first_under = self.cavity, len(rows) - len(self.below_m)
-        parted = ((upper - lower)[:, 1] - self._rest_gap).max()
+        parted = float((weights @ self._parts).max())
         if parted > LEAST_PARTED_M:
             self._place_cavity(rows, lower, upper, front, eye_m)
             logits[:n] = min(1.0, parted / LEAST_PARTED_M - 1.0)
         logits[n:first_under] = min(1.0, float(np.maximum(weights, 0.0) @ self.widens_m) / WIDE_M)
-        needed = np.clip((_areas(mesh) / self._rest_areas - STRETCHED) / (TORN - STRETCHED), 0.0, 1.0)
+        needed = np.maximum(self.thin, (weights @ self._grows - STRETCHED) / (TORN - STRETCHED)).clip(0.0, 1.0)
         kept = np.flatnonzero(needed)
-        under = mesh[_UNDER[:, kept]].mean(0) + self.below_m[kept]
+        first, second, third = _UNDER[:, kept]
+        under = (mesh[first] + mesh[second] + mesh[third]) / 3.0 + self.below_m[kept]
         outside = _beyond(lower, upper, front, np.concatenate([position, under]), eye_m)
         rows[first_under + kept, splat.POSITION] = under
         clear = (outside[len(position) :] - UNDER_CLEAR_M[kept]) / FADE_M  # never in front of teeth
@@ -156,21 +160,22 @@ class Openings:
         rows[:n, splat.LOG_SCALE] = (size[:, None] + [0.0, 0.0, np.log(0.3)])[_CELL]
 
     @cached_property
-    def _rest_areas(self) -> Float[np.ndarray, " U"]:
-        return np.maximum(_areas(self.neutral), 1e-9)
+    def _grows(self) -> Float[np.ndarray, "E U"]:
+        """By how much of its area each shape makes a triangle around the mouth grow."""
+        rest = np.maximum(_areas(self.neutral), 1e-9)
+        return np.stack([_areas(self.neutral + moved) / rest - 1.0 for moved in self.by_shape])
 
     @cached_property
-    def _rest_gap(self) -> Float[np.ndarray, "11"]:
-        lower, upper = self.lips(self.neutral)
-        return (upper - lower)[:, 1]
+    def _parts(self) -> Float[np.ndarray, "E 11"]:
+        """How far each shape parts the lips, from corner to corner, metres."""
+        lower, upper = zip(*(self.lips(moved) for moved in self.by_shape), strict=True)
+        return (np.stack(upper) - np.stack(lower))[..., 1]
 
 
 def _areas(mesh: Float[np.ndarray, "P 3"]) -> Float[np.ndarray, " U"]:
-    """Of the triangles around the mouth: twice, by Lagrange's identity."""
+    """Of the triangles around the mouth, doubled."""
     first, second, third = mesh[_UNDER]
-    a, b = second - first, third - first
-    aa, bb, ab = (np.einsum("ux,ux->u", u, v) for u, v in ((a, a), (b, b), (a, b)))
-    return np.sqrt(np.maximum(aa * bb - ab * ab, 0.0))
+    return np.linalg.norm(np.cross(second - first, third - first), axis=1)
 
 
 def _beyond(
@@ -211,13 +216,14 @@ def openings_of(
         inside,
         np.concatenate([cavity, *eyes, under]),
         rig.neutral[USED],
-        np.ascontiguousarray(rig.motion[:, USED]),
-        np.ascontiguousarray(wanted[:, USED]),
+        np.ascontiguousarray(rig.motion[:, USED], np.float32),
+        np.ascontiguousarray(wanted[:, USED], np.float32),
         below_m,
         rig.shut_code,
         rig.open_code,
         depth,
         np.max([(wanted[:, up, 1] - wanted[:, low, 1]).max(1) for up, low in _LIDS], 0).clip(0.0),
+        np.ones(len(under)),
     )
 
 
