@@ -281,6 +281,11 @@ def test_whole_frame_is_its_parts(isa, with_plate):
     assert (alpha - (1 - planes[3])).abs().max() < 1e-4
     seen = alpha > 0.01
     assert (depth - planes[4] / (1 - planes[3]).clamp_min(1e-3))[seen].abs().max() < 1e-3
+    apart = splat.render_frame(base[:40], *arguments[1:], as_bytes=False, rest=base[40:])
+    unmoved = splat.render_frame(moved[:40], (face[:, :0], rest.half()), (codes[0][:0], codes[1]), *arguments[3:],
+                                 as_bytes=False, rest=base[40:])  # fmt: skip
+    assert torch.equal(apart[0], rgb)
+    assert (unmoved[0] - rgb).abs().max() < 1e-5
     levels_rgb, levels_alpha, none = splat.render_frame(*arguments, as_bytes=True)
     assert levels_rgb.dtype == levels_alpha.dtype == torch.uint8
     assert none.numel() == 0
@@ -389,6 +394,9 @@ def by_reference(arguments: dict) -> torch.Tensor:
 def test_faces_with_an_expression_match_the_reference(isa, changed: dict) -> None:
     arguments = expressed(**changed)
     torch.testing.assert_close(splat.express(**arguments), by_reference(arguments), rtol=1e-4, atol=1e-5)
+    spacious = splat.express(**arguments, spare=3)
+    assert spacious.shape == (len(arguments["base"]) + 3, 16)
+    torch.testing.assert_close(spacious[:-3], by_reference(arguments), rtol=1e-4, atol=1e-5)
 
 
 def test_sparse_columns_hold_the_table_that_they_are_made_of() -> None:

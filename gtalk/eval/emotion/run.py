@@ -23,7 +23,7 @@ from gtalk.motion.edits.emotion import ExpressionEdit, shown_opening
 from gtalk.motion.model.model import PersonMotionModel
 from gtalk.motion.produce import drive_whole
 from gtalk.prepare.landmarks.detectors import FaceLandmarkerFinder
-from gtalk.progress import OnProgress, track
+from gtalk.progress import OnProgress, silent, track
 from gtalk.reading.assets import find_asset
 from gtalk.rig.expression import named, recipes
 from gtalk.shapes import Float, UInt8
@@ -101,7 +101,7 @@ def measure_expressions(
     """
     judges = open_emotion_judges(config)
     try:
-        clips = _clips(config.expression_clips)
+        clips = clips_of(config.expression_clips)
         people = real_people(judges, clips, on_progress) if clips else {}
         out = _measured(character, dataset, judges, config.seed, people, on_progress)
         return {**out, "real": real_rows(people)} if people else out
@@ -109,7 +109,8 @@ def measure_expressions(
         judges.close()
 
 
-def _clips(paths: Sequence[Path]) -> list[Path]:
+def clips_of(paths: Sequence[Path]) -> list[Path]:
+    """Video files, and those in folders."""
     kinds = {".mp4", ".mov", ".webm", ".mkv"}
     found = [sorted(p for p in path.iterdir() if p.suffix in kinds) if path.is_dir() else [path] for path in paths]
     return [clip for part in found for clip in part]
@@ -142,7 +143,7 @@ def _measured(
                 holes.setdefault(name, []).append(float(hole.mean()))
     rows = {
         name: {
-            **_row(name, looks, _changes(people, name)),
+            **_row(name, looks, changes_of(people, name)),
             **_speech_row(model, spoken, silent_from, name),
             "holes": float(np.mean(holes[name])) if name in holes else None,
         }
@@ -194,11 +195,11 @@ def _row(
         "strength": levels[-1],
         "strength_of_real": of_real[-1],
         "monotonic": measures.spearman(levels if None in of_real else of_real),  # type: ignore[arg-type]
-        **_judged(name, looks[name, 1.0], neutral),
+        **judged(name, looks[name, 1.0], neutral),
     }
 
 
-def _judged(name: str, look: Look, neutral: Look) -> dict[str, float | None]:
+def judged(name: str, look: Look, neutral: Look) -> dict[str, float | None]:
     """What classifier and identity say of images, against neutral ones of the same person."""
     out: dict[str, float | None] = dict.fromkeys(("recognised", "recognised_change", "identity"))
     if look.classes and neutral.classes and name in CLASSES:
@@ -248,7 +249,16 @@ def _known_colours(
     return colours, box
 
 
-def real_people(judges: Judges, clips: Sequence[Path], on_progress: OnProgress) -> People:
+def _images(path: Path) -> list[UInt8[np.ndarray, "H W 3"]]:
+    return list(read_video(path).read())
+
+
+def real_people(
+    judges: Judges,
+    clips: Sequence[Path],
+    on_progress: OnProgress = silent,
+    read: Callable[[Path], list[UInt8[np.ndarray, "H W 3"]]] = _images,
+) -> People:
     """What the same judges see in clips of real people.
 
     The person is what a file's name begins with, up to the first `_`; the expression is a known name within it.
@@ -263,13 +273,13 @@ def real_people(judges: Judges, clips: Sequence[Path], on_progress: OnProgress) 
             raise UserError(f"clip {path.name}", expected="an expression in its name, as in ada_happy.mp4",
                             got=path.stem, remedy="Rename it.")  # fmt: skip
         look = people.setdefault(words[0], {}).setdefault(name, Look())
-        images = list(read_video(path).read())
+        images = read(path)
         for image in images[len(images) // 6 :: max(1, len(images) // FRAMES)]:
             look.add(judges, image)
     return people
 
 
-def _changes(people: People, name: str) -> list[Float[np.ndarray, "52"]]:
+def changes_of(people: People, name: str) -> list[Float[np.ndarray, "52"]]:
     """How the scores of those who show an expression differ from the same person's neutral ones."""
     return [
         np.mean(looks[name].scores, 0) - np.mean(looks["neutral"].scores, 0)
@@ -282,13 +292,13 @@ def real_rows(people: People) -> dict[str, Any]:
     """Their rows, by emotion; `strength_of_real` is against the others of them."""
     rows: dict[str, Any] = {}
     for name in emotion_names():
-        changes, wanted, found = _changes(people, name), measures.readable(named(name)), []
-        shown = [looks for looks in people.values() if _changes({"": looks}, name)]
+        changes, wanted, found = changes_of(people, name), measures.readable(named(name)), []
+        shown = [looks for looks in people.values() if changes_of({"": looks}, name)]
         for i, (looks, change) in enumerate(zip(shown, changes, strict=True)):
             others = changes[:i] + changes[i + 1 :]
             powers = measures.strength(change, wanted), measures.strength_of_real(change, others, wanted)
-            judged = _judged(name, looks[name], looks["neutral"])
-            found.append({"strength": powers[0], "strength_of_real": powers[1], **judged})
+            rest = judged(name, looks[name], looks["neutral"])
+            found.append({"strength": powers[0], "strength_of_real": powers[1], **rest})
         if found:
             rows[name] = {
                 key: float(np.mean(values)) if (values := [f[key] for f in found if f[key] is not None]) else None

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Expressions that a clip never showed, against the person's own: PSNR of held-out emotional clips.
 
-    tools/bench/unseen.py DATASET -o WORK --train neutral,happy,angry,surprised [--take] [--steps 1200]
+    tools/bench/expression/unseen.py DATASET -o WORK --train neutral,happy,angry,surprised [--take] [--steps 1200]
 
 DATASET is what `gtalk prepare` makes of one clip an expression, the expression's name in the file's name. An avatar is
 fitted to the clips in --train and drawn at the tracked motion of the others: as the codes alone show it (which is what
