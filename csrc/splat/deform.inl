@@ -48,7 +48,6 @@ static void add_columns(float* out, const int* starts, const int* rows, const ui
     const float share = coefs[c];
     if (share == 0.0f) continue;
     for (int j = starts[c]; j < starts[c + 1]; j++) {
-      __builtin_prefetch(values + (j + 24) * 16L);
       float* to = out + rows[j] * 16L;
       store(to, load_row(to) + load_half_row(values + j * 16L) * share);
     }
