@@ -1,15 +1,18 @@
-import dataclasses
+from collections.abc import Mapping
+from types import MappingProxyType, SimpleNamespace
 
 import numpy as np
 import pytest
 
+from gtalk.basis import MotionBasis
 from gtalk.errors import UserError
 from gtalk.geometry.pose import pose_vectors
 from gtalk.motion.base import EditChain, EventEdit
 from gtalk.motion.edits.control_edit import ControlEdit
 from gtalk.motion.edits.controls import Controls, word_specs
 from gtalk.motion.edits.emotion import BAND_HZ, ExpressionEdit, read_emotion, shown_opening
-from gtalk.rig.expression import Expression, named, read_recipes
+from gtalk.motion.model.model import PersonMotionModel
+from gtalk.rig.expression import Expression, Recipe, named, read_recipes
 from gtalk.rig.shapes import SHAPES, index
 from gtalk.types import Motion
 from tests.motion.talking import motion_of_openness
@@ -20,6 +23,21 @@ def motion() -> Motion:
     openness = np.clip(np.sin(np.arange(400) / 5.0), 0, 1)
     openness[250:] = 0.0
     return motion_of_openness(openness, seed=3)
+
+
+def person(motion: Motion, expressions: Mapping[str, Recipe] = MappingProxyType({})) -> PersonMotionModel:
+    """What an expression asks of a person, without the seconds that a training takes."""
+    basis = MotionBasis.fit(motion)
+    rest = basis.encode(motion[300:]).mean(0)[basis.groups["mouth"]]
+    out = object.__new__(PersonMotionModel)
+    vars(out).update(basis=basis, face=SimpleNamespace(rest=rest), mean_pose=motion.head_pose[0])
+    vars(out).update(expressions=expressions)
+    return out
+
+
+@pytest.fixture(scope="module")
+def model(motion: Motion) -> PersonMotionModel:
+    return person(motion)
 
 
 def test_no_expression_is_no_channel_and_no_change(model, motion: Motion) -> None:
@@ -104,12 +122,12 @@ def test_what_people_write() -> None:
 
 def test_a_person_has_expressions_of_their_own(model, motion: Motion, tmp_path) -> None:
     (tmp_path / "bank.yaml").write_text("laugh: {says: as in a take, shapes: {mouthSmile: 0.9}}\n")
-    person = dataclasses.replace(model, expressions=read_recipes(tmp_path / "bank.yaml"))
+    owner = person(motion, read_recipes(tmp_path / "bank.yaml"))
     asked = Controls(emotion="own.laugh:0.5+browDown:0.2")
-    weights = ControlEdit(person, asked)(motion[260:300]).channels["expression"]
+    weights = ControlEdit(owner, asked)(motion[260:300]).channels["expression"]
     assert weights[-1, index("mouthSmileRight")] == pytest.approx(0.45, abs=0.01)
     assert weights[-1, index("browDownLeft")] == pytest.approx(0.2, abs=0.01)
-    for other, says in ((model, "of their own"), (person, "laugh")):
+    for other, says in ((model, "of their own"), (owner, "laugh")):
         with pytest.raises(UserError, match=says):
             ControlEdit(other, Controls(emotion="own.smirk"))
 
