@@ -73,17 +73,10 @@ class Say:
     def run(self) -> None:
         """Do it."""
         from gtalk.compute.threads import compute_on
-        from gtalk.dub.say import say
-        from gtalk.reading.untrusted import read_text
+        from gtalk.dub.say import say, text_or_file
         from gtalk.voice.voices import open_voice
 
-        text = self.text
-        if text.endswith(".txt"):
-            try:
-                text = read_text(Path(text))
-            except (OSError, ValueError) as error:
-                raise UserError(f"text {self.text}", expected="a readable text file", got=f"{type(error).__name__}",
-                                remedy="Check the path.") from error  # fmt: skip
+        text = text_or_file(self.text)
         compute_on()
         voice = open_voice(self.voice, self.words_per_minute)
         with Bars() as bars:
@@ -105,7 +98,8 @@ class Batch:
 
     gtalk batch jobs.jsonl --workers 2
 
-    A line of it: {"avatar": "me", "audio": "a.wav", "output": "a.mp4"}
+    A line of it: {"avatar": "me", "audio": "a.wav", "output": "a.mp4"}, or with "text": "Hello! [nod]", "voice": "de"
+    instead of the sound.
     """
 
     jobs: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="JOBS.jsonl")]

@@ -38,6 +38,7 @@ from gtalk.motion.base import EditChain, EditFactory
 from gtalk.motion.edits.emotion import voice_cap
 from gtalk.motion.produce import drive
 from gtalk.progress import OnProgress, Progress, silent
+from gtalk.speech.known_phones import KnownPhones
 from gtalk.talk import PLATE, Character, MotionFrame, Talker, View, frame_count, load_character
 from gtalk.talk.interpolate import exact_rate, first_sample, resampled_count
 from gtalk.types import AUDIO_RATE, Camera, Motion
@@ -79,28 +80,35 @@ def dub(
     on_progress: OnProgress = silent,
     *,
     load: Callable[[Path], Character] = load_character,
+    known: KnownPhones | None = None,
 ) -> DubResult:
     """Render an avatar that speaks `source` (sound, or a video's sound) or moves as it says (.motion.npz).
 
+    What is `known` to be said, in seconds of the sound, guides the lips.
     The output appears under its name only when it is whole. Raises UserError when a file is not what it
     should be, when the output exists and may not be replaced, and when the disk is full.
     """
     config = config or DubConfig()
     check_dub(source, output, config)
-    return render_dub(load(Path(avatar_folder)).to(config.device), source, output, config, on_progress)
+    return render_dub(load(Path(avatar_folder)).to(config.device), source, output, config, on_progress, known)
 
 
-def check_dub(source: Path, output: Path, config: DubConfig) -> None:
-    """Everything that can be known to be wrong before anything slow begins. Raises UserError."""
+def check_dub(source: Path | None, output: Path, config: DubConfig) -> None:
+    """Everything that can be known to be wrong before anything slow begins. Raises UserError.
+
+    `source` is None where a text is still to be said.
+    """
     check_output(Path(output), config)
     resolve_device(config.device)
-    sound = config.audio if is_motion(source) else source
-    if is_motion(source) and not Path(source).is_file():
+    moved = source is not None and is_motion(source)
+    sound = config.audio if moved else source
+    if source is not None and moved and not Path(source).is_file():
         raise UserError(
             f"motion file {source}", expected="an existing file", got="nothing there", remedy="Check the path."
         )
-    if not is_motion(source) and config.audio is not None:
-        raise UserError("audio", expected="it only beside a motion file", got=f"a sound file {source} as well",
+    if not moved and config.audio is not None:
+        other = "a text" if source is None else f"a sound file {source}"
+        raise UserError("audio", expected="it only beside a motion file", got=f"{other} as well",
                         remedy="Give the sound once.")  # fmt: skip
     if config.onto is not None:
         require_video(probe(config.onto))
@@ -112,16 +120,21 @@ def check_dub(source: Path, output: Path, config: DubConfig) -> None:
         read_style(config.style)
     if config.score is not None:
         score = Score.load(config.score)
-        if not is_motion(source) and expected_s > 0:
+        if not moved and expected_s > 0:
             score.check_length(expected_s, f"score {config.score}")
 
 
 def render_dub(
-    character: Character, source: Path, output: Path, config: DubConfig, on_progress: OnProgress = silent
+    character: Character,
+    source: Path,
+    output: Path,
+    config: DubConfig,
+    on_progress: OnProgress = silent,
+    known: KnownPhones | None = None,
 ) -> DubResult:
     """`dub` with an avatar that is already loaded."""
     source, output = Path(source), Path(output)
-    plan = plan_dub(character, source, config, on_progress)
+    plan = plan_dub(character, source, config, on_progress, known)
     writing = WriteConfig(codec=config.codec, crf=config.crf, alpha=config.background == TRANSPARENT)
     try:
         with putting_in_place(output, config, character.identity) as temporary:
@@ -181,7 +194,9 @@ class DubPlan:
         return [*self.told, *([] if self.onto is None else self.onto.warnings)]
 
 
-def plan_dub(character: Character, source: Path, config: DubConfig, on_progress: OnProgress) -> DubPlan:
+def plan_dub(
+    character: Character, source: Path, config: DubConfig, on_progress: OnProgress, known: KnownPhones | None = None
+) -> DubPlan:
     """What a dub will write. Nothing is drawn yet."""
     avatar = character.avatar
     rate = config.fps if config.fps is not None or config.onto is None else probe(config.onto).fps
@@ -189,12 +204,12 @@ def plan_dub(character: Character, source: Path, config: DubConfig, on_progress:
     size = image_size(avatar.camera, config.height)
     background = make_background(config.background, size, fps)
     view = View(size=size, background=background.rendered) if config.onto is None else View(background=None)
-    direction = _directed(character, source, config)
+    direction = _directed(character, source, config, known)
     talker = character.talker(
         controls=config.controls, edits=direction.edits, lookahead=config.lookahead, fps=fps, seed=config.seed,
         view=view, batch=config.batch,
     )  # fmt: skip
-    moments, sound, n_frames, stop, told = _plan_sound(character, talker, source, config)
+    moments, sound, n_frames, stop, told = _plan_sound(character, talker, source, config, known)
     told = (*told, *direction.notes)
     moments = Timed(moments)
     frames = talker.drawn(moments)
@@ -207,7 +222,7 @@ def plan_dub(character: Character, source: Path, config: DubConfig, on_progress:
     return DubPlan(moments, Timed(frames), fps, size, background, sound, n_frames, stop, onto, told)
 
 
-def _directed(character: Character, source: Path, config: DubConfig) -> Directed:
+def _directed(character: Character, source: Path, config: DubConfig, known: KnownPhones | None) -> Directed:
     """The edits of the dub's score, and of what the voice asks for where it may."""
     cap = voice_cap(config.controls.emotion)
     style = None if not config.style else read_style(config.style)
@@ -226,7 +241,7 @@ def _directed(character: Character, source: Path, config: DubConfig) -> Directed
             return iter([EditChain(edits)(moves)])
         model = character.talker(lookahead=config.lookahead).motion_model
         assert model is not None  # or there would be no score at work
-        return drive(model, stream_audio(source, AUDIO_RATE), config.seed, edits)
+        return drive(model, stream_audio(source, AUDIO_RATE), config.seed, edits, known)
 
     direction = directed(character.motion_model, score, motion_of, style, config.seed)
     return dataclasses.replace(direction, notes=(*heard, *direction.notes))
@@ -248,13 +263,13 @@ def _with_voice(score: Score, source: Path, config: DubConfig, cap: float) -> tu
 
 
 def _plan_sound(
-    character: Character, talker: Talker, source: Path, config: DubConfig
+    character: Character, talker: Talker, source: Path, config: DubConfig, known: KnownPhones | None
 ) -> tuple[Iterator[MotionFrame], Soundtrack | None, int | None, int | None, tuple[str, ...]]:
     """(moments, their sound, number of frames as far as known, samples to write at most, what there is to say)."""
     if not is_motion(source):
         sound = Soundtrack.of(source)
         expected = frame_count(round(sound.expected_s * AUDIO_RATE), talker.fps) or None
-        return talker.moments(stream_audio(source, AUDIO_RATE)), sound, expected, None, ()
+        return talker.moments(stream_audio(source, AUDIO_RATE), known), sound, expected, None, ()
     motion, words = of_this_face(character, Motion.load(source))
     told = (words,) if words else ()
     count = resampled_count(len(motion), motion.fps, talker.fps)

@@ -9,6 +9,7 @@ import numpy as np
 
 from gtalk.basis import MotionBasis
 from gtalk.shapes import Float
+from gtalk.speech.known_phones import KnownPhones
 from gtalk.types import Motion
 
 
@@ -22,6 +23,19 @@ class MotionStream(Protocol):
 
     def finish(self) -> Motion:
         """No more samples: return the remaining frames, ceil(samples * fps / AUDIO_RATE) in all."""
+        ...
+
+
+@runtime_checkable
+class KnowingStream(MotionStream, Protocol):
+    """A stream that can be told what is said, as by a synthesiser: then it need not guess it from the sound."""
+
+    def know(self, phones: KnownPhones) -> None:
+        """Phones in seconds since the stream began; before their sound is pushed."""
+        ...
+
+    def forget(self) -> None:
+        """What was told is not said after all."""
         ...
 
 

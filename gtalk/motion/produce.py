@@ -9,7 +9,7 @@ import numpy as np
 from gtalk.basis import BROWS, LIPS, MOUTH_GROUP, UPPER_GROUP
 from gtalk.errors import UserError
 from gtalk.geometry.pose import mean_pose, pose_matrices, pose_vectors
-from gtalk.motion.base import EditChain, EditFactory, MotionModel
+from gtalk.motion.base import EditChain, EditFactory, KnowingStream, MotionModel
 from gtalk.motion.edits.control_edit import ControlEdit
 from gtalk.motion.edits.controls import Controls
 from gtalk.motion.model.model import PersonMotionModel
@@ -32,7 +32,9 @@ def drive(
     What is `known` to be said guides the lips of a model that has ears; others go by the sound alone.
     """
     chain = EditChain(edits)
-    stream = model.stream(seed, known) if isinstance(model, PersonMotionModel) else model.stream(seed)
+    stream = model.stream(seed)
+    if known is not None and isinstance(stream, KnowingStream):
+        stream.know(known)
     for chunk in chunks:
         if len(ready := chain(stream.push(chunk))):
             yield ready

@@ -7,6 +7,7 @@ Diphthongs and affricates become two visemes; marks of stress, length and tone b
 
 from __future__ import annotations
 
+import math
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -72,6 +73,11 @@ class KnownPhones:
             ended += edges[1:]
         return KnownPhones(tuple(visemes), tuple(begun), tuple(ended))
 
+    def later(self, by_s: float) -> KnownPhones:
+        """The same, said so much later."""
+        starts, ends = (tuple(time_s + by_s for time_s in times_s) for times_s in (self.starts_s, self.ends_s))
+        return KnownPhones(self.visemes, starts, ends)
+
     def rows(self, first: int, count: int) -> Float[np.ndarray, "M 13"]:
         """Log-posteriors at the instants of rows first .. first + count - 1; before, after and between it is rest."""
         times_s = (first + np.arange(count)) / RATE_HZ
@@ -89,13 +95,21 @@ class KnownPhones:
     def put_into(self, rows: Float[np.ndarray, "M D"], ears: slice, first: int) -> Float[np.ndarray, "M D"]:
         """Feature rows first .. of a sound with the known visemes in place of those heard; they lag as the ears do.
 
+        Before the first and after the last of them the ears go on hearing.
+
         Args:
             rows: as SpeechFeatures makes them.
             ears: where the ears lie in a row.
             first: number of the first row since the sound began.
         """
+        if not self.visemes:
+            return rows
+        begin, end = (
+            min(max(0, math.floor(time_s * RATE_HZ) + LAG_ROWS - first), len(rows))
+            for time_s in (self.starts_s[0] - 0.5 * RAMP_S, self.ends_s[-1] + 0.5 * RAMP_S)
+        )
         out = rows.copy()
-        out[:, ears.start : ears.start + len(VISEMES)] = self.rows(first - LAG_ROWS, len(rows))
+        out[begin:end, ears.start : ears.start + len(VISEMES)] = self.rows(first + begin - LAG_ROWS, end - begin)
         return out
 
 

@@ -19,8 +19,9 @@ from gtalk.avatar.base import Avatar
 from gtalk.basis import MOUTH_GROUP
 from gtalk.errors import UserError
 from gtalk.geometry.easing import smoothstep
-from gtalk.motion.base import EditChain, EditFactory, MotionModel
+from gtalk.motion.base import EditChain, EditFactory, KnowingStream, MotionModel
 from gtalk.shapes import Float, Shaped
+from gtalk.speech.known_phones import KnownPhones
 from gtalk.talk.interpolate import MotionResampler, first_sample, frame_count, resampled_count
 from gtalk.talk.pixels import byte_images
 from gtalk.talk.view import View
@@ -95,9 +96,13 @@ class Talker:
         """
         return self.drawn(self.motion_moments(motion, audio))
 
-    def moments(self, audio_chunks: Iterable[Shaped[np.ndarray, "..."]]) -> Iterator[MotionFrame]:
-        """`stream` before drawing."""
+    def moments(
+        self, audio_chunks: Iterable[Shaped[np.ndarray, "..."]], known: KnownPhones | None = None
+    ) -> Iterator[MotionFrame]:
+        """`stream` before drawing. `known`: see `TalkSession.know`."""
         session = self.session()
+        if known is not None:
+            session.know(known)
         for chunk in audio_chunks:
             for piece in _pieces(chunk):
                 yield from session.advance(piece)
@@ -193,6 +198,14 @@ class TalkSession:
         """
         return self._edits.post(event) / self._talker._model().fps
 
+    def know(self, phones: KnownPhones) -> None:
+        """What is said, in seconds since the session began, told before its sound is pushed: lips go by it.
+
+        A motion model that goes by the sound alone is not told.
+        """
+        if isinstance(self._stream, KnowingStream):
+            self._stream.know(phones)
+
     def push(self, samples: Shaped[np.ndarray, "..."]) -> list[Frame]:
         """Take mono samples at AUDIO_RATE, any number; return the frames that are now decided."""
         return self._draw(self.advance(samples))
@@ -207,6 +220,8 @@ class TalkSession:
         The head, gaze and blinks go on; what is pushed from now on is spoken again.
         """
         self._sound = np.zeros_like(self._sound)
+        if isinstance(self._stream, KnowingStream):
+            self._stream.forget()
         fps = self._talker._model().fps
         self._ease.close(self._n_motion, frame_count(self._n_samples, fps) + round(_AFTERMATH_S * fps))
 

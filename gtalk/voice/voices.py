@@ -52,13 +52,18 @@ class Espeak:
 
 
 class Piper:
-    """A neural voice of Piper."""
+    """A neural voice of Piper, loaded when it is first asked."""
 
     def __init__(self, path: Path) -> None:
-        self._speaker = Speaker(path)
+        """Raises UserError where there is no such file."""
+        if not path.is_file():
+            raise UserError("voice", expected="a Piper voice with its .onnx.json beside it", got=f"no file {path}",
+                            remedy="Download both files of the voice.")  # fmt: skip
+        self._path, self._speaker = path, None
 
     def say(self, text: str) -> Utterance:
         """See `Voice`; raises UserError as it does."""
+        self._speaker = self._speaker or Speaker(self._path)
         return _estimated(text, self._speaker.say(text))
 
 

@@ -43,14 +43,23 @@ def test_any_cut_gives_the_same_rows(first: int, count: int) -> None:
     np.testing.assert_array_equal(SAID.rows(first, count), SAID.rows(0, 140)[first : first + count])
 
 
-def test_known_visemes_lag_as_heard_ones_do() -> None:
+def test_known_visemes_lag_as_heard_ones_do_and_elsewhere_the_ears_go_on() -> None:
     rows = np.ones((110, 44 + STUDENT_SIZE), np.float32)
     put = SAID.put_into(rows, slice(44, 44 + STUDENT_SIZE), 0)
-    np.testing.assert_array_equal(put[LAG_ROWS:, 44 : 44 + len(VISEMES)], SAID.rows(0, 110 - LAG_ROWS))
+    end = LAG_ROWS + 92  # rows until the last sound has given way to rest
+    np.testing.assert_array_equal(put[LAG_ROWS:end, 44 : 44 + len(VISEMES)], SAID.rows(0, end - LAG_ROWS))
+    np.testing.assert_array_equal(put[end:], 1.0)
+    np.testing.assert_array_equal(put[: LAG_ROWS - 2], 1.0)
     np.testing.assert_array_equal(put[:, :44], 1.0)
     np.testing.assert_array_equal(put[:, 44 + len(VISEMES) :], 1.0)
     again = SAID.put_into(rows[50:], slice(44, 44 + STUDENT_SIZE), 50)
     np.testing.assert_array_equal(again, put[50:])
+
+
+def test_later_is_the_same_later() -> None:
+    np.testing.assert_allclose(SAID.later(0.7).rows(70, 110), SAID.rows(0, 110), atol=1e-5)
+    rows = np.ones((30, STUDENT_SIZE), np.float32)
+    np.testing.assert_array_equal(SAID.later(5.0).put_into(rows, slice(0, STUDENT_SIZE), 0), rows)
 
 
 @pytest.mark.parametrize("ends", [[0.1], [0.3, 0.1], [np.nan, 0.4]])

@@ -1,11 +1,12 @@
 """Whether the demo person's lips are right for each sound, in voices and languages that they never heard.
 
-    python -m tools.bench.visemes AVATAR DATASET [--image OUT.png]
+    python -m tools.bench.visemes AVATAR DATASET [--known] [--image OUT.png]
 
 AVATAR holds a motion model that was trained on DATASET, made of data/demo/clip.mp4. espeak-ng says sentences in
 other voices and tells when each phoneme begins; the rules that moved the demo person's mouth (tools/demo_person)
 then give the true lips, through a map fitted to the clip's own truth, in the tracker's scale. Rows are classes of
-phonemes.
+phonemes; "shut" is the share of p, b, m whose least opening is within a tenth of the person's range. `--known` tells
+the lips what is said, as `gtalk say` does.
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ from demo_person.speaking.speech import OTHER_SENTENCES, OTHER_VOICE, SENTENCES,
 from demo_person.speaking.visemes import segments
 from demo_person.truth import load_truth
 from gtalk.dataset.format import Dataset
-from gtalk.eval.motion import aperture, correlation
+from gtalk.eval.motion import MouthRange, aperture, correlation
 from gtalk.motion.model.model import load_motion_model
 from gtalk.motion.produce import drive_whole
+from gtalk.speech.known_phones import KnownPhones
 from gtalk.types import VIDEO_FPS, Motion
 
 SPOKEN: dict[str, tuple[str, tuple[tuple[float, str], ...]]] = {
@@ -50,33 +52,58 @@ CLASSES = {
 }
 
 
+_SHUT = 0.1
+_BESIDE_S = 0.02  # half a frame: a sound may lie between two
+_IPA = {"A": "ɑ", "V": "ʌ", "@": "ə", "3": "ɜ", "E": "ɛ", "I": "ɪ", "O": "ɔ", "0": "ɒ", "U": "ʊ", "T": "θ", "S": "ʃ"}
+
+
 def main() -> None:
     """See the module's docstring."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("avatar", type=Path)
     parser.add_argument("dataset", type=Path)
+    parser.add_argument("--known", action="store_true")
     parser.add_argument("--image", type=Path)
     options = parser.parse_args()
-    model, scale = load_motion_model(options.avatar), tracked_scale(Dataset(options.dataset))
+    dataset = Dataset(options.dataset)
+    model, scale, reach = load_motion_model(options.avatar), tracked_scale(dataset), MouthRange.of(dataset.motion)
     kept, summary = [], []
     for language, (voice, sentences) in SPOKEN.items():
         speech = speak(sentences, voice, 0.5)
-        motion = drive_whole(model, speech.samples)
+        motion = drive_whole(model, speech.samples, known=known_phones(speech) if options.known else None)
         times_s = np.arange(len(motion)) / VIDEO_FPS
         truth = lips_of(speech, len(motion))
         true = np.stack([aperture(truth), _width(truth)], axis=1) * 1e3 * scale[0] + scale[1]
         got = np.stack([aperture(motion), _width(motion)], axis=1) * 1e3
         opening, width = (correlation(got[:, i], true[:, i]) for i in (0, 1))
         print(f"{language}: opening r {opening:.2f}, width r {width:.2f}, {len(motion)} frames")
-        summary.append((language, opening, width, *_print_classes(speech, times_s, true, got)))
+        shut = _share_shut(speech, reach.share(motion), times_s)
+        summary.append((language, opening, width, *_print_classes(speech, times_s, true, got), shut))
         kept.append((language, speech, times_s, true, got))
     heads = (f"{'opening r':>10}", f"{'width r':>9}", f"{'p b m: true':>13}{'mm':>6}", f"{'f v: true':>11}{'mm':>6}")
-    print(f"{'':22}" + "".join(heads) + f"{'round: error mm':>17}")
-    for language, opening, width, p_true, p_mm, f_true, f_mm, rounding in summary:
-        numbers = f"{p_true:13.2f}{p_mm:6.2f}{f_true:11.2f}{f_mm:6.2f}{rounding:17.2f}"
+    print(f"{'':22}" + "".join(heads) + f"{'round: error mm':>17}{'shut':>7}")
+    for language, opening, width, p_true, p_mm, f_true, f_mm, rounding, shut in summary:
+        numbers = f"{p_true:13.2f}{p_mm:6.2f}{f_true:11.2f}{f_mm:6.2f}{rounding:17.2f}{shut:7.2f}"
         print(f"{language:22}{opening:10.2f}{width:9.2f}{numbers}")
+    means = np.nanmean([row[1:] for row in summary], axis=0)
+    print(f"mean: opening r {means[0]:.2f}, width r {means[1]:.2f}, round {means[6]:.2f} mm, shut {means[7]:.3f}")
     if options.image:
         _draw(kept, options.image)
+
+
+def known_phones(speech: Speech) -> KnownPhones:
+    """What is said when, of espeak-ng's mnemonics."""
+    ipa = ["".join(_IPA.get(target, target) for _, target in segments(name)) for name in speech.names]
+    return KnownPhones.of_ipa(ipa, speech.starts_s.tolist(), speech.ends_s.tolist())
+
+
+def _share_shut(speech: Speech, opening: np.ndarray, times_s: np.ndarray) -> float:
+    least = [
+        opening[(times_s > start - _BESIDE_S) & (times_s < end + _BESIDE_S)].min(initial=np.inf)
+        for name, start, end in zip(speech.names, speech.starts_s, speech.ends_s, strict=True)
+        if segments(name)[0][1] == "p"
+    ]
+    return float(np.mean(np.array(least) <= _SHUT))
 
 
 def tracked_scale(dataset: Dataset) -> np.ndarray:

@@ -46,6 +46,13 @@ def split_tags(text: str) -> tuple[str, list[Tag]]:
     return " ".join(" ".join(spoken).split()), tags
 
 
+def check_tags(tags: list[Tag]) -> None:
+    """Raise UserError for a tag that says nothing known."""
+    for tag in tags:
+        if not tag.text.startswith("/"):
+            _acts(tag)
+
+
 def events_of_tags(tags: list[Tag], speech: Speech) -> list[Event]:
     """What the tags ask for. `speech` has the words of the spoken text, one for each that stands between spaces.
 

@@ -1,10 +1,13 @@
 """The jobs of a batch: a JSONL file, checked wholly before the first frame is rendered.
 
     {"avatar": "me", "audio": "a.wav", "output": "a.mp4"}
+    {"avatar": "me", "text": "[smile] Hello! [nod]", "voice": "de", "output": "hello.mp4"}
     {"avatar": "me", "motion": "b.motion.npz", "audio": "b.wav", "output": "b.mov", "background": "transparent"}
 
-Every line is one object: `avatar`, `audio` or `motion`, `output`, and any option of `gtalk dub` by its
-name, controls among them. Paths are relative to the jobs file. Empty lines and lines that begin with # are skipped.
+Every line is one object: `avatar`, `audio`, `text` or `motion`, `output`, and any option of `gtalk dub` by its name,
+controls among them. Paths are relative to the jobs file. A text may be the name of a .txt file; `voice` and
+`words_per_minute` are those of `gtalk say`, but a jobs file starts no program: no cmd:. Empty lines and lines that
+begin with # are skipped.
 """
 
 from __future__ import annotations
@@ -19,17 +22,20 @@ from typing import Any
 
 from gtalk.dub.config import DubConfig
 from gtalk.dub.render import check_dub
+from gtalk.dub.say import Lines, read_lines, text_or_file
 from gtalk.errors import UserError
 from gtalk.files import sha256_of_file, sha256_of_json
 from gtalk.motion.edits.controls import Controls, control_specs, word_specs
 from gtalk.reading.untrusted import member, parse_json, read_json, read_text
 from gtalk.talk.load import AVATAR_VERSION
+from gtalk.voice.voices import open_voice
 
 AVATAR_JSON = "avatar.json"
 _PATHS = {"audio", "onto", "score", "save_motion", "sign_cert", "sign_key", "subtitles"}
 _OPTIONS = {field.name for field in dataclasses.fields(DubConfig)} - {"controls"}
 _CONTROLS = {spec.name for spec in (*control_specs(), *word_specs())}
-_KEYS = {"avatar", "motion", "output", *_OPTIONS, *_CONTROLS}
+_OF_TEXT = {"voice": str, "words_per_minute": int}
+_KEYS = {"avatar", "motion", "text", "output", *_OF_TEXT, *_OPTIONS, *_CONTROLS}
 _BESIDE = ("motion.json", "motion.safetensors", "background.png")
 """Files of an avatar that may change without its avatar.json."""
 _MOST_FAULTS = 20  # that one message lists
@@ -41,11 +47,16 @@ class Job:
 
     line: int
     avatar: Path
-    source: Path
+    source: Path | None
+    """Sound or motion; None where a text is said."""
     output: Path
     config: DubConfig
     key: str
     """Changes when anything that the output depends on changes: options, sound, avatar."""
+    lines: Lines | None = None
+    """What is said."""
+    voice: str = ""
+    words_per_minute: int = 165
 
 
 def read_jobs(path: Path, started: frozenset[str] = frozenset()) -> list[Job]:
@@ -103,23 +114,56 @@ def _job(number: int, line: str, folder: Path, started: frozenset[str]) -> Job:
     for key in ("avatar", "output"):
         if key not in entry:
             raise _Fault(f"the key {key!r} is missing")
-    if "audio" not in entry and "motion" not in entry:
-        raise _Fault("the key 'audio' or 'motion' is missing")
+    if not {"audio", "motion", "text"} & entry.keys():
+        raise _Fault("the key 'audio', 'text' or 'motion' is missing")
     for key in ("avatar", "motion", "output"):
         if not isinstance(entry.get(key, ""), str):
             raise _Fault(f"{key!r} must be a path, got {entry[key]!r}")
     options = {name: _option(name, value, folder) for name, value in entry.items() if name in _OPTIONS}
     avatar, output = folder / entry["avatar"], folder / entry["output"]
-    source = folder / entry["motion"] if "motion" in entry else options.pop("audio")
+    source = folder / entry["motion"] if "motion" in entry else options.pop("audio", None)
     controls = Controls.of({name: value for name, value in entry.items() if name in _CONTROLS})
     config = DubConfig(controls=controls, **options)
     _check_avatar(avatar)
-    files = (source, config.audio, config.onto, config.score, config.subtitles, config.sign_cert, config.sign_key)
+    spoken = _spoken(entry, folder, config)
+    files = (
+        source,
+        *spoken.pop("files"),
+        config.audio,
+        config.onto,
+        config.score,
+        config.subtitles,
+        config.sign_cert,
+        config.sign_key,
+    )
     # A background is a word, a colour or a file.
     key = _key(entry, avatar, [p for p in (*files, Path(config.background)) if p is not None])
     # What an earlier run of this very job left is no obstacle: outputs are whole or absent.
     check_dub(source, output, dataclasses.replace(config, overwrite=config.overwrite or key in started))
-    return Job(number, avatar, source, output, config, key)
+    return Job(number, avatar, source, output, config, key, **spoken)
+
+
+def _spoken(entry: dict[str, Any], folder: Path, config: DubConfig) -> dict[str, Any]:
+    """What a job says, in what voice, and of what files that is made. Raises _Fault and UserError."""
+    for key, kind in _OF_TEXT.items():
+        if key in entry and ("text" not in entry or type(entry[key]) is not kind):
+            wrong = "is only for a 'text'" if "text" not in entry else f"must be {kind.__name__}, got {entry[key]!r}"
+            raise _Fault(f"{key!r} {wrong}")
+    if "text" not in entry:
+        return {"files": ()}
+    text, voice = entry["text"], entry.get("voice", "")
+    if not isinstance(text, str):
+        raise _Fault(f"'text' must be text, got {text!r}")
+    for other in ("audio", "motion"):
+        if other in entry:
+            raise _Fault(f"'text' or {other!r}, got both")
+    if voice.startswith("cmd:"):
+        raise _Fault("'voice' must be a language, a .onnx file or an address: a jobs file starts no program")
+    voice = str(folder / voice) if voice.endswith(".onnx") and "://" not in voice else voice
+    pace = {name: entry[name] for name in ("words_per_minute",) if name in entry}
+    open_voice(voice, **pace)
+    files = [folder / text] if text.endswith(".txt") else []
+    return {"lines": read_lines(text_or_file(text, folder), config), "voice": voice, "files": files, **pace}
 
 
 def _check_avatar(folder: Path) -> None:

@@ -59,7 +59,10 @@ class Scheduler:
     def __init__(self, jobs: Sequence[Job], split_s: float) -> None:
         """`split_s`: length of the parts of long jobs, seconds; 0 keeps every job whole."""
         self._waiting = deque(
-            Task(job, "listen", 0, split_s) if is_long(job.source, job.config, split_s) else Task(job) for job in jobs
+            Task(job, "listen", 0, split_s)
+            if job.source is not None and is_long(job.source, job.config, split_s)
+            else Task(job)
+            for job in jobs
         )
         self._split: dict[int, _Split] = {}
         self._over: set[int] = set()

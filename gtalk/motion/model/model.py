@@ -42,6 +42,7 @@ MOTION_MODEL_VERSION = 2  # 2: what the torso does is the avatar's to know; the 
 _READABLE = (1, 2)
 JSON_NAME, TENSORS_NAME = "motion.json", "motion.safetensors"
 N_BROWS = 2
+_OVER_S = 1.0  # after which phones that were known change no row any more
 
 
 @dataclass(frozen=True)
@@ -107,12 +108,9 @@ class PersonMotionModel:
                 remedy="Train it again with `gtalk motion train DATASET -o AVATAR`.",
             )
 
-    def stream(self, seed: int = 0, known: KnownPhones | None = None) -> PersonMotionStream:
-        """A fresh stream. The seed chooses the head motion, gaze and blinks.
-
-        Where it is `known` what is said, as of a synthesiser or an aligned text, the ears need not guess it.
-        """
-        return PersonMotionStream(self, seed, known)
+    def stream(self, seed: int = 0) -> PersonMotionStream:
+        """A fresh stream. The seed chooses the head motion, gaze and blinks."""
+        return PersonMotionStream(self, seed)
 
     @cached_property
     def articulations(self) -> tuple[LipClosure | Articulation, ...]:
@@ -133,10 +131,11 @@ class PersonMotionModel:
 
 
 class PersonMotionStream:
-    """One running utterance; a MotionStream."""
+    """One running utterance; a KnowingStream."""
 
-    def __init__(self, model: PersonMotionModel, seed: int, known: KnownPhones | None = None) -> None:
-        self._model, self._known, self._n_rows = model, known if model.features.ears else None, 0
+    def __init__(self, model: PersonMotionModel, seed: int) -> None:
+        self._model, self._n_rows = model, 0
+        self._known: list[KnownPhones] = []
         self._features = model.features.stream()
         self._gate = SilenceGate()
         self._pauses = PauseGate(model.pauses, model.features) if model.live and model.pauses is not None else None
@@ -150,6 +149,15 @@ class PersonMotionStream:
         """Take samples and return the frames that are now certain."""
         with on_one_thread():
             return self._predict(self._append(self._features.push(samples)))
+
+    def know(self, phones: KnownPhones) -> None:
+        """See `KnowingStream`; a model without ears goes by the sound alone."""
+        if self._model.features.ears and phones.visemes:
+            self._known.append(phones)
+
+    def forget(self) -> None:
+        """See `KnowingStream`."""
+        self._known.clear()
 
     def finish(self) -> Motion:
         """No more samples: the remaining frames."""
@@ -166,9 +174,11 @@ class PersonMotionStream:
 
     def _append(self, rows: np.ndarray) -> int:
         """Keep rows; how many frames are now certain."""
-        if self._known is not None:
-            rows = self._known.put_into(rows, self._model.features.groups["ears"], self._n_rows)
+        for known in self._known:
+            rows = known.put_into(rows, self._model.features.groups["ears"], self._n_rows)
         self._n_rows += len(rows)
+        now_s = self._n_rows / self._model.features.rate_hz
+        self._known = [known for known in self._known if known.ends_s[-1] > now_s - _OVER_S]
         if len(rows) and not self._started:
             self._started = True
             self._rows = np.repeat(rows[:1], self._past, axis=0)

@@ -38,6 +38,7 @@ def write(folder: Path, *lines: dict | str) -> Path:
     return path
 
 
+SAID = {"avatar": "me", "text": "Hello.", "output": "x.mp4"}
 GOOD = {"avatar": "me", "audio": "a.wav", "output": "out/a.mp4"}
 
 
@@ -51,6 +52,16 @@ def test_a_good_file(folder):
     assert second.config.fps == 30.0 and second.config.seed == 3 and first.key != second.key
 
 
+def test_a_text_is_a_job(folder):
+    (folder / "speech.txt").write_text("[smile .6] Hello! [nod]")
+    lines = ({"text": "Hello! [nod]", "voice": "de"}, {"text": "speech.txt", "output": "y.mp4"})
+    line, file = read_jobs(write(folder, *({**SAID, **extra} for extra in lines)))
+    assert line.source is None and line.lines is not None and line.lines.spoken == "Hello!" and line.voice == "de"
+    assert file.lines is not None and [tag.text for tag in file.lines.tags] == ["smile .6", "nod"]
+    (folder / "speech.txt").write_text("Something else.")
+    assert read_jobs(folder / "jobs.jsonl")[1].key != file.key
+
+
 @pytest.mark.parametrize(
     ("line", "words"),
     [
@@ -59,7 +70,16 @@ def test_a_good_file(folder):
         ({**GOOD, "bakground": "red"}, "line 2: unknown key 'bakground', did you mean 'background'?"),
         ({**GOOD, "zzzz": 1}, "line 2: unknown key 'zzzz'; known"),
         ({"avatar": "me", "audio": "a.wav"}, "line 2: the key 'output' is missing"),
-        ({"avatar": "me", "output": "x.mp4"}, "line 2: the key 'audio' or 'motion' is missing"),
+        ({"avatar": "me", "output": "x.mp4"}, "line 2: the key 'audio', 'text' or 'motion' is missing"),
+        ({**GOOD, "output": "x.mp4", "text": "Hello."}, "line 2: 'text' or 'audio', got both"),
+        ({**SAID, "text": 7}, "line 2: 'text' must be text, got 7"),
+        ({**SAID, "text": "[smile]"}, "line 2: text: expected something to say"),
+        ({**SAID, "text": "[flibber] Hello."}, r"line 2: tag \[flibber\]"),
+        ({**SAID, "text": "gone.txt"}, "line 2: text gone.txt: expected a readable text file"),
+        ({**SAID, "voice": 7}, "line 2: 'voice' must be str, got 7"),
+        ({**SAID, "voice": "cmd:rm x"}, "line 2: 'voice' must be .* a jobs file starts no program"),
+        ({**SAID, "voice": "gone.onnx"}, "line 2: voice: expected a Piper voice .* no file"),
+        ({**GOOD, "output": "x.mp4", "voice": "de"}, "line 2: 'voice' is only for a 'text'"),
         ({**GOOD, "avatar": "you"}, "line 2: no avatar at"),
         ({**GOOD, "output": "x.mp4", "audio": "none.wav"}, "line 2: media file .*nothing there"),
         ({**GOOD, "output": "out/../out/a.mp4"}, "line 2: writes .* as line 1 does"),

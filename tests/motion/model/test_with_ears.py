@@ -13,6 +13,7 @@ from gtalk.motion.model.model import load_motion_model, save_motion_model
 from gtalk.motion.training.fit_net import predict
 from gtalk.motion.training.train import train_motion
 from gtalk.speech.base import encode
+from gtalk.speech.known_phones import KnownPhones
 from gtalk.speech.student import load_student
 from gtalk.types import Motion
 from tests.motion.talking import SMALL, write_dataset
@@ -46,6 +47,30 @@ def test_live_equals_offline(model, step: int) -> None:
     streamed, offline = Motion.concatenate([*parts, stream.finish()]), whole(model, SPEECH)
     assert len(streamed) == len(offline) == -(-len(SPEECH) // 640)
     np.testing.assert_allclose(streamed.landmarks, offline.landmarks, atol=1e-5)
+
+
+@pytest.mark.parametrize("step", [640, 20_000])
+def test_what_is_known_guides_the_lips_there_alone_however_the_sound_is_cut(model, step: int) -> None:
+    known = KnownPhones.of_ipa(["m", "a", "m"], [0.0, 0.1, 0.3], [0.1, 0.3, 0.4]).later(1.0)
+    live, heard = model.for_live(), whole(model.for_live(), SPEECH)
+    stream = live.stream(5)
+    parts = []
+    for start in range(0, len(SPEECH), step):
+        if start <= 16_000 < start + step:  # before its sound
+            stream.know(known)
+        parts.append(stream.push(SPEECH[start : start + step]))
+    told = Motion.concatenate([*parts, stream.finish()])
+    moved = np.abs(told.landmarks - heard.landmarks).max((1, 2))
+    assert moved[25:36].max() > 1e-4
+    assert moved[:20].max() < 1e-6, "before it"
+
+
+def test_what_is_forgotten_guides_nothing(model) -> None:
+    stream = model.stream(5)
+    stream.know(KnownPhones.of_ipa(["m"], [0.5], [1.0]))
+    stream.forget()
+    told = Motion.concatenate([stream.push(SPEECH), stream.finish()])
+    np.testing.assert_array_equal(told.landmarks, whole(model, SPEECH).landmarks)
 
 
 def test_the_look_ahead_is_no_longer_than_promised(model) -> None:
