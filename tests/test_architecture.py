@@ -29,7 +29,7 @@ ARROWS = {
     "direct": {"motion", "rig", "speech", "voice"},
     "marks": {"media"},
     "talk": {"avatar", "marks", "motion", "media", "speech"},
-    "dub": {"direct", "marks", "talk", "motion", "media", "dataset", "prepare", "voice"},
+    "dub": {"direct", "marks", "talk", "motion", "media", "dataset", "prepare", "speech", "voice"},
     "viewer": {"direct", "marks", "talk", "motion", "media", "speech", "voice"},
     "export": {"avatar", "marks", "talk", "media", "ops", "rig"},
     "eval": {"talk", "dataset", "media", "speech", "voice", "motion", "avatar", "prepare", "ops", "rig"},

@@ -7,30 +7,20 @@ files: keys are not for it. The instruction and the words are sent to the addres
 from __future__ import annotations
 
 import dataclasses
-import http.client
 import json
-import os
-import socket
-import ssl
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from urllib.parse import SplitResult, urlsplit
 
 from gtalk.direct.directors.speech import Speech
 from gtalk.direct.score import SCORE_VERSION, Event, Score
 from gtalk.direct.tracks import TRACKS
 from gtalk.errors import UserError
+from gtalk.reading.endpoint import Call
 from gtalk.reading.untrusted import parse_json
 from gtalk.rig.expression import REGIONS, names
 
 KEY_VARIABLE = "GTALK_LLM_KEY"
 """Environment variable whose value is sent as the bearer token."""
-MOST_ANSWER_BYTES = 1_000_000
 MOST_EVENTS = 500
-_PIECE = 65_536
 _ATTEMPTS = 2
 
 
@@ -43,6 +33,11 @@ class ModelEndpoint:
     model: str
     timeout_s: float = 60.0
     """For one answer, from the first byte sent to the last received."""
+
+    def call(self) -> Call:
+        """A request for a chat completion."""
+        url = self.url.rstrip("/") + "/chat/completions"
+        return Call(url, "--llm", "an OpenAI-compatible endpoint that answers", self.timeout_s, KEY_VARIABLE)
 
 
 def ask_model(instruction: str, speech: Speech, endpoint: ModelEndpoint) -> list[Event]:
@@ -72,80 +67,18 @@ def ask_model(instruction: str, speech: Speech, endpoint: ModelEndpoint) -> list
 
 def complete(endpoint: ModelEndpoint, messages: list[dict[str, str]]) -> str:
     """The body that the endpoint answers with. Raises UserError for what is no answer, within the endpoint's time."""
-    parts = urlsplit(endpoint.url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise _failed(endpoint, f"the address {endpoint.url[:80]!r}", "Write for example http://localhost:11434/v1.")
-    body = json.dumps({"model": endpoint.model, "messages": messages, "temperature": 0, "stream": False}).encode()
-    headers = {"Content-Type": "application/json", "Accept": "application/json"}
-    if key := os.environ.get(KEY_VARIABLE):
-        headers["Authorization"] = f"Bearer {key}"
-    until_s = time.monotonic() + endpoint.timeout_s
-    try:
-        with _connected(parts, endpoint.timeout_s) as connection:
-            connection.request("POST", parts.path.rstrip("/") + "/chat/completions", body, headers)
-            response = connection.getresponse()
-            data = _read(response, endpoint)
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        if isinstance(error, UserError):
-            raise
-        if isinstance(error, TimeoutError) or time.monotonic() >= until_s:
-            raise _failed(endpoint, f"nothing whole within {endpoint.timeout_s:g} s", "Try again later.") from error
-        raise _failed(endpoint, f"{type(error).__name__}: {error}"[:200], "Is the server running there?") from error
-    if time.monotonic() >= until_s:  # cut off in the middle
-        raise _failed(endpoint, f"nothing whole within {endpoint.timeout_s:g} s", "Try again later.")
-    if response.status != 200:
-        words = " ".join(data[:200].decode("utf-8", "replace").split())
-        raise _failed(endpoint, f"status {response.status} {response.reason}: {words}",
-                      f"Check the address, the model's name, and ${KEY_VARIABLE}.")  # fmt: skip
-    return data.decode("utf-8", "replace")
-
-
-@contextmanager
-def _connected(parts: SplitResult, timeout_s: float) -> Iterator[http.client.HTTPConnection]:
-    """A connection that is cut off when the time is over, however slowly it drips."""
-    host = parts.hostname or ""
-    if parts.scheme == "https":
-        context = ssl.create_default_context()
-        connection = http.client.HTTPSConnection(host, parts.port, timeout=timeout_s, context=context)
-    else:
-        connection = http.client.HTTPConnection(host, parts.port, timeout=timeout_s)
-    cut: threading.Timer | None = None
-    try:
-        connection.connect()
-        cut = threading.Timer(timeout_s, _cut, (connection.sock,))
-        cut.daemon = True
-        cut.start()
-        yield connection
-    finally:
-        if cut is not None:
-            cut.cancel()
-        connection.close()
-
-
-def _cut(sock: socket.socket) -> None:
-    with suppress(OSError):
-        sock.shutdown(socket.SHUT_RDWR)
-
-
-def _read(response: http.client.HTTPResponse, endpoint: ModelEndpoint) -> bytes:
-    """The whole body, of a bounded size."""
-    data = b""
-    while True:
-        piece = response.read1(_PIECE)
-        if not piece:
-            return data
-        data += piece
-        if len(data) > MOST_ANSWER_BYTES:
-            raise _failed(endpoint, f"more than {MOST_ANSWER_BYTES} bytes", "Use another model.")
+    asked = {"model": endpoint.model, "messages": messages, "temperature": 0, "stream": False}
+    call = endpoint.call()
+    return b"".join(call.post(json.dumps(asked).encode(), "application/json")).decode("utf-8", "replace")
 
 
 def _content(body: str, endpoint: ModelEndpoint) -> str:
     try:
         content = parse_json(body)["choices"][0]["message"]["content"]
     except (ValueError, KeyError, IndexError, TypeError) as error:
-        raise _failed(endpoint, f"no chat completion ({type(error).__name__})", "Check the address.") from error
+        raise endpoint.call().failed(f"no chat completion ({type(error).__name__})", "Check the address.") from error
     if not isinstance(content, str):
-        raise _failed(endpoint, "a message without text", "Use another model.")
+        raise endpoint.call().failed("a message without text", "Use another model.")
     return content
 
 
@@ -193,9 +126,3 @@ Members of emotion.*: {", ".join(names())}
 Members of region.*: {", ".join(REGIONS)}; their value is text such as "sad:0.8"
 Left and right are those of the picture: negative is left. Ask for nothing that was not asked for; few events are best.
 Spoken words: {words or "unknown"}"""
-
-
-def _failed(endpoint: ModelEndpoint, got: str, remedy: str) -> UserError:
-    return UserError(
-        f"--llm {endpoint.url[:80]}", expected="an OpenAI-compatible endpoint that answers", got=got, remedy=remedy
-    )

@@ -9,9 +9,10 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from gtalk.direct.directors.llm import MOST_ANSWER_BYTES, ModelEndpoint, ask_model
+from gtalk.direct.directors.llm import ModelEndpoint, ask_model
 from gtalk.direct.directors.speech import Speech
 from gtalk.errors import UserError
+from gtalk.reading.endpoint import MOST_ANSWER_BYTES
 from gtalk.speech.words import Words
 from tests.direct.sentences import END, WORDS
 
