@@ -27,7 +27,7 @@ from gtalk.types import Motion
 
 REACH_S = 0.28
 """How far from a key the mouth follows it."""
-SMOOTH, EDGE = 200.0, 15.0
+SMOOTH, EDGE = 60.0, 60.0
 """Weight of second differences, and of changes at the end of the reach against those at the key."""
 SHUT_M = 0.0012
 """Lips that are less open than this beyond rest are shut by speech."""
@@ -181,7 +181,7 @@ class _Window:
         self._measures = measures_of(model)
         self._codes = model.basis.encode(window)[:, model.basis.groups["mouth"]]
         away = np.abs(np.arange(len(window))[:, None] - np.array(keys)).min(1) / reach
-        self._weights = 1.0 + EDGE * away**4
+        self._weights = 1.0 + EDGE * away**2
         self._rows: list[tuple[int, np.ndarray, float]] = []
         opening = self._measures["key.open"]
         excess_m = opening.mean_m + self._codes @ opening.per_code_m - opening.wanted_m(0.0)

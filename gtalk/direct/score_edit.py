@@ -30,6 +30,7 @@ from gtalk.shapes import Float
 from gtalk.types import Motion
 
 _POSE = 6  # of the values of Sway: the head
+_LIDS_FOLLOW, _LIDS_MOST = 1.2, 0.4  # the upper lids go down with the eyes: share of openness a radian, at most
 _LOOKS = (("Left", 1.0), ("Right", -1.0))  # the person's left eye is on the image's right: it looks out to the right
 
 
@@ -65,7 +66,7 @@ class ScoreEdit:
             return frame
         asked = Asked.of(moment, self._tables)
         frame = self._posed(frame, asked)
-        frame = self._lidded(frame, moment)
+        frame = self._lidded(frame, asked, moment)
         frame, weights = self._looking(frame, asked, moment)
         weights = soft_limit(weights[None], np.ones(len(SHAPES)))
         gains = NO_LEAN.copy()
@@ -83,12 +84,13 @@ class ScoreEdit:
         vectors = _swung(limited(kept, offset[None], room), asked, room)
         return without_torso(frame.replace(head_pose=pose_matrices(vectors, mean)))
 
-    def _lidded(self, frame: Motion, moment: dict[str, float]) -> Motion:
+    def _lidded(self, frame: Motion, asked: Asked, moment: dict[str, float]) -> Motion:
         natural, shut = moment.get("blink.natural", 1.0), moment.get("blink", 0.0)
-        if natural == 1.0 and shut == 0.0:
+        down = min(_LIDS_MOST, _LIDS_FOLLOW * max(0.0, -math.radians(asked.gaze_deg[1])))
+        if natural == 1.0 and shut == 0.0 and down == 0.0:
             return frame
         eyes = np.where(frame.eyes < 1.0, 1.0 - natural * (1.0 - frame.eyes), frame.eyes)
-        eyes = np.minimum(eyes, 1.0 - shut) if shut else eyes
+        eyes = np.minimum(eyes * (1.0 - down), 1.0 - shut)
         face, landmarks = self._model.face, frame.landmarks.copy()
         landmarks[:, UPPER_GROUP] += face.upper_landmarks(eyes, frame.brows) - face.upper_landmarks(
             frame.eyes, frame.brows

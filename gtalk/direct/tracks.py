@@ -45,7 +45,7 @@ TRACKS = (
     Track("region.*", "another expression for brows, eyes, cheeks or mouth alone: `sad:0.8`", kind="words"),
     Track("shape.*", "a single shape of the face: mouthSmileLeft, browInnerUp", usual=0.7),
     Track("gaze.yaw", "where the eyes turn, towards the image's right", -35, 35, usual=12, unit="deg"),
-    Track("gaze.pitch", "where the eyes turn, up", -30, 30, usual=-12, unit="deg"),
+    Track("gaze.pitch", "where the eyes turn, up", -30, 30, usual=-18, unit="deg"),
     Track("gaze.held", "how far the eyes keep still on the camera, or on where they are asked to look", usual=0.9),
     Track("head.turn", "the head turned towards the image's right", -45, 45, usual=10, unit="deg"),
     Track("head.raise", "the chin up", -30, 30, usual=6, unit="deg"),

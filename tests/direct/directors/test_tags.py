@@ -22,7 +22,7 @@ def test_tags_are_never_spoken_and_direct_the_words_behind_them() -> None:
     smile, nod, look, worried = (events[n] for n in ("emotion.smile", "head.nod", "gaze.pitch", "emotion.worried"))
     assert (smile.value, smile.start_s, smile.end_s) == (0.6, 0.0, 3.0)  # until another expression
     assert nod.start_s < 1.2 < nod.end_s
-    assert (look.value, look.start_s, look.end_s) == (-12.0, 2.0, 3.0)
+    assert (look.value, look.start_s, look.end_s) == (-18.0, 2.0, 3.0)
     assert (worried.start_s, worried.end_s) == (3.0, 4.5)
     assert events["blink"].times == 3
 

@@ -113,7 +113,7 @@ def _of_sound(samples: np.ndarray) -> list[float]:
     import pocketsphinx
 
     decoder = pocketsphinx.Decoder(
-        samprate=AUDIO_RATE, loglevel="FATAL", lm=None, lw=2.0, beam=1e-10, pbeam=1e-10,
+        samprate=AUDIO_RATE, loglevel="FATAL", lm=None, lw=0.5, beam=1e-30, pbeam=1e-30,
         allphone=pocketsphinx.get_model_path("en-us/en-us-phone.lm.bin"),
     )  # fmt: skip
     _hear(decoder, samples)

@@ -1,7 +1,8 @@
 """What instructions do to pixels: each channel in its span and outside it, against the same film undirected.
 
 A film of the avatar is drawn undirected and directed; Face Landmarker reads both. Of each channel: the mean difference
-within the span and the mean size of the difference outside it and its eases, in deviations of the undirected film.
+within the span, the mean size of the difference where nothing is asked for, and in the spans of the film's other channels
+(a smile moves cheeks, lids that go down with the eyes look like brows that go up), in deviations of the undirected film.
 Frames in which lids shut in either film are left out: blinks hide irises, and pull brows and scores with them.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +32,8 @@ from gtalk.types import AUDIO_RATE, AudioTrack
 EVERY_S, LASTS_S, FIRST_S = 2.8, 1.0, 0.9
 EASE_S = 0.8
 """Around a span: neither inside nor outside."""
+SCORES = ("neutral", *sorted(set(ARKIT) - {"tongueOut"}))
+"""As Face Landmarker orders them."""
 SHUT, AROUND = 0.4, 3  # score of shut lids, frames around them
 
 
@@ -71,15 +75,18 @@ def pixels(avatar: Path, sound: Path, size: int = 320) -> None:
             return readings(landmarks_of(frames))
 
         plain = film("")
-        print(f"{avatar.name}, {seconds:.1f} s: in deviations of the undirected film, inside and outside the span")
+        print(
+            f"{avatar.name}, {seconds:.1f} s: in deviations of the undirected film: inside, outside, in others' spans"
+        )
         for asked in FILMS:
             spans = [FIRST_S + EVERY_S * i for i in range(len(asked))]
             say = ", ".join(f"{a.say} from {s:g} to {s + LASTS_S:g} seconds" for a, s in zip(asked, spans, strict=True))
             directed = film(say)
             for one, start_s in zip(asked, spans, strict=True):
-                inside, outside = moved(plain, directed, one, start_s)
+                inside, outside, others = moved(plain, directed, one, start_s, spans)
                 good = inside >= 2.0 and outside <= 0.5
-                print(f"{one.say:22} {one.reading:6} {inside:6.1f} {outside:6.2f}{'' if good else '   !'}", flush=True)
+                print(f"{one.say:22} {one.reading:6} {inside:6.1f} {outside:6.2f} {others:6.2f}{'' if good else '  !'}",
+                      flush=True)  # fmt: skip
 
 
 def landmarks_of(frames: list[np.ndarray]) -> Landmarks:
@@ -95,19 +102,18 @@ def readings(seen: Landmarks) -> dict[str, np.ndarray]:
     assert scores is not None
 
     def both(name: str) -> np.ndarray:
-        return scores[:, [1 + ARKIT.index(f"{name}{side}") for side in ("Left", "Right")]].mean(1)
+        return scores[:, [SCORES.index(f"{name}{side}") for side in ("Left", "Right")]].mean(1)
 
     points = np.concatenate([seen.points_px, seen.depth[..., None]], 2).astype(np.float64)
     upright, angles_deg = _upright(points)
-    corners = upright[:, EYE_CORNERS].mean(2)  # [T,2,3] middle of each eye
     width = np.linalg.norm(upright[:, EYE_CORNERS[:, 0]] - upright[:, EYE_CORNERS[:, 1]], axis=-1)
-    brows = -(upright[:, BROW_POINTS][..., 1] - corners[:, :, None, 1]) / width[..., None]  # [T,2,5] outer to inner
+    brows = -upright[:, BROW_POINTS][..., 1] / width[..., None]  # [T,2,5] outer to inner, above what is rigid
     return {
         "smile": both("mouthSmile"),
         "frown": both("mouthFrown") + both("browDown"),
         "brows": brows.mean((1, 2)),
         "worry": (brows[..., 3:].mean((1, 2)) - brows[..., :2].mean((1, 2))),
-        "inner": scores[:, 1 + ARKIT.index("browInnerUp")],
+        "inner": scores[:, SCORES.index("browInnerUp")],
         "gaze": _gaze(seen.points_px),
         "pitch": angles_deg[:, 0], "yaw": angles_deg[:, 1], "roll": angles_deg[:, 2],
         "shut": both("eyeBlink"),
@@ -138,7 +144,7 @@ def _upright(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     upright = np.einsum("tij,tpj->tpi", turns, points - points[:, RIGID].mean(1, keepdims=True))
     back = turns.transpose(0, 2, 1)
     pitch = np.arctan2(back[:, 2, 1], back[:, 2, 2])
-    yaw = np.arcsin(np.clip(-back[:, 2, 0], -1, 1))
+    yaw = np.arcsin(np.clip(back[:, 2, 0], -1, 1))
     roll = np.arctan2(back[:, 1, 0], back[:, 0, 0])
     return upright, np.rad2deg(np.stack([pitch, yaw, roll], 1))
 
@@ -150,18 +156,24 @@ def _turn(points: np.ndarray, onto: np.ndarray) -> np.ndarray:
 
 
 def moved(
-    plain: dict[str, np.ndarray], directed: dict[str, np.ndarray], asked: Asked, start_s: float, fps: float = 25.0
-) -> tuple[float, float]:
-    """(inside, outside) the span."""
+    plain: dict[str, np.ndarray],
+    directed: dict[str, np.ndarray],
+    asked: Asked,
+    start_s: float,
+    spans_s: Sequence[float],
+    fps: float = 25.0,
+) -> tuple[float, float, float]:
+    """(inside its span, where nothing is asked for, in the others' spans)."""
     a, b = plain[asked.reading], directed[asked.reading]
     times_s = np.arange(len(a)) / fps
     shut = np.maximum(plain["shut"], directed["shut"]) > SHUT
     seen = np.convolve(shut, np.ones(2 * AROUND + 1), "same") == 0
     inside = (times_s >= start_s) & (times_s <= start_s + LASTS_S) & seen
-    outside = ((times_s < start_s - EASE_S) | (times_s > start_s + LASTS_S + EASE_S)) & seen
+    near = np.array([(times_s > s - EASE_S) & (times_s < s + LASTS_S + EASE_S) for s in spans_s])
+    others = near[[s != start_s for s in spans_s]].any(0) & seen
     change = (b - a) / a[seen].std()
     if asked.swings:  # there and back: how far it goes
         within = float(np.ptp(change[inside]) if asked.sign == 0 else np.abs(change[inside]).max())
     else:
         within = float(asked.sign * change[inside].mean())
-    return within, float(np.abs(change[outside]).mean())
+    return within, float(np.abs(change[seen & ~near.any(0)]).mean()), float(np.abs(change[others]).mean())
