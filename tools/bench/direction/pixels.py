@@ -1,8 +1,9 @@
 """What instructions do to pixels: each channel in its span and outside it, against the same film undirected.
 
 A film of the avatar is drawn undirected and directed; Face Landmarker reads both. Of each channel: the mean difference
-within the span, the mean size of the difference where nothing is asked for, and in the spans of the film's other channels
-(a smile moves cheeks, lids that go down with the eyes look like brows that go up), in deviations of the undirected film.
+within the span, the mean size of the difference where nothing is asked for, and that in the spans of the film's other
+channels (a smile moves cheeks, lids that follow the eyes down look like brows that go up), in deviations of the
+undirected film.
 Frames in which lids shut in either film are left out: blinks hide irises, and pull brows and scores with them.
 """
 
@@ -30,7 +31,7 @@ from gtalk.topology import BROW_POINTS, EYE_CORNERS, IRIS_CENTRES, RIGID
 from gtalk.types import AUDIO_RATE, AudioTrack
 
 EVERY_S, LASTS_S, FIRST_S = 2.8, 1.0, 0.9
-EASE_S = 0.8
+EASE_S = 0.6
 """Around a span: neither inside nor outside."""
 SCORES = ("neutral", *sorted(set(ARKIT) - {"tongueOut"}))
 """As Face Landmarker orders them."""
@@ -75,9 +76,7 @@ def pixels(avatar: Path, sound: Path, size: int = 320) -> None:
             return readings(landmarks_of(frames))
 
         plain = film("")
-        print(
-            f"{avatar.name}, {seconds:.1f} s: in deviations of the undirected film: inside, outside, in others' spans"
-        )
+        print(f"{avatar.name}, {seconds:.1f} s: in deviations, inside, outside, in others' spans")
         for asked in FILMS:
             spans = [FIRST_S + EVERY_S * i for i in range(len(asked))]
             say = ", ".join(f"{a.say} from {s:g} to {s + LASTS_S:g} seconds" for a, s in zip(asked, spans, strict=True))
