@@ -30,7 +30,7 @@ ARROWS = {
     "marks": {"media"},
     "talk": {"avatar", "marks", "motion", "media", "speech"},
     "dub": {"direct", "marks", "talk", "motion", "media", "dataset", "prepare", "speech", "voice"},
-    "viewer": {"direct", "marks", "talk", "motion", "media", "speech", "voice"},
+    "viewer": {"direct", "export", "marks", "talk", "motion", "media", "speech", "voice"},
     "export": {"avatar", "marks", "talk", "media", "ops", "rig"},
     "eval": {"talk", "dataset", "media", "speech", "voice", "motion", "avatar", "prepare", "ops", "rig"},
     "edits": {"direct", "motion"},

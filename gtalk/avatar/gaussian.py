@@ -117,7 +117,7 @@ class GaussianAvatar(SharedHalf):
         codes = raw_codes(self.basis, self.pose_code, motion)
         wanted = motion.channels.get("expression")
         asked = self.division.express(codes, wanted) if wanted is not None and wanted.any() else [None] * len(motion)
-        mean, scale = self._code_norm
+        mean, scale = self.code_norm
         codes = ((codes - mean) / scale).astype(np.float32)
         placed = self.pose_code.torso_and_framing(motion)
         heads = camera.T_camera_world @ motion.head_pose
@@ -136,7 +136,7 @@ class GaussianAvatar(SharedHalf):
         ]
 
     @cached_property
-    def _code_norm(self) -> tuple[Float[np.ndarray, " K"], Float[np.ndarray, " K"]]:
+    def code_norm(self) -> tuple[Float[np.ndarray, " K"], Float[np.ndarray, " K"]]:
         """Mean and spread of codes, on the host once: reading them at every frame would stop a GPU."""
         return self.learned["code_mean"].cpu().numpy(), self.learned["code_scale"].cpu().numpy()
 

@@ -112,8 +112,9 @@ class Export:
     """Folder of the avatar."""
     output: OutputPath
     """File, or folder for a sequence or a page, to write."""
-    format: Literal["ply", "ply-sequence", "glb", "web", "message"] = "ply"
-    """ply: the Gaussians at rest, or at one frame of a motion. ply-sequence: a file for every frame of a motion.
+    format: Literal["ply", "splat", "spz", "splats-glb", "ply-sequence", "glb", "web", "message"] = "ply"
+    """ply, splat, spz, splats-glb (glTF with KHR_gaussian_splatting): the Gaussians at rest, or at one frame of a
+    motion; 1.2, 0.6, 0.25 and 1.5 MB. ply-sequence: a file for every frame of a motion.
     glb: a mesh with 52 shapes, animated where a motion is given. web: a page, with a message where there is sound or
     motion. message: a .gtm file."""
     motion: Path | None = None
@@ -123,9 +124,9 @@ class Export:
     subtitles: Path | None = None
     """web, message: a WebVTT file; the page shows its cues."""
     frame: int = 0
-    """ply: which frame of the motion."""
+    """ply, splat, spz, splats-glb: which frame of the motion."""
     axes: Literal["viewers", "gtalk"] = "viewers"
-    """ply: viewers: y down, as public viewers expect, so that the face is upright. gtalk: y up, as in gtalk's world."""
+    """ply, splat: viewers: y down, as public viewers expect, so that the face is upright. gtalk: y up, as its world."""
     overwrite: bool = False
     """Replace an output that exists."""
 

@@ -16,6 +16,7 @@ from gtalk.shapes import UInt8
 TRACKS = ("look.light", "look.warmth", "look.closer")
 _WARMTH, _CLOSER = 0.125, 0.5
 _MIDDLE_Y = 0.42  # of the height
+_EASES_S = 2.0  # longer than anything eases in or out
 
 
 class Look:
@@ -28,6 +29,10 @@ class Look:
     def receive(self, event: object) -> None:
         """Obey another score, or more events; what comes late eases in from now on."""
         self._composer.receive(event, self._now_s)
+
+    def asks(self, time_s: float) -> bool:
+        """Whether an event may be seen at an instant."""
+        return any(e.start_s - _EASES_S < time_s < e.end_s + _EASES_S for e in self._composer.events)
 
     @staticmethod
     def of(score: Score | None) -> Look | None:

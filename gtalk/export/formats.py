@@ -12,6 +12,7 @@ from gtalk.errors import UserError
 from gtalk.export.glb import write_glb
 from gtalk.export.ply import Axes, is_sequence, write_ply, write_ply_sequence
 from gtalk.export.skin import rig_of_avatar, skin_of_avatar
+from gtalk.export.splats import write_splat, write_splats_glb, write_spz
 from gtalk.export.web.message import pack_message
 from gtalk.export.web.site import idle_motion, is_site, write_site
 from gtalk.files import atomic_path
@@ -76,12 +77,28 @@ def _moving(asked: Export, why: str) -> Motion:
     return asked.motion
 
 
-def _ply(asked: Export, _on_progress: OnProgress) -> None:
+def _frame(asked: Export) -> Motion | None:
     motion = asked.motion
     if motion is not None and not 0 <= asked.frame < len(motion):
         raise UserError("--frame", expected=f"0 to {len(motion) - 1}", got=str(asked.frame),
                         remedy="Name a frame of the motion.")  # fmt: skip
-    write_ply(_gaussians(asked), asked.output, None if motion is None else motion[asked.frame], asked.axes)
+    return None if motion is None else motion[asked.frame]
+
+
+def _ply(asked: Export, _on_progress: OnProgress) -> None:
+    write_ply(_gaussians(asked), asked.output, _frame(asked), asked.axes)
+
+
+def _splat(asked: Export, _on_progress: OnProgress) -> None:
+    write_splat(_gaussians(asked), asked.output, _frame(asked), asked.axes)
+
+
+def _spz(asked: Export, _on_progress: OnProgress) -> None:
+    write_spz(_gaussians(asked), asked.output, _frame(asked))
+
+
+def _splats_glb(asked: Export, _on_progress: OnProgress) -> None:
+    write_splats_glb(_gaussians(asked), asked.output, _frame(asked), asked.character.identity.person)
 
 
 def _ply_sequence(asked: Export, on_progress: OnProgress) -> None:
@@ -114,6 +131,9 @@ _FIT_GAUSSIANS = "Fit it with --renderer gaussian; a radiance field holds no Gau
 FORMATS = {
     "ply": Format(_ply, _GAUSSIANS, _FIT_GAUSSIANS),
     "ply-sequence": Format(_ply_sequence, _GAUSSIANS, _FIT_GAUSSIANS, is_folder=True, ours=is_sequence),
+    "splat": Format(_splat, _GAUSSIANS, _FIT_GAUSSIANS),
+    "spz": Format(_spz, _GAUSSIANS, _FIT_GAUSSIANS),
+    "splats-glb": Format(_splats_glb, _GAUSSIANS, _FIT_GAUSSIANS),
     "glb": Format(_glb, _GAUSSIANS | {RadianceAvatar.kind}, "Its mesh comes from an avatar that `gtalk fit` made."),
     "web": Format(_web, _GAUSSIANS, _FIT_GAUSSIANS, is_folder=True, ours=is_site),
     "message": Format(_message, _GAUSSIANS, _FIT_GAUSSIANS),

@@ -39,13 +39,22 @@ _RINGS, _SEGMENTS = 16, 24  # of an eyeball
 
 
 @dataclass
-class _Document:
-    """Grows buffer, views and accessors together."""
+class Document:
+    """A binary glTF: grows buffer, views and accessors together."""
 
     json: dict[str, Any]
     binary: bytearray = field(default_factory=bytearray)
 
+    @staticmethod
+    def begun(person: str = "") -> Document:
+        """One with nothing in it yet but what it is. `person`: whose likeness, written down with that gtalk made it."""
+        note = {"generator": "gtalk", "version": "2.0", "extras": {"generated": "made with gtalk"}}
+        if person:
+            note["extras"]["likeness_of"] = person
+        return Document({"asset": note, "bufferViews": [], "accessors": [], "scene": 0, "scenes": [{"nodes": [0]}]})
+
     def view(self, data: bytes, target: int | None = None) -> int:
+        """Bytes of the buffer; returns the view's number."""
         self.binary.extend(b"\0" * (-len(self.binary) % 4))
         view: dict[str, Any] = {"buffer": 0, "byteOffset": len(self.binary), "byteLength": len(data)}
         if target is not None:
@@ -55,6 +64,7 @@ class _Document:
         return len(self.json["bufferViews"]) - 1
 
     def accessor(self, values: np.ndarray, kind: str, target: int | None = None, bounds: bool = False) -> int:
+        """Numbers of the buffer, `kind` of which make one; returns the accessor's number."""
         whole = values.dtype.kind in "iu"
         values = np.ascontiguousarray(values, "<u2" if whole else "<f4")
         entry: dict[str, Any] = {
@@ -94,10 +104,7 @@ def write_glb(
         skin: a picture of the face at rest; a plain colour without it.
         person: whose likeness it is; written into the file with the note that gtalk made it.
     """
-    note = {"generator": "gtalk", "version": "2.0", "extras": {"generated": "made with gtalk"}}
-    if person:
-        note["extras"]["likeness_of"] = person
-    doc = _Document({"asset": note, "bufferViews": [], "accessors": [], "scene": 0})
+    doc = Document.begun(person)
     doc.json["materials"] = _materials(doc, skin)
     made = Recomposed.of(rig, motion)
     doc.json["meshes"] = [_face(doc, made, skin), *(_eye(doc, rig, side) for side in (1, 0))]
@@ -110,14 +117,13 @@ def write_glb(
         {"name": "eyeLeft", "mesh": 1, "translation": eyes[0].tolist()},
         {"name": "eyeRight", "mesh": 2, "translation": eyes[1].tolist()},
     ]
-    doc.json["scenes"] = [{"nodes": [0]}]
     if motion is not None:
         doc.json["animations"] = [_animation(doc, rig, made, motion)]
     with atomic_path(Path(path)) as temporary:
         temporary.write_bytes(doc.bytes())
 
 
-def _materials(doc: _Document, skin: Skin | None) -> list[dict[str, Any]]:
+def _materials(doc: Document, skin: Skin | None) -> list[dict[str, Any]]:
     plain: dict[str, Any] = {"metallicFactor": 0.0, "roughnessFactor": 0.75, "baseColorFactor": _SKIN}
     if skin is not None:
         doc.json["images"] = [{"bufferView": doc.view(skin.jpeg), "mimeType": "image/jpeg"}]
@@ -133,7 +139,7 @@ def _materials(doc: _Document, skin: Skin | None) -> list[dict[str, Any]]:
     ]
 
 
-def _face(doc: _Document, made: Recomposed, skin: Skin | None) -> dict[str, Any]:
+def _face(doc: Document, made: Recomposed, skin: Skin | None) -> dict[str, Any]:
     rest = made.neutral[:N_FACE]
     normals = _normals(rest)
     attributes = {
@@ -156,7 +162,7 @@ def _face(doc: _Document, made: Recomposed, skin: Skin | None) -> dict[str, Any]
     return {"name": "face", "primitives": primitives, "weights": weights, "extras": {"targetNames": names}}
 
 
-def _eye(doc: _Document, rig: PersonRig, side: int) -> dict[str, Any]:
+def _eye(doc: Document, rig: PersonRig, side: int) -> dict[str, Any]:
     """A ball with white, iris and pupil as colours of its points; it looks along z."""
     radius = EYEBALL_RADIUS * OUTER_EYE_DISTANCE_M
     ring = rig.neutral[IRIS_RINGS[side]] - rig.neutral[IRIS_CENTRES[side]]
@@ -184,7 +190,7 @@ def _eye(doc: _Document, rig: PersonRig, side: int) -> dict[str, Any]:
     return {"name": name, "primitives": [{"attributes": attributes, "indices": indices, "material": 2}]}
 
 
-def _animation(doc: _Document, rig: PersonRig, made: Recomposed, motion: Motion) -> dict[str, Any]:
+def _animation(doc: Document, rig: PersonRig, made: Recomposed, motion: Motion) -> dict[str, Any]:
     times = doc.accessor(np.arange(len(motion)) / motion.fps, "SCALAR", bounds=True)
     weights = np.concatenate([made.weights, made.residual_weights], axis=1)
     mean = mean_pose(motion.head_pose[motion.valid] if motion.valid.any() else motion.head_pose)

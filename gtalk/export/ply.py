@@ -34,16 +34,8 @@ PROPERTIES = [
 
 
 def write_ply(avatar: GaussianAvatar, path: Path, motion: Motion | None = None, axes: Axes = "viewers") -> None:
-    """Write the Gaussians at rest (mean pose, mean face), or at the one frame of `motion`.
-
-    Raises UserError when the motion has not exactly one frame.
-    """
-    if motion is not None and len(motion) != 1:
-        raise UserError(
-            "motion", expected="one frame", got=f"{len(motion)} frames", remedy="Pick one, or write a sequence."
-        )
-    with torch.no_grad():
-        table = world_table(avatar, _at_rest(avatar) if motion is None else avatar.instants(motion)[0], axes)
+    """Write the Gaussians at rest (mean pose, mean face), or at the one frame of `motion`. Raises as `still`."""
+    table = still(avatar, motion, axes)
     header = ["ply", "format binary_little_endian 1.0", f"element vertex {len(table)}"]
     header += [f"property float {name}" for name in PROPERTIES] + ["end_header\n"]
     with atomic_path(Path(path)) as temporary:
@@ -61,6 +53,16 @@ def write_ply_sequence(
 def is_sequence(folder: Path) -> bool:
     """Whether a folder holds such a sequence and nothing else."""
     return all(re.fullmatch(r"\d{6,}\.ply", path.name) for path in folder.iterdir())
+
+
+def still(avatar: GaussianAvatar, motion: Motion | None, axes: Axes) -> Float[np.ndarray, "N 17"]:
+    """Rows of PROPERTIES at rest, or at the one frame of `motion`. Raises UserError when it has more, or none."""
+    if motion is not None and len(motion) != 1:
+        raise UserError(
+            "motion", expected="one frame", got=f"{len(motion)} frames", remedy="Pick one, or write a sequence."
+        )
+    with torch.no_grad():
+        return world_table(avatar, _at_rest(avatar) if motion is None else avatar.instants(motion)[0], axes)
 
 
 def world_table(avatar: GaussianAvatar, instant: FrameParams, axes: Axes = "viewers") -> Float[np.ndarray, "N 17"]:

@@ -37,6 +37,10 @@ class ViewConfig:
     """A score (`.score.yaml`) that directs what --play plays; docs/direction.md says what it may ask for."""
     size: int = 512
     """Height of the image in pixels."""
+    draw: Literal["auto", "browser", "server"] = "auto"
+    """Who draws a Gaussian avatar. browser: the visitor's own, where it has WebGL2: sharp at any size, few kilobytes a
+    second, and ten visitors cost what one costs; it is given the avatar for that. auto: the browser where it draws fast
+    enough. server: always here. Recordings and /live.mjpg are drawn here."""
     device: Device = "auto"
     """Where images are drawn. auto: on a GPU where there is one."""
     controls: Controls = field(default_factory=Controls)

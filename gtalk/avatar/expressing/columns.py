@@ -11,6 +11,7 @@ of the clip's range. So the mesh under the image moves by exactly what was asked
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -31,6 +32,19 @@ LEAST_M = 3e-4  # a column that moves a Gaussian less leaves it out
 LEAST_TWIN_M = 2e-4  # a twin, whose code may be asked three times over
 MOST_LOG_SCALE, MOST_SHADE = 0.8, 0.22
 LUMINANCE = np.array([0.299, 0.587, 0.114])
+
+
+class MeshColumns(NamedTuple):
+    """What one of each coefficient does at the points of the mesh."""
+
+    place: Float[np.ndarray, "C 478 3"]
+    """Displacement, metres."""
+    normal: Float[np.ndarray, "C 478 3"]
+    """Change of the unit normals."""
+    slope: Float[np.ndarray, "C 478 3 3"]
+    """Gradient of the displacement along the surface."""
+    chin: Float[np.ndarray, "C 3"]
+    """Displacement of the lower teeth, metres."""
 
 
 @dataclass(frozen=True)
@@ -54,15 +68,11 @@ def write_columns(
     Away from lips and lids, whose learned motion knows more than the mesh does, a column also takes back how the
     codes' own columns `moves` stray from the mesh: there, places are geometry and only looks are learned.
     """
-    rig, wanted = division.rig, division.wanted
-    jaws = np.array([name.startswith("jaw") for name in SHAPES], np.float64)
-    by_code, large = division.of_codes[:, CHIN].mean(1), division.large
-    chin = jaws[:, None] * wanted[:, CHIN].mean(1) - by_code
-    chins = np.concatenate([chin, rig.motion[:, CHIN].mean(1), by_code[large]]) * TEETH_SHARE
-    rows = _written(division.fields, len(rig.motion), chins, rig.mean, binding, base)
+    rig, wanted, large = division.rig, division.wanted, division.large
+    rows = _written(mesh_columns(division), len(rig.motion), light_on(rig.mean, binding, base), binding, base)
     twins = slice(len(wanted), len(wanted) + len(rig.motion))
     strays = rows[twins, :, splat.POSITION] - moves.transpose(1, 0, 2)
-    strays = strays * _smooth_skin(rig.mean, binding, base)[None, :, None]
+    strays = strays * smooth_skin(rig.mean, binding, base)[None, :, None]
     asked = np.einsum("ke,knd->end", division.to_codes, strays)
     rows[: twins.start, :, splat.POSITION] += asked
     rows[twins, :, splat.POSITION] -= strays
@@ -78,7 +88,20 @@ def write_columns(
     return Columns(still, lively, is_still)
 
 
-def _smooth_skin(
+def mesh_columns(division: Division) -> MeshColumns:
+    """What one of each coefficient does to the mesh."""
+    rig, fields = division.rig, division.fields
+    jaws = np.array([name.startswith("jaw") for name in SHAPES], np.float64)
+    by_code = division.of_codes[:, CHIN].mean(1)
+    chin = jaws[:, None] * division.wanted[:, CHIN].mean(1) - by_code
+    chins = np.concatenate([chin, rig.motion[:, CHIN].mean(1), by_code[division.large]]) * TEETH_SHARE
+    normals = vertex_normals(rig.mean, SKIN_TRIANGLES)
+    turned = np.stack([vertex_normals(rig.mean + field, SKIN_TRIANGLES) - normals for field in fields])
+    slopes = np.stack([vertex_gradients(rig.mean, rig.mean + field, SKIN_TRIANGLES) for field in fields])
+    return MeshColumns(fields, turned, slopes, chins)
+
+
+def smooth_skin(
     mesh: Float[np.ndarray, "478 3"], binding: Binding, base: Float[np.ndarray, "N 16"]
 ) -> Float[np.ndarray, " N"]:
     """1 on skin away from lips and lids, 0 at those and inside of them."""
@@ -91,25 +114,20 @@ def _smooth_skin(
 
 
 def _written(
-    fields: Float[np.ndarray, "C 478 3"],
+    mesh: MeshColumns,
     n_twins: int,
-    chins: Float[np.ndarray, "C 3"],
-    mesh: Float[np.ndarray, "478 3"],
+    light: Float[np.ndarray, "3"],
     binding: Binding,
     base: Float[np.ndarray, "N 16"],
 ) -> Float[np.ndarray, "C N 16"]:
-    normals = vertex_normals(mesh, SKIN_TRIANGLES)
-    light = _light(normals, binding, base)
     axes = _axes(base[:, splat.QUATERNION].astype(np.float64))
     colour = base[:, splat.COLOUR].astype(np.float64)
-    out = np.zeros((len(fields), len(base), splat.CHANNELS), np.float32)
-    for row, field in enumerate(fields):
-        turned = vertex_normals(mesh + field, SKIN_TRIANGLES) - normals
-        gradient = vertex_gradients(mesh, mesh + field, SKIN_TRIANGLES)
+    out = np.zeros((len(mesh.place), len(base), splat.CHANNELS), np.float32)
+    for row, (field, turned, gradient, chin) in enumerate(zip(*mesh, strict=True)):
         place, normal, slope = (_at(binding, v) for v in (field, turned, gradient.reshape(N_POINTS, 9)))
         slope = slope.reshape(-1, 3, 3) * binding.share[:, None, None]
         moved = (place + binding.height_m[:, None] * normal) * binding.share[:, None]
-        moved[binding.region == JAW] = chins[row]
+        moved[binding.region == JAW] = chin
         slope[binding.region == JAW] = 0.0
         out[row, :, splat.POSITION] = moved
         stretch, shade = axes @ slope.transpose(0, 2, 1), (normal @ light) * binding.share
@@ -129,11 +147,14 @@ def _at(binding: Binding, values: Float[np.ndarray, "478 D"]) -> Float[np.ndarra
     return (binding.weights[..., None] * values[binding.points]).sum(1)
 
 
-def _light(normals: np.ndarray, binding: Binding, base: np.ndarray) -> Float[np.ndarray, "3"]:
+def light_on(
+    mesh: Float[np.ndarray, "478 3"], binding: Binding, base: Float[np.ndarray, "N 16"]
+) -> Float[np.ndarray, "3"]:
     """How brightness changes with the normal, as a share of the skin's own: Lambert's law, fitted to the skin.
 
     Brightness = a + b n by reweighted least squares over Gaussians on the skin, so that brows and lips do not count.
     """
+    normals = vertex_normals(mesh, SKIN_TRIANGLES)
     on_skin = (binding.share > 0.99) & (np.abs(binding.height_m) < 0.004) & (base[:, 10] > 0.0)
     n = _at(binding, normals)[on_skin]
     y = base[on_skin][:, splat.COLOUR].astype(np.float64) @ LUMINANCE

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from gtalk.avatar.expressing.binding import JAW, LOWER, SKIN, SKULL, UPPER, bind
+from gtalk.avatar.expressing.binding import JAW, LOWER, SKIN, SKULL, UPPER, Binding, bind
 from gtalk.avatar.expressing.codes import Asked, Division
 from gtalk.avatar.expressing.columns import Columns, write_columns
 from gtalk.avatar.expressing.openings import Openings, donors, onset, openings_of
@@ -46,6 +46,7 @@ class GaussianExpression:
         columns: Columns,
         openings: Openings,
         groups: Groups,
+        binding: Binding,
         basis: tuple[Float[torch.Tensor, "F 16"], Float[torch.Tensor, "F K3 16"], Float[torch.Tensor, "16"]],
         code_norm: tuple[Float[np.ndarray, " K"], Float[np.ndarray, " K"]],
         ranges: Float[torch.Tensor, "2 F 16"],
@@ -55,7 +56,8 @@ class GaussianExpression:
         `code_norm`: mean and spread of the face's codes. `ranges`: least and largest numbers of each Gaussian.
         """
         self.columns, self.openings = columns, openings
-        self.groups, self._basis, self._code_norm, self._ranges = groups, basis, code_norm, ranges
+        self.groups, self.binding, self.code_norm = groups, binding, code_norm
+        self.basis, self.ranges = basis, ranges
         self._held = lru_cache(KEPT_SUMS)(self._sum_of_still)
 
     def gaussians(
@@ -69,7 +71,7 @@ class GaussianExpression:
         openings, device = self.openings, face_code.device
         eye_m = -T_camera_head[:, :3].T @ T_camera_head[:, 3]
         mesh, share = openings.mesh(asked.code, asked.weights), onset(asked.weights)
-        mean, scale = self._code_norm
+        mean, scale = self.code_norm
         codes, lids = np.empty((4, len(face_code)), np.float32), slice(len(mean) - 4, len(mean) - 2)
         codes[:] = face_code.cpu().numpy()
         codes[:2, lids] = (asked.eyes - mean[lids]) / scale[lids]
@@ -78,14 +80,14 @@ class GaussianExpression:
         coefs = torch.from_numpy(asked.coefs[~self.columns.is_still]).to(device)
         still = asked.coefs[self.columns.is_still]
         held = self._held(still.tobytes()) if still.any() else None
-        (base, learned, limits), lively = self._basis, self.columns.lively
+        (base, learned, limits), lively = self.basis, self.columns.lively
         out = splat.express(
             base,
             learned,
             torch.from_numpy(codes).to(device),
             self._ends,
             limits,
-            self._ranges,
+            self.ranges,
             share,
             held,
             lively,
@@ -110,14 +112,14 @@ class GaussianExpression:
         Args:
             covered: pixels that each of a face's Gaussians, as `gaussians` returns them, fills in the pose.
         """
-        openings, (mean, scale) = self.openings, self._code_norm
+        openings, (mean, scale) = self.openings, self.code_norm
         begun, code = np.zeros(openings.by_shape.shape[0]), openings.shut_code
         begun[SHAPES.index("eyeBlinkLeft")] = 1.0  # an expression that moves nothing near the mouth
         coefs, lids = np.zeros(len(self.columns.is_still), np.float32), code[len(mean) - 4 : len(mean) - 2]
         asked = Asked(begun, code, coefs, np.tile(lids, (2, 1)))
-        face_code = torch.zeros(self._basis[1].shape[1])
+        face_code = torch.zeros(self.basis[1].shape[1])
         face_code[: len(mean)] = torch.from_numpy((code - mean) / scale)
-        fills = covered(self.gaussians(asked, face_code.to(self._ranges.device), T_camera_head))
+        fills = covered(self.gaussians(asked, face_code.to(self.ranges.device), T_camera_head))
         thin = (fills[-len(openings.thin) :] > THIN_PX).astype(np.float64)
         self.openings = replace(openings, thin=thin)
         return self
@@ -128,7 +130,7 @@ class GaussianExpression:
 
     def _sum_of_still(self, coefs: bytes) -> Float[torch.Tensor, "F 16"]:
         """What shapes add that speech leaves alone."""
-        base, _, limits = self._basis
+        base, _, limits = self.basis
         weights = torch.from_numpy(np.frombuffer(coefs, np.float32).copy()).to(base.device)
         none, still = torch.zeros_like(base), self.columns.still
         unmoved, code = base.new_empty(len(base), 0, splat.CHANNELS), base.new_empty(1, 0)
@@ -178,7 +180,7 @@ def draw_expressions(
     norm = tensors["code_mean"][:size].cpu().numpy(), tensors["code_scale"][:size].cpu().numpy()
     still, lively = (splat.SparseColumns(*(v.to(device) for v in part)) for part in (columns.still, columns.lively))
     columns = Columns(still, lively, columns.is_still)
-    return GaussianExpression(columns, openings, groups, (own[0], own[1], limits), norm, own[2])
+    return GaussianExpression(columns, openings, groups, binding, (own[0], own[1], limits), norm, own[2])
 
 
 def _lend_looks(own: tuple[torch.Tensor, torch.Tensor, torch.Tensor], inside: slice, donor: torch.Tensor) -> None:

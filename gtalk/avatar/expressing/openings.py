@@ -36,7 +36,7 @@ UNDER = SKIN_TRIANGLES[np.isin(SKIN_TRIANGLES, SKIN_TRIANGLES[_NEAR_LIPS]).any(1
 _AT_RIM = np.isin(UNDER, INNER_LIPS_RING).any(1)
 USED = np.unique(np.concatenate([INNER_LIPS_RING, UNDER.ravel()]))
 """Points of the mesh that matter here."""
-_RING, _UNDER = np.searchsorted(USED, INNER_LIPS_RING), np.searchsorted(USED, UNDER.T)
+RING, UNDER_POINTS = np.searchsorted(USED, INNER_LIPS_RING), np.searchsorted(USED, UNDER.T)
 UNDER_M = np.where(_AT_RIM, 0.006, 0.014)  # how deep the skin under the skin lies, under lips and elsewhere
 UNDER_CLEAR_M = np.where(_AT_RIM, 0.0015, 0.006)  # and how far it keeps away from the opening
 STRETCHED, TORN = 0.1, 0.3  # growth of a triangle's area: where the skin under it begins to be needed, and is
@@ -85,7 +85,7 @@ class Openings:
     @staticmethod
     def lips(mesh: Float[np.ndarray, "P 3"]) -> tuple[Float[np.ndarray, "11 3"], Float[np.ndarray, "11 3"]]:
         """(lower, upper) rim of the lips from corner to corner."""
-        ring = mesh[_RING]
+        ring = mesh[RING]
         return ring[:11], ring[[0, *range(19, 9, -1)]]
 
     def seen_code(self, code: Float[np.ndarray, " K"], weights: Float[np.ndarray, " E"]) -> Float[np.ndarray, " K"]:
@@ -104,7 +104,7 @@ class Openings:
     def _gaps(self) -> tuple[float, Float[np.ndarray, " E"], Float[np.ndarray, " K"]]:
         """How far the lips are parted in their middle, metres: at rest, and what each shape and code adds."""
         fields = (self.neutral[None], self.by_shape, self.by_code)
-        rest, by_shape, by_code = ((f[:, _RING[17:12:-1], 1] - f[:, _RING[3:8], 1]).mean(1) for f in fields)
+        rest, by_shape, by_code = ((f[:, RING[17:12:-1], 1] - f[:, RING[3:8], 1]).mean(1) for f in fields)
         return float(rest[0]), by_shape, by_code
 
     def shown(
@@ -132,7 +132,7 @@ class Openings:
         logits[n:first_under] = min(1.0, float(np.maximum(weights, 0.0) @ self.widens_m) / WIDE_M)
         needed = np.maximum(self.thin, (weights @ self._grows - STRETCHED) / (TORN - STRETCHED)).clip(0.0, 1.0)
         kept = np.flatnonzero(needed)
-        first, second, third = _UNDER[:, kept]
+        first, second, third = UNDER_POINTS[:, kept]
         under = (mesh[first] + mesh[second] + mesh[third]) / 3.0 + self.below_m[kept]
         outside = _beyond(lower, upper, front, np.concatenate([position, under]), eye_m)
         rows[first_under + kept, splat.POSITION] = under
@@ -174,7 +174,7 @@ class Openings:
 
 def _areas(mesh: Float[np.ndarray, "P 3"]) -> Float[np.ndarray, " U"]:
     """Of the triangles around the mouth, doubled."""
-    first, second, third = mesh[_UNDER]
+    first, second, third = mesh[UNDER_POINTS]
     return np.linalg.norm(np.cross(second - first, third - first), axis=1)
 
 

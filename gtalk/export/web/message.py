@@ -1,10 +1,10 @@
 """Something said or done, for the page: 45 or so numbers a frame in two bytes each, and the sound.
 
-    codes (K, as the Gaussians take them) · head: rotation vector (3), translation (3, m), in the clip's camera ·
+    codes (K, as the Gaussians take them) · head: rotation vector (3) in the world, place (3, m) in the clip's camera ·
     torso: similarity (4) · framing of the plate (3)
 
-At 25 frames a second that is some 2 kB/s beside the sound. Expressions have columns of their own, which avatar.bin
-does not hold yet: a motion with an expression is written without, and told.
+At 25 frames a second that is some 2 kB/s beside the sound. Codes are those of the face without its expression; the
+weights of the shapes that it uses go along, and the page divides them as `gtalk.avatar.expressing.codes` does.
 """
 
 from __future__ import annotations
@@ -15,24 +15,43 @@ from typing import Any
 import numpy as np
 
 from gtalk.avatar.gaussian import GaussianAvatar, raw_codes
-from gtalk.export.web.sections import read_sections, write_sections
+from gtalk.export.web.sections import read_sections, stepped, unstepped, write_sections
 from gtalk.geometry.rotation import log_so3
 from gtalk.media.opus import SOUND_TYPE, opus
 from gtalk.shapes import Float
-from gtalk.types import Motion
+from gtalk.types import EXPRESSIONS, Motion
 
-MAGIC, VERSION = b"GTMO", 1
+MAGIC, VERSION = b"GTMO", 2
 AFTER_CODES = 13  # head 6, torso 4, framing 3
 
 
 def frame_numbers(avatar: GaussianAvatar, motion: Motion) -> Float[np.ndarray, "T N"]:
     """Rows of what the page needs of each frame."""
     codes = raw_codes(avatar.basis, avatar.pose_code, motion)
-    mean, scale = (avatar.learned[name].cpu().numpy() for name in ("code_mean", "code_scale"))
+    mean, scale = avatar.code_norm
     heads = avatar.camera.T_camera_world @ motion.head_pose
+    turns = log_so3(motion.head_pose[:, :3, :3].astype(np.float64))  # of the world: none is near half a turn there
     placed = avatar.pose_code.torso_and_framing(motion)
-    parts = [(codes - mean) / scale, log_so3(heads[:, :3, :3]), heads[:, :3, 3], placed]
+    parts = [(codes - mean) / scale, turns, heads[:, :3, 3], placed]
     return np.concatenate(parts, axis=1).astype(np.float32)
+
+
+def expression_weights(motion: Motion) -> Float[np.ndarray, "T E"]:
+    """Weights of the shapes at each frame."""
+    weights = motion.channels.get("expression")
+    return np.zeros((len(motion), EXPRESSIONS), np.float32) if weights is None else weights.astype(np.float32)
+
+
+def pack_row(avatar: GaussianAvatar, motion: Motion) -> bytes:
+    """One frame by itself, for a page that draws what it is told as it comes.
+
+    What is no code comes first, in floats, since a head's place wants them; then codes and the weights of the shapes
+    that are used, in half floats; then which shapes those are (uint8).
+    """
+    (row,), (weights,) = frame_numbers(avatar, motion), expression_weights(motion)
+    used = np.flatnonzero(weights)
+    halves = np.concatenate([row[:-AFTER_CODES], weights[used]])
+    return row[-AFTER_CODES:].astype("<f4").tobytes() + halves.astype("<f2").tobytes() + used.astype("u1").tobytes()
 
 
 def pack_message(
@@ -53,6 +72,10 @@ def pack_message(
         "step": step.astype("<f4"),
         "numbers": np.rint((numbers - low) / step).astype("<u2"),
     }
+    weights = expression_weights(motion)
+    used = np.flatnonzero(weights.any(0))
+    if len(used):
+        sections |= {"shapes": used.astype("<u2"), **stepped("weights", weights[:, used], "<i2", over=(0, 1))}
     if sound is not None:
         sections["sound"] = np.frombuffer(opus(sound), np.uint8)
     header = {"version": VERSION, "generated": True, **identity, "fps": motion.fps, "sound_type": SOUND_TYPE,
@@ -61,7 +84,11 @@ def pack_message(
 
 
 def unpack_message(data: bytes) -> tuple[dict[str, Any], Float[np.ndarray, "T N"], bytes]:
-    """(header, numbers, sound). Raises UserError when damaged."""
+    """(header, numbers and behind them the weights of all shapes, sound). Raises UserError when damaged."""
     header, packed = read_sections(MAGIC, data, VERSION)
     numbers = packed["numbers"] * packed["step"] + packed["low"]
-    return header, numbers.astype(np.float32), packed.get("sound", np.zeros(0, np.uint8)).tobytes()
+    weights = np.zeros((len(numbers), EXPRESSIONS))
+    if "weights" in packed:
+        weights[:, packed["shapes"]] = unstepped(packed)["weights"]
+    rows = np.concatenate([numbers, weights], 1).astype(np.float32)
+    return header, rows, packed.get("sound", np.zeros(0, np.uint8)).tobytes()

@@ -23,8 +23,9 @@ from gtalk.shapes import UInt8
 from gtalk.talk import Character, Identity
 from gtalk.types import AUDIO_RATE, Motion
 
-PAGE = ("gtalk-avatar.js", "renderer.js", "order.js", "pose.js", "shaders.js", "format.js", "gtalk-avatar.d.ts",
-        "index.html", "package.json")  # fmt: skip
+MODULES = ("renderer.js", "gl.js", "shaders.js", "order.js", "face.js", "openings.js", "pose.js", "format.js")
+"""What draws: the component's, and the live view's."""
+PAGE = ("gtalk-avatar.js", "emotion.js", *MODULES, "gtalk-avatar.d.ts", "index.html", "package.json")
 MADE = ("avatar.bin", "plate.jpg", "poster.jpg", "idle.gtm", "message.gtm")
 IDLE_S = 12.0
 JPEG_QUALITY = 92
@@ -54,11 +55,11 @@ def write_site(
         (temporary / "idle.gtm").write_bytes(pack_message(avatar, rest, facts))
         if motion is not None:
             (temporary / "message.gtm").write_bytes(pack_message(avatar, motion, facts, sound, captions))
-        _write_image(temporary / "plate.jpg", avatar.plate)
+        (temporary / "plate.jpg").write_bytes(jpeg(avatar.plate))
         poster = avatar.render_bytes(rest[0])[0][0].cpu().numpy()
-        _write_image(temporary / "poster.jpg", Leaving(identity)(poster))
+        (temporary / "poster.jpg").write_bytes(jpeg(Leaving(identity)(poster)))
         for name in PAGE:
-            (temporary / name).write_bytes((files("gtalk.export.web") / "page" / name).read_bytes())
+            (temporary / name).write_bytes(module(name))
         if is_site(folder):
             shutil.rmtree(folder)
 
@@ -78,7 +79,13 @@ def is_site(folder: Path) -> bool:
     return "avatar.bin" in names and names <= {*PAGE, *MADE}
 
 
-def _write_image(path: Path, rgb: UInt8[np.ndarray, "H W 3"]) -> None:
+def jpeg(rgb: UInt8[np.ndarray, "H W 3"]) -> bytes:
+    """A picture as the page loads it."""
     done, data = cv2.imencode(".jpg", rgb[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     assert done
-    path.write_bytes(data.tobytes())
+    return data.tobytes()
+
+
+def module(name: str) -> bytes:
+    """A file of the page."""
+    return (files("gtalk.export.web") / "page" / name).read_bytes()

@@ -37,6 +37,8 @@ class LiveFrame:
     """When the sound was captured, on the clock of the page that captured it; NaN for any other sound."""
     source: AudioSource | None = None
     """What was speaking."""
+    numbers: bytes | None = None
+    """What a page that draws itself is told instead of the image."""
 
 
 @dataclass
@@ -46,6 +48,8 @@ class Listener:
     wake: Callable[[], None]
     labelled: bool = False
     """Whether its images are to say in words what they are: where no page around them does."""
+    draws: bool = False
+    """Whether it takes numbers and draws by itself."""
     flushed: bool = False
     """Someone cut in since the last look: what was handed out and not yet played is to be forgotten."""
     frames: deque[LiveFrame] = field(default_factory=lambda: deque(maxlen=12))

@@ -1,6 +1,7 @@
 """One live conversation: a thread that turns the sound of now into the image of now, 25 times a second.
 
     speech or microphone ─▶ TalkSession.advance ─▶ moments ─▶ (late? dropped) ─▶ Talker.draw ─▶ JPEG ─▶ every listener
+                                                           └─▶ numbers ─▶ pages that draw themselves
 
 The clock is the sound's: image n shows samples [n, n + 1) * AUDIO_RATE / fps, played or silent. Ticks take as
 many, but begin so much sooner that the motion model's look-ahead ends with a tick: no image waits for the
@@ -22,9 +23,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gtalk.direct.look import Look
 from gtalk.direct.score import Event, Score
-from gtalk.marks.label import labelled
 from gtalk.motion.edits.controls import Controls
 from gtalk.shapes import Float, UInt8
 from gtalk.speech.pitch import WINDOW, yin
@@ -32,7 +31,8 @@ from gtalk.talk import MotionFrame, Talker, TalkSession, View
 from gtalk.types import AUDIO_RATE, Camera, Frame
 from gtalk.viewer.audio.double_talk import DoubleTalkDetector
 from gtalk.viewer.audio.sources import AudioSource, PushSource
-from gtalk.viewer.live.frames import Listener, LiveFrame, aperture_of, encode_jpeg
+from gtalk.viewer.live.frames import Listener, LiveFrame, aperture_of
+from gtalk.viewer.live.pictures import Made, Numbers, Pictures, Wanted
 from gtalk.viewer.live.stats import LiveStats, Timings
 
 _LATE_S = 0.06  # an image later than this is not worth drawing: the next is due
@@ -65,7 +65,7 @@ class LiveSession:
         talker: the avatar, its motion model, its edits.
         controls: what its edits begin with.
         jpeg_quality: 1 to 100.
-        leaving: what is done to every image before it leaves: the mark.
+        leaving, numbers: as of `Pictures`.
         clock: seconds that never go back; tests give their own.
         report: gets one line for what goes wrong.
     """
@@ -77,16 +77,16 @@ class LiveSession:
         controls: Controls = Controls(),
         jpeg_quality: int = 85,
         leaving: Callable[[UInt8[np.ndarray, "H W 3"]], UInt8[np.ndarray, "H W 3"]] = lambda rgb: rgb,
+        numbers: Numbers | None = None,
         clock: Callable[[], float] = time.monotonic,
         report: Callable[[str], None] = lambda _line: None,
     ) -> None:
         self.talker, self.jpeg_quality, self._clock, self._report = talker, jpeg_quality, clock, report
-        self._leaving = leaving
         self.barge_in = True
         """Whether a voice in the microphone cuts off what the avatar says."""
         self._view, self._controls, self._first_controls = talker.view, controls, controls
         self._talk: TalkSession = talker.session()
-        self._look = Look()
+        self._pictures = Pictures(talker, leaving, numbers)
         self._sooner = _sooner_samples(talker)
         self._guard = DoubleTalkDetector(echo_cancelled=False)
         self._speech: AudioSource | None = None
@@ -189,7 +189,7 @@ class LiveSession:
         Returns the instant of the first frame that can still change.
         """
         with self._lock:
-            self._look.receive(what)
+            self._pictures.direct(what)
             return self._talk.post(what)
 
     def perform(self, source: AudioSource, score: Score, duration_s: float) -> None:
@@ -236,7 +236,7 @@ class LiveSession:
             moments, n_cuts = self._talk.advance(heard.samples), self._n_cuts
         for moment in moments:
             late = self._clock() - self._start_of(self._n_ticks) > _LATE_S
-            self._show(moment, self._taken.popleft(), n_cuts, draw=not late)
+            self._show(moment, self._taken.popleft(), n_cuts, late=late)
 
     def _run(self) -> None:
         while not self._stop.is_set():
@@ -268,7 +268,7 @@ class LiveSession:
         with self._lock:
             if recent:
                 self._controls = self._first_controls
-            self._look = Look()
+            self._pictures.begin_anew()
             with suppress(Exception):  # else the next tick fails again, and comes here again
                 self._talk = self.talker.session()
                 self._talk.post(self._controls)
@@ -355,14 +355,11 @@ class LiveSession:
             listener.flushed = True
             listener.wake()
 
-    def _show(self, moment: MotionFrame, heard: _Heard, n_cuts: int, *, draw: bool) -> None:
-        watched = bool(self._listeners) or self.on_moment is not None  # nobody there: an open server costs little
-        frame, jpeg, labelled_jpeg = self._draw(moment) if draw and watched else (None, None, None)
-        if frame is None and watched:
-            self._timings.n_dropped += 1
+    def _show(self, moment: MotionFrame, heard: _Heard, n_cuts: int, *, late: bool) -> None:
+        made = self._make(moment, late=late)
         self._n_shown += 1
         if self.on_moment is not None:
-            self.on_moment(moment, frame)
+            self.on_moment(moment, made.frame)
         with self._lock:
             # Cut off while it was drawn: its sound must not come after the word to forget what came before.
             samples = np.zeros_like(moment.samples) if self._n_cuts != n_cuts else moment.samples
@@ -370,30 +367,35 @@ class LiveSession:
             audible = bool(speaker and speaker.audible)
             self._guard.play(samples if audible else np.zeros_like(samples))
             live = LiveFrame(
-                moment.time_s, jpeg, labelled_jpeg, samples, audible, aperture_of(moment), heard.pitch_hz,
-                heard.heard_ms, heard.source,
+                moment.time_s, made.jpeg, made.labelled_jpeg, samples, audible, aperture_of(moment), heard.pitch_hz,
+                heard.heard_ms, heard.source, made.numbers,
             )  # fmt: skip
             for listener in self._listeners:
                 listener.frames.append(live)
                 listener.wake()
 
-    def _draw(self, moment: MotionFrame) -> tuple[Frame, bytes, bytes | None] | tuple[None, None, None]:
-        begin = self._clock()
-        try:
-            frame = self.talker.draw([moment], self._view)[0]
-            with self._lock:
-                fps = self.talker.fps
-                rgb, alpha = self._look(frame.rgb, frame.alpha, round(moment.time_s * fps), fps)
-            frame = dataclasses.replace(frame, rgb=self._leaving(rgb), alpha=alpha)
-            jpeg = encode_jpeg(frame.rgb, self.jpeg_quality)
-            wanted = any(listener.labelled for listener in self._listeners)
-            labelled_jpeg = encode_jpeg(labelled(frame.rgb), self.jpeg_quality) if wanted else None
-        except Exception as error:  # a background of another size, say: one image, not the conversation
-            self._report(f"an image failed: {type(error).__name__}: {error}")
-            return None, None, None
+    def _make(self, moment: MotionFrame, *, late: bool) -> Made:
+        """What is wanted of a moment; nothing where nobody is there: an open server costs little."""
+        listeners = self._listeners
+        images = [listener for listener in listeners if not listener.draws]
+        wanted = Wanted(
+            bool(images) or self.on_moment is not None,
+            any(listener.labelled for listener in images),
+            len(images) < len(listeners),
+            late,
+        )
+        begin, made = self._clock(), Made()
+        if wanted.images or wanted.numbers:
+            try:
+                made = self._pictures.make(moment, self._view, self.jpeg_quality, wanted)
+            except Exception as error:  # a background of another size, say: one image, not the conversation
+                self._report(f"an image failed: {type(error).__name__}: {error}")
         now = self._clock()
-        self._timings.drawn(begin, now, now - self._start_of(self._n_shown) - self._sooner / AUDIO_RATE)
-        return frame, jpeg, labelled_jpeg
+        if made.jpeg or made.numbers:
+            self._timings.drawn(begin, now, now - self._start_of(self._n_shown) - self._sooner / AUDIO_RATE)
+        elif listeners or self.on_moment is not None:
+            self._timings.n_dropped += 1
+        return made
 
 
 def _sooner_samples(talker: Talker) -> int:

@@ -14,6 +14,7 @@ from http import HTTPStatus
 from importlib import resources
 from pathlib import Path
 
+from gtalk.export.web.drawn import Drawn
 from gtalk.marks.identity import Identity
 from gtalk.marks.leaving import Leaving
 from gtalk.talk import Talker
@@ -23,7 +24,7 @@ from gtalk.viewer.gui.panels import Panels
 from gtalk.viewer.live.recorder import Recorder
 from gtalk.viewer.live.session import LiveSession
 from gtalk.viewer.web.budget import Budget
-from gtalk.viewer.web.http import Download, Moved, Page, Refused, Route, Stream, Upstream, page_key
+from gtalk.viewer.web.http import Download, Later, Moved, Page, Refused, Route, Stream, Upstream, page_key
 from gtalk.viewer.web.media_socket import MediaSocket
 from gtalk.voice.synthesis import Speaker
 
@@ -49,22 +50,26 @@ class HostedSession:
         config: ViewConfig,
         secret: str,
         report: Callable[[str], None],
+        drawn: Drawn | None = None,
     ) -> None:
         self.session = LiveSession(
-            cast(), controls=config.controls, jpeg_quality=config.jpeg_quality, leaving=Leaving(identity), report=report
-        )
+            cast(), controls=config.controls, jpeg_quality=config.jpeg_quality, leaving=Leaving(identity),
+            numbers=None if drawn is None else drawn.numbers, report=report,
+        )  # fmt: skip
+        draw = "server" if drawn is None else config.draw
         self.session.barge_in = config.barge_in
         keys = None if config.sign_cert is None or config.sign_key is None else (config.sign_cert, config.sign_key)
         self.recorder = Recorder(self.session, identity, config.label, keys)
         mic = config.mic == "browser"
         self.media = MediaSocket(
-            self.session, self.recorder, speaker, mic=mic, label=config.label, secret=secret, report=report
+            self.session, self.recorder, speaker, mic=mic, label=config.label, draw=draw, secret=secret, report=report
         )
+        self._drawn = drawn
         self.session.on_trouble = self.media.notify
         self.panels = Panels(self.session, self.media.notify, secret)
         self._guard = GuardedViser(self.panels.server, secret, report)
         self._report = report
-        self.routes: dict[str, Route] = {}
+        self.routes: dict[str, Route | Later] = {}
         self.seen_s = time.monotonic()
         self._secret, self._key = secret, page_key(config.token or secret)
 
@@ -75,6 +80,7 @@ class HostedSession:
         openings = [Budget(_OPENINGS_A_SECOND, _OPENINGS_AT_ONCE) for _ in range(2)]
         self.routes = {
             **_pages(self._key),
+            **({} if self._drawn is None else _drawing(self._drawn)),
             "/media": Upstream("127.0.0.1", port, "/media", self._secret, openings=openings[0]),
             "/push": Upstream("127.0.0.1", port, "/push", self._secret, openings=openings[1]),
             "/viser": viser,
@@ -109,7 +115,8 @@ class SessionManager:
         secret: str,
         report: Callable[[str], None],
     ) -> None:
-        self._make = lambda: HostedSession(cast, identity, speaker, config, secret, report)
+        drawn = None if config.draw == "server" else Drawn.of(cast().avatar, identity)
+        self._make = lambda: HostedSession(cast, identity, speaker, config, secret, report, drawn)
         self._limit, self._report = config.max_sessions, report
         self._rooms: dict[str, HostedSession] = {}
         self._opening = asyncio.Lock()
@@ -141,13 +148,13 @@ class SessionManager:
         """A Router: see gtalk.viewer.web.http."""
         match = _PATH.fullmatch(path)
         if match is None:
-            return self.main.routes.get(path)
+            return await _made(self.main.routes.get(path))
         name, rest = match[1], match[2]
         if rest is None:
             return Moved(f"{name}/")  # relative addresses on the page need the slash
         if rest not in self.main.routes:  # what is nowhere opens no session
             return None
-        return (await self._enter(name)).routes[rest]
+        return await _made((await self._enter(name)).routes[rest])
 
     async def _enter(self, name: str) -> HostedSession:
         async with self._opening:
@@ -175,6 +182,20 @@ class SessionManager:
                     del self._rooms[name]
                     await room.close()
                     self._report(f"session {name!r} closed, nobody was there")
+
+
+async def _made(route: Route | Later | None) -> Route | None:
+    return await asyncio.to_thread(route.make) if isinstance(route, Later) else route
+
+
+def _drawing(drawn: Drawn) -> dict[str, Route | Later]:
+    """What a page needs that draws by itself, below draw/."""
+    modules = {f"/draw/{name}": Page("text/javascript", body) for name, body in drawn.modules().items()}
+    return {
+        **modules,
+        "/draw/plate.jpg": Page("image/jpeg", drawn.plate()),
+        "/draw/avatar.bin": Later(lambda: Page("application/octet-stream", drawn.avatar())),
+    }
 
 
 def _pages(key: str) -> dict[str, Route]:

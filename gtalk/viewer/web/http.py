@@ -79,6 +79,13 @@ class Download:
     name: str
 
 
+@dataclass(frozen=True)
+class Later:
+    """A page that is made when it is first asked for, which takes time: a router waits for it, elsewhere."""
+
+    make: Callable[[], Page]
+
+
 Route = Page | Moved | Upstream | Stream | Download
 Router = Callable[[str], Awaitable[Route | None]]
 

@@ -25,7 +25,7 @@ from gtalk.viewer.live.recorder import Recorder
 from gtalk.viewer.live.session import LiveSession
 from gtalk.viewer.web.budget import Budget
 from gtalk.viewer.web.http import INNER_HEADER
-from gtalk.viewer.web.protocol import MAX_MESSAGE_BYTES, BadMessage, MicPiece, number, pack_frame, parse
+from gtalk.viewer.web.protocol import MAX_MESSAGE_BYTES, BadMessage, MicPiece, number, pack_frame, pack_numbers, parse
 from gtalk.viewer.web.speech_api import follow_client
 from gtalk.viewer.web.stage import COMMANDS, House, Stage
 from gtalk.voice.synthesis import MAX_TEXT, Speaker
@@ -49,6 +49,7 @@ class _Page:
     connection: ServerConnection
     stage: Stage
     """What it directs."""
+    listening: Listening
     microphones: list[PushSource] = field(default_factory=list)
     commands: Budget = field(default_factory=lambda: Budget(_COMMANDS_A_SECOND, _COMMANDS_AT_ONCE))
 
@@ -65,6 +66,7 @@ class MediaSocket:
         speaker: says the texts of pages.
         mic: whether pages may speak into it.
         label: whether pages and streams say in words what they show.
+        draw: who draws: as of `ViewConfig`.
         secret: what the front sends along, so that nobody comes around it; None asks for nothing.
         report: gets one line for what goes wrong.
     """
@@ -77,12 +79,13 @@ class MediaSocket:
         *,
         mic: bool,
         label: Label = "off",
+        draw: str = "server",
         secret: str | None,
         report: Callable[[str], None],
     ) -> None:
         self._session, self._recorder, self._speaker = session, recorder, speaker
         self._mic, self._secret, self._report = mic, secret, report
-        self._label = label == "on"
+        self._label, self._draw = label == "on", draw
         self._orbit = Orbit(session)
         self._recording: _Page | None = None  # who began the recording that runs
         self._pace = Budget(_TOGETHER_A_SECOND, _TOGETHER_AT_ONCE)
@@ -148,7 +151,8 @@ class MediaSocket:
             if connection.request is not None and connection.request.path.startswith("/push"):
                 await follow_client(connection, self._session, self._pushed)
             else:
-                await self._serve_page(_Page(connection, Stage(self._session, self._house)))
+                async with Listening(self._session) as listening:
+                    await self._serve_page(_Page(connection, Stage(self._session, self._house), listening))
         except (BadMessage, UserError) as error:
             self._report(f"a visitor sent {error}; connection closed")
             await connection.close(1008, str(error)[:120])
@@ -160,7 +164,8 @@ class MediaSocket:
         sender = asyncio.create_task(self._send(page))
         self._pages.append(page)
         try:
-            await page.tell(hello={"voices": self._speaker.voices, "mic": self._mic, "label": self._label})
+            hello = {"voices": self._speaker.voices, "mic": self._mic, "label": self._label, "draw": self._draw}
+            await page.tell(hello=hello)
             await self._receive(page)
         finally:
             self._pages.remove(page)
@@ -173,19 +178,17 @@ class MediaSocket:
 
     async def _send(self, page: _Page) -> None:
         told = 0.0
-        try:
-            async with Listening(self._session) as listening:
-                while True:
-                    flushed, frames = await listening.news()
-                    if flushed:
-                        await page.tell(flush=True)
-                    for frame in frames:
-                        await page.connection.send(pack_frame(frame, own=frame.source in page.microphones))
-                    if time.monotonic() - told > _STATS_EVERY_S:
-                        told = time.monotonic()
-                        await page.tell(stats=asdict(self._session.stats()), recording=self._recorder.running)
-        except ConnectionClosed:
-            pass
+        with suppress(ConnectionClosed):
+            while True:
+                flushed, frames = await page.listening.news()
+                if flushed:
+                    await page.tell(flush=True)
+                for frame in frames:
+                    pack = pack_numbers if page.listening.draws and frame.numbers else pack_frame
+                    await page.connection.send(pack(frame, own=frame.source in page.microphones))
+                if time.monotonic() - told > _STATS_EVERY_S:
+                    told = time.monotonic()
+                    await page.tell(stats=asdict(self._session.stats()), recording=self._recorder.running)
 
     async def _receive(self, page: _Page) -> None:
         window, count = time.monotonic(), 0
@@ -211,6 +214,8 @@ class MediaSocket:
                 await self._listen_to(page)
             case "mute":
                 self._mute(page)
+            case "draw":
+                page.listening.draws = bool(command.get("here")) and self._draw != "server"
             case "stop":
                 self._session.interrupt()
             case "say":
@@ -326,6 +331,16 @@ class Listening:
     async def __aexit__(self, *_: object) -> None:
         assert self._listener is not None
         self._session.leave(self._listener)
+
+    @property
+    def draws(self) -> bool:
+        """Whether numbers are wanted instead of images; may be changed."""
+        return self._listener is not None and self._listener.draws
+
+    @draws.setter
+    def draws(self, here: bool) -> None:
+        if self._listener is not None:
+            self._listener.draws = here
 
     async def news(self) -> tuple[bool, list[LiveFrame]]:
         """(whether to forget what came before, new frames), as soon as there is any."""

@@ -2,9 +2,11 @@
 
     server -> page   b"F" f64 time_s, f64 heard_ms, f32 aperture, f32 pitch_hz, u8 audible, u32 jpeg bytes, jpeg,
                      i16 PCM at 16 kHz                                                    one tick
+                     b"N" f64 time_s, f64 heard_ms, f32 aperture, f32 pitch_hz, u8 audible, 8 i8 wave, u16 samples,
+                     u16 bytes of numbers, numbers, i16 PCM where it is heard             one tick, to be drawn there
                      text: {"stats": ..} {"notice": ..} {"flush": true}
     page -> server   b"M" u32 sample rate, f64 captured_ms, i16 PCM                       microphone
-                     text: {"do": "mic" | "mute" | "stop" | "say" | "orbit" | "record" | "skew", ..}
+                     text: {"do": "mic" | "mute" | "stop" | "say" | "orbit" | "record" | "skew" | "draw", ..}
 
 `captured_ms` is when the first sample entered the page, on a clock of the page's own; it comes back as
 `heard_ms` with the image that shows that sound, so that the page knows the whole latency.
@@ -27,6 +29,8 @@ from gtalk.viewer.live.frames import LiveFrame
 MAX_MESSAGE_BYTES = 256 * 1024
 MAX_MIC_BYTES = 64 * 1024  # a third of a second at 96 kHz; the page sends 5 ms
 _FRAME = struct.Struct("<cddffBI")
+_NUMBERS = struct.Struct("<cddffB8bHH")
+_PARTS = 4  # of a tick, each with its least and greatest sample
 _MIC = struct.Struct("<cId")
 
 
@@ -50,6 +54,19 @@ def pack_frame(frame: LiveFrame, *, own: bool = False) -> bytes:
     heard_ms = frame.heard_ms if own else math.nan
     head = _FRAME.pack(b"F", frame.time_s, heard_ms, frame.aperture, frame.pitch_hz, frame.audible, len(jpeg))
     return head + jpeg + pcm
+
+
+def pack_numbers(frame: LiveFrame, *, own: bool = False) -> bytes:
+    """One tick for a page that draws it. Sound goes along where it is heard, else its outline. `own`: as above."""
+    samples = np.clip(frame.samples, -1, 1)
+    parts = [part if len(part) else np.zeros(1) for part in np.array_split(samples, _PARTS)]
+    wave = [round(127 * float(value)) for part in parts for value in (min(part.min(), 0.0), max(part.max(), 0.0))]
+    numbers, heard_ms = frame.numbers or b"", frame.heard_ms if own else math.nan
+    sound = (samples * 32767).astype("<i2").tobytes() if frame.audible and samples.any() else b""
+    head = _NUMBERS.pack(
+        b"N", frame.time_s, heard_ms, frame.aperture, frame.pitch_hz, frame.audible, *wave, len(samples), len(numbers)
+    )
+    return head + numbers + sound
 
 
 def parse(message: bytes | str) -> MicPiece | dict[str, Any]:

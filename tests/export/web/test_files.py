@@ -8,14 +8,20 @@ import pytest
 
 import gtalk
 from gtalk import cli
+from gtalk.avatar.expressing.openings import onset
+from gtalk.avatar.gaussian import PLACES
 from gtalk.errors import UserError
+from gtalk.export.web.face import expressed
 from gtalk.export.web.message import frame_numbers, pack_message, unpack_message
-from gtalk.export.web.pack import gaussians_of, pack_avatar, unpack_avatar
+from gtalk.export.web.pack import VERSION, gaussians_of, pack_avatar, unpack_avatar
 from gtalk.export.web.sections import read_sections, write_sections
 from gtalk.geometry.rotation import exp_so3
 from gtalk.media.audio import read_audio, write_wav
+from gtalk.rig.expression import parse
+from gtalk.rig.shapes import SHAPES
 from gtalk.talk import Identity
 from gtalk.types import AudioTrack
+from tests.avatar.expressing.speaking_face import speaking_face
 from tests.avatar.small_gaussian import small_gaussian
 from tests.support.toys import speech_like
 
@@ -30,19 +36,56 @@ def test_the_gaussians_of_a_frame_are_the_talkers_own() -> None:
     for index in (0, len(motion) - 1):
         now = avatar.instants(motion)[index]
         own = avatar.gaussians(now).numpy()[:, :15]
-        ours = gaussians_of(unpacked, header["limits"], numbers[index, : header["codes"]])
+        ours = gaussians_of(unpacked, header, numbers[index, : header["codes"]])
         span = np.ptp(avatar.learned["base"].numpy()[:, :15], axis=0)
         assert (np.abs(ours - own).max(0) < 2e-3 * span).all()
+
+
+@pytest.mark.parametrize("words", ["happy:0.8", "jawOpen:0.4+surprised"])
+def test_the_gaussians_of_an_expression_are_the_talkers_own(words: str) -> None:
+    avatar, motion = speaking_face()
+    header, unpacked = unpack_avatar(pack_avatar(avatar, IDENTITY))
+    weights = parse(words).vector()[None].astype(np.float32)
+    now = avatar.instants(motion[8].replace(channels={"expression": weights}))[0]
+    asked, face, size = now.asked, avatar.expression, avatar.basis.size
+    assert asked is not None
+    own = face.gaussians(asked, now.code[:-PLACES], now.T_camera_head).numpy()[:, :15]
+    own = own[: len(face.groups.order)]
+    mean, spread = face.code_norm
+    codes = np.tile(now.code[:-PLACES].numpy(), (4, 1))
+    codes[:2, size - 4 : size - 2] = (asked.eyes - mean[-4:-2]) / spread[-4:-2]
+    codes[2, :size] = (asked.code - mean) / spread
+    change = now.code[:size].numpy() - (asked.code - mean) / spread
+    ours = expressed(unpacked, header, codes, asked, change, onset(asked.weights))
+    off_m = np.linalg.norm(ours[:, :3] - own[:, :3], axis=1)
+    plain = gaussians_of(unpacked, header, avatar.instants(motion[8])[0].code.numpy())[: len(own)]
+    moved_m = np.linalg.norm(plain[:, :3] - own[:, :3], axis=1)
+    assert (
+        np.median(off_m) < 4e-4 and np.percentile(off_m, 95) < 1.2e-3
+    )  # what moves a Gaussian little is left out there
+    assert moved_m.max() > 4e-3
+    assert np.percentile(np.abs(ours - own)[:, 11:14], 95) < 0.03
+
+
+def test_a_message_holds_the_weights_of_what_is_expressed() -> None:
+    avatar, motion = small_gaussian()
+    weights = np.zeros((len(motion), len(SHAPES)), np.float32)
+    weights[:, SHAPES.index("mouthSmileLeft")] = np.linspace(0.0, 0.9, len(motion))
+    moved = motion.replace(channels={**motion.channels, "expression": weights})
+    _, rows, _ = unpack_message(pack_message(avatar, moved, IDENTITY))
+    np.testing.assert_allclose(rows[:, -len(SHAPES) :], weights, atol=1e-4)
+    np.testing.assert_allclose(rows[:, : -len(SHAPES)], frame_numbers(avatar, motion), atol=1e-3)
 
 
 def test_a_messages_numbers_say_where_head_and_torso_are() -> None:
     avatar, motion = small_gaussian()
     _, numbers, sound = unpack_message(pack_message(avatar, motion, IDENTITY))
     assert sound == b"" and len(numbers) == len(motion)
+    numbers = numbers[:, : -len(SHAPES)]
     np.testing.assert_allclose(numbers, frame_numbers(avatar, motion), atol=1e-3)
     head = avatar.camera.T_camera_world @ motion.head_pose
     place = numbers[:, -13:]
-    np.testing.assert_allclose(exp_so3(place[:, :3].astype(float)), head[:, :3, :3], atol=1e-3)
+    np.testing.assert_allclose(exp_so3(place[:, :3].astype(float)), motion.head_pose[:, :3, :3], atol=1e-3)
     np.testing.assert_allclose(place[:, 3:6], head[:, :3, 3], atol=1e-4)
 
 
@@ -65,12 +108,12 @@ def test_what_is_no_such_file_is_told(damage: str) -> None:
     bad = {
         "other": b"RIFF" + data[4:],
         "short": data[: len(data) // 2],
-        "version": write_sections(b"GTAV", {"version": 2}, {}),
+        "version": write_sections(b"GTAV", {"version": VERSION + 1}, {}),
         "header": data[:8] + b"{" * 40 + data[48:],
-        "section": write_sections(b"GTAV", {"version": 1}, {"a": np.zeros(3, "<f4")}).replace(b"<f4", b"|O8"),
+        "section": write_sections(b"GTAV", {"version": VERSION}, {"a": np.zeros(3, "<f4")}).replace(b"<f4", b"|O8"),
     }[damage]
     with pytest.raises(UserError, match="Export it again"):
-        read_sections(b"GTAV", bad, 1)
+        read_sections(b"GTAV", bad, VERSION)
 
 
 def exported(*arguments) -> int:

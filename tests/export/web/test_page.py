@@ -5,7 +5,7 @@ import functools
 import http.server
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import cv2
@@ -13,12 +13,17 @@ import numpy as np
 import pytest
 
 from gtalk.avatar.gaussian import GaussianAvatar
+from gtalk.export.web.message import pack_message
+from gtalk.export.web.pack import pack_avatar
 from gtalk.export.web.site import idle_motion, write_site
+from gtalk.marks.identity import NOBODY
 from gtalk.marks.reading import MarkReader
 from gtalk.media.audio import write_wav
+from gtalk.rig.expression import parse
 from gtalk.talk import load_character
 from gtalk.talk.orbit import orbit_camera
 from gtalk.types import AudioTrack, Motion
+from tests.avatar.expressing.speaking_face import speaking_face
 from tests.support.toys import speech_like
 from tests.viewer.chromium import Browser, needs_chromium
 
@@ -28,7 +33,7 @@ WORDS = f"({ELEMENT}?.shadowRoot?.querySelector('.words').textContent ?? '')"
 DRAW = """(async () => {
   const { readMessage } = await import('/format.js'), { orbit } = await import('/pose.js');
   const avatar = document.querySelector('gtalk-avatar'), canvas = avatar.shadowRoot.querySelector('canvas');
-  const message = readMessage(await (await fetch('/message.gtm')).arrayBuffer());
+  const message = await readMessage(await (await fetch('/message.gtm')).arrayBuffer());
   avatar.inView = false;
   const { pivot_m, up, camera: { width, height } } = avatar.header;
   Object.assign(canvas, { width, height });
@@ -107,6 +112,47 @@ def test_the_pages_image_is_the_talkers(site, page: Browser, avatar: GaussianAva
     assert np.ptp(rgb.astype(int)) > 50, "there is something to see"
     coverage = drawn(page, frame, view, "null")[..., 3].astype(int)
     assert np.abs(coverage - alpha).mean() < 2 and coverage.max() > 200
+
+
+def test_the_pages_image_of_an_expression_is_the_talkers(site, page: Browser) -> None:
+    avatar, motion = speaking_face()
+    weights = parse("happy:0.8+jawOpen:0.3").vector()[None].astype(np.float32)
+    smiling = motion[8].replace(channels={"expression": weights})
+    facts = asdict(replace(NOBODY, watermark=False))
+    (site[1] / "smiling.bin").write_bytes(pack_avatar(avatar, facts))
+    (site[1] / "smiling.gtm").write_bytes(pack_message(avatar, smiling, facts))
+    data = page.run("""(async () => {
+      const { Renderer, readAvatar } = await import('/renderer.js'), { readMessage } = await import('/format.js');
+      const bytes = async (name) => (await fetch(name)).arrayBuffer();
+      const canvas = Object.assign(document.createElement('canvas'), { width: 96, height: 96 });
+      const plate = Object.assign(document.createElement('canvas'), { width: 96, height: 96 });
+      const pen = plate.getContext('2d'), T_new_own = [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0];
+      pen.fillStyle = 'rgb(30, 30, 30)';
+      pen.fillRect(0, 0, 96, 96);
+      const renderer = new Renderer(canvas, await readAvatar(await bytes('/smiling.bin')), plate);
+      renderer.draw((await readMessage(await bytes('/smiling.gtm'))).row(0), { T_new_own });
+      return canvas.toDataURL('image/png');
+    })()""")
+    seen = cv2.imdecode(np.frombuffer(base64.b64decode(data.partition(",")[2]), np.uint8), cv2.IMREAD_COLOR)
+    wanted, plain = (avatar.render_bytes(shown)[0][0].numpy() for shown in (smiling, motion[8]))
+    assert psnr(seen[..., ::-1], wanted) > 38
+    assert psnr(plain, wanted) < 30, "there is something to see"
+
+
+def test_an_emotion_that_nobody_knows_is_told(page: Browser) -> None:
+    script = """(async () => {
+      const { weightsOf } = await import('/emotion.js');
+      const words = { shapes: ['mouthSmileLeft', 'mouthSmileRight', 'browDownLeft', 'cheekPuff', 'cheekPuffLeft'],
+        whole: { cheekPuff: ['cheekPuffLeft'] }, aliases: { joy: 'happy' },
+        recipes: { happy: { shapes: { mouthSmileLeft: [0.8, 1], browDownLeft: [0.5, 2] } } } };
+      try {
+        return [...weightsOf(TEXT, words)].map((w) => Math.round(1000 * w) / 1000);
+      } catch (error) { return error.message; }
+    })()"""
+    asked = lambda text: page.run(script.replace("TEXT", repr(text)))  # noqa: E731
+    assert asked("joy:0.5") == [0.4, 0, 0.125, 0, 0] and asked("") == [0, 0, 0, 0, 0]
+    assert asked("happy:0.5@brows+mouthSmile:0.3") == [0.3, 0.3, 0.125, 0, 0] and asked("cheekPuff") == [0, 0, 0, 0, 1]
+    assert "not known" in asked("hapy") and "0 to 1" in asked("happy:3") and "regions" in asked("happy@nose")
 
 
 def test_every_picture_carries_the_invisible_mark(page: Browser, small_person: Path) -> None:

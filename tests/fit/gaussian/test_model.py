@@ -205,7 +205,7 @@ def test_no_frame_waits_for_its_device(fitted, dataset, monkeypatch):
     spread = lambda g, t, lens, width, height: (g.sum() + t.sum()).expand(5, height, width)  # noqa: E731
     monkeypatch.setattr(splat_torch, "_planes", spread)
     there = fitted[1].to(torch.device("meta"))
-    there.__dict__["_code_norm"] = fitted[1]._code_norm  # read once in an avatar's life
+    there.__dict__["code_norm"] = fitted[1].code_norm  # read once in an avatar's life
     with HostReads() as reads:
         image, coverage = there.render_bytes(dataset.motion[:2])
         rgb = there.render(dataset.motion[:1]).rgb

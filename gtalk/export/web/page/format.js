@@ -1,35 +1,62 @@
 // Files of `gtalk export --format web`: magic, header in JSON, arrays. The twin of gtalk/export/web/sections.py.
 
-const ARRAYS = { "|i1": Int8Array, "|u1": Uint8Array, "<u2": Uint16Array, "<f4": Float32Array };
+const ARRAYS = { "|i1": Int8Array, "|u1": Uint8Array, "<i2": Int16Array, "<u2": Uint16Array, "<f4": Float32Array };
+export const AFTER_CODES = 13;  // numbers of a frame behind its code: head 6, torso 4, framing 3
+export const SHAPES = 58;  // and behind those the weights of gtalk/rig/shapes.py
 
-/** @returns {{header: object, arrays: Object<string, TypedArray>}} Throws an Error in words when it is another file. */
-export function readSections(buffer, magic, version) {
+/** @returns {Promise<{header: object, arrays: Object<string, TypedArray>}>} Throws an Error in words when it is another file. */
+export async function readSections(buffer, magic, version) {
   const view = new DataView(buffer);
   const word = buffer.byteLength < 8 ? "" : String.fromCharCode(...new Uint8Array(buffer, 0, 4));
   if (word !== magic) throw new Error(`this is no ${magic} file of gtalk`);
   const length = view.getUint32(4, true);
   if (8 + length > buffer.byteLength) throw new Error("the file is damaged: it ends within its header");
-  const header = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 8, length)));
+  const header = json(new Uint8Array(buffer, 8, length));
   if (header.version !== version)
     throw new Error(`the file has version ${header.version}, this page reads ${version}: export it again`);
-  const arrays = {};
+  const body = await inflated(new Uint8Array(buffer, 8 + length)), arrays = {};
+  if (body.byteLength !== header.size) throw new Error("the file is damaged: it is not whole");
   for (const [name, { dtype, shape, offset }] of Object.entries(header.sections)) {
     const count = shape.reduce((a, b) => a * b, 1), Type = ARRAYS[dtype];
-    if (!Type || 8 + length + offset + count * Type.BYTES_PER_ELEMENT > buffer.byteLength)
-      throw new Error(`the file is damaged: ${name} is not whole`);
-    arrays[name] = new Type(buffer, 8 + length + offset, count);
+    if (!Type || offset + count * Type.BYTES_PER_ELEMENT > body.byteLength) throw new Error(`the file is damaged: ${name} is not whole`);
+    arrays[name] = new Type(body, offset, count);
   }
   return { header, arrays };
 }
 
-/** Rows of a message: numbers of each frame as floats, and its sound. */
-export function readMessage(buffer) {
-  const { header, arrays } = readSections(buffer, "GTMO", 1);
+function json(bytes) {
+  try {
+    return JSON.parse(new TextDecoder().decode(bytes));
+  } catch {
+    throw new Error("the file is damaged: its header is no JSON");
+  }
+}
+
+async function inflated(bytes) {
+  if (!globalThis.DecompressionStream) throw new Error("this browser is too old: it cannot unpack the file");
+  try {
+    return await new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"))).arrayBuffer();
+  } catch {
+    throw new Error("the file is damaged: it cannot be unpacked");
+  }
+}
+
+/** Steps as floats; step i is worth scale[floor(i / length * scale.length)]: the first axis has a scale of its own. */
+export function scaled(arrays, name) {
+  const values = arrays[name], scale = arrays[`${name}_scale`], each = values.length / scale.length;
+  return Float32Array.from(values, (value, i) => value * scale[Math.floor(i / each)]);
+}
+
+/** Rows of a message: the numbers of each frame as floats, weights of shapes behind them, and its sound. */
+export async function readMessage(buffer) {
+  const { header, arrays } = await readSections(buffer, "GTMO", 2);
   const width = arrays.low.length, frames = arrays.numbers.length / width;
   const sound = arrays.sound ? new Blob([arrays.sound], { type: header.sound_type }) : null;
+  const shapes = arrays.shapes ?? [], weights = arrays.weights, [unit] = arrays.weights_scale ?? [0];
   const row = (index) => {
-    const out = new Float32Array(width), at = Math.max(0, Math.min(frames - 1, index)) * width;
+    const out = new Float32Array(width + SHAPES), frame = Math.max(0, Math.min(frames - 1, index)), at = frame * width;
     for (let i = 0; i < width; i++) out[i] = arrays.numbers[at + i] * arrays.step[i] + arrays.low[i];
+    for (let i = 0; i < shapes.length; i++) out[width + shapes[i]] = weights[frame * shapes.length + i] * unit;
     return out;
   };
   return { header, frames, fps: header.fps, sound, row, captions: header.captions || "" };

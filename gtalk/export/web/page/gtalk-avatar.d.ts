@@ -10,6 +10,10 @@ export class GtalkAvatar extends HTMLElement {
   readonly captions: string;
   /** Milliseconds of the processor that the last pictures took. */
   readonly drawTimes: number[];
+  /** What the face expresses over all that it does: "happy:0.7", "happy:0.5,surprised:0.3", "mouthSmile:0.4". */
+  emotion: string;
+  /** Weights of ARKit's shapes by name, 0 to 1. */
+  shapes: Record<string, number>;
   play(message: string | ArrayBuffer): Promise<void>;
   resume(): Promise<void>;
   pause(): void;
@@ -19,7 +23,7 @@ export class GtalkAvatar extends HTMLElement {
   /** One frame of numbers as a message has them, shown while nothing plays; null for the person at rest. */
   show(row: Float32Array | null): void;
   addEventListener(type: "ready" | "play" | "pause" | "ended", listener: (event: Event) => void): void;
-  addEventListener(type: "caption", listener: (event: CustomEvent<string>) => void): void;
+  addEventListener(type: "caption" | "emotion", listener: (event: CustomEvent<string>) => void): void;
   addEventListener(type: "error", listener: (event: ErrorEvent) => void): void;
 }
 

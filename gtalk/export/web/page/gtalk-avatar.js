@@ -1,12 +1,13 @@
 // <gtalk-avatar src="me/">: a person made by gtalk, drawn here. `src` is a folder that `gtalk export --format web` wrote.
 //
 //   attributes  src, background ("plate", "transparent" or a colour), orbit (turn by dragging), unlabelled (the page
-//               itself says that this person is generated)
+//               itself says that this person is generated), emotion ("happy:0.7")
 //   methods     play(url | ArrayBuffer), pause(), resume(), seek(seconds), turn(yaw, pitch, distance), show(row)
-//   properties  duration, currentTime, playing, captions, header
-//   events      ready, play, pause, ended, caption, error
+//   properties  duration, currentTime, playing, captions, header, emotion, shapes ({mouthSmileLeft: 0.5})
+//   events      ready, play, pause, ended, caption, emotion, error
 
-import { readMessage } from "./format.js";
+import { Emotion, weightsOf } from "./emotion.js";
+import { AFTER_CODES, SHAPES, readMessage } from "./format.js";
 import { orbit } from "./pose.js";
 import { Renderer, readAvatar } from "./renderer.js";
 
@@ -20,7 +21,7 @@ canvas, img { display: block; width: 100%; height: 100%; object-fit: contain; to
 [hidden] { display: none; }`;
 
 export class GtalkAvatar extends HTMLElement {
-  static observedAttributes = ["src", "background"];
+  static observedAttributes = ["src", "background", "emotion"];
   #root = this.attachShadow({ mode: "open" });
   #view = { yaw: 0, pitch: 0, distance: 1 };
   #idle = null;
@@ -66,7 +67,10 @@ export class GtalkAvatar extends HTMLElement {
     this.#loop = requestAnimationFrame(tick);
   }
   disconnectedCallback() { cancelAnimationFrame(this.#loop); this.#visible.disconnect(); this.#sound.pause(); }
-  attributeChangedCallback(name, before, now) { if (name === "src" && now && now !== before) this.#load(now); }
+  attributeChangedCallback(name, before, now) {
+    if (name === "src" && now && now !== before) this.#load(now);
+    if (name === "emotion" && now !== before) this.#express(now ?? "");
+  }
   #loop; #visible;
 
   async #load(src) {
@@ -77,11 +81,12 @@ export class GtalkAvatar extends HTMLElement {
       image.src = file("plate.jpg");
       image.crossOrigin = "anonymous";
       const [avatar, idle] = await Promise.all([bytes(file("avatar.bin")), bytes(file("idle.gtm")), image.decode()]);
-      this.avatar = readAvatar(avatar);
-      this.#idle = readMessage(idle);
+      [this.avatar, this.#idle] = await Promise.all([readAvatar(avatar), readMessage(idle)]);
       this.#plate = image;
       this.#build();
+      this.#emotion = this.avatar.face && new Emotion(this.avatar.face);
       this.dispatchEvent(new Event("ready"));
+      if (this.emotion) this.#express(this.emotion);
     } catch (error) {
       this.#part("img").src = file("poster.jpg");
       this.#part("img").hidden = !(this.#canvas.hidden = true);
@@ -99,8 +104,8 @@ export class GtalkAvatar extends HTMLElement {
 
   /** Plays a message (.gtm, by address or as bytes); resolves when it has begun. Throws in words when it is another file. */
   async play(message) {
-    const next = readMessage(typeof message === "string" ? await bytes(new URL(message, document.baseURI).href) : message);
-    if (this.header && next.row(0).length !== this.header.codes + 13) throw new Error("this message was made for another avatar");
+    const next = await readMessage(typeof message === "string" ? await bytes(new URL(message, document.baseURI).href) : message);
+    if (this.header && next.row(0).length !== this.header.codes + AFTER_CODES + SHAPES) throw new Error("this message was made for another avatar");
     this.pause();
     this.#from = this.#shown && { row: this.#shown, at: performance.now() };
     this.#message = next;
@@ -137,8 +142,27 @@ export class GtalkAvatar extends HTMLElement {
   turn(yaw, pitch = 0, distance = 1) { this.#view = { yaw, pitch, distance }; }
 
   /** Shows one frame of numbers until something plays: for streams of motion that the page has from elsewhere. */
-  show(row) { this.#live = row; }
+  show(row) { this.#live = row && padded(row, this.header.codes + AFTER_CODES + SHAPES); }
   #live = null;
+
+  /** What the face expresses over all that it does: "happy:0.7", mixtures, shapes; see docs/direction.md. */
+  get emotion() { return this.getAttribute("emotion") ?? ""; }
+  set emotion(text) { this.setAttribute("emotion", text); }
+  /** Weights of ARKit's shapes by name, instead of an emotion. */
+  get shapes() { return Object.fromEntries([...(this.#emotion?.target ?? [])].map((w, e) => [this.header.expression.shapes[e], w]).filter(([, w]) => w)); }
+  set shapes(weights) { this.emotion = Object.entries(weights).map(([name, weight]) => `${name}:${weight}`).join("+"); }
+  #emotion = null;
+
+  #express(text) {
+    if (!this.avatar) return;  // it is obeyed when the avatar is there
+    try {
+      if (!this.#emotion) throw new Error("this avatar knows no expressions: it was fitted without its face's mesh");
+      this.#emotion.target = weightsOf(text, this.header.expression);
+      this.dispatchEvent(new CustomEvent("emotion", { detail: text }));
+    } catch (error) {
+      this.dispatchEvent(new ErrorEvent("error", { error, message: error.message }));
+    }
+  }
 
   /** A browser that lets no page sound by itself says so, and the button asks for the touch that it wants. */
   async #sounds() {
@@ -159,11 +183,16 @@ export class GtalkAvatar extends HTMLElement {
     const shown = Math.min(clientWidth / width, clientHeight / height) * scale;
     const wide = Math.max(16, Math.round(width * shown)), high = Math.max(16, Math.round(height * shown));
     if (this.#canvas.width !== wide || this.#canvas.height !== high) Object.assign(this.#canvas, { width: wide, height: high });
+    const now = performance.now(), seconds = (now - this.#drawn) / 1000;
+    this.#drawn = now;
     this.#shown = this.#blended(this.#now());
+    const row = this.#emotion ? this.#emotion.over(this.#shown, this.header.codes, seconds) : this.#shown;
     const { yaw, pitch, distance } = this.#view, { pivot_m, up } = this.header;
-    this.drawTimes.push(renderer.draw(this.#shown, { T_new_own: orbit(yaw, pitch, distance, pivot_m, up), background: this.#behind() }));
+    this.drawTimes.push(renderer.draw(row, { T_new_own: orbit(yaw, pitch, distance, pivot_m, up), background: this.#behind() }));
     if (this.drawTimes.length > 600) this.drawTimes.splice(0, 300);
   }
+
+  #drawn = 0;
 
   /** The numbers of now: of what plays, of what was shown from outside, or of a person at rest. */
   #now() {
@@ -224,6 +253,13 @@ export class GtalkAvatar extends HTMLElement {
   }
 
   #tell(words) { Object.assign(this.#part(".words"), { textContent: words, hidden: !words }); }
+}
+
+/** A row with weights of shapes behind it, whether it had them or not. */
+function padded(row, length) {
+  const out = new Float32Array(length);
+  out.set(row);
+  return out;
 }
 
 /** Between two frames what lies between. */

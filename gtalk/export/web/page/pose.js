@@ -59,10 +59,11 @@ export function orbit(yaw, pitch, distance, pivot, up) {
   return inverse(turn);
 }
 
-/** What the Gaussians need to know of a frame: code, both transforms (24 numbers), framing. */
+/** What the Gaussians need to know of a frame: code, both transforms (24 numbers), framing, weights of shapes. */
 export function place(header, row, T_new_own) {
   const k = header.codes, [rx, ry, rz, tx, ty, tz] = row.subarray(k, k + 6);
-  const head = compose(T_new_own, rigid(rx, ry, rz, tx, ty, tz));
+  const [a, b, c, d, e, f, g, h, i] = header.turn;  // from the world's axes to the camera's
+  const head = compose(T_new_own, compose([a, b, c, tx, d, e, f, ty, g, h, i, tz], rigid(rx, ry, rz, 0, 0, 0)));
   const torso = compose(T_new_own, compose(torsoMotion(row.subarray(k + 6, k + 10), header.camera), header.torso_rest));
-  return { code: row.subarray(0, k), head, torso, framing: row.subarray(k + 10, k + 13) };
+  return { code: row.subarray(0, k), head, torso, framing: row.subarray(k + 10, k + 13), weights: row.subarray(k + 13) };
 }

@@ -1,26 +1,39 @@
 // Draws an avatar's Gaussians with WebGL2: deform and project once each, then quads from far to near, then the plate.
 
+import { Face } from "./face.js";
 import { readSections } from "./format.js";
+import { bytes, empty, floats, framebuffer, program, refill, texture } from "./gl.js";
 import { Order } from "./order.js";
 import { place } from "./pose.js";
 import { PROJECT, QUAD, RESOLVE, SPLAT, SPLAT_VERTEX } from "./shaders.js";
 
 const ROW = 256;  // Gaussians in a row of the textures that hold them
+const CODE_ROWS = 6;  // of the texture of codes: four groups of the face, what is no face, what an expression changes
 const MARK = 128, UNITS = 256, LEAST_SIDE = 96;  // the mark's tile; units of a picture's shorter side (gtalk/marks/pattern.py)
 
 /** What avatar.bin holds, as the renderer takes it: 16 channels a Gaussian. */
-export function readAvatar(buffer) {
-  const { header, arrays } = readSections(buffer, "GTAV", 1);
-  const count = arrays.base.length / 15, base = new Float32Array(16 * count);
+export async function readAvatar(buffer) {
+  const { header, arrays } = await readSections(buffer, "GTAV", 2);
+  const count = arrays.base.length / 15, base = new Float32Array(16 * ROW * Math.ceil(count / ROW));
   for (let n = 0; n < count; n++)
     for (let c = 0; c < 15; c++) base[16 * n + c] = arrays.base[15 * n + c] * arrays.base_step[c] + arrays.base_low[c];
-  const { face_codes: faceCodes, rest_codes: restCodes, codes } = header;
-  const faceCount = arrays.face.length / (14 * faceCodes);
+  const { face_codes: faceCodes, rest_codes: restCodes, codes, behind, expression: words } = header;
+  const faceCount = arrays.face.length / (14 * faceCodes), first = faceCount + behind;
   const bases = [
     { first: 0, count: faceCount, codes: faceCodes, at: 0, values: arrays.face, scale: arrays.face_scale },
-    { first: faceCount, count: count - faceCount, codes: restCodes, at: codes - restCodes, values: arrays.rest, scale: arrays.rest_scale },
+    { first, count: count - first, codes: restCodes, at: codes - restCodes, values: arrays.rest, scale: arrays.rest_scale },
   ];
-  return { header, count, base, bases, mark: arrays.mark, markRgb: arrays.mark_rgb };
+  const face = words && new Face(words, arrays, faceCodes);
+  const ends = words?.ends ?? Array(5).fill(faceCount);
+  return { header, arrays, count, base, bases, ends, face, bound: bound(face, ends, arrays), jaw: arrays.jaw, mark: arrays.mark, markRgb: arrays.mark_rgb };
+}
+
+/** Bindings of all of the face: two texels a Gaussian, those in the mouth with whether they go with the jaw. */
+function bound(face, [, , far, speaking, expressing], { jaw }) {
+  const out = new Float32Array(8 * expressing);
+  if (face) out.set(face.bound());
+  for (let n = speaking; n < expressing; n++) out[8 * n] = jaw[n - speaking];
+  return out;
 }
 
 export class Renderer {
@@ -28,7 +41,7 @@ export class Renderer {
   constructor(canvas, avatar, plate) {
     this.canvas = canvas;
     this.avatar = avatar;
-    this.order = new Order(avatar.base, avatar.bases, avatar.header.limits);
+    this.order = new Order(avatar);
     const gl = canvas.getContext("webgl2", { alpha: true, premultipliedAlpha: true, antialias: false });
     if (!gl) throw new Error("this browser has no WebGL2");
     if (!gl.getExtension("EXT_color_buffer_float")) throw new Error("this browser cannot draw into float textures");
@@ -43,12 +56,15 @@ export class Renderer {
   }
 
   #upload(plate) {
-    const gl = this.gl, { base, bases, count } = this.avatar;
-    this.base = floats(gl, base);
-    this.tables = bases.map(({ values }) => bytes(gl, values));
-    const codes = bases[0].codes + bases[1].codes;
-    this.codeValues = new Float32Array(16 * codes);
-    this.codes = floats(gl, this.codeValues, 4 * codes);
+    const gl = this.gl, { base, bases, bound, arrays, count } = this.avatar;
+    this.base = floats(gl, base, 4 * ROW);
+    this.tables = bases.map(({ values }) => bytes(gl, values, 14));
+    this.bound = floats(gl, bound);
+    this.ranges = bytes(gl, interleaved(arrays.ranges ?? new Int8Array(0)), 16);
+    this.mesh = floats(gl, new Float32Array(4 * 2048 * 2), 2048);
+    this.codeWidth = 4 * Math.max(bases[0].codes, bases[1].codes);
+    this.codeValues = new Float32Array(4 * this.codeWidth * CODE_ROWS);
+    this.codes = floats(gl, this.codeValues, this.codeWidth);
     const rows = Math.ceil(count / ROW);
     this.splats = [0, 1, 2].map(() => empty(gl, gl.RGBA32F, ROW, rows));
     this.splatBuffer = framebuffer(gl, this.splats);
@@ -79,10 +95,10 @@ export class Renderer {
   draw(row, { T_new_own, background = "plate" }) {
     const begin = performance.now(), gl = this.gl, { header } = this.avatar;
     this.#resize();
-    const now = place(header, row, T_new_own);
-    this.#project(now);
+    const now = place(header, row, T_new_own), expressed = this.#express(now);
+    this.#project(now, expressed);
     gl.bindBuffer(gl.ARRAY_BUFFER, this.numbers);
-    gl.bufferSubData(gl.ARRAY_BUFFER, 0, this.order.of(now));
+    gl.bufferSubData(gl.ARRAY_BUFFER, 0, this.order.sorted(now.head, now.torso));
     this.#splat();
     this.#resolve(now.framing, background);
     return performance.now() - begin;
@@ -97,23 +113,44 @@ export class Renderer {
     this.personBuffer = framebuffer(gl, [this.person], this.personBuffer);
   }
 
-  #project({ code, head, torso }) {
-    const gl = this.gl, { header, bases, count } = this.avatar, [width, height] = this.size;
-    let to = 0;
-    for (const { codes, at, scale } of bases)
-      for (let k = 0; k < codes; k++, to += 16)
-        for (let c = 0; c < 14; c++) this.codeValues[to + c] = 127 * code[at + k] * scale[14 * k + c];
-    gl.bindTexture(gl.TEXTURE_2D, this.codes);
-    gl.texSubImage2D(gl.TEXTURE_2D, 0, 0, 0, this.codeValues.length / 4, 1, gl.RGBA, gl.FLOAT, this.codeValues);
+  /** Moves the Gaussians on the processor; what the row's expression asks for, null without one. */
+  #express({ code, head, weights }) {
+    const { face, base, ends: [, , , inside, behind] } = this.avatar;
+    const asked = face && weights.some((w) => w !== 0) ? face.of(code, weights) : null;
+    this.order.move(code, asked && face);
+    if (!asked) return null;
+    const eye = [0, 1, 2].map((c) => -(head[c] * head[3] + head[4 + c] * head[7] + head[8 + c] * head[11]));
+    const end = behind + this.avatar.header.behind, first = Math.floor(inside / ROW);
+    face.openings.shown(base, this.order.at, inside, behind, end, asked, eye);
+    refill(this.gl, this.base, base, 4 * ROW, first, Math.ceil(end / ROW) - first);
+    refill(this.gl, this.mesh, face.mesh, 2048, 0, 2);
+    return asked;
+  }
+
+  #project({ code, head, torso }, expressed) {
+    const gl = this.gl, { header, bases, count, ends, face, arrays } = this.avatar, [width, height] = this.size;
+    const [own, others] = bases, k3 = own.codes, fill = (row, values, { codes, scale }) => {
+      for (let k = 0, to = 4 * this.codeWidth * row; k < codes; k++, to += 16)
+        for (let c = 0; c < 14; c++) this.codeValues[to + c] = 127 * values[k] * scale[14 * k + c];
+    };
+    for (let group = 0; group < (expressed ? 4 : 1); group++)
+      fill(group, expressed ? face.codes.subarray(group * k3, (group + 1) * k3) : code, own);
+    fill(4, code.subarray(others.at), others);
+    if (expressed) fill(5, face.change.map((change, k) => change / arrays.code_spread[k]), { ...own, codes: face.size });
+    refill(gl, this.codes, this.codeValues, this.codeWidth, 0, CODE_ROWS);
     gl.bindFramebuffer(gl.FRAMEBUFFER, this.splatBuffer);
     gl.viewport(0, 0, ROW, this.rows);
     gl.disable(gl.BLEND);
     const { width: ownWidth, intrinsics: [focal, , cx, cy] } = header.camera, scale = width / ownWidth;
+    const steps = expressed ? Array.from(arrays.ranges_scale, (step) => 127 * step) : Array(7).fill(0), words = header.expression ?? {};
     this.programs.project.use(
-      { base: this.base, face: this.tables[0], rest: this.tables[1], codes: this.codes },
+      { base: this.base, face: this.tables[0], rest: this.tables[1], codes: this.codes, bound: this.bound, ranges: this.ranges, mesh: this.mesh },
       {
-        count: ["1i", count], faceCount: ["1i", bases[0].count], faceCodes: ["1i", bases[0].codes],
-        restCodes: ["1i", bases[1].codes], limits: ["4fv", [...header.limits, 0, 0]], size: ["2f", width, height],
+        count: ["1i", count], faceCount: ["1i", own.count], faceCodes: ["1i", k3], restCodes: ["1i", others.codes],
+        behind: ["1i", header.behind], ends: ["4i", ...ends.slice(0, 4)], share: ["1f", expressed?.share ?? 0],
+        steps: ["4fv", [...steps, 0]], most: ["4f", words.most_log_scale ?? 0, words.most_shade ?? 0, 0, 0],
+        chin: ["3f", ...(expressed ? face.chin : [0, 0, 0])], light: ["3f", ...(arrays.light ?? [0, 0, 0])],
+        limits: ["4fv", [...header.limits, 0, 0]], size: ["2f", width, height],
         camera: ["4f", focal * scale, cx * scale, cy * scale, 0.3 * scale * scale],
         head: ["Matrix4x3fv", columns(head)], torso: ["Matrix4x3fv", columns(torso)],
       });
@@ -154,71 +191,11 @@ export class Renderer {
 
 const columns = (T) => Float32Array.from([0, 4, 8, 1, 5, 9, 2, 6, 10, 3, 7, 11], (i) => T[i]);
 
-function program(gl, vertexSource, fragmentSource) {
-  const handle = gl.createProgram();
-  for (const [kind, source] of [[gl.VERTEX_SHADER, vertexSource], [gl.FRAGMENT_SHADER, fragmentSource]]) {
-    const shader = gl.createShader(kind);
-    gl.shaderSource(shader, source);
-    gl.compileShader(shader);
-    gl.attachShader(handle, shader);
-  }
-  gl.linkProgram(handle);
-  if (!gl.getProgramParameter(handle, gl.LINK_STATUS) && !gl.isContextLost()) {
-    const logs = gl.getAttachedShaders(handle).map((shader) => gl.getShaderInfoLog(shader));
-    throw new Error(`a shader did not build: ${[...logs, gl.getProgramInfoLog(handle)].join(" ")}`);
-  }
-  const places = {}, place = (name) => (places[name] ??= gl.getUniformLocation(handle, name));
-  return {
-    handle,
-    use(textures, values) {
-      gl.useProgram(handle);
-      Object.entries(textures).forEach(([name, value], unit) => {
-        gl.activeTexture(gl.TEXTURE0 + unit);
-        gl.bindTexture(gl.TEXTURE_2D, value);
-        gl.uniform1i(place(name), unit);
-      });
-      for (const [name, [kind, ...given]] of Object.entries(values))
-        kind.startsWith("Matrix") ? gl.uniformMatrix4x3fv(place(name), false, given[0]) : gl[`uniform${kind}`](place(name), ...given);
-      gl.activeTexture(gl.TEXTURE0);
-    },
-  };
-}
-
-function texture(gl, filter, wrap = gl.CLAMP_TO_EDGE) {
-  const made = gl.createTexture();
-  gl.bindTexture(gl.TEXTURE_2D, made);
-  for (const name of [gl.TEXTURE_MIN_FILTER, gl.TEXTURE_MAG_FILTER]) gl.texParameteri(gl.TEXTURE_2D, name, filter);
-  for (const name of [gl.TEXTURE_WRAP_S, gl.TEXTURE_WRAP_T]) gl.texParameteri(gl.TEXTURE_2D, name, wrap);
-  return made;
-}
-
-function empty(gl, format, width, height) {
-  const made = texture(gl, gl.NEAREST);
-  gl.texStorage2D(gl.TEXTURE_2D, 1, format, width, height);
-  return made;
-}
-
-/** Numbers as texels of four, in rows of `width`. */
-function floats(gl, values, width = 1024) {
-  const rows = Math.ceil(values.length / 4 / width), padded = new Float32Array(rows * width * 4);
-  padded.set(values);
-  const made = empty(gl, gl.RGBA32F, width, rows);
-  gl.texSubImage2D(gl.TEXTURE_2D, 0, 0, 0, width, rows, gl.RGBA, gl.FLOAT, padded);
-  return made;
-}
-
-/** A basis of 14 channels as texels of four for each Gaussian and code; -127 to 127 is -1 to 1. */
-function bytes(gl, values, width = 2048) {
-  const entries = values.length / 14, rows = Math.ceil((4 * entries) / width), padded = new Int8Array(rows * width * 4);
-  for (let i = 0; i < entries; i++) padded.set(values.subarray(14 * i, 14 * i + 14), 16 * i);
-  const made = empty(gl, gl.RGBA8_SNORM, width, rows);
-  gl.texSubImage2D(gl.TEXTURE_2D, 0, 0, 0, width, rows, gl.RGBA, gl.BYTE, padded);
-  return made;
-}
-
-function framebuffer(gl, textures, made = gl.createFramebuffer()) {
-  gl.bindFramebuffer(gl.FRAMEBUFFER, made);
-  textures.forEach((value, i) => gl.framebufferTexture2D(gl.FRAMEBUFFER, gl.COLOR_ATTACHMENT0 + i, gl.TEXTURE_2D, value, 0));
-  gl.drawBuffers(textures.map((_, i) => gl.COLOR_ATTACHMENT0 + i));
-  return made;
+/** [7, 2, N] bytes as 16 for each Gaussian: least of scales and opacity, least of colours, then the greatest. */
+function interleaved(values) {
+  const count = values.length / 14, out = new Int8Array(16 * count);
+  for (let c = 0; c < 7; c++)
+    for (let side = 0; side < 2; side++)
+      for (let n = 0; n < count; n++) out[16 * n + 8 * side + c] = values[(2 * c + side) * count + n];
+  return out;
 }

@@ -8,11 +8,15 @@ vec4 texel(sampler2D from, int index) { int w = textureSize(from, 0).x; return t
 export const QUAD = `#version 300 es
 void main() { gl_Position = vec4(vec2[3](vec2(-1, -1), vec2(3, -1), vec2(-1, 3))[gl_VertexID], 0, 1); }`;
 
-// One fragment a Gaussian: base + clamp(code basis), skinned, projected.
+// One fragment a Gaussian: base + clamp(code basis), with an expression what the mesh does there, skinned, projected.
 export const PROJECT = HEAD + `
-uniform sampler2D base, face, rest, codes;
-uniform int count, faceCount, faceCodes, restCodes;
+uniform sampler2D base, face, rest, codes, bound, ranges, mesh;
+uniform int count, faceCount, faceCodes, restCodes, behind;
+uniform ivec4 ends;  // of right, left and far skin, and of what lies in the mouth as speech shows it
 uniform vec4 limits[4];
+uniform float share;  // of an expression
+uniform vec4 steps[2], most;  // what ranges are worth; how far scale and shade may go
+uniform vec3 chin, light;
 uniform mat4x3 head, torso;
 uniform vec4 camera;  // focal, cx, cy; the blur of the fit, in px^2 of this image
 uniform vec2 size;
@@ -20,27 +24,81 @@ layout(location = 0) out vec4 place;  // centre, px; half size of the box where 
 layout(location = 1) out vec4 shape;  // conic xx, xy, yy; opacity
 layout(location = 2) out vec4 colour;
 
+mat3 turned(vec4 q) {
+  q /= sqrt(dot(q, q) + 1e-24);
+  float w = q.x, x = q.y, y = q.z, z = q.w;
+  return mat3(1. - 2. * (y * y + z * z), 2. * (x * y + w * z), 2. * (x * z - w * y),
+              2. * (x * y - w * z), 1. - 2. * (x * x + z * z), 2. * (y * z + w * x),
+              2. * (x * z + w * y), 2. * (y * z - w * x), 1. - 2. * (x * x + y * y));
+}
+
+// What an expression adds to skin: see gtalk/export/web/face.py.
+void express(inout vec4 g[4], vec4 first[4], int n) {
+  vec4 corners = texel(bound, 2 * n), skin = texel(bound, 2 * n + 1);
+  vec3 weight = vec3(skin.xy, 1. - skin.x - skin.y);
+  vec4 sum[6] = vec4[6](vec4(0), vec4(0), vec4(0), vec4(0), vec4(0), vec4(0));
+  for (int i = 0; i < 3; i++)
+    for (int j = 0; j < 6; j++)
+      sum[j] += weight[i] * texel(mesh, j < 4 ? int(corners[i]) * 4 + j : 478 * 4 + int(corners[i]) * 2 + j - 4);
+  vec3 normal = vec3(sum[0].w, sum[1].xy), away = sum[4].xyz + corners.w * vec3(sum[4].w, sum[5].xy);
+  g[0].xyz += skin.z * (sum[0].xyz + corners.w * normal + skin.w * away);
+  mat3 slope = skin.z * transpose(mat3(sum[1].zw, sum[2].x, sum[2].yzw, sum[3].xyz));
+  vec4 q = vec4(first[1].zw, first[2].xy);
+  mat3 axes = turned(q);
+  vec3 stretch;
+  for (int i = 0; i < 3; i++) stretch[i] = log(length(axes[i] + slope * axes[i]));
+  stretch = clamp(stretch, -most.x, most.x);
+  g[0].w += stretch.x;
+  g[1].xy += stretch.yz;
+  vec3 skew = .25 * vec3(slope[1].z - slope[2].y, slope[2].x - slope[0].z, slope[0].y - slope[1].x);
+  vec4 turn = vec4(-dot(skew, q.yzw), skew * q.x + cross(skew, q.yzw));
+  g[1].zw += turn.xy;
+  g[2].xy += turn.zw;
+  float shade = clamp(dot(normal, light) * skin.z, -most.y, most.y);
+  g[2].w += first[2].w * shade;
+  g[3].xy += first[3].xy * shade;
+}
+
 void main() {
   int n = int(gl_FragCoord.y) * 256 + int(gl_FragCoord.x);
   place = shape = colour = vec4(0);
   if (n >= count) return;
-  vec4 moved[4] = vec4[4](vec4(0), vec4(0), vec4(0), vec4(0));
-  bool isFace = n < faceCount;
-  int many = isFace ? faceCodes : restCodes, first = (isFace ? n : n - faceCount) * many * 4;
+  bool isFace = n < faceCount, expressed = share > 0.;
+  if (n >= ends.z && n < faceCount + behind && (n < ends.w) == expressed) return;
+  int group = expressed ? (n < ends.x ? 0 : n < ends.y ? 1 : n < ends.z ? 2 : 3) : 0;
+  vec4 g[4], first[4], moved[4] = vec4[4](vec4(0), vec4(0), vec4(0), vec4(0));
+  int many = isFace ? faceCodes : n < faceCount + behind ? 0 : restCodes;
+  int row = (isFace ? n : n - faceCount - behind) * many * 4, at = isFace ? group : 4;
+  float smoothness = expressed && group < 2 ? texel(bound, 2 * n + 1).w : 0.;
   for (int k = 0; k < many; k++)
-    for (int j = 0; j < 4; j++)
-      moved[j] += texel(codes, (isFace ? k : faceCodes + k) * 4 + j) * (isFace ? texel(face, first + 4 * k + j) : texel(rest, first + 4 * k + j));
-  vec4 g[4];
-  for (int j = 0; j < 4; j++) g[j] = texel(base, 4 * n + j) + clamp(moved[j], -limits[j], limits[j]);
+    for (int j = 0; j < 4; j++) {
+      vec4 amount = texelFetch(codes, ivec2(4 * k + j, at), 0);
+      if (j == 0 && smoothness > 0.) amount.xyz -= smoothness * texelFetch(codes, ivec2(4 * k, 5), 0).xyz;
+      moved[j] += amount * (isFace ? texel(face, row + 4 * k + j) : texel(rest, row + 4 * k + j));
+    }
+  for (int j = 0; j < 4; j++) {
+    first[j] = texel(base, 4 * n + j);
+    g[j] = first[j] + clamp(moved[j], -limits[j], limits[j]);
+  }
+  if (expressed && isFace) {
+    vec4 low[2], high[2];
+    for (int j = 0; j < 2; j++) {
+      low[j] = texel(ranges, 4 * n + j) * steps[j];
+      high[j] = texel(ranges, 4 * n + 2 + j) * steps[j];
+    }
+    vec4 looks = vec4(g[0].w, g[1].xy, g[2].z), were = vec4(first[0].w, first[1].xy, first[2].z);
+    vec3 hue = vec3(g[2].w, g[3].xy), was = vec3(first[2].w, first[3].xy);
+    looks = mix(looks, clamp(looks, were + low[0], were + high[0]), share);
+    hue = mix(hue, clamp(hue, was + low[1].xyz, was + high[1].xyz), share);
+    g[0].w = looks.x; g[1].xy = looks.yz; g[2].z = looks.w - first[3].w;
+    g[2].w = hue.x; g[3].xy = hue.yz;
+    if (n < ends.z) express(g, first, n);
+    else g[0].xyz += texel(bound, 2 * n).x * chin;
+  }
   vec3 p = g[0].xyz, s = exp(vec3(g[0].w, g[1].xy));
-  vec4 q = vec4(g[1].zw, g[2].xy);
-  q /= sqrt(dot(q, q) + 1e-24);
-  float w = q.x, x = q.y, y = q.z, z = q.w;
-  mat3 R = mat3(1. - 2. * (y * y + z * z), 2. * (x * y + w * z), 2. * (x * z - w * y),
-                2. * (x * y - w * z), 1. - 2. * (x * x + z * z), 2. * (y * z + w * x),
-                2. * (x * z + w * y), 2. * (y * z - w * x), 1. - 2. * (x * x + y * y));
-  float share = 1. / (1. + exp(-g[3].z)), opacity = 1. / (1. + exp(-g[2].z));
-  mat4x3 M = head * (1. - share) + torso * share;
+  mat3 R = turned(vec4(g[1].zw, g[2].xy));
+  float follows = 1. / (1. + exp(-g[3].z)), opacity = 1. / (1. + exp(-g[2].z));
+  mat4x3 M = head * (1. - follows) + torso * follows;
   vec3 t = M * vec4(p, 1);
   if (t.z < .01) return;
   mat3 A = mat3(M[0], M[1], M[2]) * R * mat3(s.x, 0, 0, 0, s.y, 0, 0, 0, s.z);

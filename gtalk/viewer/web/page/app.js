@@ -11,7 +11,7 @@ const sound = new Sound(worker);
 const traces = new Traces($("trace"));
 const timeline = new Timeline($, (message) => command(message), notice);
 // Browser tests and benchmarks read this.
-const state = { shown: 0, passed: 0, skew: [], latency: [], stats: null, past: [], notice: "", level: 0, connected: false, log: null, sound, worker, speak, command, timeline };
+const state = { shown: 0, passed: 0, skew: [], latency: [], stats: null, past: [], notice: "", level: 0, connected: false, drawn: "server", log: null, sound, worker, speak, command, timeline };
 window.gtalk = state;
 
 function command(message) { worker.postMessage({ command: message }); }
@@ -58,6 +58,7 @@ worker.onmessage = ({ data }) => {
   else if (data.passed) state.passed += data.passed;
   else if (data.level !== undefined) state.level = data.level;
   else if (data.server) fromServer(data.server);
+  else if (data.drawn) Object.assign(state, { drawn: data.drawn, drawMs: data.ms, why: data.why });
   else if ("connected" in data) {
     state.connected = data.connected;
     if (data.never > 1) whyRefused();
@@ -168,6 +169,7 @@ function look() {
   view.yaw = clamp(view.yaw, Math.PI / 6);
   view.pitch = clamp(view.pitch, Math.PI / 9);
   view.distance = Math.max(0.6, Math.min(2, view.distance));
+  worker.postMessage({ look: { ...view } }); // where it draws by itself, that is all it takes
   turning ||= setTimeout(() => { turning = 0; command({ do: "orbit", ...view }); }, 40); // one a picture is enough
 }
 const spread = () => { const [a, b] = [...fingers.values()]; return Math.hypot(a.x - b.x, a.y - b.y); };
@@ -240,6 +242,7 @@ socket.protocol = location.protocol === "https:" ? "wss:" : "ws:";
 if (face.transferControlToOffscreen) {
   const canvas = face.transferControlToOffscreen();
   worker.postMessage({ open: socket.href, canvas }, [canvas]);
+  new ResizeObserver(() => worker.postMessage({ height: Math.max(256, Math.min(1024, Math.round(face.clientHeight * devicePixelRatio))) })).observe(face);
 } else notice("This browser is too old to show the avatar: Chrome 69, Firefox 105 or Safari 16.4 can.");
 if (matchMedia("(min-width: 1180px)").matches) toggleSettings();
 setInterval(tell, 1000);

@@ -7,7 +7,7 @@ const DISPLAY_S = 0.008; // what is drawn now is seen with the next refresh, hal
 const LOOK_MS = 4; // how often waiting pictures are looked at where the display's own beat is not to be had
 const state = {
   address: "", socket: null, canvas: null, pen: null, frames: [], order: 0, drawn: -1, player: null, microphone: null,
-  rate: 48000, offset: null, offsets: [], latency: 0, running: false, capture: [], lost: 0, said: 0,
+  drawing: null, view: { yaw: 0, pitch: 0, distance: 1 }, height: 512, last: null, whole: [], asked: "server", rate: 48000, offset: null, offsets: [], latency: 0, running: false, capture: [], lost: 0, said: 0,
 };
 
 const post = (message) => self.postMessage(message);
@@ -17,7 +17,13 @@ function connect() {
   const socket = new WebSocket(state.address);
   socket.binaryType = "arraybuffer";
   let opened = false;
-  socket.onopen = () => { opened = true; state.lost = 0; post({ connected: true }); if (state.microphone) command({ do: "mic" }); };
+  socket.onopen = () => {
+    opened = true;
+    state.lost = 0;
+    post({ connected: true });
+    if (state.microphone) command({ do: "mic" });
+    if (state.drawing) command({ do: "draw", here: true });
+  };
   socket.onclose = ({ code, reason }) => {
     post({ connected: false, never: opened ? 0 : state.lost + 1, reason: code === 1008 || code === 1009 ? reason || `closed with ${code}` : "" });
     setTimeout(connect, Math.min(5000, 500 * 2 ** state.lost++));
@@ -26,36 +32,104 @@ function connect() {
     if (typeof data !== "string") return take(new DataView(data), data);
     const message = JSON.parse(data);
     if (message.flush) flush();
+    if (message.hello) drawHere(message.hello.draw);
     post({ server: message });
   };
   state.socket = socket;
 }
 
 function flush() {
-  for (const frame of state.frames.splice(0)) frame.picture.close();
+  for (const frame of state.frames.splice(0)) frame.picture?.close();
   if (state.player) state.player.postMessage("flush");
   state.offset = null;
   state.offsets = [];
 }
 
-async function take(view, buffer) {
+// Where the browser can, this worker draws what the server tells; where it cannot, or is slow at it, pictures come.
+async function drawHere(asked) {
+  if (asked === "server" || state.drawing || state.asked === asked) return;
+  state.asked = asked;
+  try {
+    const { Drawing } = await import("./drawing.js");
+    state.drawing = await Drawing.open(asked === "browser");
+    command({ do: "draw", here: true });
+  } catch (error) {
+    post({ drawn: "server", why: error.message });
+  }
+}
+
+function drawThere(why) {
+  state.drawing = null;
+  command({ do: "draw", here: false });
+  post({ drawn: "server", why });
+}
+
+const SLOW_MS = 25, LOOKED_AT = 6; // of the 40 that a picture has, on a machine that does other things too
+
+// Draws a row of numbers now.
+function paint(row) {
+  const begun = performance.now(), { canvas, pen, drawing, view } = state;
+  try {
+    const drawn = drawing.draw(row, view, state.height);
+    if (canvas.width !== drawn.width || canvas.height !== drawn.height) Object.assign(canvas, { width: drawn.width, height: drawn.height });
+    pen.drawImage(drawn, 0, 0);
+  } catch (error) {
+    return drawThere(error.message);
+  }
+  state.last = row;
+  state.whole.push(performance.now() - begun);
+  if (state.whole.length < LOOKED_AT) return;
+  const median = state.whole.sort((a, b) => a - b)[LOOKED_AT / 2];
+  state.whole = [];
+  post({ drawn: "browser", ms: median });
+  if (state.asked === "auto" && median > SLOW_MS) drawThere(`a picture took ${median.toFixed(0)} ms`);
+}
+
+function takeNumbers(view, buffer) {
+  const count = view.getUint16(34, true), size = view.getUint16(36, true), head = 38, wave = [];
+  for (let i = 0; i < 4; i++) wave.push([view.getInt8(26 + 2 * i) / 127, view.getInt8(27 + 2 * i) / 127]);
+  const samples = new Float32Array(count), sound = (buffer.byteLength - head - size) / 2;
+  for (let i = 0; i < sound; i++) samples[i] = view.getInt16(head + size + 2 * i, true) / 32768;
+  const frame = { ...tick(view), wave };
+  play(frame, samples);
+  if (!state.drawing) return;
+  frame.row = state.drawing.row(buffer.slice(head, head + size));
+  wait(frame);
+}
+
+// What every tick says of itself, whoever draws it.
+function tick(view) {
   const time = view.getFloat64(1, true), heard = view.getFloat64(9, true), audible = view.getUint8(25) === 1;
-  const frame = { order: state.order++, time, heard, audible, aperture: view.getFloat32(17, true), pitch: view.getFloat32(21, true) };
-  const size = view.getUint32(26, true), head = 30;
+  const arrived = performance.timeOrigin + performance.now();
+  return { order: state.order++, time, heard, audible, arrived, aperture: view.getFloat32(17, true), pitch: view.getFloat32(21, true) };
+}
+
+function play({ time, audible }, samples) {
+  if (state.player && state.running) state.player.postMessage({ time, audible, samples }); // asleep, it would pile up
+}
+
+function wait(frame) {
+  state.frames.push(frame);
+  state.frames.sort((a, b) => a.order - b.order);
+  if (state.frames.length > KEPT) state.frames.shift().picture?.close();
+  // At once where nothing is to be waited for: the display takes it with its next refresh. What is drawn here waits for
+  // that beat, so that a browser that draws slowly leaves pictures out instead of falling behind.
+  if (!frame.row) draw();
+}
+
+async function take(view, buffer) {
+  if (view.getUint8(0) === "N".charCodeAt(0)) return takeNumbers(view, buffer);
+  const frame = tick(view), size = view.getUint32(26, true), head = 30;
   const samples = new Float32Array((buffer.byteLength - head - size) / 2);
   for (let i = 0; i < samples.length; i++) samples[i] = view.getInt16(head + size + 2 * i, true) / 32768;
   frame.wave = outline(samples);
-  if (state.player && state.running) state.player.postMessage({ time, audible, samples }); // asleep, it would pile up
+  play(frame, samples);
   if (!size) return;
-  frame.arrived = performance.timeOrigin + performance.now();
   try {
     frame.picture = await createImageBitmap(new Blob([new Uint8Array(buffer, head, size)], { type: "image/jpeg" }));
   } catch { return; }
   if (frame.order < state.drawn) return frame.picture.close();
-  state.frames.push(frame);
-  state.frames.sort((a, b) => a.order - b.order);
-  if (state.frames.length > KEPT) state.frames.shift().picture.close();
-  draw(); // at once where nothing is to be waited for: the display takes it with its next refresh
+  wait(frame);
 }
 
 // Least and greatest value in each quarter of a tick.
@@ -96,19 +170,25 @@ function draw() {
   const due = heard === null || !newest.audible ? state.frames.length : state.frames.filter((f) => f.time <= heard + DISPLAY_S).length;
   if (!due) return;
   const frame = state.frames[due - 1];
-  for (const old of state.frames.splice(0, due)) if (old !== frame) { old.picture.close(); post({ passed: 1 }); }
-  const { canvas, pen } = state;
-  if (canvas.width !== frame.picture.width || canvas.height !== frame.picture.height) {
-    canvas.width = frame.picture.width; canvas.height = frame.picture.height;
-  }
-  pen.drawImage(frame.picture, 0, 0);
-  frame.picture.close();
-  delete frame.picture;
+  for (const old of state.frames.splice(0, due)) if (old !== frame) { old.picture?.close(); post({ passed: 1 }); }
+  if (frame.row) {
+    if (state.drawing) paint(frame.row);
+    delete frame.row;
+  } else show(frame);
   state.drawn = frame.order;
   frame.at = performance.timeOrigin + now; // on a clock that the page shares
   frame.latency = frame.heard === frame.heard ? now - frame.heard : null;
   frame.skew = heard !== null && frame.audible ? (heard - frame.time) * 1000 : null; // positive: the picture is late
   post({ shown: frame, underruns: state.underruns, skips: state.skips });
+}
+
+function show(frame) {
+  const { canvas, pen } = state, { width, height } = frame.picture;
+  if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
+  pen.drawImage(frame.picture, 0, 0);
+  frame.picture.close();
+  delete frame.picture;
+  state.last = null;
 }
 
 // When a sample entered the page: the audio thread's clock, laid on ours by the least delayed recent piece.
@@ -152,6 +232,11 @@ self.onmessage = ({ data }) => {
     state.microphone = data.microphone;
     state.microphone.onmessage = ({ data: piece }) => speak(piece);
     command({ do: "mic" });
+  } else if (data.look) {
+    state.view = data.look;
+    if (state.drawing && state.last) paint(state.last); // a view that is turned waits for no tick
+  } else if (data.height) {
+    state.height = data.height;
   } else if (data.hush) {
     if (state.microphone) state.microphone.close();
     state.microphone = null;
