@@ -64,10 +64,8 @@ export class Openings {
 
   #mesh(code, weights) {
     const out = Float32Array.from(this.arrays.open_rest), each = out.length;
-    const add = (amount, values, field) => { if (amount) for (let i = 0, from = field * each; i < each; i++, from++) out[i] += amount * values[from]; };
-    this.arrays.shut_code.forEach((shut, k) => add(code[k] - shut, this.byCode, k));
-    weights.forEach((w, e) => add(w, this.byShape, e));
-    return out;
+    const byCode = summed(this.arrays.shut_code.map((shut, k) => code[k] - shut), this.byCode, each), byShape = summed(weights, this.byShape, each);
+    return out.map((rest, i) => rest + byCode[i] + byShape[i]);
   }
 
   /**
@@ -93,10 +91,9 @@ export class Openings {
       }
     }
     const under = arrays.under.length / 3, cavity = columns * rows, opacity = (logit) => words.hidden + (words.shown - words.hidden) * share * logit;
-    let parted = -1, widens = 0;
-    for (let i = 0; i < 11; i++) parted = Math.max(parted, weights.reduce((sum, w, e) => sum + w * this.parts[11 * e + i], 0));
-    weights.forEach((w, e) => { widens += Math.max(w, 0) * arrays.widens[e]; });
-    const seen = [clip(parted / words.least_parted_m - 1), Math.min(1, widens / words.wide_m)].map(opacity);
+    const grown = summed(weights, this.grows, under), parted = Math.max(...summed(weights, this.parts, 11));
+    const [widened] = summed(weights.map((w) => Math.max(w, 0)), arrays.widens, 1);
+    const seen = [clip(parted / words.least_parted_m - 1), Math.min(1, widened / words.wide_m)].map(opacity);
     for (let n = behind; n < end - under; n++) base[16 * n + 10] = seen[n < behind + cavity ? 0 : 1];
     const beyond = (x, y, z) => {
       const ahead = Math.max(0.5, Math.min(2, (front - eye[2]) / Math.min(z - eye[2], -1e-3)));
@@ -109,14 +106,20 @@ export class Openings {
         base[16 * n + c] = sum / 3 + arrays.below[3 * i + c];
       }
       const shows = (beyond(base[16 * n], base[16 * n + 1], base[16 * n + 2]) - arrays.under_clear[i]) / words.fade_m;
-      const grown = weights.reduce((sum, w, e) => sum + w * this.grows[e * under + i], 0);
-      const needed = clip(Math.max(arrays.thin[i], (grown - words.stretched) / (words.torn - words.stretched)));
+      const needed = clip(Math.max(arrays.thin[i], (grown[i] - words.stretched) / (words.torn - words.stretched)));
       base[16 * n + 10] = opacity(needed * clip(shows));
     }
     for (let n = inside; n < behind; n++)
       base[16 * n + 15] = 10 * share * smooth((beyond(at[3 * n], at[3 * n + 1], at[3 * n + 2]) - words.outside_m) / words.fade_m);
     for (let n = behind; n < end; n++) for (let c = 0; c < 3; c++) at[3 * n + c] = base[16 * n + c];
   }
+}
+
+/** Rows of `each` values, weighted. */
+function summed(weights, values, each) {
+  const out = new Float32Array(each);
+  weights.forEach((w, e) => { if (w) for (let i = 0, from = e * each; i < each; i++, from++) out[i] += w * values[from]; });
+  return out;
 }
 
 /** y of a line of points at x, as numpy.interp. */
