@@ -31,6 +31,7 @@ ARROWS = {
     "talk": {"avatar", "marks", "motion", "media", "speech"},
     "dub": {"direct", "marks", "talk", "motion", "media", "dataset", "prepare", "speech", "voice"},
     "viewer": {"direct", "export", "marks", "talk", "motion", "media", "speech", "voice"},
+    "agents": {"direct", "media", "speech", "viewer", "voice"},
     "export": {"avatar", "marks", "talk", "media", "ops", "rig"},
     "eval": {"talk", "dataset", "media", "speech", "voice", "motion", "avatar", "prepare", "ops", "rig"},
     "edits": {"direct", "motion"},

@@ -24,6 +24,7 @@ from gtalk.cli.dubbing import Batch, Dub, Say
 from gtalk.cli.files import Assets
 from gtalk.cli.marks import Mark
 from gtalk.cli.motion import Motion
+from gtalk.cli.talking import Chat
 from gtalk.cli.training import Fit, Prepare, Train
 from gtalk.errors import UserError
 
@@ -38,6 +39,7 @@ _COMMANDS = {
     "say": Say,
     "batch": Batch,
     "view": View,
+    "chat": Chat,
     "eval": Eval,
     "export": Export,
     "mark": Mark,

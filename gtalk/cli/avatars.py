@@ -35,7 +35,8 @@ class View:
     stream for OBS. A program (a text-to-speech engine, a chat agent) speaks through the WebSocket /push: it
     sends {"do": "begin", "rate": 24000}, then mono 16-bit little-endian sound in binary pieces of any size for
     as long as it likes, then {"do": "end"}, or {"do": "stop"} to be cut off; it is told "speaking", "ended" or
-    "interrupted". Without a certificate, reach a remote machine through `ssh -L 8080:localhost:8080 HOST`.
+    "interrupted", and how much has been shown. Without a certificate, reach a remote machine through
+    `ssh -L 8080:localhost:8080 HOST`.
     """
 
     avatar: AvatarFolder

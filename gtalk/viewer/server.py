@@ -89,8 +89,12 @@ class LiveServer:
         self.hosted.stop()
 
 
-def serve(avatar_folder: Path, config: ViewConfig) -> None:
-    """Open an avatar in the browser until interrupted."""
+def serve(
+    avatar_folder: Path,
+    config: ViewConfig,
+    on_open: Callable[[HostedSession], Callable[[], None]] | None = None,
+) -> None:
+    """Open an avatar in the browser until interrupted. `on_open`: as of `SessionManager`."""
     check_rate(config.stdin_rate)
     first = None if config.play is None else FileSource(config.play)
     score = Score() if config.score is None else Score.load(config.score)
@@ -100,6 +104,7 @@ def serve(avatar_folder: Path, config: ViewConfig) -> None:
     check_own(score.events, model.expressions if isinstance(model, PersonMotionModel) else {})
     compute_on(drawing_threads(talker.avatar.kind, config.threads))
     server = LiveServer(cast, config, identity=identity)
+    server.rooms.on_open = on_open
     server.start()
     address, _, query = server.url.partition("?")
     query = "?" + query if query else ""

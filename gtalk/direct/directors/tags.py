@@ -7,6 +7,8 @@ or a blink is done at the word behind it, or the last word. What is in brackets 
 
 from __future__ import annotations
 
+import dataclasses
+import math
 import re
 from dataclasses import dataclass
 
@@ -58,23 +60,46 @@ def events_of_tags(tags: list[Tag], speech: Speech) -> list[Event]:
 
     Raises UserError for a tag that says nothing known.
     """
-    out: list[Event] = []
-    held: list[_Held] = []
-    for tag in tags:
-        at_s = _time_of(tag, speech)
-        if tag.text.startswith("/"):
-            name = tag.text[1:].strip()
-            over = [one for one in held if one.tag.startswith(name)]
-        else:
-            acts = _acts(tag)
-            kinds = {_kind(act) for act in acts if not act.swings} or ({"emotion"} if not acts else set())
-            over = [one for one in held if _kind(one.act) in kinds]
-        out += [one.event(at_s) for one in over if at_s > one.since_s]
-        held = [one for one in held if one not in over]
-        if not tag.text.startswith("/"):
-            out += [event for act in acts if act.swings for event in _swing(act, tag, speech)]
-            held += [_Held(act, at_s, tag.text) for act in acts if not act.swings]
-    return out + [one.event(speech.duration_s) for one in held if speech.duration_s > one.since_s]
+    track = TagTrack()
+    return track.take(tags, speech) + track.held(speech.duration_s)
+
+
+class TagTrack:
+    """The tags of a speech that comes clause by clause: what is held lasts into the clauses that follow."""
+
+    def __init__(self) -> None:
+        self._held: list[_Held] = []
+
+    def take(self, tags: list[Tag], speech: Speech, begin_s: float = 0.0) -> list[Event]:
+        """What the tags of the next clause, which begins at `begin_s`, have done or ended; see `events_of_tags`.
+
+        Raises UserError for a tag that says nothing known.
+        """
+        out: list[Event] = []
+        for tag in tags:
+            at_s = begin_s + _time_of(tag, speech)
+            if tag.text.startswith("/"):
+                name = tag.text[1:].strip()
+                over = [one for one in self._held if one.tag.startswith(name)]
+            else:
+                acts = _acts(tag)
+                kinds = {_kind(act) for act in acts if not act.swings} or ({"emotion"} if not acts else set())
+                over = [one for one in self._held if _kind(one.act) in kinds]
+            out += [one.event(at_s) for one in over if at_s > one.since_s]
+            self._held = [one for one in self._held if one not in over]
+            if not tag.text.startswith("/"):
+                swings = [event for act in acts if act.swings for event in _swing(act, tag, speech)]
+                out += [dataclasses.replace(e, start_s=e.start_s + begin_s, end_s=e.end_s + begin_s) for e in swings]
+                self._held += [_Held(act, at_s, tag.text) for act in acts if not act.swings]
+        return out
+
+    def held(self, until_s: float = math.inf) -> list[Event]:
+        """What still lasts."""
+        return [one.event(until_s) for one in self._held if until_s > one.since_s]
+
+    def cut(self, now_s: float) -> None:
+        """What was to begin later does not."""
+        self._held = [one for one in self._held if one.since_s <= now_s]
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,9 @@ class PushSource:
         self._limit = round((_LIVE_LIMIT_S if bounded else limit_s) * AUDIO_RATE)
         self._pieces: deque[np.ndarray] = deque()
         self._ready = 0
-        self._n_read = 0  # samples that left the buffer, heard or skipped
+        self.n_read = 0
+        """Samples that left the buffer, heard or skipped."""
+        self._n_shown = 0
         self._closed = False
         self._more = threading.Condition()
         self._rate = AUDIO_RATE
@@ -73,7 +75,7 @@ class PushSource:
         samples = np.nan_to_num(np.asarray(samples, np.float32), nan=0.0, posinf=0.0, neginf=0.0).clip(-1, 1)
         if rate != self._rate:
             self._resample = _resampler(rate)
-            self._rate, self._pushed = rate, float(self._n_read + self._ready)
+            self._rate, self._pushed = rate, float(self.n_read + self._ready)
         duration = len(samples) * AUDIO_RATE / rate
         if self._resample is not None:
             samples = self._resample(samples)
@@ -92,7 +94,7 @@ class PushSource:
         with self._more:
             if self._closed and not self._ready:
                 return None
-            self.heard_ms = self._captured_ms(self._n_read)
+            self.heard_ms = self._captured_ms(self.n_read)
             taken, left = [], count
             while left and self._pieces:
                 piece = self._pieces.popleft()
@@ -101,7 +103,7 @@ class PushSource:
                     self._pieces.appendleft(piece[left:])
                 left -= len(taken[-1])
             self._ready -= count - left
-            self._n_read += count - left
+            self.n_read += count - left
             return np.concatenate(taken) if taken else np.zeros(0, np.float32)
 
     def wait(self, count: int, timeout_s: float) -> float:
@@ -120,6 +122,20 @@ class PushSource:
     def buffered_s(self) -> float:
         """Seconds of sound that wait."""
         return self._ready / AUDIO_RATE
+
+    @property
+    def shown_s(self) -> float:
+        """Seconds of it whose images were shown."""
+        return self._n_shown / AUDIO_RATE
+
+    @property
+    def all_shown(self) -> bool:
+        """Closed, and shown to the end."""
+        return self.ended and self._n_shown >= self.n_read
+
+    def show(self, n_samples: int) -> None:
+        """So many of its samples have been shown."""
+        self._n_shown = max(self._n_shown, min(n_samples, self.n_read))
 
     @property
     def full(self) -> bool:
@@ -147,7 +163,7 @@ class PushSource:
             self._more.notify_all()
 
     def _skip(self, count: int) -> None:
-        self._n_read += count
+        self.n_read += count
         self._ready -= count
         self.n_skipped += count
         while count:

@@ -26,22 +26,19 @@ import numpy as np
 from gtalk.direct.score import Event, Score
 from gtalk.motion.edits.controls import Controls
 from gtalk.shapes import Float, UInt8
+from gtalk.speech.known_phones import KnownPhones
 from gtalk.speech.pitch import WINDOW, yin
 from gtalk.talk import MotionFrame, Talker, TalkSession, View
 from gtalk.types import AUDIO_RATE, Camera, Frame
 from gtalk.viewer.audio.double_talk import DoubleTalkDetector
 from gtalk.viewer.audio.sources import AudioSource, PushSource
+from gtalk.viewer.live.clock import MicrophoneClock, sooner_samples
 from gtalk.viewer.live.frames import Listener, LiveFrame, aperture_of
 from gtalk.viewer.live.pictures import Made, Numbers, Pictures, Wanted
 from gtalk.viewer.live.stats import LiveStats, Timings
 
 _LATE_S = 0.06  # an image later than this is not worth drawing: the next is due
 _ECHO_S = 0.3  # how long after its own speech the avatar stays deaf: what is in loudspeaker and room dies away
-_PATIENCE_S = 0.012  # how long a tick waits for a microphone's next piece
-_SPARE_S = 0.002  # sound that may be left after a tick before ticks come earlier
-_EARLIER_S = 0.001  # by at most so much each
-_STALE_S = 0.06  # sound left over that is skipped instead: the microphone stalled and came back
-_LEFT_OVER_TICKS = 25  # that the least left-over sound is taken of
 _PERIODIC = 0.6  # periodicity from which a pitch is shown
 _ASLEEP_S = 2.0  # who is so far behind was suspended: what was missed is over
 _SOON_S = 10.0  # failures closer than this are one trouble
@@ -56,6 +53,8 @@ class _Heard:
     source: AudioSource | None
     pitch_hz: float
     heard_ms: float
+    n_read: int = 0
+    """Samples of the source that were taken until then."""
 
 
 class LiveSession:
@@ -87,12 +86,12 @@ class LiveSession:
         self._view, self._controls, self._first_controls = talker.view, controls, controls
         self._talk: TalkSession = talker.session()
         self._pictures = Pictures(talker, leaving, numbers)
-        self._sooner = _sooner_samples(talker)
+        self._sooner = sooner_samples(talker)
         self._guard = DoubleTalkDetector(echo_cancelled=False)
         self._speech: AudioSource | None = None
         self._microphone: PushSource | None = None
         self._deaf_until = 0  # tick
-        self._left_over_s: deque[float] = deque(maxlen=_LEFT_OVER_TICKS)
+        self._mic_clock = MicrophoneClock()
         self._listeners: list[Listener] = []
         self._lock = threading.RLock()
         self._stop = threading.Event()
@@ -107,6 +106,8 @@ class LiveSession:
         self._failed_s: deque[float] = deque(maxlen=_PATIENT_AFTER + 1)
         self.on_trouble: Callable[[str], None] | None = None
         """Told when the conversation broke and began anew: the pages."""
+        self.on_heard: Callable[[Float[np.ndarray, " N"], bool], None] | None = None
+        """Gets what the microphone hears, in place of the face, and whether that may be the avatar's own voice."""
         self.on_moment: Callable[[MotionFrame, Frame | None], None] | None = None
         """Sees every tick with its image, None where that was dropped: the recorder."""
 
@@ -129,13 +130,33 @@ class LiveSession:
                 self._flush()
             self._speech = source
 
+    def speak_on(
+        self, source: PushSource, samples: Float[np.ndarray, " N"], phones: KnownPhones | None = None
+    ) -> float | None:
+        """Say more with a source that is being spoken, once what waits in it is over; lips go by `phones`.
+
+        Args:
+            samples: at AUDIO_RATE.
+            phones: in seconds of the samples, where they are known.
+
+        Returns the instant at which it begins, in seconds since the session began; None where the source was cut off.
+        """
+        with self._lock:
+            if self._speech is not source:
+                return None
+            begin_s = self._first_sample() / AUDIO_RATE + source.buffered_s
+            if phones is not None:
+                self._talk.know(phones.later(begin_s))
+            source.push(samples)
+            return begin_s
+
     def hear(self, microphone: PushSource | None) -> None:
         """Follow this microphone whenever nothing is being spoken; None to follow none."""
         with self._lock:
             if self._microphone is not None and self._speech is None:
                 self._talk.interrupt()
             self._microphone = microphone
-            self._left_over_s.clear()
+            self._mic_clock.clear()
             if microphone is not None:
                 self._guard = DoubleTalkDetector(echo_cancelled=microphone.echo_cancelled)
 
@@ -195,8 +216,7 @@ class LiveSession:
     def perform(self, source: AudioSource, score: Score, duration_s: float) -> None:
         """Speak aloud with a score whose times count from the first sample."""
         with self._lock:
-            first = max(0, round(self._n_ticks * AUDIO_RATE / self.talker.fps) - self._sooner)
-            self.direct(score.later(first / AUDIO_RATE, duration_s))
+            self.direct(score.later(self._first_sample() / AUDIO_RATE, duration_s))
             self.play(source)
 
     def listen(self, wake: Callable[[], None], labelled: bool = False) -> Listener:
@@ -273,7 +293,7 @@ class LiveSession:
                 self._talk = self.talker.session()
                 self._talk.post(self._controls)
             self._taken.clear()
-            self._left_over_s.clear()
+            self._mic_clock.clear()
             self._n_ticks = self._n_shown = self._deaf_until = 0
             self._start_s = self._clock()
             self._forget()
@@ -281,24 +301,17 @@ class LiveSession:
     def _start_of(self, tick: int) -> float:
         return self._start_s + tick / self.talker.fps
 
+    def _first_sample(self) -> int:
+        """Of the next tick."""
+        return max(0, round(self._n_ticks * AUDIO_RATE / self.talker.fps) - self._sooner)
+
     def _tick_samples(self) -> int:
-        first = max(0, round(self._n_ticks * AUDIO_RATE / self.talker.fps) - self._sooner)
-        return round((self._n_ticks + 1) * AUDIO_RATE / self.talker.fps) - self._sooner - first
+        return round((self._n_ticks + 1) * AUDIO_RATE / self.talker.fps) - self._sooner - self._first_sample()
 
     def _follow_microphone(self) -> None:
         """Moves the clock so that a tick begins when the microphone's sound for it is there."""
-        microphone = self._microphone
-        if microphone is None or self._speech is not None:
-            return
-        self._start_s += microphone.wait(self._tick_samples(), _PATIENCE_S)
-        left = microphone.buffered_s - 1 / self.talker.fps
-        self._left_over_s.append(left)
-        least = min(self._left_over_s)
-        if least > _STALE_S or left > 2 * _STALE_S:
-            microphone.keep(1 / self.talker.fps + _SPARE_S)
-            self._left_over_s.clear()
-        elif least > _SPARE_S and len(self._left_over_s) == _LEFT_OVER_TICKS:
-            self._start_s -= min(_EARLIER_S, least - _SPARE_S)
+        if self._microphone is not None and self._speech is None:
+            self._start_s += self._mic_clock.shift_s(self._microphone, self._tick_samples(), 1 / self.talker.fps)
 
     def _take(self, count: int) -> _Heard:
         source, samples, heard_ms = self._speech, None, math.nan
@@ -314,6 +327,9 @@ class LiveSession:
             samples = self._read(source, count)
             if samples is None:
                 self._microphone = None
+            elif self.on_heard is not None:
+                self.on_heard(samples, self._n_ticks < self._deaf_until)
+                samples = np.zeros(count, np.float32)
             elif self._n_ticks < self._deaf_until:
                 samples = np.zeros(count, np.float32)
             else:
@@ -322,11 +338,13 @@ class LiveSession:
         if samples is None:
             source, samples = None, np.zeros(0, np.float32)
         samples = np.pad(samples, (0, count - len(samples)))
-        return _Heard(samples, source, self._pitch_hz(samples), heard_ms)
+        return _Heard(samples, source, self._pitch_hz(samples), heard_ms, getattr(source, "n_read", 0))
 
     def _hears_a_voice(self, microphone: PushSource) -> bool:
         """Takes what the microphone heard while the avatar spoke: it must not hear itself."""
         heard = microphone.read(round(microphone.buffered_s * AUDIO_RATE))
+        if heard is not None and self.on_heard is not None:
+            self.on_heard(heard, True)
         return self.barge_in and heard is not None and self._guard.hear(heard)
 
     def _read(self, source: AudioSource, count: int) -> np.ndarray | None:
@@ -365,6 +383,8 @@ class LiveSession:
             samples = np.zeros_like(moment.samples) if self._n_cuts != n_cuts else moment.samples
             speaker = heard.source or (self._taken[0].source if self._taken else None)  # it may begin within this tick
             audible = bool(speaker and speaker.audible)
+            if isinstance(heard.source, PushSource) and self._n_cuts == n_cuts:
+                heard.source.show(heard.n_read + self._sooner)
             self._guard.play(samples if audible else np.zeros_like(samples))
             live = LiveFrame(
                 moment.time_s, made.jpeg, made.labelled_jpeg, samples, audible, aperture_of(moment), heard.pitch_hz,
@@ -396,12 +416,3 @@ class LiveSession:
         elif listeners or self.on_moment is not None:
             self._timings.n_dropped += 1
         return made
-
-
-def _sooner_samples(talker: Talker) -> int:
-    """How much sooner than images ticks begin."""
-    model = talker.motion_model
-    if model is None or talker.fps != model.fps:
-        return 0  # frames are made between frames: their look-ahead varies
-    tick = round(AUDIO_RATE / talker.fps)
-    return -math.ceil(model.lookahead_s * AUDIO_RATE - 1e-6) % tick

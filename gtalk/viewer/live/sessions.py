@@ -71,6 +71,7 @@ class HostedSession:
         self._report = report
         self.routes: dict[str, Route | Later] = {}
         self.seen_s = time.monotonic()
+        self.on_close: Callable[[], None] = lambda: None
         self._secret, self._key = secret, page_key(config.token or secret)
 
     async def open(self) -> None:
@@ -97,6 +98,7 @@ class HostedSession:
         await asyncio.to_thread(self._stop)
 
     def _stop(self) -> None:
+        self.on_close()
         self.session.stop()
         if (path := self.recorder.close()) is not None:
             self._report(f"the recording that was running is whole: {path}")
@@ -117,6 +119,8 @@ class SessionManager:
     ) -> None:
         drawn = None if config.draw == "server" else Drawn.of(cast().avatar, identity)
         self._make = lambda: HostedSession(cast, identity, speaker, config, secret, report, drawn)
+        self.on_open: Callable[[HostedSession], Callable[[], None]] | None = None
+        """Joins each conversation that opens; what it returns is called when that closes."""
         self._limit, self._report = config.max_sessions, report
         self._rooms: dict[str, HostedSession] = {}
         self._opening = asyncio.Lock()
@@ -166,6 +170,8 @@ class SessionManager:
                     )
                 room = await asyncio.to_thread(self._make)
                 await room.open()
+                if self.on_open is not None:
+                    room.on_close = await asyncio.to_thread(self.on_open, room)
                 self._rooms[name] = room
                 if name:
                     self._report(f"session {name!r} opened")

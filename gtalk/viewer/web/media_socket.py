@@ -97,6 +97,8 @@ class MediaSocket:
         self._pages: list[_Page] = []
         self._server: Server | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self.on_text: Callable[[str], None] | None = None
+        """Gets the texts of pages, which are not said then: a conversation answers them."""
         self.skew_ms: float | None = None
         """Sound against image as the newest page measured it; positive: the image is late."""
 
@@ -278,6 +280,9 @@ class MediaSocket:
             raise BadMessage(f"'say' without a text of at most {MAX_TEXT} characters")
         if not self._letters.spend(float(len(text))):
             await page.tell(notice=_AGAIN)
+            return
+        if self.on_text is not None:
+            self.on_text(text)
             return
         try:
             self._session.play(speech_source(await asyncio.to_thread(self._speaker.say, text, voice)))

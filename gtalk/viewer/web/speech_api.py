@@ -7,8 +7,9 @@ A client opens `ws://HOST:PORT/push` (with `?token=` where one is asked for) and
     {"do": "end"}                     nothing more comes; what waits is spoken to the end
     {"do": "stop"}                    cut it off now
 
-and receives {"state": "speaking" | "ended" | "interrupted", "buffered_s": ..} at each change and twice a
-second while it speaks. Sound may come faster than it is spoken: past `LIMIT_S` the server reads no
+and receives {"state": "speaking" | "ended" | "interrupted", "buffered_s": .., "position_s": ..} at each
+change and twice a second while it speaks: `position_s` seconds of the utterance have been shown, "ended" comes
+with the last image. Sound may come faster than it is spoken: past `LIMIT_S` the server reads no
 further until there is room, so that a client which simply sends is slowed by its own socket. After
 "interrupted" (somebody cut in) the rest of the utterance is ignored: begin another. While an utterance is
 open, microphones wait.
@@ -35,6 +36,7 @@ LIMIT_S = 30.0
 _COMMANDS_A_SECOND, _COMMANDS_AT_ONCE = 10.0, 40.0  # each may cut off one utterance and begin another
 _TELL_EVERY_S = 0.5
 _LOOK_EVERY_S = 0.04
+_LAST_IMAGES_S = 0.5  # the longest that they take
 
 
 class _Utterance:
@@ -50,6 +52,11 @@ class _Utterance:
         if self._session.source is self.source:
             return "speaking"
         return "ended" if self.source.ended else "interrupted"
+
+    @property
+    def on_its_way(self) -> bool:
+        """Whether the end of it is decided but not yet shown."""
+        return self.state == "ended" and not self.source.all_shown and self._session.source is None
 
     def cut(self) -> None:
         """Stop it if it is still being said."""
@@ -108,7 +115,7 @@ class _Client:
 
     async def tell(self) -> None:
         """Reports the state until the connection ends."""
-        told, since_s = "", 0.0
+        told, since_s, waited_s = "", 0.0, 0.0
         with suppress(ConnectionClosed):
             while True:
                 await asyncio.sleep(_LOOK_EVERY_S)
@@ -116,11 +123,15 @@ class _Client:
                 utterance = self.utterance
                 if utterance is None:
                     continue
+                if utterance.on_its_way and waited_s < _LAST_IMAGES_S:
+                    waited_s += _LOOK_EVERY_S
+                    continue
                 state = utterance.state
                 if state != told or (state == "speaking" and since_s >= _TELL_EVERY_S):
-                    told, since_s = state, 0.0
-                    buffered_s = round(utterance.source.buffered_s, 3)
-                    await self._connection.send(json.dumps({"state": state, "buffered_s": buffered_s}))
+                    told, since_s, waited_s = state, 0.0, 0.0
+                    source = utterance.source
+                    times = {"buffered_s": round(source.buffered_s, 3), "position_s": round(source.shown_s, 3)}
+                    await self._connection.send(json.dumps({"state": state, **times}))
 
 
 async def follow_client(connection: ServerConnection, session: LiveSession, pace: Budget) -> None:

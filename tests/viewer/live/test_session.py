@@ -10,7 +10,8 @@ from gtalk.direct.score import Event, Score
 from gtalk.motion.edits.controls import Controls
 from gtalk.talk import Talker
 from gtalk.types import AUDIO_RATE
-from gtalk.viewer.audio.sources import PushSource
+from gtalk.viewer.audio.sources import PushSource, speech_source
+from gtalk.viewer.live.frames import LiveFrame
 from gtalk.viewer.live.session import LiveSession
 from tests.support.toys import ToyAvatar, ToyMotionModel
 from tests.viewer.live_servers import Clock, bursts, run, still_session, voice
@@ -410,3 +411,51 @@ def test_light_and_framing_of_a_score_are_seen_while_it_is_spoken() -> None:
     run(session, clock, 60)
     light = np.array([rgb.mean() for rgb in shown])
     assert light[28:32].mean() < 0.6 * light[:8].mean() and light[-5:].mean() > 0.95 * light[:8].mean()
+
+
+def test_more_is_said_when_what_waits_is_over_and_how_much_was_shown_is_known() -> None:
+    session, clock = still_session()
+    source = PushSource("speech", audible=True, bounded=False)
+    assert session.speak_on(source, voice(1.0)) is None, "not played yet"
+    session.play(source)
+    run(session, clock, 3)
+    first_s = session.speak_on(source, voice(0.4))
+    second_s = session.speak_on(source, voice(0.2))
+    assert first_s is not None and second_s == pytest.approx(first_s + 0.4)
+    heard: list[LiveFrame] = []
+    listener = session.listen(lambda: listener.frames and heard.append(listener.frames.popleft()))
+    run(session, clock, 8)
+    sound = np.concatenate([frame.samples for frame in heard])
+    begun_s = heard[0].time_s + np.flatnonzero(sound)[0] / AUDIO_RATE
+    assert begun_s == pytest.approx(first_s, abs=2e-3)
+    shown_s = heard[-1].time_s + 0.04 - first_s
+    assert source.shown_s == pytest.approx(shown_s, abs=1e-3) and not source.all_shown
+    source.close()
+    run(session, clock, 15)
+    assert source.all_shown and source.shown_s == pytest.approx(0.6)
+    session.play(other := PushSource("other", audible=True, bounded=False))
+    session.speak_on(other, voice(1.0))
+    run(session, clock, 10)
+    session.interrupt()
+    run(session, clock, 10)
+    assert session.speak_on(other, voice(1.0)) is None and 0.2 < other.shown_s < 0.45, "cut off"
+
+
+def test_who_listens_in_the_faces_place_hears_the_microphone_and_when_it_may_be_an_echo() -> None:
+    session, clock = still_session()
+    heard: list[tuple[int, bool]] = []
+    session.on_heard = lambda samples, deaf: heard.append((int(np.count_nonzero(samples)), deaf))
+    microphone = PushSource("microphone", audible=False)
+    session.hear(microphone)
+    frames: list[LiveFrame] = []
+    listener = session.listen(lambda: listener.frames and frames.append(listener.frames.popleft()))
+    for _ in range(10):
+        microphone.push(voice(0.04))
+        run(session, clock, 1)
+    assert sum(count for count, deaf in heard if not deaf) > 5000
+    assert max(frame.aperture for frame in frames) < 0.01, "the face does not mouth what it hears"
+    heard.clear()
+    session.play(speech_source(voice(0.1)))
+    microphone.push(0.01 * voice(0.04))
+    run(session, clock, 2)
+    assert heard and all(deaf for _, deaf in heard)

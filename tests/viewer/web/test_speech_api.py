@@ -82,6 +82,8 @@ def test_a_stream_of_unknown_length_is_spoken_as_it_comes_and_to_its_end() -> No
 
     (heard, told), _ = conversation(talk)
     assert told[0]["state"] == "speaking"
+    positions = [one["position_s"] for one in told]
+    assert positions == sorted(positions) and positions[-1] == pytest.approx(1.0, abs=0.04), "shown to its end"
     sound = np.concatenate([frame.samples for frame in heard])
     assert np.count_nonzero(np.abs(sound - 0.25) < 0.01) == pytest.approx(AUDIO_RATE, rel=0.05), "one second, whole"
     assert all(frame.audible for frame in heard if np.abs(frame.samples).max() > 0)

@@ -1,0 +1,1 @@
+"""Conversation: a language model, a voice and ears on a live face."""
