@@ -122,6 +122,7 @@ class Score:
         """Do it."""
         from gtalk.direct.directors.llm import ModelEndpoint
         from gtalk.direct.directors.write import Wish, write_score
+        from gtalk.direct.recipes import check_own
         from gtalk.direct.score_edit import beyond_range
         from gtalk.media.audio import read_audio
         from gtalk.motion.model.model import load_motion_model
@@ -133,6 +134,7 @@ class Score:
         endpoint = ModelEndpoint(self.llm, self.model, self.llm_timeout_s) if self.llm else None
         words = None if self.words is None else Words.load(self.words)
         written = write_score(read_audio(self.speech).samples, Wish(self.say, self.text, words, endpoint, self.voice))
+        check_own(written.score.events, model.expressions)
         written.score.save(self.output)
         for note in (*written.notes, *beyond_range(written.score.events, model)):
             print(f"warning: {note}", file=sys.stderr)

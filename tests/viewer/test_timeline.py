@@ -1,11 +1,5 @@
 """The page's timeline in a real browser, with real mouse events: what is dragged onto a word is dubbed at that word."""
 
-import base64
-import io
-import wave
-
-import numpy as np
-
 from gtalk.direct.score import Score
 from gtalk.dub import DubConfig
 from gtalk.dub.render import plan_dub
@@ -13,50 +7,14 @@ from gtalk.media.audio import write_wav
 from gtalk.progress import silent
 from gtalk.rig.shapes import index
 from gtalk.talk import load_character
-from gtalk.types import AudioTrack, Motion
+from gtalk.types import AUDIO_RATE, AudioTrack, Motion
 from tests.support.toys import speech_like
 from tests.viewer.chromium import Browser, needs_chromium
 from tests.viewer.live_servers import live_server
+from tools.check.timeline import wav_base64
 
 WORDS = [["we", 0.4, 0.7], ["finally", 1.6, 2.2], ["did", 2.6, 2.9]]
 SECONDS = 4.0
-
-
-def wav_base64(samples: np.ndarray) -> str:
-    data = io.BytesIO()
-    with wave.open(data, "wb") as file:
-        file.setparams((1, 2, 16_000, 0, "NONE", ""))
-        file.writeframes((samples * 32767).astype("<i2").tobytes())
-    return base64.b64encode(data.getvalue()).decode()
-
-
-def mouse(page, kind: str, x: float, y: float, clicks: int = 1) -> None:
-    page.call(
-        "Input.dispatchMouseEvent",
-        type=kind,
-        x=x,
-        y=y,
-        button="left",
-        buttons=int(kind != "mouseReleased"),
-        clickCount=clicks,
-    )
-
-
-def box(page, script: str) -> tuple[float, float, float, float]:
-    return tuple(
-        page.run(
-            f"(() => {{ const b = {script}.getBoundingClientRect(); return [b.left, b.top, b.width, b.height]; }})()"
-        )
-    )
-
-
-def drag(page, script: str, to_x: float, grip: float = 0.5) -> None:
-    left, top, width, height = box(page, script)
-    x, y = left + grip * width, top + height / 2
-    mouse(page, "mousePressed", x, y)
-    for share in (0.3, 0.7, 1.0):
-        mouse(page, "mouseMoved", x + share * (to_x - x), y)
-    mouse(page, "mouseReleased", to_x, y)
 
 
 @needs_chromium
@@ -69,22 +27,22 @@ def test_a_smile_dragged_onto_a_word_is_dubbed_there(small_person, tmp_path) -> 
             browser.open(server.url)
             browser.wait("window.gtalk && window.gtalk.shown > 5")
             browser.run("document.getElementById('director').click()")
-            file = f"Uint8Array.from(atob('{wav_base64(samples)}'), (c) => c.charCodeAt(0))"
+            file = f"Uint8Array.from(atob('{wav_base64(samples, AUDIO_RATE)}'), (c) => c.charCodeAt(0))"
             browser.run(f"gtalk.timeline.open(new File([{file}], 'a.wav'))")
             browser.wait(f"Math.abs(gtalk.timeline.ready - {SECONDS}) < 0.01")
             browser.run(f"gtalk.timeline.told({{words: {WORDS}}})")
             assert browser.run("document.querySelectorAll('#t-words span').length") == 3
             browser.run("document.getElementById('t-add').click()")
             bar = "document.querySelector('.t-event')"
-            left, _, width, _ = box(browser, "document.getElementById('t-lanes')")
+            left, _, width, _ = browser.box("document.getElementById('t-lanes')")
             first = browser.run("gtalk.timeline.events[0].start")
-            drag(browser, bar, left + width * (1.6 + 0.6) / SECONDS)  # its middle to where its start is at the word
+            browser.drag(bar, left + width * (1.6 + 0.6) / SECONDS)  # its middle to where its start is at the word
             assert browser.run("gtalk.timeline.events[0].start") == 1.6, "it snaps to the word"
-            drag(browser, bar, left + width * 2.4 / SECONDS, grip=0.999)
+            browser.drag(bar, left + width * 2.4 / SECONDS, grip=0.999)
             assert abs(browser.run("gtalk.timeline.events[0].end") - 2.4) < 0.05
             browser.run("gtalk.timeline.undo(), gtalk.timeline.undo()")
             assert browser.run("gtalk.timeline.events[0].start") == first
-            drag(browser, bar, left + width * (1.6 + 0.6) / SECONDS)
+            browser.drag(bar, left + width * (1.6 + 0.6) / SECONDS)
             browser.run("document.getElementById('t-say').value = \"nod at 'did'\"")
             browser.run("document.getElementById('t-instruct').click()")
             browser.wait("gtalk.timeline.events.length === 2")

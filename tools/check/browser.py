@@ -59,6 +59,22 @@ class Page:
         )  # fmt: skip
         self.call("Emulation.setTouchEmulationEnabled", enabled=phone)
 
+    def box(self, element: str) -> tuple[float, float, float, float]:
+        """(left, top, width, height) of what a script's expression is, in pixels of the page."""
+        left, top, width, height = self.run(
+            f"(() => {{ const b = {element}.getBoundingClientRect(); return [b.left, b.top, b.width, b.height]; }})()"
+        )
+        return left, top, width, height
+
+    def drag(self, element: str, to_x: float, grip: float = 0.5) -> None:
+        """Take an element with the mouse, at a share of its width, and let it go elsewhere across the page."""
+        left, top, width, height = self.box(element)
+        x, y = left + grip * width, top + height / 2
+        steps = [("mousePressed", x), *(("mouseMoved", x + s * (to_x - x)) for s in (0.3, 0.7, 1.0))]
+        for kind, at in (*steps, ("mouseReleased", to_x)):
+            held = int(kind != "mouseReleased")
+            self.call("Input.dispatchMouseEvent", type=kind, x=at, y=y, button="left", buttons=held, clickCount=1)
+
     def screenshot(self) -> bytes:
         """PNG of the page."""
         return base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"])

@@ -10,6 +10,7 @@ from gtalk.direct.directors.lexicon import NEUTRAL, lexicon, phrases
 from gtalk.direct.score import SWING_S
 from gtalk.direct.tracks import Value, track_of
 from gtalk.errors import UserError
+from gtalk.rig.expression import OWN
 
 _USUAL = 0.7
 _LIVELY = "move"  # of the head: what "don't move" forbids
@@ -24,6 +25,7 @@ _REGIONS = {
     "mouth": "mouth",
     "lips": "mouth",
 }
+_OWN = re.compile(rf"\b{re.escape(OWN)}\w[\w-]*")
 REPAINT = re.compile(
     r"\b(?:wearing|wears?|crown|hat|glasses|beard|moustache|hair(?:cut|style)?|dress(?:ed)?|clothes|shirt|younger|older"
     r"|tattoo|make-?up|earrings?|necklace|scarf|zombie|anime|cartoon)\b"
@@ -228,6 +230,9 @@ def _expressions(rest: str, share: float) -> tuple[str, list[Act], bool]:
     while found := re.search(rf"{named} ({parts})\b", rest):
         for act in _regional(found, None if share == _USUAL else share, 0, ""):
             acts[act.track] = act
+        rest = rest[: found.start()] + " " + rest[found.end() :]
+    while found := _OWN.search(rest):
+        acts[found[0]] = Act(f"emotion.{found[0]}", share)
         rest = rest[: found.start()] + " " + rest[found.end() :]
     while found := phrases("expressions").search(rest):
         name = lexicon().expressions[found[1]]

@@ -132,3 +132,8 @@ def test_whatever_is_written_is_a_score_or_a_sentence(text: str) -> None:
         Score(read_instruction(text, SPEECH).events).check_length(END)
     except UserError as error:
         assert "--say" in str(error) or "word" in str(error)
+
+
+def test_a_person_s_own_expressions_by_name() -> None:
+    (laugh,) = read_instruction("slightly own.laugh at 'finally'", SPEECH).events
+    assert (laugh.track, laugh.value, laugh.start_s) == ("emotion.own.laugh", 0.35, 4.8)
