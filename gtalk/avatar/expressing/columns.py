@@ -29,7 +29,7 @@ from gtalk.topology import INNER_LIPS_RING, LEFT_EYE_RING, N_POINTS, RIGHT_EYE_R
 TEETH_SHARE = 0.85  # of the chin's way: the teeth are nearer to the joint
 LIPS_M, LIDS_M = 0.007, 0.003  # how far learned motion is better than the mesh's
 LEAST_M = 3e-4  # a column that moves a Gaussian less leaves it out
-LEAST_TWIN_M = 2e-4  # a twin, whose code may be asked three times over
+LEAST_TWIN_M = 2.5e-4  # a twin, whose code may be asked three times over
 MOST_LOG_SCALE, MOST_SHADE = 0.8, 0.22
 LUMINANCE = np.array([0.299, 0.587, 0.114])
 
@@ -91,14 +91,20 @@ def write_columns(
 def mesh_columns(division: Division) -> MeshColumns:
     """What one of each coefficient does to the mesh."""
     rig, fields = division.rig, division.fields
-    jaws = np.array([name.startswith("jaw") for name in SHAPES], np.float64)
-    by_code = division.of_codes[:, CHIN].mean(1)
-    chin = jaws[:, None] * division.wanted[:, CHIN].mean(1) - by_code
-    chins = np.concatenate([chin, rig.motion[:, CHIN].mean(1), by_code[division.large]]) * TEETH_SHARE
+    by_code, by_shape = jaw_motion(division)
+    asked_of_codes = TEETH_SHARE * division.of_codes[:, CHIN].mean(1)
+    chins = np.concatenate([by_shape - asked_of_codes, by_code, asked_of_codes[division.large]])
     normals = vertex_normals(rig.mean, SKIN_TRIANGLES)
     turned = np.stack([vertex_normals(rig.mean + field, SKIN_TRIANGLES) - normals for field in fields])
     slopes = np.stack([vertex_gradients(rig.mean, rig.mean + field, SKIN_TRIANGLES) for field in fields])
     return MeshColumns(fields, turned, slopes, chins)
+
+
+def jaw_motion(division: Division) -> tuple[Float[np.ndarray, "K 3"], Float[np.ndarray, "E 3"]]:
+    """What one of each code and each whole shape moves the lower teeth, metres."""
+    jaws = np.array([name.startswith("jaw") for name in SHAPES], np.float64)[:, None]
+    by_code, by_shape = (field[:, CHIN].mean(1) for field in (division.rig.motion, division.wanted))
+    return TEETH_SHARE * by_code, TEETH_SHARE * jaws * by_shape
 
 
 def smooth_skin(

@@ -11,10 +11,10 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from gtalk.avatar.expressing.binding import JAW, LOWER, SKIN, SKULL, UPPER, Binding, bind
+from gtalk.avatar.expressing.binding import JAW, LOWER, SKIN, SKULL, UNSEEN_PX, UPPER, Binding, bind
 from gtalk.avatar.expressing.codes import Asked, Division
-from gtalk.avatar.expressing.columns import Columns, write_columns
-from gtalk.avatar.expressing.openings import Openings, donors, onset, openings_of
+from gtalk.avatar.expressing.columns import Columns, jaw_motion, write_columns
+from gtalk.avatar.expressing.openings import HIDDEN, Openings, onset, openings_of
 from gtalk.ops import splat
 from gtalk.rig.shapes import SHAPES
 from gtalk.shapes import Float, Int
@@ -70,7 +70,7 @@ class GaussianExpression:
         """
         openings, device = self.openings, face_code.device
         eye_m = -T_camera_head[:, :3].T @ T_camera_head[:, 3]
-        mesh, share = openings.mesh(asked.code, asked.weights), onset(asked.weights)
+        share = onset(asked.weights)
         mean, scale = self.code_norm
         codes, lids = np.empty((4, len(face_code)), np.float32), slice(len(mean) - 4, len(mean) - 2)
         codes[:] = face_code.cpu().numpy()
@@ -96,7 +96,7 @@ class GaussianExpression:
         )
         behind = out[self.groups.inside.start :]  # what lies in the mouth, and the openings' backing
         rows, n = behind.cpu().numpy(), len(base) - self.groups.inside.start
-        covered, rows[n:] = openings.shown(rows[:n, splat.POSITION], mesh, asked.weights, eye_m)
+        covered, rows[n:] = openings.shown(rows[:n, splat.POSITION], asked.code, asked.weights, eye_m)
         rows[:n, splat.OPACITY.start] -= covered
         if device.type != "cpu":
             behind.copy_(torch.from_numpy(rows))
@@ -172,21 +172,20 @@ def draw_expressions(
     groups = Groups(order, *(slice(int(a), int(b)) for a, b in itertools.pairwise(ends)))
     binding, rows, learned = binding.in_order(order), rows[order], learned[order]
     columns = write_columns(division, binding, rows, learned * ~far[order][:, None, None])
-    openings = openings_of(rig, binding, rows, division.wanted)
-    donor = donors(rows[groups.inside], shown.max(0)[order][groups.inside])
+    openings = openings_of(rig, binding, rows, division.wanted, jaw_motion(division))
+    unseen = np.flatnonzero(shown.max(0)[order] <= UNSEEN_PX)
     moved = torch.from_numpy(order).to(device)
     own = base[moved], face[moved], ranges[:, moved]
-    _lend_looks(own, groups.inside, torch.from_numpy(donor).to(device))
+    _hide_unseen(own, torch.from_numpy(unseen[unseen >= groups.inside.start]).to(device))
     norm = tensors["code_mean"][:size].cpu().numpy(), tensors["code_scale"][:size].cpu().numpy()
     still, lively = (splat.SparseColumns(*(v.to(device) for v in part)) for part in (columns.still, columns.lively))
     columns = Columns(still, lively, columns.is_still)
     return GaussianExpression(columns, openings, groups, binding, (own[0], own[1], limits), norm, own[2])
 
 
-def _lend_looks(own: tuple[torch.Tensor, torch.Tensor, torch.Tensor], inside: slice, donor: torch.Tensor) -> None:
-    """Give what lies in the mouth the looks of the Gaussians that `donor` names, in place."""
+def _hide_unseen(own: tuple[torch.Tensor, torch.Tensor, torch.Tensor], unseen: torch.Tensor) -> None:
+    """Hide what lies in the mouth and no frame ever showed, in place: it would be a lump of any colour."""
     base, learned, ranges = own
-    taken, looks = donor + inside.start, slice(splat.LOG_SCALE.start, splat.SKIN.start)
-    base[inside, looks] = base[taken, looks]
-    learned[inside] = learned[taken]
-    ranges[:, inside, looks] = ranges[:, taken, looks]
+    for opacity in (base[:, splat.OPACITY], ranges[0, :, splat.OPACITY], ranges[1, :, splat.OPACITY]):
+        opacity[unseen] = HIDDEN
+    learned[unseen, :, splat.OPACITY] = 0.0

@@ -102,6 +102,7 @@ def _openings(avatar: GaussianAvatar) -> dict[str, np.ndarray]:
     own = avatar.expression.openings
     floats = {"backing": own.backing[:, :15], "open_rest": own.neutral, "below": own.below_m}
     floats |= {"shut_code": own.shut_code, "open_code": own.open_code, "thin": own.thin, "widens": own.widens_m}
+    floats |= {"jaw_codes": own.jaw_by_code, "jaw_shapes": own.jaw_by_shape, "along": parted.ALONG}
     moved = {**stepped("open_codes", own.by_code, "<i2"), **stepped("open_shapes", own.by_shape, "<i2")}
     points = {"ring": parted.RING.astype("<u2"), "under": parted.UNDER_POINTS.astype("<u2")}
     under = {"under_clear": parted.UNDER_CLEAR_M.astype("<f4")}
@@ -117,13 +118,14 @@ def _words(avatar: GaussianAvatar) -> dict[str, Any]:
     aliases = {alias: name for name, recipe in recipes().items() for alias in recipe.aliases}
     constants = {name.lower(): getattr(parted, name) for name in (
         "PARTED_M", "ONSET", "COLUMNS", "ROWS", "MARGIN_M", "OUTSIDE_M", "FADE_M", "HIDDEN", "SHOWN", "STRETCHED",
-        "TORN", "LEAST_PARTED_M", "WIDE_M")}  # fmt: skip
+        "TORN", "LEAST_PARTED_M", "WIDE_M", "WIDER", "BARED_M")}  # fmt: skip
     return {
         "shapes": list(SHAPES),
         "whole": {whole: list(parts) for whole, parts in WHOLE.items()},
         "recipes": listed,
         "aliases": aliases,
         "depth_m": avatar.expression.openings.depth_m,
+        "parts": list(avatar.expression.openings.parts),
         "range_share": RANGE_SHARE,
         "most_asked": MOST_ASKED,
         "most_code": MOST_CODE,

@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,10 +51,9 @@ def frames_of(dataset: Dataset, train: list[str], take: bool) -> tuple[Bool[np.n
 
 def part_of(dataset: Dataset, fitted: Bool[np.ndarray, " T"], folder: Path) -> Path:
     """A dataset of the same frames of which only some show a face: what the fit learns from."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for path in dataset.root.iterdir():
-        if path.name != "motion.npz" and not (folder / path.name).exists():
-            (folder / path.name).symlink_to(path.resolve())
+    if not folder.exists():
+        shutil.copytree(dataset.root, folder, copy_function=os.link)  # only what a frame shows is another file
+    (folder / "motion.npz").unlink(missing_ok=True)
     motion = dataset.motion
     motion.replace(valid=motion.valid & fitted).save(folder / "motion.npz")
     return folder
@@ -106,6 +107,9 @@ def main() -> None:
     rows = {}
     for source, frames in held.items():
         chosen = frames[dataset.motion.valid[frames]][:: given.every]
+        if not len(chosen):
+            print(f"{source}: no frame was tracked")
+            continue
         motion = dataset.motion[chosen]
         motion = motion.replace(channels={n: v for n, v in motion.channels.items() if n != "expression"})
         shown = motion.replace(channels={**motion.channels, "expression": beyond(avatar, motion)})
