@@ -28,6 +28,7 @@ settings.load_profile("gtalk")
 BROWSERS = {
     "tests/export/web/test_page.py",
     "tests/viewer/test_browser.py",
+    "tests/viewer/test_drawn_there.py",
     "tests/viewer/test_player.py",
     "tests/viewer/test_timeline.py",
     "tests/eval/test_report.py",

@@ -27,10 +27,12 @@ from gtalk.rig.expression import parse
 from gtalk.talk import load_character
 from gtalk.talk.orbit import orbit_camera
 from gtalk.types import Motion
+from gtalk.viewer.live.stats import resident_mb
 from tools.check.browser import Browser
 
 EXPRESSIONS = ("", "happy:0.7", "surprised", "sad:0.8", "angry", "disgusted:0.8", "jawOpen:0.6", "eyeBlinkLeft",
                "mouthPucker", "happy:0.5+surprised:0.5")  # fmt: skip
+SOAK_PARTS = 6
 ELEMENT = "document.querySelector('gtalk-avatar')"
 SETUP = f"""(async () => {{
   const {{ orbit }} = await import('/pose.js'), avatar = {ELEMENT}, canvas = avatar.shadowRoot.querySelector('canvas');
@@ -45,13 +47,12 @@ SETUP = f"""(async () => {{
     return {{ image, took, whole: performance.now() - begun }};
   }};
   window.soak = async (rows, times) => {{
-    const used = [];
+    Object.assign(canvas, {{ width: 64, height: 64 }});
     for (let i = 0; i < times; i++) {{
-      avatar.renderer.draw(rows[i % rows.length], {{ T_new_own: orbit(0.1, 0, 1, pivot_m, up) }});
-      if (i % 25 === 0) await new Promise((done) => setTimeout(done));
-      if (i % Math.ceil(times / 8) === 0) {{ window.gc?.(); used.push(performance.memory.usedJSHeapSize / 1e6); }}
+      avatar.renderer.draw(rows[i % rows.length], {{ T_new_own: orbit(0.1 * Math.sin(i), 0, 1, pivot_m, up) }});
+      if (i % 25 === 0) avatar.renderer.gl.finish();
+      if (i % 100 === 0) await new Promise((done) => setTimeout(done));
     }}
-    return used;
   }};
 }})()"""
 
@@ -107,6 +108,29 @@ def likeness(page: Browser, avatar: GaussianAvatar, motion: Motion) -> None:
         print(f"  {name or 'speech alone':24} {min(found[first :: len(EXPRESSIONS)]):.1f} dB")
 
 
+def soak(page: Browser, rows: np.ndarray, frames: int) -> None:
+    """Print the memory of JavaScript and of the browser's processes while frames are drawn as fast as they go."""
+    listed = ",".join(f"[{','.join(f'{v:.6g}' for v in row)}]" for row in rows)
+    page.run(f"window.rows = [{listed}].map((row) => Float32Array.from(row)); 0")
+    used = []
+    for _ in range(SOAK_PARTS):
+        page.run(f"soak(rows, {frames // SOAK_PARTS})")
+        page.call("HeapProfiler.collectGarbage")
+        used.append((page.call("Runtime.getHeapUsage")["usedSize"] / 1e6, resident_of_family_mb(page.pid)))
+    print("memory of JavaScript, of the browser, MB:", ", ".join(f"{heap:.1f} {whole:.0f}" for heap, whole in used))
+
+
+def resident_of_family_mb(pid: int) -> float:
+    """Resident memory of a process and all that it started."""
+    parents = {int(path.parent.name): int(path.read_text().rpartition(")")[2].split()[1])
+               for path in Path("/proc").glob("[0-9]*/stat")}  # fmt: skip
+    family, grown = {pid}, True
+    while grown:
+        grown = {child for child, parent in parents.items() if parent in family} - family
+        family |= grown
+    return sum(resident_mb(member) for member in family)
+
+
 def image_of(page: Browser, script: str, took: list[tuple[float, float]]) -> np.ndarray:
     """What a script drew, BGR or BGRA."""
     answer = page.run(script)
@@ -142,9 +166,7 @@ def main() -> None:
                 likeness(page, character.avatar, motion)
                 if asked.soak:
                     rows = np.concatenate([frame_numbers(character.avatar, motion), expression_weights(motion)], 1)
-                    listed = ",".join(f"[{','.join(f'{v:.6g}' for v in row)}]" for row in rows[:10])
-                    used = page.run(f"soak([{listed}].map((r) => Float32Array.from(r)), {asked.soak})")
-                    print("JavaScript's memory, MB:", " ".join(f"{mb:.1f}" for mb in used))
+                    soak(page, rows[:10], asked.soak)
             finally:
                 page.close()
 

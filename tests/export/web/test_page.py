@@ -14,7 +14,7 @@ import pytest
 
 from gtalk.avatar.gaussian import GaussianAvatar
 from gtalk.export.web.message import pack_message
-from gtalk.export.web.pack import pack_avatar
+from gtalk.export.web.pack import VERSION, pack_avatar
 from gtalk.export.web.site import idle_motion, write_site
 from gtalk.marks.identity import NOBODY
 from gtalk.marks.reading import MarkReader
@@ -82,8 +82,12 @@ def page(site: tuple[str, Path, Motion]) -> Iterator[Browser]:
     browser = Browser(size=(900, 900))
     try:
         browser.open(site[0])
+        browser.run("""window.unhandled = [];
+          addEventListener('unhandledrejection', ({ reason }) => unhandled.push(String(reason)));
+          addEventListener('error', ({ message }) => unhandled.push(message));""")
         browser.wait(f"!!{ELEMENT}?.renderer", 40)
         yield browser
+        assert browser.run("unhandled") == []
     finally:
         browser.close()
 
@@ -190,6 +194,20 @@ def test_a_message_of_another_avatar_or_of_nothing_is_refused_in_words(page: Bro
         assert words in page.run(f"{ELEMENT}.play({given}).then(() => 'played', (error) => error.message)")
 
 
+def test_sound_that_is_refused_is_asked_for(page: Browser) -> None:
+    button = f"{ELEMENT}.shadowRoot.querySelector('button')"
+    page.run(f"""(async () => {{
+      const play = HTMLMediaElement.prototype.play;
+      window.allow = () => {{ HTMLMediaElement.prototype.play = play; }};
+      HTMLMediaElement.prototype.play = () => Promise.reject(new DOMException('not now', 'NotAllowedError'));
+      await {ELEMENT}.play('message.gtm');
+    }})()""")
+    assert page.run(f"!{button}.hidden && {ELEMENT}.playing"), "it moves, and asks for a touch"
+    page.run(f"allow(); {button}.click(); 0")
+    page.wait(f"{button}.hidden")
+    page.run(f"{ELEMENT}.pause()")
+
+
 def test_a_lost_picture_comes_back(page: Browser) -> None:
     page.run(f"""{ELEMENT}.inView = true;
       window.drawn = {ELEMENT}.shadowRoot.querySelector('canvas').getContext('webgl2');
@@ -208,32 +226,38 @@ def test_it_says_that_it_is_generated_unless_the_page_does(page: Browser) -> Non
     page.run("document.getElementById('other').remove()")
 
 
-def test_without_webgl_a_still_picture_is_shown_and_told(site) -> None:
-    browser = Browser(size=(500, 700))
-    try:
-        browser.open(site[0] + "package.json")
-        browser.run("""(async () => {
-          HTMLCanvasElement.prototype.getContext = () => null;
-          await import('/gtalk-avatar.js');
-          document.body.innerHTML = '<gtalk-avatar src="/"></gtalk-avatar>';
-        })()""")
-        browser.wait(f"{WORDS}.includes('no WebGL2')", 30)
-        image = f"{ELEMENT}.shadowRoot.querySelector('img')"
-        assert browser.wait(f"{image}.naturalWidth > 0 && !{image}.hidden")
-    finally:
-        browser.close()
+def test_without_webgl_a_still_picture_is_shown_and_told(page: Browser) -> None:
+    told = "document.getElementById('other').shadowRoot"
+    page.run("""(() => { window.getContext = HTMLCanvasElement.prototype.getContext;
+      HTMLCanvasElement.prototype.getContext = () => null;
+      const other = document.createElement('gtalk-avatar'); other.id = 'other';
+      other.setAttribute('src', './'); document.body.append(other); })()""")
+    page.wait(f"{told}.querySelector('.words').textContent.includes('no WebGL2')", 30)
+    page.run("HTMLCanvasElement.prototype.getContext = window.getContext; 0")
+    assert page.wait(f"{told}.querySelector('img').naturalWidth > 0 && !{told}.querySelector('img').hidden")
+    page.run("document.getElementById('other').remove()")
 
 
-def test_a_damaged_file_is_told(site) -> None:
-    folder = site[1]
-    whole = (folder / "avatar.bin").read_bytes()
-    try:
-        (folder / "avatar.bin").write_bytes(whole[:1000])
-        browser = Browser(size=(500, 700))
-        try:
-            browser.open(site[0])
-            assert browser.wait(f"{WORDS}.includes('damaged') && {WORDS}.includes('still picture')", 30)
-        finally:
-            browser.close()
-    finally:
-        (folder / "avatar.bin").write_bytes(whole)
+@pytest.mark.parametrize("words", ["ends within", "cannot be unpacked", "version 99", "could not be loaded"])
+def test_a_file_that_cannot_be_read_is_told(site, page: Browser, words: str) -> None:
+    folder, whole = site[1], (site[1] / "avatar.bin").read_bytes()
+    version = f'"version": {VERSION}'.encode()
+    damaged = {
+        "ends within": whole[:1000],
+        "cannot be unpacked": whole[: len(whole) - 5000] + bytes(5000),
+        "version 99": whole.replace(version, b'"version":99', 1),
+        "could not be loaded": None,
+    }[words]
+    (folder / "broken").mkdir(exist_ok=True)
+    for name in ("idle.gtm", "plate.jpg", "poster.jpg"):
+        (folder / "broken" / name).write_bytes((folder / name).read_bytes())
+    (folder / "broken" / "avatar.bin").unlink(missing_ok=True)
+    if damaged is not None:
+        (folder / "broken" / "avatar.bin").write_bytes(damaged)
+    told = "document.getElementById('other').shadowRoot"
+    page.run("""(() => { const other = document.createElement('gtalk-avatar'); other.id = 'other';
+      other.setAttribute('src', 'broken/'); document.body.append(other); })()""")
+    page.wait(f"{told}.querySelector('.words').textContent.includes('still picture')", 30)
+    assert words in page.run(f"{told}.querySelector('.words').textContent")
+    assert page.wait(f"{told}.querySelector('img').naturalWidth > 0 && {told}.querySelector('canvas').hidden")
+    page.run("document.getElementById('other').remove()")

@@ -41,7 +41,12 @@ export class GtalkAvatar extends HTMLElement {
       <button hidden>${WORDS.tap}</button>`;
     this.#part("button").addEventListener("click", () => this.#sounds());
     this.#canvas.addEventListener("webglcontextlost", (event) => { event.preventDefault(); this.renderer = null; this.#tell(WORDS.lost); });
-    this.#canvas.addEventListener("webglcontextrestored", () => { this.#tell(""); this.#build(); });
+    this.#canvas.addEventListener("webglcontextrestored", () => {
+      this.#tell("");
+      try { this.#build(); } catch (error) { this.#fail(error); }
+    });
+    // A call or a locked screen stops the sound: the button asks for it again.
+    this.#sound.addEventListener("pause", () => { if (this.playing && !this.#sound.ended) this.#part("button").hidden = false; });
     this.#drag();
   }
 
@@ -80,7 +85,7 @@ export class GtalkAvatar extends HTMLElement {
       const image = new Image();
       image.src = file("plate.jpg");
       image.crossOrigin = "anonymous";
-      const [avatar, idle] = await Promise.all([bytes(file("avatar.bin")), bytes(file("idle.gtm")), image.decode()]);
+      const [avatar, idle] = await Promise.all([bytes(file("avatar.bin")), bytes(file("idle.gtm")), image.decode().catch(() => { throw new Error("plate.jpg could not be loaded"); })]);
       [this.avatar, this.#idle] = await Promise.all([readAvatar(avatar), readMessage(idle)]);
       this.#plate = image;
       this.#build();
@@ -88,13 +93,19 @@ export class GtalkAvatar extends HTMLElement {
       this.dispatchEvent(new Event("ready"));
       if (this.emotion) this.#express(this.emotion);
     } catch (error) {
-      this.#part("img").src = file("poster.jpg");
-      this.#part("img").hidden = !(this.#canvas.hidden = true);
-      this.#tell(`${error.message}. A still picture is shown.`);
-      this.dispatchEvent(new ErrorEvent("error", { error, message: error.message }));
+      this.#fail(error);
     }
   }
   #plate;
+
+  /** A still picture instead, and why. */
+  #fail(error) {
+    this.renderer = null;
+    this.#part("img").src = new URL("poster.jpg", new URL(`${this.getAttribute("src")}/`, document.baseURI)).href;
+    this.#part("img").hidden = !(this.#canvas.hidden = true);
+    this.#tell(`${error.message}. A still picture is shown.`);
+    this.dispatchEvent(new ErrorEvent("error", { error, message: error.message }));
+  }
 
   #build() {
     const { width, height } = this.header.camera;
@@ -188,7 +199,11 @@ export class GtalkAvatar extends HTMLElement {
     this.#shown = this.#blended(this.#now());
     const row = this.#emotion ? this.#emotion.over(this.#shown, this.header.codes, seconds) : this.#shown;
     const { yaw, pitch, distance } = this.#view, { pivot_m, up } = this.header;
-    this.drawTimes.push(renderer.draw(row, { T_new_own: orbit(yaw, pitch, distance, pivot_m, up), background: this.#behind() }));
+    try {
+      this.drawTimes.push(renderer.draw(row, { T_new_own: orbit(yaw, pitch, distance, pivot_m, up), background: this.#behind() }));
+    } catch (error) {
+      this.#fail(error);
+    }
     if (this.drawTimes.length > 600) this.drawTimes.splice(0, 300);
   }
 
@@ -283,7 +298,7 @@ function cues(text) {
 }
 
 async function bytes(url) {
-  const answer = await fetch(url);
+  const answer = await fetch(url).catch(() => { throw new Error(`${url} could not be loaded: no connection`); });
   if (!answer.ok) throw new Error(`${url} could not be loaded (${answer.status})`);
   return answer.arrayBuffer();
 }
