@@ -14,16 +14,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from gtalk.rig.shapes import ARKIT, UNREADABLE, WHOLE, index, settle
-from gtalk.rig.weights import weights_of_motion
+from gtalk.rig.weights import bounded_least_squares, weights_of_motion
 from gtalk.shapes import Float
 from gtalk.topology import LANDMARKS68, N_FACE
-from gtalk.types import Motion
+from gtalk.types import OUTER_EYE_DISTANCE_M, Motion
 
 _RIDGE_FRAMES = 15.0  # that many frames at full weight outweigh the sculpted shape
 _UNSURE = ("mouthRoll", "mouthShrug", "mouthPress", "mouthClose", "jawForward")  # landmarks cannot tell them apart
 _UNSURE_FACTOR = 20.0
 _SCORE_GAIN = 1.3  # the scores of a real smile say less than its displacement (measured on acted clips)
 _SEEN_QUANTILE, _QUIET_QUANTILE = 0.99, 0.1
+_PLAIN_RIDGE = 0.03  # squared outer-eye distances: about what a brow's shape measures
 _SIDE_M = 0.008  # how gradually a shape of both sides is divided between its halves
 
 
@@ -34,7 +35,7 @@ class Evidence:
     shapes: Float[np.ndarray, "E 478 3"]
     """Corrected, metres."""
     seen: Float[np.ndarray, " E"]
-    """How much of a weight of 1 the clip has shown, extremes apart."""
+    """How much of a weight of 1 the clip has surely shown, extremes apart."""
     share: Float[np.ndarray, " E"]
     """How much of a shape is measured: 0 sculpted to 1 all from the clip."""
 
@@ -60,7 +61,7 @@ def weigh(motion: Motion, neutral: Float[np.ndarray, "478 3"], shapes: Float[np.
     systems = gram + (ridge / local)[:, :, None] * np.eye(len(columns))  # [468,S,S]
     change = np.moveaxis(np.linalg.solve(systems, np.einsum("ts,tpc->psc", w, left)), 0, 1)
     out, seen, share = shapes.copy(), np.zeros(len(shapes)), np.zeros(len(shapes))
-    low, high = np.quantile(w, [_QUIET_QUANTILE, _SEEN_QUANTILE], axis=0)
+    low, high = np.quantile(_sure(w, columns, prior, moved), [_QUIET_QUANTILE, _SEEN_QUANTILE], axis=0)
     top = high - low  # a weight that never changes is a face at rest that was taken a little wrong
     for k, i in enumerate(columns):
         name = ARKIT[i]
@@ -72,6 +73,20 @@ def weigh(motion: Motion, neutral: Float[np.ndarray, "478 3"], shapes: Float[np.
         seen[index(name)], share[index(name)] = top[k], known
     settle(out, neutral)
     return Evidence(out, seen, share)
+
+
+def _sure(w: np.ndarray, columns: list[int], prior: np.ndarray, moved: np.ndarray) -> np.ndarray:
+    """[T,S] weights that the whole mesh says too, where shapes that undo each other are not worth their while.
+
+    A few landmarks are explained as well by a lip that goes up and down at once: such weights were never seen.
+    """
+    unit = 1.0 / OUTER_EYE_DISTANCE_M
+    whole = bounded_least_squares(
+        unit * prior.reshape(len(prior), -1), unit * moved.reshape(len(moved), -1), _PLAIN_RIDGE
+    )
+    eyes = np.array([ARKIT[i].startswith("eyeBlink") for i in columns])  # lids are tracked by themselves
+    unreadable = np.array([ARKIT[i] in UNREADABLE for i in columns])
+    return np.where(unreadable, 0.0, np.where(eyes, w, np.minimum(w, whole)))
 
 
 def _local(names: list[str], prior: np.ndarray, left_side: np.ndarray) -> np.ndarray:
