@@ -24,7 +24,7 @@ from gtalk.motion.idle.head_motion import VOICE_ROWS, Sway, SwayStream, voice_co
 from gtalk.motion.model.articulation import Articulation, Targets, articulations
 from gtalk.motion.model.face import FaceMap
 from gtalk.motion.model.labial_closure import LipClosure
-from gtalk.motion.model.net import ROWS_PER_FRAME, MotionNet, NetConfig
+from gtalk.motion.model.net import ROWS_PER_FRAME, MotionNet, NetConfig, QuickNet
 from gtalk.motion.model.pause_gate import PauseGate, PauseHabit
 from gtalk.motion.model.storage import FORMER_PARTS, check_finite, hollow_net, net_config_of
 from gtalk.motion.model.vad_gate import AHEAD_ROWS, HANGOVER_ROWS, LEADS_ROWS, SilenceGate, activity_windows
@@ -111,6 +111,11 @@ class PersonMotionModel:
     def stream(self, seed: int = 0) -> PersonMotionStream:
         """A fresh stream. The seed chooses the head motion, gaze and blinks."""
         return PersonMotionStream(self, seed)
+
+    @cached_property
+    def quick_net(self) -> QuickNet:
+        """The network, for listening."""
+        return QuickNet(self.net)
 
     @cached_property
     def articulations(self) -> tuple[LipClosure | Articulation, ...]:
@@ -201,9 +206,7 @@ class PersonMotionStream:
         model, now = self._model, self._past
         first = now - model.net.past_rows
         window = self._rows[first : first + (count - 1) * ROWS_PER_FRAME + model.net.rows]
-        with torch.inference_mode():
-            heard = torch.from_numpy(np.ascontiguousarray(window.T))[None]
-            out = model.net(heard)[0].T.numpy().astype(np.float64)
+        out = model.quick_net(torch.from_numpy(window)).numpy().astype(np.float64)
         mouth, brows = out[:, :-N_BROWS], out[:, -N_BROWS:] * model.brow_scale
         activity = self._rows[:, model.prosody_columns[2]]
         gate = self._gate(activity_windows(activity, now, count, model.ahead_rows))[:, None]

@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from gtalk.motion.model.net import ROWS_PER_FRAME, MotionNet, NetConfig
+from gtalk.motion.model.net import ROWS_PER_FRAME, MotionNet, NetConfig, QuickNet
 from gtalk.motion.training.fit_net import predict
 
 
@@ -35,3 +35,14 @@ def test_outputs_match_when_cut_and_start_silent() -> None:
     with torch.no_grad():
         fresh = MotionNet(5, 3, NetConfig())(torch.randn(2, 5, 200))
     assert fresh.abs().max() == 0.0  # before training, the mean mouth
+
+
+def test_the_quick_net_gives_the_same_codes() -> None:
+    net = net_of(NetConfig(channels=8, dilations=(1, 2, 4), future_rows=5))
+    net.shift.normal_()
+    net.scale.uniform_(0.5, 2.0)
+    for count in (net.rows, 200):
+        rows = torch.randn(count, 5)
+        with torch.no_grad():
+            wanted = net(rows.T[None])[0].T
+        np.testing.assert_allclose(QuickNet(net)(rows), wanted, atol=1e-5)
