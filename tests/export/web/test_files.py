@@ -41,6 +41,7 @@ def test_the_gaussians_of_a_frame_are_the_talkers_own() -> None:
         assert (np.abs(ours - own).max(0) < 2e-3 * span).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", ["happy:0.8", "jawOpen:0.4+surprised"])
 def test_the_gaussians_of_an_expression_are_the_talkers_own(words: str) -> None:
     avatar, motion = speaking_face()
