@@ -21,6 +21,9 @@ from gtalk.speech.student import FLOOR, LAG_ROWS, VISEMES
 
 RAMP_S = 0.04
 """Within which one viseme gives way to the next, centred on their border: lips are never switched."""
+SHUT_S = 0.08
+"""Lips stay shut so long at least, however short the sound of p, b or m is: two images are 0.04 s apart."""
+_SHUT = VISEMES.index("p")
 _KINDS = {
     "pbmɓ": "p",
     "fvʋɱ": "f",
@@ -82,6 +85,9 @@ class KnownPhones:
         """Log-posteriors at the instants of rows first .. first + count - 1; before, after and between it is rest."""
         times_s = (first + np.arange(count)) / RATE_HZ
         starts, ends = np.array(self.starts_s), np.array(self.ends_s)
+        shut = np.array([viseme == VISEMES[_SHUT] for viseme in self.visemes], bool)
+        longer_s = 0.5 * np.maximum(0.0, SHUT_S - (ends - starts)) * shut
+        starts, ends = starts - longer_s, ends + longer_s
         near = np.flatnonzero((ends > times_s[0] - RAMP_S) & (starts < times_s[-1] + RAMP_S)) if count else []
         share = np.zeros((count, len(VISEMES)))
         for i in near:
@@ -89,6 +95,9 @@ class KnownPhones:
             fall = np.clip((ends[i] - times_s) / RAMP_S + 0.5, 0.0, 1.0)
             share[:, VISEMES.index(self.visemes[i])] += np.minimum(rise, fall)
         share[:, 0] += np.maximum(0.0, 1.0 - share.sum(1))
+        others = np.arange(len(VISEMES)) != _SHUT  # give way to it
+        room = np.maximum(0.0, 1.0 - share[:, [_SHUT]])
+        share[:, others] *= np.minimum(1.0, room / np.maximum(share[:, others].sum(1, keepdims=True), 1e-9))
         share /= share.sum(1, keepdims=True)
         return np.log(np.maximum(share, np.exp(FLOOR))).astype(np.float32)
 

@@ -56,6 +56,13 @@ def test_known_visemes_lag_as_heard_ones_do_and_elsewhere_the_ears_go_on() -> No
     np.testing.assert_array_equal(again, put[50:])
 
 
+def test_lips_are_shut_long_enough_to_be_seen_however_short_the_sound() -> None:
+    short = KnownPhones.of_ipa(["a", "p", "a"], [0.0, 0.3, 0.32], [0.3, 0.32, 0.6])
+    shut = np.exp(short.rows(0, 60))[:, VISEMES.index("p")]
+    assert shut[28:35].min() > 0.7 and shut[:25].max() < 0.1 and shut[38:].max() < 0.1
+    assert abs(np.exp(short.rows(0, 60)).sum(1) - 1.0).max() < 0.05
+
+
 def test_later_is_the_same_later() -> None:
     np.testing.assert_allclose(SAID.later(0.7).rows(70, 110), SAID.rows(0, 110), atol=1e-5)
     rows = np.ones((30, STUDENT_SIZE), np.float32)
