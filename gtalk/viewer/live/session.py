@@ -113,7 +113,6 @@ class LiveSession:
 
     def start(self) -> None:
         """Begin to live."""
-        self._start_s = self._clock()
         self._thread = threading.Thread(target=self._run, name="gtalk-live", daemon=True)
         self._thread.start()
 
@@ -259,6 +258,9 @@ class LiveSession:
             self._show(moment, self._taken.popleft(), n_cuts, late=late)
 
     def _run(self) -> None:
+        with suppress(Exception):  # else the first who cuts in waits for it
+            _ = self.talker.rest_mouth
+        self._start_s = self._clock()
         while not self._stop.is_set():
             wait = self._start_of(self._n_ticks + 1) - self._clock()
             if wait > 0 and self._stop.wait(wait):
