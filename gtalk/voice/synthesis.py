@@ -19,6 +19,8 @@ MAX_TEXT = 2000  # characters said at once
 MOST_SPEECH_S = 300.0
 """Of one text. Most of MAX_TEXT characters take two minutes; 2000 pictographs, which are said by name, an hour."""
 ESPEAK_VOICES = ("en-us", "en-gb", "de", "fr-fr", "es", "it", "pt", "nl", "pl", "ru", "tr", "hi", "ja", "cmn")
+_NAMED = {"en-gb": "en", "fr-fr": "fr"}
+"""Languages that espeak-ng has by a shorter name."""
 PIPER = "Piper"
 _VOICE = re.compile(r"[a-z]{2,3}(-[a-z0-9]{1,8}){0,3}(\+[A-Za-z0-9]{1,16})?")
 """A language and a variant. Anything else is not handed to espeak-ng, which copies names into buffers unchecked."""
@@ -70,7 +72,9 @@ def utter(text: str, voice: str = "en-us", words_per_minute: int = 165) -> Utter
     """What espeak-ng says, and when each word and phone sounds. Raises UserError as `speak` does."""
     if not _VOICE.fullmatch(voice):
         raise _unknown(voice)
-    question = {"text": text, "voice": voice, "words_per_minute": words_per_minute, "most_s": MOST_SPEECH_S}
+    language, plus, variant = voice.partition("+")
+    named = _NAMED.get(language, language) + plus + variant
+    question = {"text": text, "voice": named, "words_per_minute": words_per_minute, "most_s": MOST_SPEECH_S}
     facts, pcm = _asked(_espeak, question)
     starts_s, samples = facts["starts_s"], _samples(facts, pcm)
     end_s = max(len(pcm) / 2 / facts["rate"], *starts_s[-1:], 0.0)

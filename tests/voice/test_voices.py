@@ -127,3 +127,8 @@ def test_words_take_the_place_that_they_have() -> None:
     between = words_at("a b c", [(0, 0.0), (4, 1.0)], 1.5)
     assert between.plain()[1] == ["b", 0.5, 1.0]
     assert len(words_by_length("a b", np.zeros(100, np.float32))) == 0
+
+
+def test_languages_are_said_by_the_names_that_are_offered() -> None:
+    for name in ("en-gb", "fr-fr+m2"):
+        assert open_voice(name).say("Ok.").duration_s > 0.1
