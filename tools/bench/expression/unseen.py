@@ -4,10 +4,11 @@
     tools/bench/expression/unseen.py DATASET -o WORK --train neutral,happy,angry,surprised [--take] [--steps 1200]
 
 DATASET is what `gtalk prepare` makes of one clip an expression, the expression's name in the file's name. An avatar is
-fitted to the clips in --train and drawn at the tracked motion of the others: as the codes alone show it (which is what
-an avatar does that knows no expressions), and with the channel `expression`, the least squares of what the codes leave.
-With --take the first half of every other clip is fitted too, as an expression take is, and the second halves are
-compared.
+fitted to the clips in --train and drawn at the tracked motion of the others, which is divided into what is slow (the
+channel `expression`: the middle of the least squares of shapes over each clip) and the speech that is left: without the
+channel, as an avatar draws it that knows no expressions, and with it. Beside that, all of the motion by codes alone, as
+far as the clip's range goes. With --take the first half of every other clip is fitted too, as frames of a take might be
+(`gtalk train --expressions` learns names from a take, not yet looks), and the second halves are compared.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ from gtalk.fit import run
 from gtalk.fit.gaussian.model import FitConfig
 from gtalk.rig.shapes import INDEPENDENT, SHAPES, displacements, index
 from gtalk.rig.weights import bounded_least_squares
-from gtalk.shapes import Bool, Float
-from gtalk.topology import N_FACE
+from gtalk.shapes import Bool
+from gtalk.topology import LANDMARKS68, N_FACE
 from gtalk.types import OUTER_EYE_DISTANCE_M, Motion
 
 RIDGE = 3e-3  # squared outer-eye distances: a shape is worth so much error of the whole mesh
@@ -59,17 +60,23 @@ def part_of(dataset: Dataset, fitted: Bool[np.ndarray, " T"], folder: Path) -> P
     return folder
 
 
-def beyond(avatar: GaussianAvatar, motion: Motion) -> Float[np.ndarray, "T E"]:
-    """Weights of what the tracked mesh shows and the person's codes do not."""
-    rig, middle = avatar.division.rig, avatar.learned["code_mean"][: avatar.basis.size].numpy()
-    shown = rig.mean + np.tensordot(avatar.basis.encode(motion) - middle, rig.motion, 1)
-    left = (motion.channels["landmarks478"].astype(np.float64) - shown)[:, :N_FACE] / OUTER_EYE_DISTANCE_M
+def divided(avatar: GaussianAvatar, motion: Motion) -> tuple[Motion, Motion]:
+    """(speech alone, speech and expression) of a tracked clip."""
+    rig = avatar.division.rig
     names = [name for name in INDEPENDENT if not name.startswith(("eyeLook", "eyeBlink"))]
-    columns = [index(name) for name in names]
-    shapes = displacements(rig.neutral)[columns, :N_FACE] / OUTER_EYE_DISTANCE_M
-    out = np.zeros((len(motion), len(SHAPES)), np.float32)
-    out[:, columns] = bounded_least_squares(shapes.reshape(len(names), -1), left.reshape(len(motion), -1), RIDGE)
-    return out
+    columns, shapes = [index(name) for name in names], displacements(rig.neutral)
+    moved = motion.channels["landmarks478"].astype(np.float64)[:, :N_FACE] - rig.neutral[:N_FACE]
+    design = shapes[columns, :N_FACE] / OUTER_EYE_DISTANCE_M
+    found = bounded_least_squares(
+        design.reshape(len(names), -1), moved.reshape(len(motion), -1) / OUTER_EYE_DISTANCE_M, RIDGE
+    )
+    weights = np.zeros(len(SHAPES))
+    weights[columns] = np.median(found, axis=0)
+    landmarks = motion.landmarks - np.tensordot(weights, shapes[:, LANDMARKS68], 1)
+    channels = {name: value for name, value in motion.channels.items() if name != "landmarks478"}
+    speech = motion.replace(landmarks=landmarks, channels=channels)
+    every = np.tile(weights.astype(np.float32), (len(motion), 1))
+    return speech, speech.replace(channels={**channels, "expression": every})
 
 
 def psnr(avatar: GaussianAvatar, dataset: Dataset, frames: np.ndarray, motion: Motion) -> float:
@@ -112,13 +119,13 @@ def main() -> None:
             continue
         motion = dataset.motion[chosen]
         motion = motion.replace(channels={n: v for n, v in motion.channels.items() if n != "expression"})
-        shown = motion.replace(channels={**motion.channels, "expression": beyond(avatar, motion)})
-        rows[source] = [psnr(avatar, dataset, chosen, m) for m in (motion, shown)]
-        alone, drawn = rows[source]
-        print(f"{source:44s} {len(chosen):3d} frames  codes alone {alone:5.2f} dB  with expression {drawn:5.2f} dB  "
-              f"{drawn - alone:+.2f}", flush=True)  # fmt: skip
+        rows[source] = [psnr(avatar, dataset, chosen, m) for m in (*divided(avatar, motion), motion)]
+        without, drawn, codes = rows[source]
+        print(f"{source:44s} {len(chosen):3d} frames  without {without:5.2f} dB  with expression {drawn:5.2f} dB "
+              f"({drawn - without:+.2f})  codes alone {codes:5.2f} dB", flush=True)  # fmt: skip
     mean = np.mean(list(rows.values()), 0)
-    print(f"mean: codes alone {mean[0]:.2f} dB, with expression {mean[1]:.2f} dB, {mean[1] - mean[0]:+.2f}")
+    print(f"mean: without {mean[0]:.2f} dB, with expression {mean[1]:.2f} dB ({mean[1] - mean[0]:+.2f}), "
+          f"codes alone {mean[2]:.2f} dB")  # fmt: skip
     (given.output / "unseen.json").write_text(json.dumps({"rows": rows, "mean": mean.tolist()}, indent=2) + "\n")
 
 
