@@ -22,7 +22,6 @@ LEAST_SHOWN = 0.25  # of a shape, by codes: whoever shows less of it is not aske
 LEAST_CODE, MOST_CODE = 0.15, 2.5  # deviations: of one code for a whole shape, and of all for an expression
 MOST_ASKED = 3.5  # of all codes by a shape: what lies beyond comes from geometry as a whole, not from ten twins' sums
 FULL_GAZE_RAD = 0.45
-UNSEEN_M = 5e-5  # what moves no point farther is left out: a tenth of a pixel
 LIVELY = ("jaw", "mouthClose", "mouthFunnel", "mouthUpperUp", "mouthLowerDown", "mouthShrugLower")
 """Shapes whose weights change with every frame of speech, by the beginning of their names."""
 
@@ -88,11 +87,6 @@ class Division:
         by_shape = np.array([name.startswith(LIVELY) for name in SHAPES])
         return np.concatenate([by_shape, np.ones(self.basis.size, bool), by_shape[self.large]])
 
-    @cached_property
-    def _reach_m(self) -> Float[np.ndarray, " C"]:
-        """How far each of `fields` moves any point."""
-        return np.linalg.norm(self.fields, axis=-1).max(1)
-
     @property
     def _large_lively(self) -> Bool[np.ndarray, " L"]:
         return self.is_lively[len(self.is_lively) - len(self.large) :]
@@ -123,7 +117,6 @@ class Division:
         wink = change[lids] - change[lids][::-1]  # of the right eye, of the left
         eyes = (code + change)[lids] + np.array([[0.0, wink[0]], [wink[1], 0.0]])
         coefs = np.concatenate([weights, asked - change, over]).astype(np.float32)
-        coefs[np.abs(coefs) * self._reach_m < UNSEEN_M] = 0.0
         return change, Asked(weights, code.copy(), coefs, eyes)
 
     def express(self, codes: Float[np.ndarray, "T C"], wanted: Float[np.ndarray, "T E"] | None) -> list[Asked | None]:

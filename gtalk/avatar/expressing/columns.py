@@ -29,7 +29,7 @@ from gtalk.topology import INNER_LIPS_RING, LEFT_EYE_RING, N_POINTS, RIGHT_EYE_R
 TEETH_SHARE = 0.85  # of the chin's way: the teeth are nearer to the joint
 LIPS_M, LIDS_M = 0.007, 0.003  # how far learned motion is better than the mesh's
 LEAST_M = 3e-4  # a column that moves a Gaussian less leaves it out
-LEAST_TWIN_M = 2.5e-4  # a twin, whose code may be asked three times over
+LEAST_TWIN_M = 2e-4  # a twin, whose code may be asked three times over
 MOST_LOG_SCALE, MOST_SHADE = 0.8, 0.22
 LUMINANCE = np.array([0.299, 0.587, 0.114])
 
