@@ -32,32 +32,6 @@ def scene(count: int = 60, seed: int = 0, spread_m: float = 0.04, log_scale: flo
     return gaussians, torch.stack([head, torso])
 
 
-def levels() -> list[str]:
-    """Instruction sets that can be tried here."""
-    if not hasattr(torch.ops.gtalk, "use_isa"):
-        return ["as built"]
-    found = []
-    for name in ("avx512", "avx2", "portable"):
-        try:
-            torch.ops.gtalk.use_isa(name)
-            found.append(name)
-        except (RuntimeError, ValueError):
-            continue
-    torch.ops.gtalk.use_isa("best")
-    return found
-
-
-@pytest.fixture(params=levels())
-def isa(request):
-    """One instruction set, and the best one again afterwards."""
-    if request.param == "as built":
-        yield request.param
-        return
-    torch.ops.gtalk.use_isa(request.param)
-    yield request.param
-    torch.ops.gtalk.use_isa("best")
-
-
 @pytest.mark.parametrize("count", [0, 1, 15, 60])
 def test_planes_and_gradients_are_the_twins(isa, count):
     gaussians, transforms = scene(count)
@@ -365,59 +339,3 @@ def test_gsplat_draws_and_differentiates_the_same():
     for ours, theirs in zip(found[0][1:], found[1][1:], strict=True):
         scale = ours.abs().amax(0, keepdim=True).clamp_min(1e-3)
         assert ((ours - theirs).abs() / scale).max() < 2e-2
-
-
-def expressed(**changed) -> dict:
-    """Arguments of `splat.express`: 600 Gaussians in three groups, seven columns of which two rest."""
-    rng = torch.Generator().manual_seed(3)
-    n, k = 600, 5
-    low = torch.randn(n, 16, generator=rng)
-    kept = torch.rand(7, n, generator=rng) < 0.2
-    arguments = {
-        "base": torch.randn(n, 16, generator=rng), "basis": torch.randn(n, k, 16, generator=rng).half(),
-        "codes": torch.randn(3, k, generator=rng), "ends": (400, 400, 600), "limit": torch.rand(16, generator=rng),
-        "ranges": torch.stack([low, low + torch.rand(n, 16, generator=rng)]), "share": 0.7,
-        "held": torch.randn(n, 16, generator=rng),
-        "columns": splat.SparseColumns.of(torch.randn(7, n, 16, generator=rng), kept),
-        "coefs": torch.tensor([0.0, 1.0, -0.5, 0.0, 2.0, 0.25, 3.0]),
-    }  # fmt: skip
-    return arguments | changed
-
-
-def by_reference(arguments: dict) -> torch.Tensor:
-    given = dict(arguments)
-    columns = given.pop("columns")
-    return reference.express(**given, **columns._asdict())
-
-
-@pytest.mark.parametrize("changed", [{}, {"share": 1.0}, {"ranges": None, "share": 0.0}, {"held": None}])
-def test_faces_with_an_expression_match_the_reference(isa, changed: dict) -> None:
-    arguments = expressed(**changed)
-    torch.testing.assert_close(splat.express(**arguments), by_reference(arguments), rtol=1e-4, atol=1e-5)
-    spacious = splat.express(**arguments, spare=3)
-    assert spacious.shape == (len(arguments["base"]) + 3, 16)
-    torch.testing.assert_close(spacious[:-3], by_reference(arguments), rtol=1e-4, atol=1e-5)
-
-
-def test_sparse_columns_hold_the_table_that_they_are_made_of() -> None:
-    rng = torch.Generator().manual_seed(4)
-    dense, kept = torch.randn(4, 300, 16, generator=rng), torch.rand(4, 300, generator=rng) < 0.3
-    nothing = {"base": torch.zeros(300, 16), "basis": torch.zeros(300, 0, 16), "codes": torch.zeros(1, 0)}
-    arguments = {**nothing, "ends": (300,), "limit": torch.ones(16), "ranges": None, "share": 0.0, "held": None}
-    for column in range(4):
-        out = splat.express(**arguments, columns=splat.SparseColumns.of(dense, kept), coefs=torch.eye(4)[column])
-        torch.testing.assert_close(out, (dense[column] * kept[column][:, None]).half().float())
-
-
-@pytest.mark.parametrize("name", ["starts", "rows", "values"])
-def test_sparse_columns_say_what_is_wrong(name: str) -> None:
-    arguments = expressed()
-    arguments["columns"] = arguments["columns"]._replace(**{name: getattr(arguments["columns"], name).double()})
-    with pytest.raises(ValueError, match=name):
-        splat.express(**arguments)
-
-
-@pytest.mark.parametrize("changed", [{"ends": (1, 2, 3)}, {"ends": (600,)}])
-def test_groups_have_to_cover_all_rows(changed: dict) -> None:
-    with pytest.raises(ValueError, match="ends"):
-        splat.express(**expressed(**changed))
