@@ -21,7 +21,7 @@ demo: $(VENV)/.runtime
 	@echo "Evaluation:                                            $(DEMO)/eval.html"
 	@echo "See it live:                                           $(BIN)/gtalk view $(DEMO)"
 
-# One worker a core, each computing on its share of them (tests/conftest.py). PYTEST="tests/dub -x" runs some.
+# One worker more than there are cores, each computing on its share of them (tests/conftest.py). PYTEST="tests/dub -x" runs some.
 test: $(VENV)/.develop browser
 	$(BIN)/python -m pytest -n auto $(PYTEST)
 

@@ -1,6 +1,6 @@
 """How a run is shared between workers and what is said at its end. No test fails for a busy machine's sake.
 
-`make test` and `make quick` run as many workers as there are cores (pytest-xdist). A file's tests stay together, for
+`make test` and `make quick` run one worker more than there are cores (pytest-xdist). A file's tests stay together, for
 they share what is slow to make; the longest files begin; browsers are driven by one worker alone.
 """
 
@@ -86,6 +86,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         elif item.get_closest_marker("slow"):
             limits[_file(item.nodeid)] = max(1, limits[_file(item.nodeid)])
     items.sort(key=lambda item: -limits[_file(item.nodeid)])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """One more than there are cores, for some tests wait: for clocks, sockets, processes."""
+    return (os.cpu_count() or 1) + 1
 
 
 @pytest.hookimpl(optionalhook=True)
