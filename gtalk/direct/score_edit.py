@@ -30,7 +30,7 @@ from gtalk.shapes import Float
 from gtalk.types import Motion
 
 _POSE = 6  # of the values of Sway: the head
-_LIDS_FOLLOW, _LIDS_MOST = 1.2, 0.4  # the upper lids go down with the eyes: share of openness a radian, at most
+_LIDS_FOLLOW, _LIDS_MOST = 0.7, 0.3  # the upper lids go down with the eyes: share of openness a radian, at most
 _LOOKS = (("Left", 1.0), ("Right", -1.0))  # the person's left eye is on the image's right: it looks out to the right
 
 

@@ -51,6 +51,11 @@ def test_options_out_of_range_are_the_users_fault(option: dict[str, int]) -> Non
         ViewConfig(**option)
 
 
+def test_a_score_directs_what_is_played(tmp_path) -> None:
+    with pytest.raises(UserError, match="--play"):
+        ViewConfig(score=tmp_path / "x.score.yaml")
+
+
 def test_gaussians_are_drawn_by_one_thread_unless_told_otherwise() -> None:
     assert drawing_threads("gaussian", 0) == 1
     assert drawing_threads("radiance", 0) == torch.get_num_threads()
