@@ -83,6 +83,7 @@ def _ranges(avatar: GaussianAvatar, base: Float[np.ndarray, "F 16"]) -> dict[str
     inside = avatar.expression.groups.inside
     ranges = avatar.expression.ranges.cpu().numpy()
     kept = np.concatenate([ranges, ranges[:, inside]], 1)[..., LOOKS] - base[:, LOOKS]
+    kept[:, inside] = 0.0  # as speech shows it, which asks for no range: others would get coarser steps
     return stepped("ranges", kept.transpose(2, 0, 1), "i1")
 
 

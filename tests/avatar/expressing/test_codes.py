@@ -73,3 +73,8 @@ def test_frames_without_an_expression_stay_as_they_are(division: Division) -> No
 def test_without_a_mesh_the_message_says_what_to_do() -> None:
     with pytest.raises(UserError, match="Fit it again"):
         _ = speaking_face(with_rig=False)[0].division
+
+
+def test_a_blink_keeps_the_column_of_what_its_code_strays(division: Division) -> None:
+    _, asked = division.divide(weights_of(eyeBlinkLeft=0.6), division.rig.shut_code)
+    assert asked.coefs[SHAPES.index("eyeBlinkLeft")] == np.float32(0.6)
