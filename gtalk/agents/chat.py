@@ -32,8 +32,8 @@ class ChatConfig:
     """Who answers, in what voice, and what hears."""
 
     llm: str
-    """An OpenAI-compatible endpoint, as http://localhost:11434/v1. What is said is sent there, with $GTALK_LLM_KEY as
-    the bearer token."""
+    """An OpenAI-compatible endpoint, as http://localhost:11434/v1. What is said is sent there; the bearer token is
+    $GTALK_LLM_KEY."""
     model: str
     """Name of the model there."""
     persona: Path | None = None
