@@ -15,6 +15,7 @@ from gtalk.speech.words import Word, plain
 
 AFTER_S = 0.8
 """A look at a word lasts so much beyond it."""
+_ARTICLES = ("the", "a", "an", "this", "that", "every", "each")  # "at the end" is no word "the"
 _EDGE = 0.2  # of the speech: its beginning and its end
 _LEAST_EDGE_S = 1.0
 
@@ -65,7 +66,7 @@ def with_marks(text: str, speech: Speech) -> Timed:
 
     def bare(found: re.Match[str]) -> str:
         """An unquoted word behind `at` or `on` that is said and means nothing else."""
-        if plain(found[2]) not in words or found[2] in lexicon().numbers:
+        if plain(found[2]) not in words or found[2] in lexicon().numbers or found[2] in _ARTICLES:
             return found[0]
         quoted.append(found[2])
         return f"{found[1]} [{len(quoted) - 1}]"

@@ -137,3 +137,9 @@ def test_whatever_is_written_is_a_score_or_a_sentence(text: str) -> None:
 def test_a_person_s_own_expressions_by_name() -> None:
     (laugh,) = read_instruction("slightly own.laugh at 'finally'", SPEECH).events
     assert (laugh.track, laugh.value, laugh.start_s) == ("emotion.own.laugh", 0.35, 4.8)
+
+
+def test_the_end_is_the_end_although_the_is_said() -> None:
+    speech = Speech(10.0, Words.of([["the", 0.2, 0.4], ["queen", 5.3, 5.7]]))
+    (happy,) = read_instruction("is happy at the end", speech).events
+    assert happy.start_s >= 8.0
