@@ -73,7 +73,8 @@ class _Process:
         self._heard_s = time.monotonic()
         # Not forked from here: that would copy locks which torch's threads may hold. A server that has read the modules
         # and computed nothing forks them in a tenth of a second, and they share its memory.
-        context = mp.get_context("forkserver" if "forkserver" in mp.get_all_start_methods() else "spawn")
+        has_server = "forkserver" in mp.get_all_start_methods()
+        context = mp.get_context("forkserver") if has_server else mp.get_context("spawn")
         context.set_forkserver_preload([__name__])
         self.ours, theirs = context.Pipe()
         self.process = context.Process(target=_work, args=(theirs, *self._args), daemon=True)
