@@ -9,15 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from gtalk.agents.completions import PATIENCE_S, ChatEndpoint
 from gtalk.agents.conversation import Conversation
 from gtalk.agents.hearing import Hearing, TranscriptionEndpoint
 from gtalk.agents.persona import Persona
-from gtalk.direct.score import Event
 from gtalk.errors import UserError
-from gtalk.types import AUDIO_RATE
 from gtalk.viewer.config import ViewConfig
 from gtalk.viewer.live.sessions import HostedSession
 from gtalk.viewer.server import serve
@@ -66,7 +62,7 @@ class Talks:
     def join(self, room: HostedSession) -> Callable[[], None]:
         """Converse through a session that opens; what is returned ends it."""
         is_main = self.main is None
-        _warm_face(room)
+        room.warm()
 
         def show(line: str) -> None:
             room.media.notify(line)
@@ -103,14 +99,6 @@ class Talks:
             if room.media.n_pages:
                 talk.greet()
                 return
-
-
-def _warm_face(room: HostedSession) -> None:
-    """Have made what expressions are drawn with, which takes seconds once, before anybody waits for it."""
-    talker = room.session.talker
-    session = talker.session()
-    session.post(Event("emotion.smile", 0.5))
-    talker.draw(session.advance(np.zeros(AUDIO_RATE, np.float32))[-1:], room.session.view)
 
 
 def chat(avatar_folder: Path, config: ChatConfig, view: ViewConfig) -> None:

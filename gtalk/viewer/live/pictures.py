@@ -10,10 +10,11 @@ from typing import NamedTuple
 import numpy as np
 
 from gtalk.direct.look import Look
+from gtalk.direct.score import Event
 from gtalk.marks.label import labelled
 from gtalk.shapes import UInt8
 from gtalk.talk import PLATE, MotionFrame, Talker, View
-from gtalk.types import Frame, Motion
+from gtalk.types import AUDIO_RATE, Frame, Motion
 from gtalk.viewer.live.frames import encode_jpeg
 
 Numbers = Callable[[Motion], bytes]
@@ -82,3 +83,10 @@ class Pictures:
         frame = dataclasses.replace(frame, rgb=self._leaving(rgb), alpha=alpha)
         said = encode_jpeg(labelled(frame.rgb), quality) if wanted.labelled else None
         return Made(frame, encode_jpeg(frame.rgb, quality), said, numbers)
+
+
+def warm_face(talker: Talker, view: View) -> None:
+    """Have made what expressions are drawn with, which takes seconds once, before anybody waits for it."""
+    session = talker.session()
+    session.post(Event("emotion.smile", 0.5))
+    talker.draw(session.advance(np.zeros(AUDIO_RATE, np.float32))[-1:], view)

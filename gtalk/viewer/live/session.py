@@ -19,7 +19,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -27,34 +26,21 @@ from gtalk.direct.score import Event, Score
 from gtalk.motion.edits.controls import Controls
 from gtalk.shapes import Float, UInt8
 from gtalk.speech.known_phones import KnownPhones
-from gtalk.speech.pitch import WINDOW, yin
 from gtalk.talk import MotionFrame, Talker, TalkSession, View
 from gtalk.types import AUDIO_RATE, Camera, Frame
 from gtalk.viewer.audio.double_talk import DoubleTalkDetector
 from gtalk.viewer.audio.sources import AudioSource, PushSource
 from gtalk.viewer.live.clock import MicrophoneClock, sooner_samples
 from gtalk.viewer.live.frames import Listener, LiveFrame, aperture_of
+from gtalk.viewer.live.heard import HeardTick, PitchMeter
 from gtalk.viewer.live.pictures import Made, Numbers, Pictures, Wanted
 from gtalk.viewer.live.stats import LiveStats, Timings
 
 _LATE_S = 0.06  # an image later than this is not worth drawing: the next is due
 _ECHO_S = 0.3  # how long after its own speech the avatar stays deaf: what is in loudspeaker and room dies away
-_PERIODIC = 0.6  # periodicity from which a pitch is shown
 _ASLEEP_S = 2.0  # who is so far behind was suspended: what was missed is over
 _SOON_S = 10.0  # failures closer than this are one trouble
 _PATIENT_AFTER = 3  # failures, a second is waited after each more
-
-
-@dataclass(frozen=True)
-class _Heard:
-    """The sound of one tick."""
-
-    samples: Float[np.ndarray, " N"]
-    source: AudioSource | None
-    pitch_hz: float
-    heard_ms: float
-    n_read: int = 0
-    """Samples of the source that were taken until then."""
 
 
 class LiveSession:
@@ -96,8 +82,8 @@ class LiveSession:
         self._lock = threading.RLock()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
-        self._taken: deque[_Heard] = deque()  # ticks whose moment is still to come
-        self._recent = np.zeros(WINDOW, np.float32)  # sound for the pitch
+        self._taken: deque[HeardTick] = deque()  # ticks whose moment is still to come
+        self._pitch = PitchMeter()
         self._n_ticks = 0
         self._n_shown = 0
         self._n_cuts = 0
@@ -315,7 +301,7 @@ class LiveSession:
         if self._microphone is not None and self._speech is None:
             self._start_s += self._mic_clock.shift_s(self._microphone, self._tick_samples(), 1 / self.talker.fps)
 
-    def _take(self, count: int) -> _Heard:
+    def _take(self, count: int) -> HeardTick:
         source, samples, heard_ms = self._speech, None, math.nan
         if source is not None:
             samples = self._read(source, count)
@@ -340,7 +326,7 @@ class LiveSession:
         if samples is None:
             source, samples = None, np.zeros(0, np.float32)
         samples = np.pad(samples, (0, count - len(samples)))
-        return _Heard(samples, source, self._pitch_hz(samples), heard_ms, getattr(source, "n_read", 0))
+        return HeardTick(samples, source, self._pitch.hz(samples), heard_ms, getattr(source, "n_read", 0))
 
     def _hears_a_voice(self, microphone: PushSource) -> bool:
         """Takes what the microphone heard while the avatar spoke: it must not hear itself."""
@@ -356,13 +342,6 @@ class LiveSession:
             self._report(f"{source.name} failed: {error}")
             return None
 
-    def _pitch_hz(self, samples: np.ndarray) -> float:
-        self._recent = np.concatenate([self._recent, samples])[-WINDOW:]
-        if float(np.abs(samples).max(initial=0.0)) < 1e-3:
-            return 0.0
-        f0_hz, periodicity = yin(self._recent[None].astype(np.float64))
-        return float(f0_hz[0]) if periodicity[0] > _PERIODIC else 0.0
-
     def _flush(self) -> None:
         self._n_cuts += 1
         self._talk.interrupt()
@@ -375,7 +354,7 @@ class LiveSession:
             listener.flushed = True
             listener.wake()
 
-    def _show(self, moment: MotionFrame, heard: _Heard, n_cuts: int, *, late: bool) -> None:
+    def _show(self, moment: MotionFrame, heard: HeardTick, n_cuts: int, *, late: bool) -> None:
         made = self._make(moment, late=late)
         self._n_shown += 1
         if self.on_moment is not None:

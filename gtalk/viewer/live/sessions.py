@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import re
+import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from http import HTTPStatus
 from importlib import resources
 from pathlib import Path
@@ -21,6 +23,7 @@ from gtalk.talk import Talker
 from gtalk.viewer.config import ViewConfig
 from gtalk.viewer.gui.guard import GuardedViser
 from gtalk.viewer.gui.panels import Panels
+from gtalk.viewer.live.pictures import warm_face
 from gtalk.viewer.live.recorder import Recorder
 from gtalk.viewer.live.session import LiveSession
 from gtalk.viewer.web.budget import Budget
@@ -71,6 +74,7 @@ class HostedSession:
         self._report = report
         self.routes: dict[str, Route | Later] = {}
         self.seen_s = time.monotonic()
+        self._warming, self._is_warm = threading.Lock(), False
         self.on_close: Callable[[], None] = lambda: None
         self._secret, self._key = secret, page_key(config.token or secret)
 
@@ -90,6 +94,14 @@ class HostedSession:
             "/recording.mp4": Download(lambda: self.recorder.path, "video/mp4", "gtalk.mp4"),
         }
         self.session.start()
+        threading.Thread(target=self.warm, name="gtalk-warm", daemon=True).start()
+
+    def warm(self) -> None:
+        """Have made, once, what expressions are drawn with; returns when it is there."""
+        with self._warming, suppress(Exception):  # an avatar that has no expressions
+            if not self._is_warm:
+                self._is_warm = True
+                warm_face(self.session.talker, self.session.view)
 
     async def close(self) -> None:
         """End everything and free what it held."""

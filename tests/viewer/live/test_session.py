@@ -1,20 +1,13 @@
 """The live clock, run faster than real time by a clock of the test's own."""
 
-import time
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 
 from gtalk.direct.score import Event, Score
-from gtalk.motion.edits.controls import Controls
-from gtalk.talk import Talker
 from gtalk.types import AUDIO_RATE
 from gtalk.viewer.audio.sources import PushSource, speech_source
 from gtalk.viewer.live.frames import LiveFrame
-from gtalk.viewer.live.session import LiveSession
-from tests.support.toys import ToyAvatar, ToyMotionModel
-from tests.viewer.live_servers import Clock, bursts, run, still_session, voice
+from tests.viewer.live_servers import bursts, run, still_session, voice
 
 
 def test_ticks_keeps_sound_and_image_together() -> None:
@@ -181,97 +174,6 @@ def test_speech_that_begins_within_a_image_is_heard_from_its_first_sample() -> N
     assert np.count_nonzero(played) == sum(np.count_nonzero(f.samples) for f in listener.frames)
 
 
-def live_microphone(session: LiveSession, clock: Clock, seconds: float, rate_error: float):
-    """Ticks while a microphone whose clock is off pushes 8 ms pieces; what is left over after each tick."""
-    microphone = PushSource("microphone", audible=False)
-    session.hear(microphone)
-    pushed_s, left, lag = 0.0, [], []
-    waited = microphone.wait
-    microphone.wait = lambda count, timeout_s: 0.0  # the test's time stands still inside a tick
-    while clock.now_s < seconds:
-        due = session._start_of(session._n_ticks + 1)
-        clock.now_s = max(clock.now_s, due)
-        while pushed_s + 0.008 <= clock.now_s * (1 + rate_error):
-            piece = np.full(128, 0.1, np.float32)
-            microphone.push(piece, AUDIO_RATE, captured_ms=pushed_s / (1 + rate_error) * 1e3)
-            pushed_s += 0.008
-        session._follow_microphone()
-        session.tick()
-        left.append(microphone.buffered_s)
-        lag.append(clock.now_s - microphone.heard_ms / 1e3)
-    microphone.wait = waited
-    return np.array(left), np.array(lag), microphone
-
-
-@pytest.mark.parametrize("rate_error", [1e-3, -1e-3])
-def test_ticks_follow_the_microphones_clock(rate_error: float) -> None:
-    session, clock = still_session(16)
-    left, lag, microphone = live_microphone(session, clock, 24.0, rate_error)
-    settled = slice(200, None)
-    assert left[settled].max() < 0.02
-    assert lag[settled].max() < 0.07, "the 40 ms of the tick itself and a piece or two"
-    assert microphone.n_skipped < 0.1 * AUDIO_RATE
-
-
-def test_a_microphone_that_stalls_is_live_again_at_once() -> None:
-    session, clock = still_session(16)
-    microphone = PushSource("microphone", audible=False)
-    session.hear(microphone)
-    run(session, clock, 30)
-    microphone.push(np.full(round(0.35 * AUDIO_RATE), 0.1, np.float32))  # what piled up on the way
-    session._follow_microphone()
-    session.tick()
-    assert microphone.buffered_s < 0.01
-
-
-def test_capture_times_come_back_with_the_image_of_that_sound() -> None:
-    session, clock = still_session(16)
-    listener = session.listen(lambda: None)
-    microphone = PushSource("microphone", audible=False)
-    session.hear(microphone)
-    seen = []
-    for tick in range(50):
-        for piece in range(5):
-            microphone.push(np.full(384, 0.1, np.float32), 48_000, captured_ms=1000.0 + tick * 40 + piece * 8)
-        run(session, clock, 1)
-        seen += [(frame.time_s, frame.heard_ms) for frame in listener.frames]
-        listener.frames.clear()
-    times_s, heard_ms = np.array(seen[5:]).T
-    # The resampler holds back 3 ms, and the first tick lacked them: everything is that much later.
-    np.testing.assert_allclose(heard_ms, 1000.0 + times_s * 1e3, atol=4.0)
-
-
-def test_a_source_that_breaks_is_dropped_and_told() -> None:
-    class Broken:
-        name, audible = "broken.mp3", True
-
-        def read(self, count: int):
-            raise OSError("gone")
-
-    session, clock = still_session(16)
-    told: list[str] = []
-    session._report = told.append
-    session.play(Broken())
-    run(session, clock, 3)
-    assert session.source is None
-    assert told == ["broken.mp3 failed: gone"]
-
-
-def test_a_image_that_fails_is_dropped_and_told() -> None:
-    session, clock = still_session(16)
-    told: list[str] = []
-    session._report = told.append
-    session.listen(lambda: None)
-    session.set_image(None, np.zeros((3, 3, 3), np.uint8))
-    run(session, clock, 10)
-    session.set_image(None, "plate")
-    run(session, clock, 10)
-    assert session.n_dropped >= 5
-    assert told
-    assert told[0].startswith("an image failed")
-    assert session.stats().drawn >= 9
-
-
 def test_pitch_is_that_of_the_sound() -> None:
     session, clock = still_session(16)
     listener = session.listen(lambda: None)
@@ -339,65 +241,6 @@ def test_sound_that_is_cut_off_while_its_image_is_drawn_is_not_handed_out() -> N
     run(session, clock, 5)
     assert listener.frames
     assert all(np.abs(frame.samples).max() == 0 for frame in listener.frames)
-
-
-class Fragile:
-    """An edit that breaks where the mouth is opened far."""
-
-    def __init__(self) -> None:
-        self.mouth = 1.0
-
-    def receive(self, event: object) -> None:
-        if isinstance(event, Controls):
-            self.mouth = event.mouth
-
-    def __call__(self, motion, start_frame=0):
-        if self.mouth > 1.5 and len(motion):
-            raise ValueError("three numbers for two")
-        return motion
-
-
-def within(seconds: float, happened: Callable[[], bool]) -> bool:
-    end_s = time.monotonic() + seconds
-    while not happened() and time.monotonic() < end_s:
-        time.sleep(0.01)
-    return happened()
-
-
-def test_a_session_that_breaks_begins_anew_and_is_told() -> None:
-    avatar, said, told = ToyAvatar(32), [], []
-    session = LiveSession(Talker(avatar, ToyMotionModel(avatar.basis), edits=[Fragile]), report=said.append)
-    session.on_trouble = told.append
-    listener = session.listen(lambda: None)
-    session.start()
-    try:
-        assert within(10, lambda: bool(listener.frames))
-        session.set_controls(Controls(mouth=2.0))
-        assert within(10, lambda: len(told) >= 2)
-        assert told[0] == "The conversation broke and began anew."
-        assert told[1] == "The conversation broke and began anew, with its first settings."
-        assert session.controls == Controls() and said[0] == "session broke: ValueError: three numbers for two"
-        assert listener.flushed, "what was handed out before is over"
-        listener.frames.clear()
-        assert within(10, lambda: len(listener.frames) > 3), "pictures come again"
-        session.set_controls(Controls(mouth=1.2))
-        assert len(told) == 2
-    finally:
-        session.stop()
-
-
-def test_a_server_that_was_suspended_replays_nothing() -> None:
-    slept_s = 0.0
-    avatar = ToyAvatar(32)
-    session = LiveSession(Talker(avatar, ToyMotionModel(avatar.basis)), clock=lambda: time.monotonic() + slept_s)
-    session.start()
-    try:
-        assert within(10, lambda: session._n_ticks > 3)
-        slept_s, before = 3600.0, session._n_ticks
-        assert within(10, lambda: session._n_ticks > before + 3)
-        assert session._n_ticks < before + 500, "an hour has 90 000 ticks"
-    finally:
-        session.stop()
 
 
 def test_light_and_framing_of_a_score_are_seen_while_it_is_spoken() -> None:
