@@ -98,7 +98,7 @@ def say(text: str, voice: str) -> str:
 
 
 RECORDER, SESSION, GUARD = (
-    f"tests/viewer/{x}.py" for x in ("live/test_recorder", "live/test_session", "gui/test_guard")
+    f"tests/viewer/{x}.py" for x in ("live/test_recorder", "live/test_session_faults", "gui/test_guard")
 )
 FRONT, SERVER, VOICE = "tests/viewer/web/test_front.py", "tests/viewer/test_server.py", "tests/voice/test_synthesis.py"
 BEGIN = json.dumps({"do": "begin"})
