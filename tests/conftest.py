@@ -51,7 +51,8 @@ SLOW = {
     "rig/test_shapes.py", "robustness/test_faults.py", "robustness/test_places.py", "robustness/test_strangers.py",
     "talk/test_talker.py", "test_architecture.py", "test_bad_input.py", "test_distribution.py", "test_one_motion.py",
     "tools/make/test_demo_clip.py", "viewer/audio/test_strangers_file.py", "viewer/live/test_recorder.py",
-    "viewer/live/test_session.py", "viewer/live/test_session_faults.py", "viewer/live/test_sessions.py", "viewer/test_browser.py",
+    "viewer/live/test_session.py", "viewer/live/test_session_faults.py", "viewer/live/test_sessions.py",
+    "viewer/test_browser.py",
     "viewer/test_timeline.py", "viewer/web/test_crowds.py", "viewer/web/test_intruders.py",
     "viewer/web/test_speech_api.py", "voice/test_synthesis.py",
 }  # fmt: skip

@@ -4,8 +4,7 @@
 // that. So nobody waits for helpers to arrive: the caller takes chunks like everyone else and goes on as soon as every
 // chunk is done, and waits only for chunks that somebody has begun. Where a helper was put to sleep in the middle of
 // one, that wait is a scheduler's turn, and alone would have been faster: then nobody is asked for a while. Whoever
-// has nothing to do sleeps, but not at once: the next kernel or the last chunk usually comes within a fraction of a
-// millisecond, and to be woken takes a good part of one. Until then a core that somebody else wants is yielded.
+// has nothing to do sleeps, but for the few microseconds after which the next kernel usually comes.
 #pragma once
 
 #include <ATen/Parallel.h>
@@ -65,24 +64,12 @@ class Crew {
   using Clock = std::chrono::steady_clock;
   static constexpr Clock::duration LEAST_ALONE = std::chrono::milliseconds(20), MOST_ALONE = std::chrono::seconds(2);
   static constexpr Clock::duration SHORT = std::chrono::microseconds(200);  // a wait that tells nothing
-  static constexpr Clock::duration NEAR = std::chrono::microseconds(300);  // a thread sleeps after so long
-  static constexpr int SPINS = 1000;  // looks before it yields its core
+  static constexpr int SPINS = 2000;  // looks before a thread goes to sleep: tens of microseconds
 
   static void pause() {
 #if defined(__x86_64__)
     __builtin_ia32_pause();
 #endif
-  }
-
-  template <class F>
-  static bool soon(const F& there) {
-    for (int spins = 0; spins < SPINS; ++spins) {
-      if (there()) return true;
-      pause();
-    }
-    for (const auto until = Clock::now() + NEAR; Clock::now() < until; std::this_thread::yield())
-      if (there()) return true;
-    return there();
   }
 
   struct Job {
@@ -103,7 +90,10 @@ class Crew {
     }
 
     void wait() {  // until every chunk is done
-      if (soon([&] { return done.load(std::memory_order_acquire) == count; })) return;
+      for (int spins = 0; spins < SPINS; ++spins) {
+        if (done.load(std::memory_order_acquire) == count) return;
+        pause();
+      }
       for (int64_t now; (now = done.load(std::memory_order_acquire)) < count;) done.wait(now, std::memory_order_acquire);
     }
   };
@@ -132,7 +122,7 @@ class Crew {
   void help(int worker) {
     int64_t seen = 0;
     for (;;) {
-      soon([&] { return generation_.load(std::memory_order_acquire) != seen; });
+      for (int spins = 0; spins < SPINS && generation_.load(std::memory_order_acquire) == seen; ++spins) pause();
       std::shared_ptr<Job> job;
       {
         std::unique_lock<std::mutex> lock(mutex_);
