@@ -28,6 +28,7 @@ import torch
 
 from gtalk.avatar.base import Avatar
 from gtalk.avatar.bundle import load_avatar
+from gtalk.compute.threads import compute_on
 from gtalk.motion.edits.emotion import ExpressionEdit, read_emotion
 from gtalk.talk import Talker, View
 from gtalk.types import Motion
@@ -126,7 +127,7 @@ def table(avatar: Avatar, motions: Sequence[Motion], given: argparse.Namespace) 
                 if given.device == "cpu" and hasattr(torch.ops.gtalk, "use_isa"):
                     torch.ops.gtalk.use_isa(isa)
                 for size, count in ((s, c) for s in sizes for c in threads):
-                    torch.set_num_threads(count)
+                    compute_on(count)  # as the commands do
                     width = round(avatar.camera.width * size / avatar.camera.height)
                     talker = Talker(avatar, None, view=View(size=(width, size)))
                     all_wall, all_cpu = frame_times_ms(talker, motions, given.frames, given.seconds)
