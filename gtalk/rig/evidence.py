@@ -47,6 +47,10 @@ def weigh(motion: Motion, neutral: Float[np.ndarray, "478 3"], shapes: Float[np.
     if weights is None:
         weights = weights_of_motion(motion, neutral[LANDMARKS68], shapes[:, LANDMARKS68])
     columns = [i for i, name in enumerate(ARKIT) if not name.startswith("eyeLook") and weights[:, i].any()]
+    out, seen, share = shapes.copy(), np.zeros(len(shapes)), np.zeros(len(shapes))
+    if not columns:  # a face at rest throughout says nothing
+        settle(out, neutral)
+        return Evidence(out, seen, share)
     w = weights[:, columns]
     prior = shapes[[index(ARKIT[i]) for i in columns], :N_FACE]
     moved = motion.channels["landmarks478"][:, :N_FACE].astype(np.float64) - neutral[:N_FACE]
@@ -60,7 +64,6 @@ def weigh(motion: Motion, neutral: Float[np.ndarray, "478 3"], shapes: Float[np.
     local = _local([ARKIT[i] for i in columns], prior, left_side)
     systems = gram + (ridge / local)[:, :, None] * np.eye(len(columns))  # [468,S,S]
     change = np.moveaxis(np.linalg.solve(systems, np.einsum("ts,tpc->psc", w, left)), 0, 1)
-    out, seen, share = shapes.copy(), np.zeros(len(shapes)), np.zeros(len(shapes))
     low, high = np.quantile(_sure(w, columns, prior, moved), [_QUIET_QUANTILE, _SEEN_QUANTILE], axis=0)
     top = high - low  # a weight that never changes is a face at rest that was taken a little wrong
     for k, i in enumerate(columns):

@@ -50,7 +50,7 @@ def test_events_are_pinned_to_words() -> None:
     smile, nod, gaze, key = Score.parse(text).events
     assert (smile.start_s, smile.end_s) == (4.8, 5.4)
     assert nod.start_s + 0.25 * nod.length_s == pytest.approx(12.25) and nod.times == 2 and nod.value == 8
-    assert (gaze.start_s, gaze.end_s) == (6.2, 7.7) and gaze.value == -12
+    assert (gaze.start_s, gaze.end_s) == (6.2, 7.7) and gaze.value == -18
     assert key.start_s == key.end_s == 11.0
     assert Score.parse(Score.parse(text).text()).events[0] == smile
 
