@@ -27,6 +27,7 @@ def test_the_fit_is_watched_in_a_browser() -> None:
         browser.wait("document.body && document.body.innerText.includes('step 4900 of 5000')")
         browser.wait("[...document.querySelectorAll('img')].some((i) => i.naturalWidth === 128)")
         browser.wait("document.querySelectorAll('canvas').length >= 3")
+        assert "step 4900 of 5000" in browser.run("document.body.innerText")
     finally:
         browser.close()
         view.close()

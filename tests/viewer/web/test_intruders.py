@@ -114,7 +114,9 @@ def test_a_token_opens_everything() -> None:
 
         async def run() -> None:
             async with connect(f"ws://127.0.0.1:{server.port}/media?token=right", max_size=None) as page:
-                while not isinstance(await asyncio.wait_for(page.recv(), 5), bytes):
-                    pass
+                received = [await asyncio.wait_for(page.recv(), 5)]
+                while not isinstance(received[-1], bytes):
+                    received.append(await asyncio.wait_for(page.recv(), 5))
+                assert received[-1], "a moment of the face"
 
         asyncio.run(run())
