@@ -35,7 +35,7 @@ class KnowingStream(MotionStream, Protocol):
         ...
 
     def forget(self) -> None:
-        """What was told is not said after all."""
+        """What is being said is cut off: neither it nor what was told is said to its end."""
         ...
 
 

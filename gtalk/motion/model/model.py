@@ -163,6 +163,8 @@ class PersonMotionStream:
     def forget(self) -> None:
         """See `KnowingStream`."""
         self._known.clear()
+        if self._pauses is not None:
+            self._pauses.cut()
 
     def finish(self) -> Motion:
         """No more samples: the remaining frames."""

@@ -36,6 +36,7 @@ _FAINT_DB, _BREATH_DB = 3.0, 6.0  # over the floor: no breath, and surely one
 _TAIL_ROWS = 10  # of the last sound: no breath yet
 _MEAN_ROWS = 3
 _RISE, _FALL = 1 / 3, 1 / 5  # of a share, a frame
+_CUT_ROWS = 40  # after a cut, what is still heard of the speech that was cut off, and of its end
 _PRIOR_FRAMES = 10  # of which the network is right: shares of a person with few pauses are close to 1
 
 
@@ -98,6 +99,11 @@ class Pauses:
         self._recent: list[float] = []
         self._floor_db = math.inf
         self._unread = 0  # rows until the next that was not heard yet, from the next frame's instant
+        self._is_over, self._cut_rows = False, 0
+
+    def cut(self) -> None:
+        """Somebody cut in: what follows the speech is no pause, until something else is said."""
+        self._is_over, self._cut_rows = True, _CUT_ROWS
 
     def follow(self, rows: Float[np.ndarray, "R D"], first: int, count: int, ahead: int) -> Iterator[int]:
         """Hear the rows up to `ahead` after each of `count` frames' instants, the first of which is row `first`."""
@@ -113,8 +119,10 @@ class Pauses:
         self._recent = [*self._recent[1 - _MEAN_ROWS :], hiss_db]
         level = sum(self._recent) / len(self._recent)
         self._floor_db = min(level, self._floor_db + _FLOOR_RISE_DB)
+        self._cut_rows = max(0, self._cut_rows - 1)
         if activity > _SILENT:
             self._silent_rows, self._breath = 0.0, 0.0
+            self._is_over = self._is_over and self._cut_rows > 0
             return
         self._silent_rows += 1
         if self._silent_rows >= _TAIL_ROWS:
@@ -124,7 +132,7 @@ class Pauses:
     def kind(self, longest_s: float) -> int:
         """0 for the beginning of a pause, 1 for later, 2 after a breath, 3 when speech is over."""
         age_s = self._silent_rows / RATE_HZ
-        if age_s > longest_s + AHEAD_ROWS / RATE_HZ:
+        if self._is_over or age_s > longest_s + AHEAD_ROWS / RATE_HZ:
             return 3
         if self._breath > 0.5:
             return 2
@@ -137,6 +145,10 @@ class PauseGate:
     def __init__(self, habit: PauseHabit, features: SpeechFeatures) -> None:
         self._habit, self._heard, self._open = habit, Pauses(features), 0.0
         self._shares = (habit.early, habit.later, habit.breath, 0.0)
+
+    def cut(self) -> None:
+        """See `Pauses.cut`."""
+        self._heard.cut()
 
     def __call__(self, rows: Float[np.ndarray, "R D"], first: int, count: int, ahead: int) -> Float[np.ndarray, " T"]:
         """For `count` frames, the first of whose instants is row `first`; looks at `ahead` rows after an instant."""

@@ -38,6 +38,18 @@ def test_lips_rest_as_the_person_does_and_shut_when_speech_is_over() -> None:
     assert out[25 + 34 :].max() < 1e-9
 
 
+def test_speech_that_was_cut_off_leaves_no_pause_behind_and_the_next_does() -> None:
+    rows = np.concatenate([pause_of(1.0), pause_of(1.0)])
+    cut = PauseGate(HABIT, FEATURES)
+    before = cut(rows, 0, 24, 10)
+    cut.cut()
+    after = cut(rows, 96, len(rows) // 4 - 24, 10)
+    whole = gate(rows)
+    assert np.array_equal(before, whole[:24]) and whole[26:40].max() > 0
+    assert after[6:16].max() == 0.0, "shut, where a pause would have held the lips apart"
+    assert np.array_equal(after[-20:], whole[-20:]), "the next speech ends as ever"
+
+
 def test_before_the_first_speech_they_are_shut() -> None:
     assert gate(rows_of(np.zeros(300))).max() == 0.0
     assert gate(rows_of(np.concatenate([np.zeros(300), np.ones(100)])))[: 75 - 4].max() == 0.0
