@@ -26,7 +26,7 @@ from gtalk.viewer.live.session import LiveSession
 from gtalk.viewer.web.budget import Budget
 from gtalk.viewer.web.http import INNER_HEADER
 from gtalk.viewer.web.protocol import MAX_MESSAGE_BYTES, BadMessage, MicPiece, number, pack_frame, pack_numbers, parse
-from gtalk.viewer.web.speech_api import follow_client
+from gtalk.viewer.web.speech_api import COMMANDED_A_SECOND, COMMANDED_AT_ONCE, follow_client
 from gtalk.viewer.web.stage import COMMANDS, House, Stage
 from gtalk.voice.synthesis import MAX_TEXT, Speaker
 
@@ -35,9 +35,11 @@ _CLOSE_S = 1.0
 _COMMANDS_A_SECOND, _COMMANDS_AT_ONCE = 60.0, 240.0  # of a page; a view that is turned sends 25
 # Of all pages of a session together: beyond them they wait, or are told to.
 _TOGETHER_A_SECOND, _TOGETHER_AT_ONCE = 400.0, 1200.0
+_COMMANDED_A_SECOND, _COMMANDED_AT_ONCE = 50.0, 200.0  # of them, what is no sound
 _PUSHED_A_SECOND, _PUSHED_AT_ONCE = 250.0, 1000.0
-_LETTERS_A_SECOND, _LETTERS_AT_ONCE = 100.0, 4000.0  # five times what is said in that time
-_RECORDINGS_A_SECOND, _RECORDINGS_AT_ONCE = 0.2, 4.0
+_LETTERS_A_SECOND, _LETTERS_AT_ONCE = 40.0, 4000.0  # twice what is said in that time
+_TEXT_COSTS = 20.0  # letters, however short it is
+_RECORDINGS_A_SECOND, _RECORDINGS_AT_ONCE = 0.05, 3.0
 _AGAIN = "Too much at once: try again in a few seconds."
 _MESSAGES_PER_S = 300  # 5 ms microphone pieces, what a stalled line brings at once, and commands
 
@@ -89,7 +91,9 @@ class MediaSocket:
         self._orbit = Orbit(session)
         self._recording: _Page | None = None  # who began the recording that runs
         self._pace = Budget(_TOGETHER_A_SECOND, _TOGETHER_AT_ONCE)
+        self._commanded = Budget(_COMMANDED_A_SECOND, _COMMANDED_AT_ONCE)
         self._pushed = Budget(_PUSHED_A_SECOND, _PUSHED_AT_ONCE)
+        self._begun = Budget(COMMANDED_A_SECOND, COMMANDED_AT_ONCE)
         self._letters = Budget(_LETTERS_A_SECOND, _LETTERS_AT_ONCE)
         self._house = House()
         self._rendering: asyncio.Task[None] | None = None
@@ -151,7 +155,7 @@ class MediaSocket:
     async def _handle(self, connection: ServerConnection) -> None:
         try:
             if connection.request is not None and connection.request.path.startswith("/push"):
-                await follow_client(connection, self._session, self._pushed)
+                await follow_client(connection, self._session, self._pushed, self._begun)
             else:
                 async with Listening(self._session) as listening:
                     await self._serve_page(_Page(connection, Stage(self._session, self._house), listening))
@@ -206,6 +210,7 @@ class MediaSocket:
                 if page.microphones and self._session.microphone is page.microphones[-1]:
                     page.microphones[-1].push(parsed.samples, parsed.rate, parsed.captured_ms)
             else:
+                await self._commanded.wait()
                 await self._command(page, parsed, len(message))
 
     async def _command(self, page: _Page, command: dict, size: int) -> None:
@@ -278,7 +283,7 @@ class MediaSocket:
         text, voice = command.get("text"), command.get("voice", "")
         if not isinstance(text, str) or not isinstance(voice, str) or len(text) > MAX_TEXT:
             raise BadMessage(f"'say' without a text of at most {MAX_TEXT} characters")
-        if not self._letters.spend(float(len(text))):
+        if not self._letters.spend(max(_TEXT_COSTS, float(len(text)))):
             await page.tell(notice=_AGAIN)
             return
         if self.on_text is not None:

@@ -34,6 +34,7 @@ from gtalk.viewer.web.protocol import BadMessage, number, parse_command
 
 LIMIT_S = 30.0
 _COMMANDS_A_SECOND, _COMMANDS_AT_ONCE = 10.0, 40.0  # each may cut off one utterance and begin another
+COMMANDED_A_SECOND, COMMANDED_AT_ONCE = 20.0, 80.0  # of all clients of a session together
 _TELL_EVERY_S = 0.5
 _LOOK_EVERY_S = 0.04
 _LAST_IMAGES_S = 0.5  # the longest that they take
@@ -134,16 +135,18 @@ class _Client:
                     await self._connection.send(json.dumps({"state": state, **times}))
 
 
-async def follow_client(connection: ServerConnection, session: LiveSession, pace: Budget) -> None:
+async def follow_client(connection: ServerConnection, session: LiveSession, pace: Budget, commanded: Budget) -> None:
     """Speak what a client pushes until it leaves; what it left unsaid without an "end" is cut off.
 
-    `pace`: of the messages of all clients together; beyond it they wait.
+    `pace`: of the messages of all clients together, `commanded`: of those that are no sound; beyond them they wait.
     """
     client = _Client(connection, session)
     teller = asyncio.create_task(client.tell())
     try:
         async for message in connection:
             await pace.wait()
+            if isinstance(message, str):
+                await commanded.wait()
             await client.take(message)
     finally:
         teller.cancel()
