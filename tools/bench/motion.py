@@ -91,6 +91,7 @@ def afterwards(model: PersonMotionModel) -> dict[str, tuple[PersonMotionModel, t
     """What a trained model is changed by, without another training."""
     return {
         "no closure on p b m": (replace(model, closure=0.0), ()),
+        "network alone": (replace(model, readouts=None), ()),
         "phone scores alone shut": (_without_ears(model), ()),
         "landmark LLE": (model, (lambda: LandmarkLLE(model.basis, model.bank),)),
     }

@@ -26,7 +26,15 @@ from gtalk.motion.model.face import FaceMap
 from gtalk.motion.model.labial_closure import LipClosure
 from gtalk.motion.model.net import ROWS_PER_FRAME, MotionNet, NetConfig, QuickNet
 from gtalk.motion.model.pause_gate import PauseGate, PauseHabit
-from gtalk.motion.model.storage import FORMER_PARTS, check_finite, hollow_net, net_config_of
+from gtalk.motion.model.readout import PAST_ROWS, Readouts
+from gtalk.motion.model.storage import (
+    FORMER_PARTS,
+    check_finite,
+    hollow_net,
+    net_config_of,
+    readout_arrays,
+    readouts_of,
+)
 from gtalk.motion.model.vad_gate import AHEAD_ROWS, HANGOVER_ROWS, LEADS_ROWS, SilenceGate, activity_windows
 from gtalk.reading.untrusted import check_numbers, member, read_json
 from gtalk.rig.bank import load_bank
@@ -71,6 +79,8 @@ class PersonMotionModel:
     """What this person's lips do on f, v and rounded sounds, where the ears hear them."""
     pauses: PauseHabit | None = None
     """How this person's lips rest between phrases; live, since dubbed the next phrase is seen to come."""
+    readouts: Readouts | None = None
+    """A second opinion on the mouth, by the ears alone."""
     live: bool = False
     """Answer soon: lips open no earlier than `AHEAD_ROWS` before the sound."""
     expressions: Mapping[str, Recipe] = field(default_factory=dict)
@@ -91,7 +101,8 @@ class PersonMotionModel:
     @property
     def future_rows(self) -> int:
         """Rows after a frame's instant that it depends on."""
-        return max(self.net_config.future_rows, self.ahead_rows, VOICE_ROWS[-1])
+        heard = 0 if self.readouts is None else self.readouts.of(self.live).ahead_rows
+        return max(self.net_config.future_rows, self.ahead_rows, heard, VOICE_ROWS[-1])
 
     @property
     def lookahead_s(self) -> float:
@@ -145,7 +156,7 @@ class PersonMotionStream:
         self._gate = SilenceGate()
         self._pauses = PauseGate(model.pauses, model.features) if model.live and model.pauses is not None else None
         self._sway, self._eyes = SwayStream(model.sway, seed), EyeStream(model.eyes, model.fps, seed)
-        self._past = max(model.net.past_rows, HANGOVER_ROWS, -VOICE_ROWS[0])
+        self._past = max(model.net.past_rows, HANGOVER_ROWS, PAST_ROWS, -VOICE_ROWS[0])
         self._future = model.future_rows
         self._rows = np.zeros((0, model.features.size), np.float32)  # the first is `_past` ahead of the next frame
         self._started = False
@@ -210,6 +221,8 @@ class PersonMotionStream:
         window = self._rows[first : first + (count - 1) * ROWS_PER_FRAME + model.net.rows]
         out = model.quick_net(torch.from_numpy(window)).numpy().astype(np.float64)
         mouth, brows = out[:, :-N_BROWS], out[:, -N_BROWS:] * model.brow_scale
+        if model.readouts is not None:
+            mouth = model.readouts.mixed(mouth, self._rows, now, model.features, model.live)
         activity = self._rows[:, model.prosody_columns[2]]
         gate = self._gate(activity_windows(activity, now, count, model.ahead_rows))[:, None]
         if self._pauses is not None:
@@ -247,6 +260,7 @@ def save_motion_model(model: PersonMotionModel, folder: Path) -> None:
         arrays |= {f"{name}.{k}": np.asarray(v) for k, v in vars(getattr(model, name)).items()}
     arrays |= {name: getattr(model, name) for name in ("mean_pose", "brow_scale", "bank")}
     assert model.features.prior is not None
+    arrays |= readout_arrays(model.readouts)
     arrays |= {"voice.mean": model.features.prior.mean, "voice.log_f0": np.asarray(model.features.prior.log_f0)}
     with atomic_path(folder / TENSORS_NAME) as temporary:
         save_file({name: np.ascontiguousarray(_stored(value)) for name, value in arrays.items()}, temporary)
@@ -257,6 +271,7 @@ def save_motion_model(model: PersonMotionModel, folder: Path) -> None:
         "phones": model.features.phones,
         "ears": load_student().name if model.network_has_ears else "",
         "articulation": model.features.ears,
+        "readouts": None if model.readouts is None else [load_student().name, model.readouts.share],
         "lead_rows": model.lead_rows,
         "closure": model.closure,
         "targets": None if model.targets is None else dataclasses.asdict(model.targets),
@@ -331,6 +346,7 @@ def _from_arrays(settings: dict[str, Any], arrays: dict[str, np.ndarray]) -> Per
         if settings.get(name) is not None:
             check_numbers(settings[name], 8.0, name)
             rest[name] = from_mapping(kind, settings[name], name)
+    rest["readouts"] = readouts_of(settings.get("readouts"), group("readout."), len(basis.mouth), net_config)
     return PersonMotionModel(basis, features, net_config, net.eval(), face, sway, eyes, **rest)
 
 

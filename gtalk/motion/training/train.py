@@ -27,6 +27,7 @@ from gtalk.motion.model.labial_closure import LipClosure
 from gtalk.motion.model.model import N_BROWS, PersonMotionModel, has_motion_model, load_motion_model, save_motion_model
 from gtalk.motion.model.net import ROWS_PER_FRAME, MotionNet, NetConfig
 from gtalk.motion.model.pause_gate import PauseHabit
+from gtalk.motion.model.readout import Readouts
 from gtalk.motion.model.vad_gate import gated, learned_lead
 from gtalk.motion.training.augment import AugmentConfig
 from gtalk.motion.training.fit_net import FitConfig, FitResult, fit_net, predict
@@ -65,6 +66,8 @@ class MotionConfig:
     """Let the ears shut the lips on p, b and m, nearly on f and v, and round them on o, u and w, after the network."""
     without: tuple[str, ...] = ()
     """Groups of features that the network must not see, to measure what each adds."""
+    readout: float = 0.4
+    """Share in the mouth of a plain regression from what the ears hear, 0 to 1; the network has the rest."""
     validation_share: float = 0.12
     """Share of the training frames, in one block, that decides when to stop and how wide to open the mouth.
     Then the network is trained once more on everything; 0 spares the first training."""
@@ -172,8 +175,8 @@ def fit_material(
     pose = pose_vectors(data.motion.head_pose, centre)
     face = FaceMap.fit(data.motion, data.basis, data.silent_frames())
     targets = _targets(data) if data.features.ears else None
-    result, gain, lead = _fit(data, face.rest, targets, config, on_progress, base, device)
-    said = _spoken(data, result.net, _after(data, face.rest, targets, config))
+    result, readouts, gain, lead = _fit(data, face.rest, targets, config, on_progress, base, device)
+    said = _spoken(data, result.net, readouts, _after(data, face.rest, targets, config))
     pauses = PauseHabit.learn(data.utterances, said, data.features, face.rest, data.basis)
     sway, eyes = _idle_life(data, result.net, pose)
     mouth = np.concatenate([t.codes[t.usable, :-N_BROWS] for t in data.utterances])
@@ -200,6 +203,7 @@ def fit_material(
         config.closure,
         targets,
         pauses,
+        readouts,
     )
 
 
@@ -211,8 +215,8 @@ def _fit(
     on_progress: OnProgress,
     base: BaseModel | None,
     device: torch.device | str,
-) -> tuple[FitResult, float, int]:
-    """(network trained on everything for as long as a held-back block advises, how far it was stretched, lead)."""
+) -> tuple[FitResult, Readouts | None, float, int]:
+    """(network trained on everything for as long as a held-back block advises, readouts, their stretch, lead)."""
     loss, n_mouth = MotionLoss(data.basis, config.loss), len(data.basis.mouth)
     minutes = len(data.motion) / (60.0 * VIDEO_FPS)
     steps = max(1, round(config.fit.steps * float(np.clip(np.sqrt(minutes), 1.0, 4.0))))
@@ -230,15 +234,17 @@ def _fit(
         fit = dataclasses.replace(config.fit, steps=steps)
         return fit_net(utterances, more, held, loss, config.network, fit, config.seed, blind, start, report, device)
 
-    after = _after(data, rest, targets, config)
+    def read(utterances: list[Utterance]) -> Readouts | None:
+        return Readouts.learn(utterances, data.features, n_mouth, config.readout, config.network.future_rows)
 
+    after, readouts = _after(data, rest, targets, config), read(data.utterances)
     if config.validation_share <= 0:
         result = train(data.utterances, data.copies, [], steps, 0)
-        lead = learned_lead(data.utterances, _spoken(data, result.net, after), data.activity_column, rest, data.basis)
-        return result, 1.0, lead
+        mouths = _spoken(data, result.net, readouts, after)
+        return result, readouts, 1.0, learned_lead(data.utterances, mouths, data.activity_column, rest, data.basis)
     originals, held = split_utterances(data.utterances, config.validation_share)
     first = train(originals, split_utterances(data.copies, config.validation_share)[0], held, steps, 0)
-    mouths = _spoken(data, first.net, after)
+    mouths = _spoken(data, first.net, read(originals), after)
     lead = learned_lead(data.utterances, mouths, data.activity_column, rest, data.basis)
     shown = [gated(t, m, data.activity_column, rest, lead)[t.usable] for t, m in zip(held, mouths, strict=True)]
     true = [utterance.codes[utterance.usable, :n_mouth] for utterance in held]
@@ -246,14 +252,18 @@ def _fit(
     result = train(data.utterances, data.copies, [], first.step, steps)
     stretch(result.net, n_mouth, gain)
     result.history = first.history + result.history
-    return result, gain, lead
+    return result, None if readouts is None else readouts.stretched(gain), gain, lead
 
 
-def _spoken(data: TrainingData, net: MotionNet, after: tuple[LipClosure | Articulation, ...]) -> list[np.ndarray]:
+def _spoken(
+    data: TrainingData, net: MotionNet, readouts: Readouts | None, after: tuple[LipClosure | Articulation, ...]
+) -> list[np.ndarray]:
     """Mouth codes of the recordings, not gated."""
     mouths = []
     for utterance in data.utterances:
         mouth = predict(net, utterance.rows, len(utterance.codes))[:, : len(data.basis.mouth)]
+        if readouts is not None:
+            mouth = readouts.mixed(mouth, utterance.rows, 0, data.features)
         for articulate in after:
             mouth = articulate(mouth, utterance.rows, 0)
         mouths.append(mouth)

@@ -6,12 +6,17 @@ import json
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from gtalk.errors import UserError
+from gtalk.files import write_json
+from gtalk.motion.model import storage
 from gtalk.motion.model.articulation import Articulation
 from gtalk.motion.model.model import load_motion_model, save_motion_model
+from gtalk.motion.model.readout import N_HEARD
 from gtalk.motion.training.fit_net import predict
 from gtalk.motion.training.train import train_motion
+from gtalk.reading.untrusted import parse_json
 from gtalk.speech.base import encode
 from gtalk.speech.known_phones import KnownPhones
 from gtalk.speech.student import load_student
@@ -122,3 +127,44 @@ def test_ears_that_only_articulate_may_be_others(tmp_path) -> None:
     deaf[:, model.features.groups["ears"]] = 0.0
     np.testing.assert_array_equal(predict(model.net, rows, 40), predict(model.net, deaf, 40))
     assert model.for_live().lookahead_s <= 0.16
+
+
+def test_the_readout_is_stored_and_left_out_where_other_ears_hear(model, tmp_path, monkeypatch) -> None:
+    assert model.readouts is not None
+    save_motion_model(model, tmp_path)
+    again = load_motion_model(tmp_path)
+    assert again.readouts is not None and again.readouts.share == model.readouts.share
+    np.testing.assert_allclose(again.readouts.live.table, model.readouts.live.table, rtol=1e-6)
+    sound = SPEECH
+    one, two, none = (
+        m.stream(0).push(sound).landmarks for m in (model, again, dataclasses.replace(model, readouts=None))
+    )
+    np.testing.assert_allclose(one, two, atol=1e-6)
+    assert np.abs(one[: len(none)] - none[: len(one)]).max() > 1e-5
+    name = storage.load_student().name
+
+    class Others:
+        pass
+
+    others = Others()
+    others.name = f"not {name}"  # type: ignore[attr-defined]
+    monkeypatch.setattr(storage, "load_student", lambda: others)
+    assert load_motion_model(tmp_path).readouts is None
+
+
+@pytest.mark.parametrize("damage", ["shape", "share", "nan"])
+def test_a_damaged_readout_is_refused(model, tmp_path, damage: str) -> None:
+    save_motion_model(model, tmp_path)
+    file, settings = tmp_path / "motion.safetensors", tmp_path / "motion.json"
+    arrays, told = load_file(file), parse_json(settings.read_text())
+    match damage:
+        case "shape":
+            arrays["readout.live.table"] = arrays["readout.live.table"][:-N_HEARD].copy()
+        case "share":
+            told["readouts"][1] = 1.5
+        case _:
+            arrays["readout.dubbed.bias"] = np.full_like(arrays["readout.dubbed.bias"], np.nan)
+    save_file(arrays, file)
+    write_json(settings, told)
+    with pytest.raises(UserError, match="motion model"):
+        load_motion_model(tmp_path)
