@@ -92,7 +92,7 @@ class MotionBasis:
     def encode(self, motion: Motion) -> Float[np.ndarray, "T K"]:
         """Least-squares code of each frame, clamped to the clip's range plus CLAMP_MARGIN of it."""
         offset = motion.landmarks - self.mean
-        to_mouth, to_upper = self._projections
+        to_mouth, to_upper = self.projections
         mouth = offset[:, MOUTH_GROUP].reshape(len(offset), -1) @ to_mouth
         upper = offset[:, UPPER_GROUP].reshape(len(offset), -1) @ to_upper
         code = np.concatenate([mouth, upper, (motion.eyes - 1.0) * 2.0, motion.gaze / GAZE_UNIT_RAD], axis=1)
@@ -100,7 +100,7 @@ class MotionBasis:
         return np.clip(code, self.low - margin, self.high + margin)
 
     @cached_property
-    def _projections(self) -> tuple[np.ndarray, np.ndarray]:
+    def projections(self) -> tuple[np.ndarray, np.ndarray]:
         """Matrices that take flat offsets to codes; made once, since a renderer encodes every frame."""
         return _projection(self.mouth, _mouth_weights()), _projection(self.upper, np.ones(22))
 

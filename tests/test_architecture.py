@@ -32,7 +32,7 @@ ARROWS = {
     "dub": {"direct", "marks", "talk", "motion", "media", "dataset", "prepare", "speech", "voice"},
     "viewer": {"direct", "export", "marks", "talk", "motion", "media", "speech", "voice"},
     "agents": {"direct", "media", "speech", "viewer", "voice"},
-    "export": {"avatar", "marks", "talk", "media", "ops", "rig"},
+    "export": {"avatar", "marks", "talk", "motion", "media", "ops", "rig", "speech"},
     "eval": {"talk", "dataset", "media", "speech", "voice", "motion", "avatar", "prepare", "ops", "rig"},
     "edits": {"direct", "motion"},
     "making": {"avatar", "fit", "marks", "media", "motion", "prepare", "rig"},

@@ -116,7 +116,7 @@ def _glb(asked: Export, _on_progress: OnProgress) -> None:
 def _web(asked: Export, _on_progress: OnProgress) -> None:
     character = asked.character
     write_site(_gaussians(asked), asked.output, character.identity, idle_motion(character), asked.motion, asked.sound,
-               asked.captions)  # fmt: skip
+               asked.captions, speaks=character.motion_model)  # fmt: skip
 
 
 def _message(asked: Export, _on_progress: OnProgress) -> None:

@@ -110,7 +110,7 @@ def _read_sendump(data: bytes, streams: int, senones: int) -> np.ndarray:
     return _WEIGHT_BASE ** -stored.reshape(streams, codewords, senones).astype(np.float64)
 
 
-def _cepstrum_matrix() -> np.ndarray:
+def cepstrum_matrix() -> np.ndarray:
     """[25,13]: orthonormal cosine transform and the sine lifter of HTK."""
     k, n = np.arange(N_CEPSTRA), np.arange(N_FILTERS)
     transform = np.cos(np.pi * k[:, None] * (n + 0.5) / N_FILTERS) * np.sqrt(2.0 / N_FILTERS)
@@ -123,7 +123,7 @@ class Cepstra:
 
     def __init__(self) -> None:
         self._filters = mel_filters(N_FILTERS, LOW_HZ, HIGH_HZ, N_FFT, on_bins=True).T
-        self._matrix = _cepstrum_matrix()
+        self._matrix = cepstrum_matrix()
         self._suppress = NoiseSuppressor()
 
     def __call__(self, power: Float[np.ndarray, "M B"]) -> Float[np.ndarray, "M 13"]:
@@ -181,15 +181,15 @@ class PhoneScores:
     def __init__(self, model: AcousticModel) -> None:
         self.phones = model.phones
         # Moderate numbers: the quadratic form is expanded, and float32 must hold it to 1e-5.
-        self._shift = model.means.mean((0, 2))
-        self._scale = np.sqrt(model.variances.mean((0, 2)))
-        means = (model.means - self._shift[None, :, None]) / self._scale[None, :, None]
-        inverse = self._scale[None, :, None] ** 2 / model.variances
+        self.shift = model.means.mean((0, 2))
+        self.scale = np.sqrt(model.variances.mean((0, 2)))
+        means = (model.means - self.shift[None, :, None]) / self.scale[None, :, None]
+        inverse = self.scale[None, :, None] ** 2 / model.variances
         # [P,2D,C] per stream, so that one matrix product gives all Gaussians of all phones.
         linear = np.concatenate([-0.5 * inverse, means * inverse], axis=-1).transpose(1, 0, 3, 2)
         offset = -0.5 * (means**2 * inverse - np.log(inverse)).sum(-1).transpose(1, 0, 2)
-        self._linear, self._offset = np.ascontiguousarray(linear), offset[:, :, None]
-        self._weights = np.ascontiguousarray(model.weights.transpose(1, 0, 2, 3), np.float32)
+        self.linear, self.offset = np.ascontiguousarray(linear), offset[:, :, None]
+        self.weights = np.ascontiguousarray(model.weights.transpose(1, 0, 2, 3), np.float32)
 
     @property
     def size(self) -> int:
@@ -200,11 +200,11 @@ class PhoneScores:
         """Log-likelihood of each phone's states, up to a constant of the frame."""
         total = np.zeros(())
         for s, values in enumerate(streams):
-            x = (values - self._shift[s]) / self._scale[s]
-            density = np.matmul(np.concatenate([x * x, x], axis=1), self._linear[s]) + self._offset[s]
+            x = (values - self.shift[s]) / self.scale[s]
+            density = np.matmul(np.concatenate([x * x, x], axis=1), self.linear[s]) + self.offset[s]
             peak = density.max(-1, keepdims=True)
             mass = np.exp(np.subtract(density, peak, dtype=np.float32, casting="same_kind"))
-            total = total + peak + np.log(np.matmul(mass, self._weights[s]) + np.float32(1e-30))
+            total = total + peak + np.log(np.matmul(mass, self.weights[s]) + np.float32(1e-30))
         return total.transpose(1, 0, 2)
 
     def __call__(self, streams: list[Float[np.ndarray, "M D"]]) -> Float[np.ndarray, "M P"]:

@@ -1,6 +1,6 @@
 """A folder that any static host serves: the avatar, its page and component, and a message where there is one.
 
-avatar.bin · plate.jpg · poster.jpg · idle.gtm · message.gtm · gtalk-avatar.js and its modules · index.html
+avatar.bin · speaker.bin · plate.jpg · poster.jpg · idle.gtm · message.gtm · gtalk-avatar.js, its modules · index.html
 """
 
 from __future__ import annotations
@@ -17,16 +17,24 @@ from gtalk.avatar.gaussian import GaussianAvatar
 from gtalk.errors import UserError
 from gtalk.export.web.message import pack_message
 from gtalk.export.web.pack import pack_avatar
+from gtalk.export.web.speaker import pack_speaker
 from gtalk.files import atomic_path
 from gtalk.marks.leaving import Leaving
+from gtalk.motion.base import MotionModel
+from gtalk.motion.model.model import PersonMotionModel
 from gtalk.shapes import UInt8
 from gtalk.talk import Character, Identity
 from gtalk.types import AUDIO_RATE, Motion
 
 MODULES = ("renderer.js", "gl.js", "shaders.js", "order.js", "face.js", "openings.js", "pose.js", "format.js")
 """What draws: the component's, and the live view's."""
-PAGE = ("gtalk-avatar.js", "emotion.js", *MODULES, "gtalk-avatar.d.ts", "index.html", "package.json")
-MADE = ("avatar.bin", "plate.jpg", "poster.jpg", "idle.gtm", "message.gtm")
+LISTENING = (
+    "hearing.js", "listening-worker.js", "microphone-worklet.js", "resample.js", "speaker.js", "features.js",
+    "spectra.js", "voice.js", "phones.js", "ears.js", "dense.js", "net.js", "lips.js", "life.js", "row.js",
+)  # fmt: skip
+"""What moves the person by any sound."""
+PAGE = ("gtalk-avatar.js", "emotion.js", *MODULES, *LISTENING, "gtalk-avatar.d.ts", "index.html", "package.json")
+MADE = ("avatar.bin", "speaker.bin", "plate.jpg", "poster.jpg", "idle.gtm", "message.gtm")
 IDLE_S = 12.0
 JPEG_QUALITY = 92
 
@@ -39,12 +47,15 @@ def write_site(
     motion: Motion | None = None,
     sound: Path | None = None,
     captions: str = "",
+    *,
+    speaks: MotionModel | None = None,
 ) -> None:
     """Write the folder; it appears under its name when it is whole.
 
     Args:
         rest: what the person does while nothing plays.
         motion: a message, with its `sound` and `captions` (WebVTT).
+        speaks: moves the person by any sound that the page hears; None, or one without ears, leaves that out.
 
     Another site in the folder's place goes when this one is whole.
     """
@@ -53,6 +64,8 @@ def write_site(
         temporary.mkdir()
         (temporary / "avatar.bin").write_bytes(pack_avatar(avatar, facts))
         (temporary / "idle.gtm").write_bytes(pack_message(avatar, rest, facts))
+        if isinstance(speaks, PersonMotionModel) and speaks.features.ears:
+            (temporary / "speaker.bin").write_bytes(pack_speaker(avatar, speaks, facts))
         if motion is not None:
             (temporary / "message.gtm").write_bytes(pack_message(avatar, motion, facts, sound, captions))
         (temporary / "plate.jpg").write_bytes(jpeg(avatar.plate))
@@ -88,4 +101,5 @@ def jpeg(rgb: UInt8[np.ndarray, "H W 3"]) -> bytes:
 
 def module(name: str) -> bytes:
     """A file of the page."""
-    return (files("gtalk.export.web") / "page" / name).read_bytes()
+    folder = "listening" if name in LISTENING else "page"
+    return (files("gtalk.export.web") / folder / name).read_bytes()

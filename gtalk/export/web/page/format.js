@@ -1,6 +1,6 @@
 // Files of `gtalk export --format web`: magic, header in JSON, arrays. The twin of gtalk/export/web/sections.py.
 
-const ARRAYS = { "|i1": Int8Array, "|u1": Uint8Array, "<i2": Int16Array, "<u2": Uint16Array, "<f4": Float32Array };
+const ARRAYS = { "|i1": Int8Array, "|u1": Uint8Array, "<i2": Int16Array, "<u2": Uint16Array, "<f2": Uint16Array, "<f4": Float32Array };
 export const AFTER_CODES = 13;  // numbers of a frame behind its code: head 6, torso 4, framing 3
 export const SHAPES = 58;  // and behind those the weights of gtalk/rig/shapes.py
 
@@ -19,9 +19,18 @@ export async function readSections(buffer, magic, version) {
   for (const [name, { dtype, shape, offset }] of Object.entries(header.sections)) {
     const count = shape.reduce((a, b) => a * b, 1), Type = ARRAYS[dtype];
     if (!Type || offset + count * Type.BYTES_PER_ELEMENT > body.byteLength) throw new Error(`the file is damaged: ${name} is not whole`);
-    arrays[name] = new Type(body, offset, count);
+    const values = new Type(body, offset, count);
+    arrays[name] = dtype === "<f2" ? halves(values) : values;
   }
   return { header, arrays };
+}
+
+/** Half floats (IEEE 754 binary16) as floats. */
+function halves(bits) {
+  return Float32Array.from(bits, (h) => {
+    const exponent = (h >> 10) & 31, fraction = h & 1023, value = exponent ? (1 + fraction / 1024) * 2 ** (exponent - 15) : fraction * 2 ** -24;
+    return h & 0x8000 ? -value : value;
+  });
 }
 
 function json(bytes) {

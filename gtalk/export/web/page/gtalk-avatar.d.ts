@@ -15,6 +15,12 @@ export class GtalkAvatar extends HTMLElement {
   /** Weights of ARKit's shapes by name, 0 to 1. */
   shapes: Record<string, number>;
   play(message: string | ArrayBuffer): Promise<void>;
+  /** Says a recording whose motion is made in the page; resolves when it has begun. `captions`: WebVTT. */
+  speak(recording: string | Blob | ArrayBuffer, captions?: string): Promise<void>;
+  /** Moves with a stream's sound, by default the visitor's microphone, which stays in the page. `audible`: in time with the lips. */
+  listen(stream?: MediaStream | null, options?: { audible?: boolean }): Promise<void>;
+  /** Ends `listen`. */
+  hush(): void;
   resume(): Promise<void>;
   pause(): void;
   seek(seconds: number): void;
@@ -22,7 +28,7 @@ export class GtalkAvatar extends HTMLElement {
   turn(yaw: number, pitch?: number, distance?: number): void;
   /** One frame of numbers as a message has them, shown while nothing plays; null for the person at rest. */
   show(row: Float32Array | null): void;
-  addEventListener(type: "ready" | "play" | "pause" | "ended", listener: (event: Event) => void): void;
+  addEventListener(type: "ready" | "play" | "pause" | "ended" | "listening" | "hushed", listener: (event: Event) => void): void;
   addEventListener(type: "caption" | "emotion", listener: (event: CustomEvent<string>) => void): void;
   addEventListener(type: "error", listener: (event: ErrorEvent) => void): void;
 }

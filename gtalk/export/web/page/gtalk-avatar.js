@@ -2,12 +2,14 @@
 //
 //   attributes  src, background ("plate", "transparent" or a colour), orbit (turn by dragging), unlabelled (the page
 //               itself says that this person is generated), emotion ("happy:0.7")
-//   methods     play(url | ArrayBuffer), pause(), resume(), seek(seconds), turn(yaw, pitch, distance), show(row)
+//   methods     play(url | ArrayBuffer), pause(), resume(), seek(seconds), turn(yaw, pitch, distance), show(row),
+//               speak(url | Blob | ArrayBuffer), listen(stream?), hush()
 //   properties  duration, currentTime, playing, captions, header, emotion, shapes ({mouthSmileLeft: 0.5})
-//   events      ready, play, pause, ended, caption, emotion, error
+//   events      ready, play, pause, ended, caption, emotion, listening, hushed, error
 
 import { Emotion, weightsOf } from "./emotion.js";
 import { AFTER_CODES, SHAPES, readMessage } from "./format.js";
+import { Hearing } from "./hearing.js";
 import { orbit } from "./pose.js";
 import { Renderer, readAvatar } from "./renderer.js";
 
@@ -71,7 +73,7 @@ export class GtalkAvatar extends HTMLElement {
     const tick = () => { this.#loop = requestAnimationFrame(tick); if (this.inView) this.#draw(); };
     this.#loop = requestAnimationFrame(tick);
   }
-  disconnectedCallback() { cancelAnimationFrame(this.#loop); this.#visible.disconnect(); this.#sound.pause(); }
+  disconnectedCallback() { cancelAnimationFrame(this.#loop); this.#visible.disconnect(); this.#sound.pause(); this.hush(); }
   attributeChangedCallback(name, before, now) {
     if (name === "src" && now && now !== before) this.#load(now);
     if (name === "emotion" && now !== before) this.#express(now ?? "");
@@ -80,6 +82,8 @@ export class GtalkAvatar extends HTMLElement {
 
   async #load(src) {
     const folder = new URL(src.endsWith("/") ? src : `${src}/`, document.baseURI);
+    this.hush();
+    this.hearing = new Hearing(folder);
     const file = (name) => new URL(name, folder).href;
     try {
       const image = new Image();
@@ -115,7 +119,48 @@ export class GtalkAvatar extends HTMLElement {
 
   /** Plays a message (.gtm, by address or as bytes); resolves when it has begun. Throws in words when it is another file. */
   async play(message) {
-    const next = await readMessage(typeof message === "string" ? await bytes(new URL(message, document.baseURI).href) : message);
+    await this.#play(await readMessage(typeof message === "string" ? await bytes(new URL(message, document.baseURI).href) : message));
+  }
+
+  /** Says a recording (WAV, MP3, ... by address or as bytes): its motion is made here. Resolves when it has begun. */
+  async speak(recording, captions = "") {
+    this.hush();
+    await this.#play(await this.hearing.message(recording, captions));
+  }
+
+  /** Moves with a MediaStream's sound, or the visitor's microphone, until hush(). `audible`: it is heard too, in time. */
+  async listen(stream = null, { audible = false } = {}) {
+    this.hush();
+    this.pause();
+    const mine = (this.#listening = { stop: null });
+    try {
+      const stop = await this.hearing.listen(stream, (row) => { if (this.#listening === mine) this.#rowHeard(row); }, { audible });
+      if (this.#listening !== mine) return void stop();
+      mine.stop = stop;
+      this.dispatchEvent(new Event("listening"));
+    } catch (error) {
+      this.hush();
+      throw error;
+    }
+  }
+
+  hush() {
+    const mine = this.#listening;
+    this.#listening = null;
+    mine?.stop?.();
+    if (!mine) return;
+    this.#from = this.#shown && { row: this.#shown, at: performance.now() };
+    this.#live = null;
+    this.dispatchEvent(new Event("hushed"));
+  }
+  #listening = null;
+
+  #rowHeard(row) {
+    if (!this.#live && this.#shown) this.#from = { row: this.#shown, at: performance.now() };
+    this.#live = row;
+  }
+
+  async #play(next) {
     if (this.header && next.row(0).length !== this.header.codes + AFTER_CODES + SHAPES) throw new Error("this message was made for another avatar");
     this.pause();
     this.#from = this.#shown && { row: this.#shown, at: performance.now() };
