@@ -34,6 +34,7 @@ ARROWS = {
     "agents": {"direct", "media", "speech", "viewer", "voice"},
     "export": {"avatar", "marks", "talk", "motion", "media", "ops", "rig", "speech"},
     "eval": {"talk", "dataset", "media", "speech", "voice", "motion", "avatar", "prepare", "ops", "rig"},
+    "studio": {"marks", "media", "prepare", "viewer"},
     "edits": {"direct", "motion"},
     "making": {"avatar", "fit", "marks", "media", "motion", "prepare", "rig"},
     "api": {"making", "marks", "talk", "dub", "motion", "prepare", "media", "avatar"},

@@ -19,12 +19,13 @@ import tyro
 
 import gtalk
 from gtalk.cli.avatars import Eval, Export, View
+from gtalk.cli.bars import AS_EVENTS, tell, tell_error
 from gtalk.cli.directing import Score, Style
 from gtalk.cli.dubbing import Batch, Dub, Say
 from gtalk.cli.files import Assets
 from gtalk.cli.marks import Mark
 from gtalk.cli.motion import Motion
-from gtalk.cli.talking import Chat
+from gtalk.cli.talking import Chat, Studio
 from gtalk.cli.training import Fit, Prepare, Train
 from gtalk.errors import UserError
 
@@ -40,6 +41,7 @@ _COMMANDS = {
     "batch": Batch,
     "view": View,
     "chat": Chat,
+    "studio": Studio,
     "eval": Eval,
     "export": Export,
     "mark": Mark,
@@ -53,7 +55,8 @@ gtalk dub me speech.wav -o dub.mp4
 
 gtalk view me
 
-`gtalk COMMAND --help` says all about one of them, `gtalk --version` which version this is."""
+`gtalk COMMAND --help` says all about one of them, `gtalk --version` which version this is.
+For programs, `gtalk --events COMMAND` tells progress, pictures and errors as JSON lines on stdout."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -62,19 +65,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv == ["--version"]:
         print(f"gtalk {gtalk.__version__}")
         return 0
+    events = AS_EVENTS.set(argv[:1] == ["--events"])
     try:
-        return _parsed(argv).run() or 0
+        return _parsed(argv[AS_EVENTS.get() :]).run() or 0
     except UserError as error:
+        if AS_EVENTS.get():
+            tell_error(error)
         print(f"gtalk: {error}", file=sys.stderr)
         return 2
     except (MemoryError, OSError, RuntimeError) as error:
         if not (words := _of_the_machine(error)):
             raise
+        if AS_EVENTS.get() and not isinstance(error, BrokenPipeError):
+            tell("error", text=words)
         print(f"gtalk: {words}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("gtalk: interrupted; finished work is kept, run the same command to go on", file=sys.stderr)
         return 130
+    finally:
+        AS_EVENTS.reset(events)
 
 
 def _parsed(argv: list[str]) -> Any:

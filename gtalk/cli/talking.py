@@ -1,11 +1,16 @@
-"""`gtalk chat`: converse with an avatar."""
+"""`gtalk chat | studio`: converse with an avatar; record, make and meet one in the browser."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import tyro
 
 from gtalk.agents.chat import ChatConfig
 from gtalk.cli.options import AvatarFolder
+from gtalk.studio.config import StudioConfig
 from gtalk.viewer.config import ViewConfig
 
 
@@ -29,3 +34,37 @@ class Chat:
         from gtalk.agents.chat import chat
 
         chat(self.avatar, self.chat, self.config)
+
+
+@dataclass(frozen=True)
+class StudioOptions(StudioConfig):
+    """Where the studio listens and how it makes avatars."""
+
+    host: Annotated[str, tyro.conf.arg(metavar="ADDRESS")] = "127.0.0.1"
+    """Address to listen on. Any other than loopback asks visitors for a token, printed once. Browsers give the camera
+    to https or localhost only: a phone is let in by the page's own button, with a certificate made for it."""
+
+
+@dataclass(frozen=True)
+class Studio:
+    """Record yourself in the browser, have the avatar made, and meet it, all on one page.
+
+    gtalk studio
+
+    gtalk studio ~/avatars --port 9000
+
+    The page is at the address that is printed. It leads through a recording of three minutes, makes the avatar as
+    `gtalk train` does, and opens it live; it shows the command line of everything it does. What is recorded is saved
+    while it is recorded: a closed page, a stopped studio or a lost network lose nothing. A phone can be the camera:
+    the page shows a code for it. Avatars that the command line has made in the folder are there too.
+    """
+
+    folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FOLDER")] = Path("studio")
+    """Where recordings and avatars are kept."""
+    config: StudioOptions = field(default_factory=StudioOptions)
+
+    def run(self) -> None:
+        """Do it."""
+        from gtalk.studio.server import serve
+
+        serve(self.folder, self.config)

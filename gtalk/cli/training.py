@@ -183,6 +183,8 @@ def shown(bars: Bars, watch: Callable[[TrainEvent], None] | None = None) -> Call
             bars.say(f"fit: on {event.backend}")
         elif isinstance(event, StepEvent):
             bars(Progress("fit", event.step, event.total_steps, f"loss {event.loss:.4f}  {event.psnr:.1f} dB"))
+        elif isinstance(event, PreviewEvent):
+            bars.picture(event.truth, event.render, event.step)
         elif isinstance(event, RollbackEvent):
             bars.say(f"fit: {event.reason} at step {event.step}, went back to step {event.back_to}")
         elif isinstance(event, DoneEvent):

@@ -54,7 +54,7 @@ class TrainerConfig:
     """Memory for decoded training images, in megabytes."""
     report_every: int = 20
     """Steps between progress events."""
-    preview_every: int = 500
+    preview_every: int = 100
     """Steps between preview images; 0 for none."""
     checkpoint_every: int = 500
     """Steps between checkpoints; 0 for none."""

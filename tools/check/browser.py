@@ -95,14 +95,27 @@ class Page:
 
 
 class Browser(Page):
-    """A browser and its first tab. `microphone` is a wav that is heard as the microphone; None denies it."""
+    """A browser and its first tab. `microphone` is a wav that is heard as the microphone; None denies it.
 
-    def __init__(self, microphone: Path | None = None, size: tuple[int, int] = (1200, 760)) -> None:
+    `camera` is a .mjpeg (30 a second) or .y4m that is seen as the camera; `more` are further switches of Chromium.
+    """
+
+    def __init__(
+        self,
+        microphone: Path | None = None,
+        size: tuple[int, int] = (1200, 760),
+        *,
+        camera: Path | None = None,
+        more: tuple[str, ...] = (),
+    ) -> None:
         assert CHROMIUM is not None
         self._profile = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         flags = [*_FLAGS, f"--user-data-dir={self._profile.name}", f"--window-size={size[0]},{size[1]}"]
         if microphone is not None:
             flags += ["--use-fake-ui-for-media-stream", f"--use-file-for-fake-audio-capture={microphone}"]
+        if camera is not None:
+            flags += [f"--use-file-for-fake-video-capture={camera}"]
+        flags += more
         self._process = subprocess.Popen([CHROMIUM, *flags, "about:blank"], stderr=subprocess.PIPE, text=True)
         self._host, self._browser = self._address()
         super().__init__(self._page_address(self._ask("Target.getTargets")["targetInfos"]))

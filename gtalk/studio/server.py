@@ -1,0 +1,128 @@
+"""`gtalk studio`: the desk, its routes and its ports put together."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import signal
+import ssl
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from gtalk.compute.threads import compute_on
+from gtalk.errors import UserError
+from gtalk.studio.certificate import address_here, own_certificate
+from gtalk.studio.config import StudioConfig
+from gtalk.studio.desk import Desk
+from gtalk.studio.door import Door, is_loopback
+from gtalk.studio.routes import record_routes, work_routes
+from gtalk.viewer.config import ViewConfig
+from gtalk.viewer.server import LiveServer, cast_of, drawing_threads
+
+
+class Studio:
+    """Everything behind the studio's ports. `start` returns when visitors are welcome; `stop` ends it all."""
+
+    def __init__(self, folder: Path, config: StudioConfig) -> None:
+        self.config = config
+        self.desk = Desk(folder, config)
+        self.token = None if is_loopback(config.host) else secrets.token_urlsafe(18)
+        self.desk.open_live, self.desk.open_phone = self._open_live, self._let_phone_in
+        self._door = Door([*record_routes(self.desk), *work_routes(self.desk)], config.host, token=self.token)
+        self._live: tuple[str, LiveServer] | None = None
+        self._phone: Door | None = None
+        self._told: dict[str, Any] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def url(self) -> str:
+        """Address of the page."""
+        return self._door.url
+
+    def start(self) -> None:
+        """Open the port, go on with what waits. Raises UserError when the port is taken."""
+        try:
+            self._door.start(self.config.port)
+        except OSError as error:
+            raise UserError(
+                f"port {self.config.port}",
+                expected=f"a free port on {self.config.host}",
+                got=error.strerror or str(error),
+                remedy="Give another with --port, or 0 for any free one.",
+            ) from error
+        self.desk.start()
+
+    def stop(self) -> None:
+        """Close the ports, end the conversation and the job; both go on at the next start."""
+        for door in (self._door, self._phone):
+            if door is not None:
+                door.stop()
+        if self._live is not None:
+            self._live[1].stop()
+        self.desk.stop()
+
+    async def _open_live(self, name: str, avatar: Path) -> dict[str, Any]:
+        return await asyncio.to_thread(self._live_of, name, avatar)
+
+    def _live_of(self, name: str, avatar: Path) -> dict[str, Any]:
+        """One avatar lives at a time: another one takes its place."""
+        with self._lock:
+            key = f"{name} {avatar} {(avatar / 'avatar.json').stat().st_mtime_ns}"
+            if self._live is None or self._live[0] != key:
+                if self._live is not None:
+                    self._live[1].stop()
+                    self._live = None
+                config = ViewConfig(host=self.config.host, port=0, size=self.config.size, device=self.config.device)
+                cast, identity = cast_of(avatar, config)
+                compute_on(drawing_threads(cast().avatar.kind, config.threads))
+                server = LiveServer(cast, config, _report, identity)
+                server.start()
+                self._live = (key, server)
+            server = self._live[1]
+            return {"port": server.port, "token": server.token or ""}
+
+    async def _let_phone_in(self) -> dict[str, Any]:
+        return await asyncio.to_thread(self._open_phone)
+
+    def _open_phone(self) -> dict[str, Any]:
+        with self._lock:
+            if self._phone is None:
+                here = address_here()
+                certificate, key, seen = own_certificate(self.desk.library.root / ".tls", here)
+                context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+                context.load_cert_chain(certificate, key)
+                phone = Door(
+                    record_routes(self.desk), "0.0.0.0", token=secrets.token_urlsafe(18), tls=context, shown=here
+                )
+                phone.start(0)
+                self._phone, self._told = phone, {"url": phone.url, "fingerprint": seen}
+                _report(f"a phone may come to {phone.url}")
+            return dict(self._told)
+
+
+def serve(folder: Path, config: StudioConfig) -> None:
+    """Open the studio of a folder until interrupted."""
+    studio = Studio(folder, config)
+    studio.start()
+    _report(f"open {studio.url}   (Ctrl-C ends)")
+    try:
+        with contextlib.suppress(ValueError):  # not in the main thread: whoever called sees to signals
+            for name in (signal.SIGTERM, signal.SIGHUP):
+                signal.signal(name, _ended)
+        threading.Event().wait()
+    finally:
+        studio.stop()
+
+
+def _ended(number: int, _frame: object) -> None:
+    """Ends as Ctrl-C does: what runs goes on at the next start."""
+    raise KeyboardInterrupt(signal.Signals(number).name)
+
+
+def _report(line: str) -> None:
+    logging.getLogger("gtalk.studio").info(line)
+    sys.stderr.write(f"gtalk studio: {line}\n")
