@@ -8,7 +8,7 @@ import ssl
 import threading
 import time
 from collections.abc import Sequence
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import uvicorn
 from starlette.applications import Starlette
@@ -96,7 +96,7 @@ class _Gate:
             return
         headers = Headers(scope=scope)
         asked = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("token", [""])[0]
-        shown = asked or cookie_parser(headers.get("cookie", "")).get(_COOKIE, "")
+        shown = asked or unquote(cookie_parser(headers.get("cookie", "")).get(_COOKIE, ""))
         if (why := self._refused(scope, headers, shown)) is not None:
             await PlainTextResponse(why[1] + "\n", why[0])(scope, receive, send)
             return

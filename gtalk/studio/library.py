@@ -137,7 +137,7 @@ class Library:
         person = facts.get("person") or _person_of(avatar)
         return {
             "name": entry.name, "title": entry.card.get("title") or person or entry.name, "person": person,
-            "statement": facts.get("statement", ""), "began": facts.get("began"), "recorded": bool(facts),
+            "statement": facts.get("statement", ""), "recorded": bool(facts),
             "parts": entry.take.parts() if facts else {}, "avatar": avatar is not None,
             "path": str(avatar or entry.folder), "seen": _seen(avatar), "report": advice(verdict),
             "new_clips": bool(facts) and bool(entry.take.clips) and avatar != entry.to_make(),

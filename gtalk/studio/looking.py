@@ -111,7 +111,8 @@ def _light(picture: np.ndarray, low: np.ndarray, high: np.ndarray) -> float:
 
 
 def _decoded(jpeg: bytes) -> np.ndarray:
-    picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR) if len(jpeg) <= MOST_JPEG_BYTES else None
+    fits = 0 < len(jpeg) <= MOST_JPEG_BYTES
+    picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR) if fits else None
     if picture is None or picture.shape[0] * picture.shape[1] > _MOST_PIXELS:
         raise UserError("picture", expected="a small JPEG", got=f"{len(jpeg)} bytes that are none",
                         remedy="Load the page anew.")  # fmt: skip

@@ -18,7 +18,6 @@ import shutil
 import threading
 import unicodedata
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -61,9 +60,8 @@ class Take:
         """A new recording under `root`. Raises UserError for what is no consent."""
         require_yes(person, statement)
         folder = _free_folder(root, person)
-        facts = {"version": 1, "person": person.strip(), "statement": statement.strip(), "language": language[:8],
-                 "began": datetime.now(UTC).isoformat(timespec="seconds"), "parts": {}}  # fmt: skip
-        write_json(folder / _TAKE, facts)
+        who = {"person": person.strip(), "statement": statement.strip(), "language": language[:8]}
+        write_json(folder / _TAKE, {"version": 1, **who, "parts": {}})
         return Take(folder)
 
     @property
