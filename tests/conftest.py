@@ -27,6 +27,7 @@ settings.load_profile("gtalk")
 
 BROWSERS = {
     "tests/export/web/test_page.py",
+    "tests/export/web/test_speaking.py",
     "tests/viewer/test_browser.py",
     "tests/viewer/test_drawn_there.py",
     "tests/viewer/test_player.py",

@@ -29,7 +29,7 @@ from gtalk.types import AUDIO_RATE, Motion
 MODULES = ("renderer.js", "gl.js", "shaders.js", "order.js", "face.js", "openings.js", "pose.js", "format.js")
 """What draws: the component's, and the live view's."""
 LISTENING = (
-    "hearing.js", "listening-worker.js", "microphone-worklet.js", "resample.js", "speaker.js", "features.js",
+    "hearing.js", "listening-worker.js", "microphone-worklet.js", "speaker.js", "features.js",
     "spectra.js", "voice.js", "phones.js", "ears.js", "dense.js", "net.js", "lips.js", "life.js", "row.js",
 )  # fmt: skip
 """What moves the person by any sound."""
