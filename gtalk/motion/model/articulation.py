@@ -23,7 +23,7 @@ REACH_ROWS = 3
 """Rows on either side of an instant over which the evidence is averaged."""
 ACTIVITY_REACH_ROWS = 4
 _SILENT, _SPOKEN = 0.15, 0.5  # mean activity: before and after speech the lips are the person's own business
-_SURE = {"p": (0.25, 0.55), "f": (0.4, 0.8), "u": (0.3, 0.8), "o": (0.4, 0.9)}
+_SURE = {"p": (0.15, 0.4), "f": (0.25, 0.6), "u": (0.3, 0.8), "o": (0.4, 0.9)}
 """Mean posterior of the viseme that does nothing, and that counts in full."""
 _QUANTILE = {"f": 0.3, "u": 0.25, "o": 0.35}
 """Of what the person's lips do on such sounds, towards the extreme."""
