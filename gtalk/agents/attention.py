@@ -41,12 +41,12 @@ class Attention:
         """Another state from now on."""
         start_s = now_s + _SOON_S
         if state == "listening":
-            self._state = [Event("gaze.held", 0.7, start_s, by=BY)]
+            self._state = [Event("attend.yaw", 0.0, start_s, by=BY)]
         elif state == "thinking":
             self._side = -self._side
             self._state = [
-                Event("gaze.yaw", self._side * _AWAY_DEG, start_s + 0.3, ease_in_s=0.3, by=BY),
-                Event("gaze.pitch", _UP_DEG, start_s + 0.3, ease_in_s=0.3, by=BY),
+                Event("attend.yaw", self._side * _AWAY_DEG, start_s + 0.2, by=BY),
+                Event("attend.pitch", _UP_DEG, start_s + 0.2, by=BY),
             ]
         else:
             self._state = []

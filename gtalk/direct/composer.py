@@ -29,13 +29,14 @@ DEPTH = ".depth"
 BLINK_S, SHUT_AT = 0.32, 0.4
 """How long a blink takes, and when of it the lids are shut."""
 _FOREVER_S = 1e9
+_NOT_MINE = ("key", "place")
 _START, _END, _EASE_IN, _EASE_OUT, _WEIGHT, _VALUE, _TIMES = range(7)
 
 
 class Composer:
     """The numbers of a set of events, frame after frame; more events may come in between.
 
-    `wanted`: of which tracks; others are not obeyed, nor are keys.
+    `wanted`: of which tracks; others are not obeyed, nor are keys and places.
     """
 
     def __init__(self, events: Iterable[Event] = (), wanted: Callable[[str], bool] = lambda _track: True) -> None:
@@ -46,7 +47,7 @@ class Composer:
 
     def put(self, events: Iterable[Event]) -> None:
         """Obey these instead from the next frame on."""
-        mine = (e for e in events if e.weight and track_of(e.track).kind != "key" and self._wanted(e.track))
+        mine = (e for e in events if e.weight and track_of(e.track).kind not in _NOT_MINE and self._wanted(e.track))
         self.events = tuple(sorted(mine, key=_order))
         rows = [(e, *pair) for e in self.events for pair in channels_of(e.track, e.value)]  # type: ignore[arg-type]
         self.channels = tuple(sorted({channel for _, channel, _ in rows} | set(self._last or ())))

@@ -1,6 +1,7 @@
 """A score at work on motion: expression, gaze, head, lids and articulation of every frame.
 
     events ─▶ Composer ─▶ numbers of a frame ─▶ shapes (ExpressionLayer), head, gaze, lids, gains ─▶ Motion
+       └───▶ Places ─▶ GazeControl ──────────────────────────────────┘
 
 talker = character.talker(edits=[lambda: ScoreEdit(model, score)])
 session.post(Event("emotion.smile", 0.6, start_s=3.2, end_s=4.0))     # may come late
@@ -14,8 +15,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gtalk.basis import GAZE_UNIT_RAD, UPPER_GROUP
-from gtalk.direct.composer import Composer
+from gtalk.basis import UPPER_GROUP
+from gtalk.direct.composer import Composer, told_events
+from gtalk.direct.gaze import Aim, GazeControl, Places, turned_eyes
 from gtalk.direct.recipes import Asked, Tables
 from gtalk.direct.score import Event, Score
 from gtalk.geometry.pose import pose_matrices, pose_vectors
@@ -24,14 +26,13 @@ from gtalk.motion.edits.emotion import NO_LEAN, ExpressionLayer
 from gtalk.motion.idle.head_motion import soft_limited
 from gtalk.motion.model.model import PersonMotionModel
 from gtalk.rig.limits import soft_limit
-from gtalk.rig.shapes import SHAPES, index
-from gtalk.rig.weights import GAZE_UNIT_RAD as SHAPE_UNIT_RAD
+from gtalk.rig.shapes import SHAPES
 from gtalk.shapes import Float
 from gtalk.types import Motion
 
 _POSE = 6  # of the values of Sway: the head
 _LIDS_FOLLOW, _LIDS_MOST = 0.7, 0.3  # the upper lids go down with the eyes: share of openness a radian, at most
-_LOOKS = (("Left", 1.0), ("Right", -1.0))  # the person's left eye is on the image's right: it looks out to the right
+_WANDERS = 0.1  # of the eyes' own wandering, while they are on a place
 
 
 class ScoreEdit:
@@ -39,7 +40,9 @@ class ScoreEdit:
 
     def __init__(self, model: PersonMotionModel, score: Score | None = None) -> None:
         self._model = model
-        self._composer = Composer(() if score is None else score.events, lambda track: not track.startswith("look."))
+        events = () if score is None else score.events
+        self._composer = Composer(events, lambda track: not track.startswith("look."))
+        self._places, self._gaze = Places(events), GazeControl()
         self._tables = Tables(model.expressions)
         self._layer = ExpressionLayer(model)
         self._now_s = 0.0
@@ -47,34 +50,41 @@ class ScoreEdit:
     def receive(self, event: object) -> None:
         """Obey another score, or more events; what comes late eases in from now on."""
         self._composer.receive(event, self._now_s)
+        if isinstance(event, Score):
+            self._places.put(event.events)
+        elif told := told_events(event):
+            self._places.add(told, self._now_s)
 
     def __call__(self, motion: Motion, start_frame: int = 0) -> Motion:
         """The directed frames. Each is made by itself, so that cuts change no bit."""
         moments = self._composer(start_frame, len(motion), motion.fps)
         self._now_s = (start_frame + len(motion)) / motion.fps
-        if not any(moments):
+        if not (any(moments) or self._places.events) and self._gaze.rests:
             if len(motion):
                 self._layer.watch(motion)
             return motion
-        if self._composer.channels:  # the torso follows a head that the score may turn
+        if self._composer.channels or self._places.events:  # the torso follows a head that the score may turn
             motion = without_torso(motion)
-        return Motion.concatenate([self._frame(motion[i], moment) for i, moment in enumerate(moments)])
+        frames = [self._frame(motion[i], moments[i], (start_frame + i) / motion.fps) for i in range(len(motion))]
+        return Motion.concatenate(frames) if frames else motion
 
-    def _frame(self, frame: Motion, moment: dict[str, float]) -> Motion:
-        if not moment:
+    def _frame(self, frame: Motion, moment: dict[str, float], time_s: float) -> Motion:
+        place = self._places.at(time_s)
+        aim = None if place is None and self._gaze.rests else self._gaze(place, 1.0 / frame.fps)
+        if not moment and aim is None:
             self._layer.watch(frame)
             return frame
         asked = Asked.of(moment, self._tables)
-        frame = self._posed(frame, asked)
-        frame = self._lidded(frame, asked, moment)
-        frame, weights = self._looking(frame, asked, moment)
+        frame = self._posed(frame, asked, aim)
+        frame = self._lidded(frame, asked, moment, aim)
+        frame, weights = self._looking(frame, asked, moment, aim)
         weights = soft_limit(weights[None], np.ones(len(SHAPES)))
         gains = NO_LEAN.copy()
         gains[5:] = asked.jaw_gain, asked.lip_gain
         return self._layer(frame, weights, gains[None])
 
-    def _posed(self, frame: Motion, asked: Asked) -> Motion:
-        offset = asked.head_offset()
+    def _posed(self, frame: Motion, asked: Asked, aim: Aim | None) -> Motion:
+        offset = asked.head_offset() + (0.0 if aim is None else aim.head_offset())
         if asked.sway_gain == 1.0 and not offset.any() and not asked.nod_deg[0] and not asked.shake_deg[0]:
             return frame
         mean = self._model.mean_pose
@@ -84,9 +94,12 @@ class ScoreEdit:
         vectors = _swung(limited(kept, offset[None], room), asked, room)
         return without_torso(frame.replace(head_pose=pose_matrices(vectors, mean)))
 
-    def _lidded(self, frame: Motion, asked: Asked, moment: dict[str, float]) -> Motion:
+    def _lidded(self, frame: Motion, asked: Asked, moment: dict[str, float], aim: Aim | None) -> Motion:
         natural, shut = moment.get("blink.natural", 1.0), moment.get("blink", 0.0)
-        down = min(_LIDS_MOST, _LIDS_FOLLOW * max(0.0, -math.radians(asked.gaze_deg[1])))
+        low = -math.radians(asked.gaze_deg[1])
+        if aim is not None:
+            shut, low = max(shut, aim.shut), low + aim.force * (aim.head[1] - aim.gaze[1])
+        down = min(_LIDS_MOST, _LIDS_FOLLOW * max(0.0, low))
         if natural == 1.0 and shut == 0.0 and down == 0.0:
             return frame
         eyes = np.where(frame.eyes < 1.0, 1.0 - natural * (1.0 - frame.eyes), frame.eyes)
@@ -97,24 +110,21 @@ class ScoreEdit:
         )
         return frame.replace(eyes=eyes, landmarks=landmarks)
 
-    def _looking(self, frame: Motion, asked: Asked, moment: dict[str, float]) -> tuple[Motion, np.ndarray]:
+    def _looking(
+        self, frame: Motion, asked: Asked, moment: dict[str, float], aim: Aim | None
+    ) -> tuple[Motion, np.ndarray]:
         """The frame with its gaze, and the weights with what the clip has not shown of such a gaze."""
         offset, held = np.deg2rad(asked.gaze_deg), moment.get("gaze.held", 0.0)
-        if not held and not offset.any():
+        if not held and not offset.any() and aim is None:
             return frame, asked.weights
         life = self._model.eyes
         head = pose_vectors(frame.head_pose, self._model.mean_pose)
         steady = life.gaze_mean + head @ life.gaze_of_head
-        wanted = frame.gaze + held * (steady - frame.gaze) + offset
-        group = self._model.basis.groups["gaze"]
-        low, high = self._model.basis.low[group] * GAZE_UNIT_RAD, self._model.basis.high[group] * GAZE_UNIT_RAD
-        seen = np.clip(wanted, np.minimum(low, frame.gaze), np.maximum(high, frame.gaze))
-        yaw, pitch = (wanted - seen)[0] / SHAPE_UNIT_RAD
-        weights = asked.weights.copy()
-        for side, outwards in _LOOKS:
-            for name, value in (("Out", outwards * yaw), ("In", -outwards * yaw), ("Up", pitch), ("Down", -pitch)):
-                weights[index(f"eyeLook{name}{side}")] += max(0.0, value)
-        return frame.replace(gaze=seen), weights
+        wanted = frame.gaze + held * (steady - frame.gaze)
+        if aim is not None:
+            wander = _WANDERS * (frame.gaze - steady)
+            wanted = wanted + aim.force * (aim.eyes(head[0], life.gaze_mean) + wander - wanted)
+        return turned_eyes(self._model, frame, wanted + offset, asked.weights)
 
 
 @dataclass(frozen=True)

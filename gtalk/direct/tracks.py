@@ -37,7 +37,7 @@ class Track:
     unit: str = ""
     kind: str = "level"
     """level: held from start to end. swing: `times` movements there and back between them. key: an instant.
-    words: a level whose value is text."""
+    words: a level whose value is text. place: where the eyes and then the head turn to, see `gtalk.direct.gaze`."""
 
 
 TRACKS = (
@@ -47,6 +47,8 @@ TRACKS = (
     Track("gaze.yaw", "where the eyes turn, towards the image's right", -35, 35, usual=12, unit="deg"),
     Track("gaze.pitch", "where the eyes turn, up", -30, 30, usual=-18, unit="deg"),
     Track("gaze.held", "how far the eyes keep still on the camera, or on where they are asked to look", usual=0.9),
+    Track("attend.yaw", "where eyes, then head turn, right in the image", -90, 90, usual=20, unit="deg", kind="place"),
+    Track("attend.pitch", "how high it is above the camera", -45, 45, usual=0, unit="deg", kind="place"),
     Track("head.turn", "the head turned towards the image's right", -45, 45, usual=10, unit="deg"),
     Track("head.raise", "the chin up", -30, 30, usual=6, unit="deg"),
     Track("head.tilt", "the head tilted, clockwise in the image", -30, 30, usual=7, unit="deg"),

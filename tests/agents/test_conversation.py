@@ -71,8 +71,8 @@ def test_emotions_last_over_clauses_and_answers_and_gaze_follows_the_state() -> 
         until(rests(talk))
         lasting = [event for event in scores[-1].events if event.track == "emotion.smile"]
         assert [event.value for event in lasting] == [0.6] and lasting[0].end_s == float("inf")
-        assert any(event.track == "gaze.yaw" and event.value for score in scores for event in score.events), "thinks"
-        assert any(event.track == "gaze.held" for event in scores[-1].events), "looks at you"
+        assert any(event.track == "attend.yaw" and event.value for score in scores for event in score.events), "thinks"
+        assert [e.value for e in scores[-1].events if e.track == "attend.yaw"] == [0.0], "looks at you"
         talk.hear("Hi.")
         until(rests(talk))
         ended = [event for event in scores[-1].events if event.track == "emotion.smile"]

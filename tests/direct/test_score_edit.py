@@ -41,7 +41,7 @@ def test_an_empty_score_changes_nothing(model, motion) -> None:
 @settings(max_examples=8)
 @given(st.lists(events(), min_size=1, max_size=6), st.lists(st.integers(0, 120), max_size=5))
 def test_cuts_change_no_bit(model, motion, asked, cuts) -> None:
-    score = Score(tuple(asked))
+    score = Score((*asked, Event("attend.yaw", 30.0, 1.0, 3.0)))
     whole = ScoreEdit(model, score)(motion[:120])
     edit, cuts = ScoreEdit(model, score), sorted([0, *cuts, 120])
     parts = Motion.concatenate([edit(motion[a:b], a) for a, b in itertools.pairwise(cuts)])

@@ -1,0 +1,1 @@
+"""What a sound says beside its words: from where it comes, who speaks when, whether it is sung."""
