@@ -40,6 +40,11 @@ class DubConfig:
     """A .score.yaml: what the face does when (docs/direction.md)."""
     style: str = ""
     """Whose way of talking: x.style:0.8, see `gtalk style`."""
+    hears: Path | None = None
+    """A stereo recording of what happens around meanwhile: the face turns to who speaks or what bangs, and to the
+    camera when it speaks itself."""
+    hears_with: Literal["camera", "own_ears"] = "camera"
+    """Where its two microphones stand. camera: channel 2 is the image's right. own_ears: it is the face's own right."""
     lookahead: Literal["file", "live"] = "file"
     """How far ahead of the sound lips may open. file: as this person does. live: no further than in `gtalk view`."""
     audio: Path | None = None

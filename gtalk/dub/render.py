@@ -226,12 +226,15 @@ def _directed(character: Character, source: Path, config: DubConfig, known: Know
     """The edits of the dub's score, and of what the voice asks for where it may."""
     cap = voice_cap(config.controls.emotion)
     style = None if not config.style else read_style(config.style)
-    if config.score is None and cap is None and style is None:
+    if config.score is None and cap is None and style is None and config.hears is None:
         return Directed()
     score = Score() if config.score is None else Score.load(config.score)
     heard: tuple[str, ...] = ()
     if cap is not None:
         score, heard = _with_voice(score, source, config, cap)
+    if config.hears is not None:
+        score, told = _with_hearing(score, source, config)
+        heard = (*heard, *told)
     moves = of_this_face(character, Motion.load(source))[0] if is_motion(source) else None
     if moves is not None:
         score.check_length(moves.duration_s, f"score {config.score}")
@@ -260,6 +263,19 @@ def _with_voice(score: Score, source: Path, config: DubConfig, cap: float) -> tu
     events = events_of_voice(samples, Speech(len(samples) / AUDIO_RATE, score.words), cap=cap)
     lines = " ".join(str(event.plain()) for event in events) or "nothing"
     return score.plus(events), (f"emotion auto asks for {lines}",)
+
+
+def _with_hearing(score: Score, source: Path, config: DubConfig) -> tuple[Score, tuple[str, ...]]:
+    """The score with turns to what is heard around, and what there is to say."""
+    from gtalk.dub.heard import events_of_hearing
+    from gtalk.hearing.turns import speech_spans
+
+    assert config.hears is not None
+    spoken = config.audio if is_motion(source) else source
+    duration_s = Motion.load(source).duration_s if is_motion(source) else _count_samples(source) / AUDIO_RATE
+    own = [] if spoken is None else speech_spans(stream_audio(spoken, AUDIO_RATE))
+    events, told = events_of_hearing(config.hears, own, duration_s, config.hears_with == "own_ears")
+    return score.plus(events), told
 
 
 def _plan_sound(

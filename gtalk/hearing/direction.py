@@ -84,7 +84,7 @@ class DirectionFinder:
 
     def _window(self) -> Direction | None:
         power = np.array([row[2] for row in self._rows])
-        level_db = 10.0 * np.log10(power.sum(1).mean() + 1e-12)
+        level_db = 10.0 * float(np.log10(power.sum(1).mean() + 1e-12))
         self._loudest_db = max(level_db, self._loudest_db - _FORGETS_DB_S * STEP_S)
         if level_db < max(_FLOOR_DB, self._loudest_db - _QUIET_DB):
             return None
