@@ -10,7 +10,6 @@ import base64
 import functools
 import http.server
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -55,6 +54,19 @@ SETUP = f"""(async () => {{
     gl.finish();
   }};
 }})()"""
+
+
+FIRST = f"""new Promise((resolve) => {{
+  const look = () => {{
+    const {{ renderer, drawTimes }} = {ELEMENT};
+    if (!drawTimes?.length) return void setTimeout(look, 5);
+    const {{ gl }} = renderer;
+    gl.readPixels(0, 0, 1, 1, gl.RGBA, gl.UNSIGNED_BYTE, new Uint8Array(4));  // waits until it is drawn
+    const [poster] = performance.getEntriesByType('resource').filter(({{ name }}) => name.endsWith('poster.jpg'));
+    resolve([poster?.responseEnd ?? NaN, performance.now()]);
+  }};
+  look();
+}})"""
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -158,10 +170,10 @@ def main() -> None:
         with served(folder) as address:
             page = Browser(size=(560, 800))
             try:
-                begun = time.monotonic()
                 page.open(address)
-                page.wait(f"{ELEMENT}?.drawTimes?.length > 0", 60)
-                print(f"first picture after {time.monotonic() - begun:.1f} s")
+                page.wait(f"!!{ELEMENT}", 60)
+                still, moving_ms = page.run(FIRST)
+                print(f"still picture after {still / 1000:.2f} s, first one that moves after {moving_ms / 1000:.2f} s")
                 page.run(SETUP)
                 motion = moving(asked.avatar, asked.frames, idle)
                 likeness(page, character.avatar, motion)

@@ -5,7 +5,7 @@
 The header's `sections` say of each name its dtype (of numpy, little endian), shape and offset from the first section's
 beginning, always a multiple of 4, and `size` how many bytes they are together; everything else in the header is the
 file's own. An array `x_scale` beside `x` says what one step of `x` is worth, by numpy's rules of broadcasting.
-JavaScript reads the same: gtalk/export/web/page/format.js.
+JavaScript reads the same: gtalk/export/web/drawing/format.js.
 """
 
 from __future__ import annotations

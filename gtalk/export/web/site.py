@@ -26,14 +26,20 @@ from gtalk.shapes import UInt8
 from gtalk.talk import Character, Identity
 from gtalk.types import AUDIO_RATE, Motion
 
-MODULES = ("renderer.js", "gl.js", "shaders.js", "order.js", "face.js", "openings.js", "pose.js", "format.js")
+MODULES = (
+    "renderer.js", "stage.js", "gl.js", "shaders.js", "order.js", "face.js", "openings.js", "pose.js", "format.js",
+)  # fmt: skip
 """What draws: the component's, and the live view's."""
 LISTENING = (
     "hearing.js", "listening-worker.js", "microphone-worklet.js", "speaker.js", "features.js",
     "spectra.js", "voice.js", "phones.js", "ears.js", "dense.js", "net.js", "lips.js", "life.js", "row.js",
 )  # fmt: skip
 """What moves the person by any sound."""
-PAGE = ("gtalk-avatar.js", "emotion.js", *MODULES, *LISTENING, "gtalk-avatar.d.ts", "index.html", "package.json")
+COMPONENT = (
+    "gtalk-avatar.js", "emotion.js", "gaze.js", "loading.js", "timeline.js", "gtalk-avatar.d.ts", "index.html",
+    "package.json",
+)  # fmt: skip
+PAGE = (*COMPONENT, *MODULES, *LISTENING)
 MADE = ("avatar.bin", "speaker.bin", "plate.jpg", "poster.jpg", "idle.gtm", "message.gtm")
 IDLE_S = 12.0
 JPEG_QUALITY = 92
@@ -101,5 +107,5 @@ def jpeg(rgb: UInt8[np.ndarray, "H W 3"]) -> bytes:
 
 def module(name: str) -> bytes:
     """A file of the page."""
-    folder = "listening" if name in LISTENING else "page"
+    folder = "drawing" if name in MODULES else "listening" if name in LISTENING else "page"
     return (files("gtalk.export.web") / folder / name).read_bytes()

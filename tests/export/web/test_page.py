@@ -159,6 +159,52 @@ def test_an_emotion_that_nobody_knows_is_told(page: Browser) -> None:
     assert "not known" in asked("hapy") and "0 to 1" in asked("happy:3") and "regions" in asked("happy@nose")
 
 
+def test_the_gaze_turns_and_one_that_nobody_can_read_is_told(page: Browser) -> None:
+    told = page.run("""(async () => {
+      const { Gaze, gazeOf } = await import('/gaze.js'), face = { size: 6, arrays: {
+        code_spread: [1, 1, 1, 1, 2, 2], code_mean: [0, 0, 0, 0, 0, 0],
+        code_low: [0, 0, 0, 0, -1, -1], code_high: [0, 0, 0, 0, 1, 1] } };
+      const looked = (text, yaw = 0) => {
+        const gaze = new Gaze(face);
+        gaze.asked = gazeOf(text);
+        const row = gaze.over(new Float32Array(6), { yaw, pitch: 0 }, 9);
+        return [...row].map((value) => Math.round(1000 * value) / 1000);
+      };
+      const refused = (text) => { try { return gazeOf(text); } catch (error) { return error.message; } };
+      return [looked('', 0.2), looked('visitor', 0.2), looked('6,-3'), looked('90,0'), refused('left'), refused('3,')];
+    })()""")
+    assert told[0] == [0] * 6 and told[1] == [0, 0, 0, 0, 0.4, 0]
+    assert told[2] == [0, 0, 0, 0, 0.209, -0.105], "degrees as the codes' own unit"
+    assert told[3][4] == 0.6, "no further than the clip has shown, and a little"
+    assert all("degrees" in words for words in told[4:])
+
+
+def test_a_slow_network_is_told_and_a_still_picture_shown_meanwhile(site, page: Browser) -> None:
+    told = "document.getElementById('other').shadowRoot"
+    page.run("""(() => { window.fetched = window.fetch;
+      window.fetch = async (url) => {
+        const answer = await fetched(url), whole = new Uint8Array(await answer.arrayBuffer());
+        if (!String(url).includes('avatar.bin')) return new Response(whole);
+        const [half, late] = [whole.slice(0, whole.length / 2), whole.slice(whole.length / 2)];
+        const slow = async (out) => {
+          out.enqueue(half);
+          await new Promise((resolve) => { setTimeout(resolve, 1600); });
+          out.enqueue(late);
+          await new Promise((resolve) => { window.goOn = resolve; });
+          out.close();
+        };
+        const headers = { 'content-length': 2 * whole.length };
+        return new Response(new ReadableStream({ start(out) { slow(out); } }), { headers });
+      };
+      const other = document.createElement('gtalk-avatar'); other.id = 'other';
+      other.setAttribute('src', './'); document.body.append(other); })()""")
+    page.wait(f"{told}.querySelector('.words').textContent.includes('Loading: 50 %')", 30)
+    assert page.run(f"{told}.querySelector('img').naturalWidth > 0 && !{told}.querySelector('img').hidden")
+    page.run("goOn(); window.fetch = fetched; 0")
+    page.wait(f"!!document.getElementById('other').renderer && !{told}.querySelector('.words').textContent", 30)
+    page.run("document.getElementById('other').remove()")
+
+
 def test_every_picture_carries_the_invisible_mark(page: Browser, small_person: Path) -> None:
     reader = MarkReader()
     sized = DRAW.replace("{ width, height });", "{ width: 320, height: 320 });").replace("BEHIND", "'plate'")
@@ -248,15 +294,15 @@ def test_a_file_that_cannot_be_read_is_told(site, page: Browser, words: str) -> 
         "version 99": whole.replace(version, b'"version":99', 1),
         "could not be loaded": None,
     }[words]
-    (folder / "broken").mkdir(exist_ok=True)
+    broken = folder / words.replace(" ", "-")  # a host that answers by the second would send the last one's file
+    broken.mkdir()
     for name in ("idle.gtm", "plate.jpg", "poster.jpg"):
-        (folder / "broken" / name).write_bytes((folder / name).read_bytes())
-    (folder / "broken" / "avatar.bin").unlink(missing_ok=True)
+        (broken / name).write_bytes((folder / name).read_bytes())
     if damaged is not None:
-        (folder / "broken" / "avatar.bin").write_bytes(damaged)
+        (broken / "avatar.bin").write_bytes(damaged)
     told = "document.getElementById('other').shadowRoot"
-    page.run("""(() => { const other = document.createElement('gtalk-avatar'); other.id = 'other';
-      other.setAttribute('src', 'broken/'); document.body.append(other); })()""")
+    page.run(f"""(() => {{ const other = document.createElement('gtalk-avatar'); other.id = 'other';
+      other.setAttribute('src', '{broken.name}/'); document.body.append(other); }})()""")
     page.wait(f"{told}.querySelector('.words').textContent.includes('still picture')", 30)
     assert words in page.run(f"{told}.querySelector('.words').textContent")
     assert page.wait(f"{told}.querySelector('img').naturalWidth > 0 && {told}.querySelector('canvas').hidden")

@@ -2,6 +2,7 @@
 // All of it happens in the page: no sound leaves it.
 
 import { SHAPES } from "./format.js";
+import { bytes } from "./loading.js";
 
 const AHEAD_S = 0.4;  // of a file is understood before it is heard
 const PIECE = 3200;
@@ -13,15 +14,17 @@ export class Hearing {
   /** Milliseconds that the last 40 ms of sound took. */
   times = [];
 
-  constructor(folder) { this.folder = folder; }
+  /** `told` hears which share of speaker.bin has come. */
+  constructor(folder, told = () => {}) { Object.assign(this, { folder, told }); }
 
   /** Fetches speaker.bin once. Throws in words. */
   ready() { return (this.loading ??= this.#load().catch((error) => { this.loading = null; throw error; })); }
 
   async #load() {
-    const answer = await fetch(new URL("speaker.bin", this.folder)).catch(() => { throw new Error("speaker.bin could not be loaded: no connection"); });
-    if (!answer.ok) throw new Error("this folder has no speaker.bin: the avatar was exported by an older gtalk, or cannot speak. Export it again");
-    const data = await answer.arrayBuffer(), worker = new Worker(new URL("./listening-worker.js", import.meta.url), { type: "module" });
+    const data = await bytes(new URL("speaker.bin", this.folder), this.told).catch((error) => {
+      throw error.status === 404 ? new Error("this folder has no speaker.bin: the avatar was exported by an older gtalk, or cannot speak. Export it again") : error;
+    });
+    const worker = new Worker(new URL("./listening-worker.js", import.meta.url), { type: "module" });
     const header = await new Promise((resolve, reject) => {
       worker.onmessage = ({ data: { loaded, failed } }) => (failed ? reject(new Error(failed)) : resolve(loaded));
       worker.onerror = () => reject(new Error("this browser is too old to listen: it has no workers of modules"));
@@ -96,9 +99,7 @@ async function asked() {
 async function bytesOf(recording) {
   if (recording instanceof ArrayBuffer) return recording;
   if (recording instanceof Blob) return recording.arrayBuffer();
-  const answer = await fetch(new URL(recording, document.baseURI)).catch(() => { throw new Error(`${recording} could not be loaded: no connection`); });
-  if (!answer.ok) throw new Error(`${recording} could not be loaded (${answer.status})`);
-  return answer.arrayBuffer();
+  return bytes(new URL(recording, document.baseURI));
 }
 
 /** Mono at 16 kHz. */

@@ -12,6 +12,8 @@ export class GtalkAvatar extends HTMLElement {
   readonly drawTimes: number[];
   /** What the face expresses over all that it does: "happy:0.7", "happy:0.5,surprised:0.3", "mouthSmile:0.4". */
   emotion: string;
+  /** "visitor": at who looks from aside; "10,-5": degrees to the image's right and upwards. */
+  gaze: string;
   /** Weights of ARKit's shapes by name, 0 to 1. */
   shapes: Record<string, number>;
   play(message: string | ArrayBuffer): Promise<void>;

@@ -1,29 +1,36 @@
 // <gtalk-avatar src="me/">: a person made by gtalk, drawn here. `src` is a folder that `gtalk export --format web` wrote.
 //
 //   attributes  src, background ("plate", "transparent" or a colour), orbit (turn by dragging), unlabelled (the page
-//               itself says that this person is generated), emotion ("happy:0.7")
+//               itself says that this person is generated), emotion ("happy:0.7"), gaze ("visitor" or "10,-5" degrees)
 //   methods     play(url | ArrayBuffer), pause(), resume(), seek(seconds), turn(yaw, pitch, distance), show(row),
 //               speak(url | Blob | ArrayBuffer), listen(stream?), hush()
-//   properties  duration, currentTime, playing, captions, header, emotion, shapes ({mouthSmileLeft: 0.5})
+//   properties  duration, currentTime, playing, captions, header, emotion, gaze, shapes ({mouthSmileLeft: 0.5})
 //   events      ready, play, pause, ended, caption, emotion, listening, hushed, error
 
 import { Emotion, weightsOf } from "./emotion.js";
 import { AFTER_CODES, SHAPES, readMessage } from "./format.js";
+import { Gaze, gazeOf } from "./gaze.js";
 import { Hearing } from "./hearing.js";
-import { orbit } from "./pose.js";
+import { bytes } from "./loading.js";
+import { MAX_PITCH, MAX_YAW, orbit } from "./pose.js";
 import { Renderer, readAvatar } from "./renderer.js";
+import { Stage } from "./stage.js";
+import { cues, rowAt } from "./timeline.js";
 
 const BLEND_S = 0.3;  // from what it does to what it does next
+const PATIENCE_MS = 1500;  // how long nothing is said of a file that is on its way
+const SLOW_S = 0.06, LEAST_DETAIL = 0.5;  // between pictures: beyond it they are drawn smaller, to half the size at least
 const WORDS = { generated: "AI generated", tap: "Tap for sound", lost: "The picture was lost; it comes back." };
 const STYLE = `
 :host { display: block; position: relative; overflow: hidden; }
 canvas, img { display: block; width: 100%; height: 100%; object-fit: contain; touch-action: pan-y; }
+canvas:not([hidden]) + img { position: absolute; inset: 0; pointer-events: none; }
 .label, .words, button { position: absolute; font: 12px/1.4 system-ui, sans-serif; color: #fff; background: #0009; border: 0; border-radius: 4px; padding: 2px 8px; }
 .label { left: 8px; bottom: 8px; } .words { left: 8px; right: 8px; top: 8px; } button { right: 8px; bottom: 8px; padding: 6px 12px; cursor: pointer; }
 [hidden] { display: none; }`;
 
 export class GtalkAvatar extends HTMLElement {
-  static observedAttributes = ["src", "background", "emotion"];
+  static observedAttributes = ["src", "background", "emotion", "gaze"];
   #root = this.attachShadow({ mode: "open" });
   #view = { yaw: 0, pitch: 0, distance: 1 };
   #idle = null;
@@ -42,7 +49,7 @@ export class GtalkAvatar extends HTMLElement {
       <span class="label" part="label">${WORDS.generated}</span><span class="words" role="status" hidden></span>
       <button hidden>${WORDS.tap}</button>`;
     this.#part("button").addEventListener("click", () => this.#sounds());
-    this.#canvas.addEventListener("webglcontextlost", (event) => { event.preventDefault(); this.renderer = null; this.#tell(WORDS.lost); });
+    this.#canvas.addEventListener("webglcontextlost", (event) => { event.preventDefault(); this.renderer = this.#stage = null; this.#tell(WORDS.lost); });
     this.#canvas.addEventListener("webglcontextrestored", () => {
       this.#tell("");
       try { this.#build(); } catch (error) { this.#fail(error); }
@@ -77,36 +84,53 @@ export class GtalkAvatar extends HTMLElement {
   attributeChangedCallback(name, before, now) {
     if (name === "src" && now && now !== before) this.#load(now);
     if (name === "emotion" && now !== before) this.#express(now ?? "");
+    if (name === "gaze" && now !== before) this.#look(now ?? "");
   }
   #loop; #visible;
 
   async #load(src) {
     const folder = new URL(src.endsWith("/") ? src : `${src}/`, document.baseURI);
     this.hush();
-    this.hearing = new Hearing(folder);
+    this.hearing = new Hearing(folder, this.#patience());
     const file = (name) => new URL(name, folder).href;
+    this.#still(file("poster.jpg"));
     try {
       const image = new Image();
-      image.src = file("plate.jpg");
       image.crossOrigin = "anonymous";
-      const [avatar, idle] = await Promise.all([bytes(file("avatar.bin")), bytes(file("idle.gtm")), image.decode().catch(() => { throw new Error("plate.jpg could not be loaded"); })]);
+      image.src = file("plate.jpg");
+      const files = Promise.all([bytes(file("avatar.bin"), this.#patience()), bytes(file("idle.gtm")), image.decode().catch(() => { throw new Error("plate.jpg could not be loaded"); })]);
+      files.catch(() => {});  // it is told below
+      this.#stage ??= new Stage(this.#canvas);
+      const [avatar, idle] = await files;
       [this.avatar, this.#idle] = await Promise.all([readAvatar(avatar), readMessage(idle)]);
       this.#plate = image;
       this.#build();
+      this.#tell("");
       this.#emotion = this.avatar.face && new Emotion(this.avatar.face);
+      this.#gaze = this.avatar.face && new Gaze(this.avatar.face);
       this.dispatchEvent(new Event("ready"));
       if (this.emotion) this.#express(this.emotion);
+      if (this.gaze) this.#look(this.gaze);
     } catch (error) {
       this.#fail(error);
+      if (!navigator.onLine) addEventListener("online", () => this.#load(src), { once: true });
     }
   }
+  #stage = null;
   #plate;
+
+  /** A picture until there is one that moves. */
+  #still(poster) {
+    const image = this.#part("img");
+    image.src = poster;
+    image.onerror = () => { image.hidden = true; };
+    image.hidden = !(this.#canvas.hidden = true);
+  }
 
   /** A still picture instead, and why. */
   #fail(error) {
     this.renderer = null;
-    this.#part("img").src = new URL("poster.jpg", new URL(`${this.getAttribute("src")}/`, document.baseURI)).href;
-    this.#part("img").hidden = !(this.#canvas.hidden = true);
+    this.#still(new URL("poster.jpg", new URL(`${this.getAttribute("src")}/`, document.baseURI)).href);
     this.#tell(`${error.message}. A still picture is shown.`);
     this.dispatchEvent(new ErrorEvent("error", { error, message: error.message }));
   }
@@ -114,8 +138,11 @@ export class GtalkAvatar extends HTMLElement {
   #build() {
     const { width, height } = this.header.camera;
     this.style.aspectRatio ||= `${width} / ${height}`;
-    this.renderer = new Renderer(this.#canvas, this.avatar, this.#plate);
+    this.renderer = new Renderer(this.#canvas, this.avatar, this.#plate, (this.#stage ??= new Stage(this.#canvas)));
+    this.#canvas.hidden = false;
+    this.#idleFrom = performance.now();  // as on the still picture
   }
+  #idleFrom = 0;
 
   /** Plays a message (.gtm, by address or as bytes); resolves when it has begun. Throws in words when it is another file. */
   async play(message) {
@@ -195,7 +222,10 @@ export class GtalkAvatar extends HTMLElement {
   }
 
   /** Looks at the person from aside: radians, and times the clip's distance. */
-  turn(yaw, pitch = 0, distance = 1) { this.#view = { yaw, pitch, distance }; }
+  turn(yaw, pitch = 0, distance = 1) {
+    const within = (value, most) => Math.max(-most, Math.min(most, value));
+    this.#view = { yaw: within(yaw, MAX_YAW), pitch: within(pitch, MAX_PITCH), distance };
+  }
 
   /** Shows one frame of numbers until something plays: for streams of motion that the page has from elsewhere. */
   show(row) { this.#live = row && padded(row, this.header.codes + AFTER_CODES + SHAPES); }
@@ -220,6 +250,21 @@ export class GtalkAvatar extends HTMLElement {
     }
   }
 
+  /** Where the eyes turn beside what they do by themselves: "visitor" follows who looks from aside, "10,-5" are degrees. */
+  get gaze() { return this.getAttribute("gaze") ?? ""; }
+  set gaze(text) { this.setAttribute("gaze", text); }
+  #gaze = null;
+
+  #look(text) {
+    if (!this.avatar) return;
+    try {
+      if (!this.#gaze) throw new Error("this avatar's gaze cannot be turned: it was fitted without its face's mesh");
+      this.#gaze.asked = gazeOf(text);
+    } catch (error) {
+      this.dispatchEvent(new ErrorEvent("error", { error, message: error.message }));
+    }
+  }
+
   /** A browser that lets no page sound by itself says so, and the button asks for the touch that it wants. */
   async #sounds() {
     this.#sound.currentTime = this.#clock.at = this.currentTime;
@@ -235,24 +280,37 @@ export class GtalkAvatar extends HTMLElement {
   #draw() {
     const renderer = this.renderer;
     if (!renderer) return;
-    const scale = devicePixelRatio, { clientWidth, clientHeight } = this.#canvas, { width, height } = this.header.camera;
+    const now = performance.now(), seconds = (now - this.#drawn) / 1000;
+    this.#drawn = now;
+    this.#pace(seconds);
+    const scale = devicePixelRatio * (this.drawTimes.length ? this.#detail : LEAST_DETAIL), { clientWidth, clientHeight } = this.#canvas, { width, height } = this.header.camera;
     const shown = Math.min(clientWidth / width, clientHeight / height) * scale;
     const wide = Math.max(16, Math.round(width * shown)), high = Math.max(16, Math.round(height * shown));
     if (this.#canvas.width !== wide || this.#canvas.height !== high) Object.assign(this.#canvas, { width: wide, height: high });
-    const now = performance.now(), seconds = (now - this.#drawn) / 1000;
-    this.#drawn = now;
     this.#shown = this.#blended(this.#now());
-    const row = this.#emotion ? this.#emotion.over(this.#shown, this.header.codes, seconds) : this.#shown;
     const { yaw, pitch, distance } = this.#view, { pivot_m, up } = this.header;
+    const looking = this.#gaze ? this.#gaze.over(this.#shown, this.#view, seconds) : this.#shown;
+    const row = this.#emotion ? this.#emotion.over(looking, this.header.codes, seconds) : looking;
     try {
       this.drawTimes.push(renderer.draw(row, { T_new_own: orbit(yaw, pitch, distance, pivot_m, up), background: this.#behind() }));
     } catch (error) {
       this.#fail(error);
     }
+    this.#part("img").hidden = !this.#canvas.hidden;
     if (this.drawTimes.length > 600) this.drawTimes.splice(0, 300);
   }
 
   #drawn = 0;
+  #detail = 1;
+  #paces = [];
+
+  /** A browser that cannot keep up, as one without a graphics processor, gets fewer pixels instead of fewer pictures. */
+  #pace(seconds) {
+    if (this.#paces.push(seconds) < 10) return;
+    const median = this.#paces.sort((a, b) => a - b)[5];
+    this.#paces = [];
+    if (median > SLOW_S) this.#detail = Math.max(LEAST_DETAIL, this.#detail / Math.SQRT2);
+  }
 
   /** The numbers of now: of what plays, of what was shown from outside, or of a person at rest. */
   #now() {
@@ -267,7 +325,7 @@ export class GtalkAvatar extends HTMLElement {
     }
     if (this.#live) return this.#live;
     // There and back: a person at rest may be seen backwards, and so has no seam.
-    const length = (this.#idle.frames - 1) / this.#idle.fps, at = (performance.now() / 1000) % (2 * length);
+    const length = (this.#idle.frames - 1) / this.#idle.fps, at = ((performance.now() - this.#idleFrom) / 1000) % (2 * length);
     return rowAt(this.#idle, at < length ? at : 2 * length - at);
   }
 
@@ -312,6 +370,16 @@ export class GtalkAvatar extends HTMLElement {
     for (const name of ["pointerup", "pointercancel"]) this.#canvas.addEventListener(name, () => { from = null; });
   }
 
+  /** Says of a file how far it has come, once that takes longer than nobody minds. */
+  #patience() {
+    let begun = null;
+    return (share) => {
+      begun ??= performance.now();
+      if (share < 1 && performance.now() - begun > PATIENCE_MS) this.#tell(`Loading: ${Math.floor(100 * share)} %`);
+      if (share === 1) this.#tell("");
+    };
+  }
+
   #tell(words) { Object.assign(this.#part(".words"), { textContent: words, hidden: !words }); }
 }
 
@@ -320,32 +388,6 @@ function padded(row, length) {
   const out = new Float32Array(length);
   out.set(row);
   return out;
-}
-
-/** Between two frames what lies between. */
-function rowAt(message, seconds) {
-  const at = Math.max(0, Math.min(message.frames - 1, seconds * message.fps)), first = Math.floor(at), share = at - first;
-  const a = message.row(first);
-  if (share === 0) return a;
-  const b = message.row(first + 1);
-  return a.map((value, i) => value + share * (b[i] - value));
-}
-
-/** Cues of a WebVTT text. */
-function cues(text) {
-  const seconds = (clock) => clock.split(":").reduce((sum, part) => 60 * sum + parseFloat(part.replace(",", ".")), 0);
-  return text.split(/\n\s*\n/).flatMap((block) => {
-    const lines = block.split("\n"), at = lines.findIndex((line) => line.includes("-->"));
-    if (at < 0) return [];
-    const [start, end] = lines[at].split("-->").map((part) => seconds(part.trim().split(" ")[0]));
-    return [{ start, end, text: lines.slice(at + 1).join("\n") }];
-  });
-}
-
-async function bytes(url) {
-  const answer = await fetch(url).catch(() => { throw new Error(`${url} could not be loaded: no connection`); });
-  if (!answer.ok) throw new Error(`${url} could not be loaded (${answer.status})`);
-  return answer.arrayBuffer();
 }
 
 if (!customElements.get("gtalk-avatar")) customElements.define("gtalk-avatar", GtalkAvatar);

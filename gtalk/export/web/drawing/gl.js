@@ -57,7 +57,7 @@ export function floats(gl, values, width = 1024) {
 export function bytes(gl, values, each, width = 2048) {
   const entries = values.length / each, step = 4 * Math.ceil(each / 4);
   const rows = Math.max(1, Math.ceil((step * entries) / 4 / width)), padded = new Int8Array(rows * width * 4);
-  for (let i = 0; i < entries; i++) padded.set(values.subarray(each * i, each * i + each), step * i);
+  for (let i = 0, from = 0; i < entries; i++) for (let c = 0, to = step * i; c < each; c++) padded[to++] = values[from++];
   const made = empty(gl, gl.RGBA8_SNORM, width, rows);
   gl.texSubImage2D(gl.TEXTURE_2D, 0, 0, 0, width, rows, gl.RGBA, gl.BYTE, padded);
   return made;

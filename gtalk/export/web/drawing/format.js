@@ -52,8 +52,9 @@ async function inflated(bytes) {
 
 /** Steps as floats; step i is worth scale[floor(i / length * scale.length)]: the first axis has a scale of its own. */
 export function scaled(arrays, name) {
-  const values = arrays[name], scale = arrays[`${name}_scale`], each = values.length / scale.length;
-  return Float32Array.from(values, (value, i) => value * scale[Math.floor(i / each)]);
+  const values = arrays[name], scale = arrays[`${name}_scale`], each = values.length / scale.length, out = new Float32Array(values.length);
+  for (let s = 0, i = 0; s < scale.length; s++) for (const end = (s + 1) * each, unit = scale[s]; i < end; i++) out[i] = values[i] * unit;
+  return out;
 }
 
 /** Rows of a message: the numbers of each frame as floats, weights of shapes behind them, and its sound. */

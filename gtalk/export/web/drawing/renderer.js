@@ -2,10 +2,10 @@
 
 import { Face } from "./face.js";
 import { readSections } from "./format.js";
-import { bytes, empty, floats, framebuffer, program, refill, texture } from "./gl.js";
+import { bytes, empty, floats, framebuffer, refill, texture } from "./gl.js";
 import { Order } from "./order.js";
 import { place } from "./pose.js";
-import { PROJECT, QUAD, RESOLVE, SPLAT, SPLAT_VERTEX } from "./shaders.js";
+import { Stage } from "./stage.js";
 
 const ROW = 256;  // Gaussians in a row of the textures that hold them
 const CODE_ROWS = 6;  // of the texture of codes: four groups of the face, what is no face, what an expression changes
@@ -37,22 +37,11 @@ function bound(face, [, , far, speaking, expressing], { jaw }) {
 }
 
 export class Renderer {
-  /** `plate`: an image of what stands behind. Throws an Error where there is no WebGL2. */
-  constructor(canvas, avatar, plate) {
-    this.canvas = canvas;
-    this.avatar = avatar;
+  /** `plate`: an image of what stands behind. `stage`: of the canvas. Throws an Error where there is no WebGL2. */
+  constructor(canvas, avatar, plate, stage = new Stage(canvas)) {
+    Object.assign(this, { canvas, avatar, stage, gl: stage.gl, programs: stage.programs, size: [0, 0] });
     this.order = new Order(avatar);
-    const gl = canvas.getContext("webgl2", { alpha: true, premultipliedAlpha: true, antialias: false });
-    if (!gl) throw new Error("this browser has no WebGL2");
-    if (!gl.getExtension("EXT_color_buffer_float")) throw new Error("this browser cannot draw into float textures");
-    this.gl = gl;
-    this.programs = {
-      project: program(gl, QUAD, PROJECT),
-      splat: program(gl, SPLAT_VERTEX, SPLAT),
-      resolve: program(gl, QUAD, RESOLVE),
-    };
     this.#upload(plate);
-    this.size = [0, 0];
   }
 
   #upload(plate) {
@@ -75,16 +64,7 @@ export class Renderer {
     this.markRgb = markRgb;
     this.mark = texture(gl, gl.LINEAR, gl.REPEAT);
     gl.texImage2D(gl.TEXTURE_2D, 0, gl.R8_SNORM, MARK, MARK, 0, gl.RED, gl.BYTE, mark);
-    this.vertices = gl.createVertexArray();
-    this.numbers = gl.createBuffer();
-    gl.bindVertexArray(this.vertices);
-    gl.bindBuffer(gl.ARRAY_BUFFER, this.numbers);
-    gl.bufferData(gl.ARRAY_BUFFER, 4 * count, gl.DYNAMIC_DRAW);
-    const at = gl.getAttribLocation(this.programs.splat.handle, "number");
-    gl.enableVertexAttribArray(at);
-    gl.vertexAttribIPointer(at, 1, gl.UNSIGNED_INT, 0, 0);
-    gl.vertexAttribDivisor(at, 1);
-    gl.bindVertexArray(null);
+    Object.assign(this, this.stage.ordered(count));
   }
 
   /**
