@@ -201,7 +201,7 @@ class Jobs:
             if job.error is None or job.error.get("expected") != _BUSY or self._ended.wait(_BUSY_S):
                 break
         job.seconds += time.monotonic() - began_s
-        if self._ended.is_set() and job.state == _RUNNING:
+        if self._ended.is_set() and job.state == _RUNNING and status:
             job.state = _WAITING  # goes on at the next start
         elif job.state == _RUNNING:
             job.state = "done" if status == 0 else "failed"

@@ -38,13 +38,13 @@ class TooLarge(Exception):
     """A body that is longer than is taken here."""
 
 
-def record_routes(desk: Desk) -> list[Route]:
-    """The page and what recording needs: all that a phone is let in for."""
+def record_routes(desk: Desk, *, phone: bool = False) -> list[Route]:
+    """The page and what recording needs: all that a `phone` is let in for."""
     return [
         Route("/", _answered(lambda request: _page(request, "index.html"))),
         Route("/{file:str}.{kind:str}", _answered(_file_of_page)),
         Route("/texts/{file:str}.json", _answered(lambda r: _page(r, f"texts/{r.path_params['file']}.json"))),
-        Route("/api/state", _answered(lambda request: _state(desk, request))),
+        Route("/api/state", _answered(lambda _request: _state(desk, phone))),
         Route("/api/look", _answered(lambda request: _look(desk, request)), methods=["POST"]),
         Route("/api/takes", _answered(lambda request: _begin(desk, request)), methods=["POST"]),
         Route("/api/takes/{name}/consent", _answered(lambda request: _consent(desk, request)), methods=["POST"]),
@@ -111,8 +111,11 @@ async def _file_of_page(request: Request) -> Response:
     return await _page(request, f"{request.path_params['file']}.{request.path_params['kind']}")
 
 
-async def _state(desk: Desk, request: Request) -> Response:
-    return JSONResponse(await asyncio.to_thread(desk.told), headers={"cache-control": "no-store"})
+async def _state(desk: Desk, phone: bool) -> Response:
+    told = await asyncio.to_thread(desk.told)
+    if phone:
+        told |= {"jobs": [], "phone": False, "live": False}
+    return JSONResponse({**told, "only_records": phone}, headers={"cache-control": "no-store"})
 
 
 async def _look(desk: Desk, request: Request) -> Response:

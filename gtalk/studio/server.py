@@ -95,9 +95,8 @@ class Studio:
                 certificate, key, seen = own_certificate(self.desk.library.root / ".tls", here)
                 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
                 context.load_cert_chain(certificate, key)
-                phone = Door(
-                    record_routes(self.desk), "0.0.0.0", token=secrets.token_urlsafe(18), tls=context, shown=here
-                )
+                routes, token = record_routes(self.desk, phone=True), secrets.token_urlsafe(18)
+                phone = Door(routes, "0.0.0.0", token=token, tls=context, shown=here)
                 phone.start(0)
                 self._phone, self._told = phone, {"url": phone.url, "fingerprint": seen}
                 _report(f"a phone may come to {phone.url}")

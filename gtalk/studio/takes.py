@@ -85,7 +85,7 @@ class Take:
             raise UserError("piece", expected=f"0 to {_MOST_PIECES}, of at most {MOST_PIECE_BYTES >> 20} MB",
                             got=f"number {number}, {len(data)} bytes", remedy="Load the page anew.")  # fmt: skip
         place = _pieces_of(path) / f"{number:05d}"
-        if path.exists() or place.exists():
+        if _is_closed(path) or place.exists():
             return
         if part == "upload" and number * MOST_PIECE_BYTES > MOST_UPLOAD_BYTES:
             raise too_long(number * MOST_PIECE_BYTES)
@@ -97,7 +97,7 @@ class Take:
     def held(self, part: str, stretch: int, suffix: str) -> list[int] | None:
         """Numbers of the pieces that are held; None where the stretch is joined already."""
         path = self._clip(part, stretch, suffix)
-        return None if path.exists() else _numbers(path)
+        return None if _is_closed(path) else _numbers(path)
 
     def close(
         self, part: str, stretch: int, suffix: str, count: int, seconds: float, *, fresh: bool = False,
@@ -113,10 +113,14 @@ class Take:
         """
         path = self._clip(part, stretch, suffix)
         with self._lock:
-            if not path.exists():
+            if not _is_closed(path):
                 if missing := sorted(set(range(count)) - set(_numbers(path))):
                     raise Missing(missing)
-                self._join(path, count)
+                _join(path, count)
+                gone = path.with_name(f".{path.name}.gone")
+                shutil.rmtree(gone, ignore_errors=True)
+                _pieces_of(path).rename(gone)  # from here on it is closed, however much of this is left
+                shutil.rmtree(gone, ignore_errors=True)
             if part in {*LEARNED, "faces"}:
                 self._require_film(path)
             if labels:
@@ -132,17 +136,23 @@ class Take:
         return path
 
     def rescue(self) -> list[str]:
-        """Join what a page that is gone has left open, as far as it came. Returns the names of the clips."""
+        """Make clips of what a page that is gone has left open, as far as it came. Returns their names.
+
+        The pieces stay: a page that comes back goes on with them.
+        """
         saved = []
         for pieces in sorted(self.folder.glob(f"{_CLIPS}/*{_PIECES}")):
-            path, numbers = pieces.with_suffix(""), _numbers(pieces.with_suffix(""))
+            path = pieces.with_suffix("")
+            numbers = _numbers(path)
             count = next((i for i, number in enumerate(numbers) if number != i), len(numbers))
-            if path.exists() or not count:
-                shutil.rmtree(pieces, ignore_errors=True)
+            size = sum((pieces / f"{number:05d}").stat().st_size for number in range(count))
+            if not size or (path.exists() and path.stat().st_size >= size):
                 continue
-            with contextlib.suppress(UserError):
-                part, stretch, suffix = path.name.split(".")
-                saved.append(self.close(part, int(stretch), suffix, count, count * PIECE_S).name)
+            with self._lock, contextlib.suppress(UserError):
+                _join(path, count)
+                self._require_film(path)
+                self.note(parts=self._seconds() | {path.name: count * PIECE_S})
+                saved.append(path.name)
         return saved
 
     def forget(self, part: str) -> None:
@@ -184,16 +194,6 @@ class Take:
             raise UserError("clip", expected="a suffix of a video, and a small number", got=f"{stretch}.{suffix[:8]}",
                             remedy="Load the page anew.")  # fmt: skip
         return self.folder / _CLIPS / f"{_known(part)}.{stretch}.{suffix}"
-
-    def _join(self, path: Path, count: int) -> None:
-        pieces = _pieces_of(path)
-        with atomic_path(path) as temporary, open(temporary, "wb") as file:
-            for number in range(count):
-                with open(pieces / f"{number:05d}", "rb") as piece:
-                    shutil.copyfileobj(piece, file, 1 << 20)
-            file.flush()
-            os.fsync(file.fileno())
-        shutil.rmtree(pieces, ignore_errors=True)
 
     def _require_film(self, path: Path) -> None:
         """Raises UserError, and deletes the clip, where nothing of it can be shown or heard."""
@@ -248,6 +248,21 @@ def _known(part: str) -> str:
 
 def _pieces_of(path: Path) -> Path:
     return path.with_name(path.name + _PIECES)
+
+
+def _is_closed(path: Path) -> bool:
+    """Whether all of a stretch is in its clip; one that was made of a part of it has its pieces beside it."""
+    return path.exists() and not _pieces_of(path).exists()
+
+
+def _join(path: Path, count: int) -> None:
+    pieces = _pieces_of(path)
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+        for number in range(count):
+            with open(pieces / f"{number:05d}", "rb") as piece:
+                shutil.copyfileobj(piece, file, 1 << 20)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _numbers(path: Path) -> list[int]:

@@ -2,7 +2,6 @@
 
 import errno
 import random
-import shutil
 
 import pytest
 from hypothesis import given
@@ -60,6 +59,10 @@ def test_what_a_page_that_is_gone_left_open_is_joined_as_far_as_it_came(take, tm
     assert take.clips[0].read_bytes() == b"".join(pieces[:6])
     assert take.parts()["read"]["seconds"] == 6 * takes.PIECE_S
     assert take.rescue() == []
+    take.put("read", 2, 6, "webm", pieces[6])  # and the page came back
+    assert take.rescue() == ["read.2.webm"] and take.clips[0].read_bytes() == data
+    assert take.held("read", 2, "webm") == list(range(8))
+    assert take.close("read", 2, "webm", 8, 2.0).read_bytes() == data and take.held("read", 2, "webm") is None
 
 
 def test_a_part_that_is_recorded_anew_keeps_the_old_one_until_it_is_whole(take, tmp_path) -> None:
@@ -115,7 +118,7 @@ def test_a_full_disk_is_told_and_the_piece_can_come_again(take, monkeypatch) -> 
 
 @pytest.mark.parametrize("at", range(3))
 def test_a_server_that_dies_while_it_joins_loses_nothing(take, tmp_path, monkeypatch, at) -> None:
-    """Killed before the film has its name, before the pieces go, and while they go."""
+    """Killed before the film has its name, before its pieces are laid aside, and while they go."""
     data = film(tmp_path / "film.webm")
     for number, piece in enumerate(cut(data, 4)):
         take.put("read", 0, number, "webm", piece)
@@ -123,20 +126,25 @@ def test_a_server_that_dies_while_it_joins_loses_nothing(take, tmp_path, monkeyp
     def killed(*_args, **_options):
         raise KeyboardInterrupt
 
-    real = shutil.rmtree
     if at == 0:
         monkeypatch.setattr(takes.shutil, "copyfileobj", killed)
     elif at == 1:
         monkeypatch.setattr(takes.shutil, "rmtree", killed)
     else:
-        monkeypatch.setattr(takes.shutil, "rmtree", lambda path, **_: ((path / "00001").unlink(), killed()))
+
+        def killed_amid(path, **_options):
+            if path.exists():
+                (path / "00001").unlink()
+                killed()
+
+        monkeypatch.setattr(takes.shutil, "rmtree", killed_amid)
     with pytest.raises(KeyboardInterrupt):
         take.close("read", 0, "webm", 4, 1.0)
     monkeypatch.undo()
-    assert shutil.rmtree is real
     again = Take(take.folder)
     again.rescue()
     assert again.clips[0].read_bytes() == data
+    assert again.close("read", 0, "webm", 4, 1.0).read_bytes() == data
     assert not list(take.folder.glob("clips/*.pieces"))
 
 

@@ -68,12 +68,12 @@ class App {
 
   #go() {
     const [screen, name = ''] = location.hash.slice(1).split('=');
-    const next = SCREENS.includes(screen) ? screen : this.state?.avatars.some((one) => one.avatar) && !location.hash.includes('take=') ? 'make' : 'record';
+    const next = this.state?.only_records ? 'record' : SCREENS.includes(screen) ? screen : this.state?.avatars.some((one) => one.avatar) && !location.hash.includes('take=') ? 'make' : 'record';
     if (next !== 'record' && this.views.record.stretch) this.views.record.finish();
     this.views[this.screen]?.hide();
     this.screen = next;
     document.title = `${t(`nav.${next}`)} · gtalk studio`;
-    $('tabs').replaceChildren(...SCREENS.map((each) => el('a', { href: `#${each}`, id: `tab-${each}`, 'aria-current': each === next ? 'page' : null }, t(`nav.${each}`))));
+    $('tabs').replaceChildren(...(this.state?.only_records ? ['record'] : SCREENS).map((each) => el('a', { href: `#${each}`, id: `tab-${each}`, 'aria-current': each === next ? 'page' : null }, t(`nav.${each}`))));
     this.views[next].show($('main'), name);
     this.views[next].update(this.state ?? { avatars: [], jobs: [] });
   }

@@ -83,7 +83,7 @@ export class MakeView {
     return el('details', { class: 'report', id: `report-${one.name}`, open: word !== 'good' },
       el('summary', {}, `${t('make.report')}: `, el('b', { 'data-state': word === 'good' ? 'good' : 'amber' }, t(`make.${word}`))),
       problems.length ? el('ul', {}, problems.map((problem) => el('li', {}, el('span', { title: problem.text }, problem.name ? t(`advice.${problem.name}`) : problem.text),
-        problem.redo && one.recorded ? el('button', { class: 'small', 'data-redo': problem.redo, onclick: () => this.app.record(one.name, problem.redo) }, t('make.redo', { part: t(`parts.${problem.redo}.name`) })) : null)))
+        problem.redo && one.recorded ? el('button', { class: 'small', 'data-redo': problem.redo, onclick: () => this.app.record(one.name, problem.redo) }, t(one.parts[problem.redo] ? 'make.redo' : 'make.do', { part: t(`parts.${problem.redo}.name`) })) : null)))
         : el('p', {}, t('make.nothing')),
       el('a', { href: `api/avatars/${one.name}/report.html`, target: '_blank', rel: 'noopener' }, t('make.report_full')));
   }

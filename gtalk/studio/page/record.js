@@ -81,7 +81,8 @@ export class RecordView {
     const has = (part) => this.entry.parts[part]?.stretches > 0, all = PARTS.every((part) => part === 'faces' || has(part));
     const record = has(this.part) ? null : el('button', { class: all ? '' : 'main', id: 'ready-record', 'aria-label': `${t('record.begin')}: ${t(`parts.${this.part}.name`)}`,
       onclick: () => this.begin(this.part, false) }, all ? t(`parts.${this.part}.name`) : t('record.begin'));
-    if (all) return el('div', { id: 'ready' }, el('p', {}, t('record.all_done')), record, el('button', { class: 'main', id: 'ready-make', onclick: () => this.#make() }, t('record.make')));
+    if (all) return el('div', { id: 'ready' }, el('p', {}, t('record.all_done')), record,
+      this.state.only_records ? null : el('button', { class: 'main', id: 'ready-make', onclick: () => this.#make() }, t('record.make')));
     return record && el('div', { id: 'ready' }, el('div', {}, el('b', {}, t(`parts.${this.part}.name`)), el('p', {}, t(`parts.${this.part}.how`))), record);
   }
 
@@ -248,8 +249,9 @@ export class RecordView {
       el('ul', { class: 'parts' }, rows),
       total ? el('p', { class: 'soft' }, t('record.total', { time: clock(total) })) : null,
       parts.upload?.stretches ? el('p', { class: 'soft' }, `${t('parts.upload.name')} · ${size(parts.upload.bytes)}`) : null,
-      el('button', { class: 'main wide', id: 'make', disabled: !enough, onclick: () => this.#make() }, t('record.make')),
-      enough ? null : el('p', { class: 'soft' }, t('record.make_needs')));
+      this.state?.only_records ? el('p', { class: 'soft' }, t('record.make_there'))
+        : el('button', { class: 'main wide', id: 'make', disabled: !enough, onclick: () => this.#make() }, t('record.make')),
+      enough || this.state?.only_records ? null : el('p', { class: 'soft' }, t('record.make_needs')));
   }
 
   async #make() {
