@@ -38,11 +38,14 @@ class Desk:
         self.open_phone: LetIn | None = None
 
     def start(self) -> None:
-        """Join what a page that is gone left open, go on with jobs, load the face detector."""
+        """Make clips of what a page that is gone left open, and go on with jobs."""
         for entry in self.library.entries():
             with contextlib.suppress(UserError, OSError):
                 entry.take.rescue()
         self.jobs.start()
+
+    def warm(self) -> None:
+        """Load the face detector, which keeps everybody's stderr quiet meanwhile: after what is to be read there."""
         threading.Thread(target=self.looker.warm, name="gtalk-looker", daemon=True).start()
 
     def stop(self) -> None:

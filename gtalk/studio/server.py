@@ -108,6 +108,7 @@ def serve(folder: Path, config: StudioConfig) -> None:
     studio = Studio(folder, config)
     studio.start()
     _report(f"open {studio.url}   (Ctrl-C ends)")
+    studio.desk.warm()
     try:
         with contextlib.suppress(ValueError):  # not in the main thread: whoever called sees to signals
             for name in (signal.SIGTERM, signal.SIGHUP):

@@ -73,8 +73,7 @@ def test_a_phone_comes_by_https_with_a_token_and_sees_the_fingerprint_that_was_t
         door.stop()
 
 
-def test_a_studio_opens_says_what_there_is_and_lets_a_phone_in(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("gtalk.studio.looking.Looker.warm", lambda _self: None)
+def test_a_studio_opens_says_what_there_is_and_lets_a_phone_in(tmp_path) -> None:
     studio = Studio(tmp_path / "studio", StudioConfig(port=0))
     studio.start()
     try:
