@@ -1,8 +1,11 @@
 """Commands hand what they were told to the parts that do it; the parts are stand-ins here."""
 
+import base64
+import json
 from pathlib import Path
 from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import pytest
 
@@ -85,6 +88,22 @@ def test_train_shows_the_fit_to_who_wants_to_see_it(calls, clip, tmp_path: Path,
     monkeypatch.setattr("gtalk.viewer.gui.training.TrainingView", lambda **_: view)
     assert cli.main(["train", str(clip), "-o", str(tmp_path / "me"), *CONSENT, "--view"]) == 0
     assert view.shown == [(1, 2, 0.5, 20.0), ((4, 4, 3), (4, 4, 3))]
+
+
+def test_a_program_is_told_events_on_stdout(calls, clip, tmp_path: Path, capsys) -> None:
+    me = tmp_path / "me"
+    assert cli.main(["--events", "train", str(clip), "-o", str(me), *CONSENT]) == 0
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert told[0] == {"event": "progress", "stage": "media", "done": 3, "total": 3, "note": ""}
+    [picture] = [event for event in told if event["event"] == "picture"]
+    shown = cv2.imdecode(np.frombuffer(base64.b64decode(picture["jpeg"]), np.uint8), cv2.IMREAD_COLOR)
+    assert shown.shape == (4, 8, 3) and picture["step"] == 1
+    assert any(event["event"] == "say" and "gtalk view" in event["text"] for event in told)
+    assert cli.main(["--events", "train", str(clip), "-o", str(me), "--person", "Ada"]) == 2
+    error = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert error["event"] == "error" and error["remedy"].startswith("For example")
+    assert cli.main(["train", str(clip), "-o", str(tmp_path / "other"), *CONSENT]) == 0
+    assert capsys.readouterr().out == "", "the next command is one for people again"
 
 
 def test_prepare_and_motion_train_pass_their_options_on(calls, clip, tmp_path: Path) -> None:
