@@ -35,8 +35,9 @@ def advice(verdict: dict[str, Any] | None) -> dict[str, Any] | None:
     """
     if not isinstance(verdict, dict):
         return None
-    problems = [_known(str(text)) for text in verdict.get("problems", [])]
-    return {"word": str(verdict.get("word", "")), "problems": problems}
+    found = [_known(str(text)) for text in verdict.get("problems", [])]
+    once = {one["name"] or one["text"]: one for one in reversed(found)}  # two sentences may be about one thing
+    return {"word": str(verdict.get("word", "")), "problems": [one for one in found if one in once.values()]}
 
 
 def _known(text: str) -> dict[str, str]:

@@ -80,10 +80,17 @@ class Studio:
                 cast, identity = cast_of(avatar, config)
                 compute_on(drawing_threads(cast().avatar.kind, config.threads))
                 server = LiveServer(cast, config, _report, identity)
+                server.hosted.front.framed_by = self._origins
                 server.start()
                 self._live = (key, server)
             server = self._live[1]
             return {"port": server.port, "token": server.token or ""}
+
+    @property
+    def _origins(self) -> str:
+        """Of the studio's page, as a Content-Security-Policy has them."""
+        names = ("localhost", "127.0.0.1", "[::1]") if is_loopback(self.config.host) else ("*",)
+        return " ".join(f"http://{name}:{self._door.port}" for name in names)
 
     async def _let_phone_in(self) -> dict[str, Any]:
         return await asyncio.to_thread(self._open_phone)

@@ -50,3 +50,12 @@ def test_no_complaint_and_what_is_not_known() -> None:
         {"text": "something new", "name": "", "redo": ""}
     ]
     assert advice(None) is None
+
+
+def test_two_sentences_about_one_thing_are_told_once() -> None:
+    told = advice(
+        {"word": "usable", "problems": ["the head turns over 4 degrees only", "The head turns too little to"]}
+    )
+    assert told is not None and [problem["text"] for problem in told["problems"]] == [
+        "the head turns over 4 degrees only"
+    ]

@@ -81,7 +81,8 @@ def resumed(browser: Browser) -> bool:
     if browser.run("!!studio.views.record.stretch"):
         click(browser, "stop")
     browser.wait("studio.outbox.waiting === 0", 40)
-    return browser.run("Object.values(studio.views.record.entry.parts).some((part) => part.stretches > 0)")
+    browser.wait("Object.values(studio.views.record.entry.parts).some((part) => part.stretches > 0)", 10)
+    return True
 
 
 def no_camera(stage: Stage) -> dict[str, Any]:

@@ -11,7 +11,7 @@ export class MeetView {
     const made = this.app.state?.avatars.filter((one) => one.avatar) ?? [];
     this.name = made.some((one) => one.name === name) ? name : made.some((one) => one.name === this.name) ? this.name : made[0]?.name ?? '';
     place.className = 'meet';
-    place.replaceChildren(el('section', { id: 'live', 'aria-label': t('meet.live') }, el('p', { class: 'soft opening', role: 'status' }, t(this.name ? 'meet.opening' : 'meet.none'))), el('div', { class: 'side', id: 'meet-side' }));
+    place.replaceChildren(el('h1', { class: 'hidden-words' }, t('meet.title')), el('section', { id: 'live', 'aria-label': t('meet.live') }, el('p', { class: 'soft opening', role: 'status' }, t(this.name ? 'meet.opening' : 'meet.none'))), el('div', { class: 'side', id: 'meet-side' }));
     if (!this.name) return;
     this.update(this.app.state);
     try {

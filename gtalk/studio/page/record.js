@@ -64,6 +64,7 @@ export class RecordView {
     if (!this.place) return;
     this.place.className = 'record';
     this.place.replaceChildren(
+      this.on ? el('h1', { class: 'hidden-words' }, t('record.title')) : '',
       el('section', { id: 'stage', 'aria-label': t('record.preview') }, this.video,
         el('div', { id: 'prompt' }), el('p', { id: 'spoken', class: 'hidden-words', 'aria-live': 'polite' }),
         this.on ? null : el('div', { class: 'off' },
@@ -73,6 +74,7 @@ export class RecordView {
       el('div', { class: 'side' }, this.on ? this.#setup() : null, this.#consent(), this.#parts(), this.#others()));
     this.#words();
     this.#listDevices();
+    for (const name of CHECKS) this.#drawCheck(name);
   }
 
   // What comes next, over the picture, so that nobody has to look for it.

@@ -17,6 +17,7 @@ import socket
 import ssl
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from http import HTTPStatus
 from urllib.parse import quote, urlsplit
 
@@ -77,6 +78,8 @@ class Front:
     ) -> None:
         self._router, self._token, self._hosts, self._report = router, token, allowed_hosts, report
         self._key = key
+        self.framed_by = ""
+        """Origins, beside its own, whose pages may show these in a frame; set before the first visitor."""
         self._tls: ssl.SSLContext | None = None
         self._arrivals = Budget(_ARRIVALS_A_SECOND, _ARRIVALS_AT_ONCE)
         self._listening: list[tuple[socket.socket, asyncio.Task[None]]] = []
@@ -206,7 +209,8 @@ class Front:
         kept = {COOKIE: given, KEY_COOKIE: self._key if route.content_type == "text/html" else None}
         rules = "HttpOnly; SameSite=Strict; Path=/" + ("; Secure" if self._tls is not None else "")
         cookies = [f"{name}={quote(value, safe='')}; {rules}" for name, value in kept.items() if value]
-        await write_page(writer, HTTPStatus.OK, route, head, cookies)
+        policy = route.policy.replace("frame-ancestors 'self'", f"frame-ancestors 'self' {self.framed_by}".strip())
+        await write_page(writer, HTTPStatus.OK, replace(route, policy=policy), head, cookies)
 
     async def _stay(self, route: Route, head: Head, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if isinstance(route, Stream):
