@@ -46,7 +46,7 @@ SLOW = {
     "motion/model/test_with_ears.py", "motion/test_bad_sound.py", "motion/training/test_pretrain.py",
     "motion/training/test_train.py", "ops/test_checks.py", "ops/test_ops.py", "prepare/ingest/test_av_offset.py",
     "prepare/ingest/test_foreign_sound.py", "prepare/landmarks/test_identities.py", "prepare/report/test_onsets.py",
-    "prepare/segmentation/test_clean_plate.py", "prepare/segmentation/test_mouth_occlusion.py",
+    "prepare/segmentation/test_clean_plate.py", "prepare/segmentation/test_mouth_occlusion.py", "serve/test_serving.py",
     "prepare/segmentation/test_parsing_model.py", "prepare/test_hard_clips.py", "prepare/test_pipeline.py",
     "prepare/torso/test_track.py", "prepare/tracking/test_rasterise.py", "prepare/tracking/test_track.py",
     "rig/test_shapes.py", "robustness/test_faults.py", "robustness/test_places.py", "robustness/test_strangers.py",

@@ -25,7 +25,7 @@ from gtalk.cli.dubbing import Batch, Dub, Say
 from gtalk.cli.files import Assets
 from gtalk.cli.marks import Mark
 from gtalk.cli.motion import Motion
-from gtalk.cli.talking import Chat, Studio
+from gtalk.cli.talking import Chat, Serve, Studio
 from gtalk.cli.training import Fit, Prepare, Train
 from gtalk.errors import UserError
 
@@ -42,6 +42,7 @@ _COMMANDS = {
     "view": View,
     "chat": Chat,
     "studio": Studio,
+    "serve": Serve,
     "eval": Eval,
     "export": Export,
     "mark": Mark,

@@ -1,4 +1,4 @@
-"""`gtalk chat | studio`: converse with an avatar; record, make and meet one in the browser."""
+"""`gtalk chat | studio | serve`: converse with an avatar; make and meet one in the browser; dubs for programs."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import tyro
 
 from gtalk.agents.chat import ChatConfig
 from gtalk.cli.options import AvatarFolder
+from gtalk.serve.config import ServeConfig
 from gtalk.studio.config import StudioConfig
 from gtalk.viewer.config import ViewConfig
 
@@ -68,3 +69,27 @@ class Studio:
         from gtalk.studio.server import serve
 
         serve(self.folder, self.config)
+
+
+@dataclass(frozen=True)
+class Serve:
+    """Dubs for programs: a REST server, with a queue, keys and a description of itself.
+
+    gtalk serve me you
+
+    curl localhost:8090/v1/avatars/me/dubs -H 'Content-Type: application/json' -d '{"text": "[smile] Hello!"}'
+
+    The page at the address that is printed explains all endpoints; openapi.json describes them to programs. Jobs are
+    done by the workers of `gtalk batch`, survive a restart, and tell how far they are. docs/serve.md leads through it,
+    behind nginx too.
+    """
+
+    avatars: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="AVATAR...")]
+    """Folders of avatars; their names are those of the folders."""
+    config: ServeConfig = field(default_factory=ServeConfig)
+
+    def run(self) -> None:
+        """Do it."""
+        from gtalk.serve.server import serve
+
+        serve(self.avatars, self.config)

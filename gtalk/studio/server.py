@@ -15,10 +15,10 @@ from typing import Any
 
 from gtalk.compute.threads import compute_on
 from gtalk.errors import UserError
+from gtalk.hosting.door import Door, is_loopback
 from gtalk.studio.certificate import address_here, own_certificate
 from gtalk.studio.config import StudioConfig
 from gtalk.studio.desk import Desk
-from gtalk.studio.door import Door, is_loopback
 from gtalk.studio.routes import record_routes, work_routes
 from gtalk.viewer.config import ViewConfig
 from gtalk.viewer.server import LiveServer, cast_of, drawing_threads

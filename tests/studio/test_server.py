@@ -10,9 +10,9 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from gtalk.errors import UserError
+from gtalk.hosting.door import Door
 from gtalk.studio.certificate import fingerprint, own_certificate
 from gtalk.studio.config import StudioConfig
-from gtalk.studio.door import Door
 from gtalk.studio.server import Studio
 
 
@@ -67,7 +67,7 @@ def test_a_phone_comes_by_https_with_a_token_and_sees_the_fingerprint_that_was_t
         assert asked(door.url, trusting) == (200, "hello")
         status, words = asked(door.url.partition("?")[0], trusting)
         assert status == 401 and "token" in words
-        cookie = "gtalk_studio=a%20secret"
+        cookie = "gtalk=a%20secret"
         assert asked(door.url.partition("?")[0], trusting, Cookie=cookie)[0] == 200
     finally:
         door.stop()

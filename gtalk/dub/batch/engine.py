@@ -6,7 +6,7 @@ Workers that die take one task with them: it is tried again, twice at most.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from typing import Protocol, runtime_checkable
 
 from gtalk.dub.batch.scheduler import Event, Scheduler, Task
@@ -35,19 +35,26 @@ class Engine(Protocol):
         ...
 
 
-def run_tasks(agenda: Scheduler, engine: Engine) -> Iterator[Event]:
-    """Do all tasks of an agenda; tells each that is started, its progress, and how it ended."""
+def _no_more() -> bool:
+    return False
+
+
+def run_tasks(agenda: Scheduler, engine: Engine, more: Callable[[], bool] = _no_more) -> Generator[Event]:
+    """Do all tasks of an agenda; tells each that is started, its progress, and how it ended.
+
+    `more` is asked when there is nothing left to do: it may wait, and says whether there will be more.
+    """
     attempts: Counter[Task] = Counter()
     under_way = 0
     try:
-        while len(agenda) or under_way:
+        while len(agenda) or under_way or more():
             while len(agenda) and engine.has_room():
                 task = agenda.next()
                 attempts[task] += 1
                 yield Event(task, "started")  # on record before there can be an output
                 engine.give(task)
                 under_way += 1
-            for event in engine.hear():
+            for event in engine.hear() if under_way else ():
                 under_way -= event.kind != "progress"
                 if event.kind == "lost" and attempts[event.task] < ATTEMPTS:
                     agenda.again(event.task)

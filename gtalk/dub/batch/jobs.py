@@ -78,7 +78,7 @@ def read_jobs(path: Path, started: frozenset[str] = frozenset()) -> list[Job]:
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         try:
-            job = _job(number, line, path.parent, started)
+            job = read_job(number, line, path.parent, started)
             for output in (job.output, job.config.save_motion):
                 if output is not None and (earlier := outputs.setdefault(output.resolve(), number)) != number:
                     raise _Fault(f"writes {output} as line {earlier} does")
@@ -98,7 +98,8 @@ class _Fault(ValueError):
     """What is wrong with a line."""
 
 
-def _job(number: int, line: str, folder: Path, started: frozenset[str]) -> Job:
+def read_job(number: int, line: str, folder: Path, started: frozenset[str] = frozenset()) -> Job:
+    """The job of one line. Raises OSError or ValueError, a UserError among them, for whatever is wrong with it."""
     try:
         entry = parse_json(line)
     except ValueError as error:

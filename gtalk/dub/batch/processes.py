@@ -55,6 +55,12 @@ class ProcessEngine:
             elif one.busy and one.silent_s > HUNG_S:
                 one.process.kill()  # the end of its pipe tells the rest
 
+    def end(self, line: int) -> None:
+        """End the workers of a job, which is told as lost. From any thread."""
+        for one in self._crew:
+            if one.busy and one.busy.job.line == line:
+                one.process.kill()
+
     def close(self) -> None:
         """See `Engine`."""
         for one in self._crew:

@@ -58,17 +58,25 @@ class Scheduler:
 
     def __init__(self, jobs: Sequence[Job], split_s: float) -> None:
         """`split_s`: length of the parts of long jobs, seconds; 0 keeps every job whole."""
-        self._waiting = deque(
-            Task(job, "listen", 0, split_s)
-            if job.source is not None and is_long(job.source, job.config, split_s)
-            else Task(job)
-            for job in jobs
-        )
+        self._split_s = split_s
+        self._waiting: deque[Task] = deque()
+        for job in jobs:
+            self.add(job)
         self._split: dict[int, _Split] = {}
         self._over: set[int] = set()
 
     def __len__(self) -> int:
         return len(self._waiting)
+
+    def add(self, job: Job) -> None:
+        """One more job, after the others. Its line must be its own."""
+        long = job.source is not None and is_long(job.source, job.config, self._split_s)
+        self._waiting.append(Task(job, "listen", 0, self._split_s) if long else Task(job))
+
+    def drop(self, line: int) -> None:
+        """A job that nobody wants any more: what of it waits is forgotten, and what is lost of it not tried again."""
+        self._over.add(line)
+        self._waiting = deque(one for one in self._waiting if one.job.line != line)
 
     def next(self) -> Task:
         """The task to give to a worker that has none. Raises IndexError when none is waiting."""
@@ -88,8 +96,7 @@ class Scheduler:
         if event.kind not in (DONE, FAILED) or line in self._over:
             return None
         if event.kind == FAILED or task.step in ("whole", "join"):
-            self._over.add(line)
-            self._waiting = deque(one for one in self._waiting if one.job.line != line)
+            self.drop(line)
             return self._ended(event)
         split = self._split[line]
         if task.step == "listen":

@@ -1,13 +1,14 @@
-"""A port with the studio's routes behind it: who may come in, and the server's thread."""
+"""A port with routes behind it: who may come in, and the server's thread."""
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import socket
 import ssl
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import uvicorn
@@ -17,9 +18,14 @@ from starlette.requests import cookie_parser
 from starlette.responses import PlainTextResponse
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http import h11_impl
 
-_COOKIE = "gtalk_studio"
+_COOKIE = "gtalk"
+VISITOR = "visitor"
+"""Where in a request's state the name stands of whose key was shown."""
 _START_S = 15.0
+_HEAD_S = 10.0  # until a request's head must be whole
+_MOST_CONNECTIONS = 1000
 _RULES = (
     ("x-content-type-options", "nosniff"), ("referrer-policy", "no-referrer"), ("x-frame-options", "SAMEORIGIN"),
 )  # fmt: skip
@@ -34,17 +40,20 @@ class Door:
     """Serves routes on one port, in a thread of its own.
 
     Args:
-        token: what visitors show as `?token=` or cookie; None asks nobody, and lets in only who says this host's name.
+        token: what visitors show as `?token=`, cookie or `Authorization: Bearer`; None asks nobody, and lets in only
+            who says this host's name.
+        keys: more of them, with whose each is: a request's `state.visitor`.
         tls: for https.
         shown: the address that people are given; `host` by default.
     """
 
     def __init__(
         self, routes: Sequence[BaseRoute], host: str, *, token: str | None, tls: ssl.SSLContext | None = None,
-        shown: str = "",
+        shown: str = "", keys: Mapping[str, str] | None = None,
     ) -> None:  # fmt: skip
         self._host, self._token, self._tls, self._shown = host, token, tls, shown or host
-        self._app = _Gate(Starlette(routes=list(routes)), host, token)
+        known = {**(keys or {}), **({token: ""} if token else {})}
+        self._app = _Gate(Starlette(routes=list(routes)), host, known)
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
         self.port = 0
@@ -68,7 +77,8 @@ class Door:
             raise
         self.port = listener.getsockname()[1]
         config = uvicorn.Config(self._app, log_level="error", access_log=False, timeout_keep_alive=20, lifespan="off",
-                                limit_concurrency=128, ws="none", server_header=False)  # fmt: skip
+                                limit_concurrency=_MOST_CONNECTIONS, http=_Hurried, ws="none",
+                                server_header=False)  # fmt: skip
         config.load()
         config.ssl = self._tls
         self._server = uvicorn.Server(config)
@@ -85,18 +95,54 @@ class Door:
             self._thread.join(timeout=5)
 
 
+class _Hurried(h11_impl.H11Protocol):
+    """Closes a connection whose request's head does not come: silence and single letters hold nothing for long."""
+
+    _late: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._watch()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._watch()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._calm()
+        super().connection_lost(exc)
+
+    def _watch(self) -> None:
+        if self.conn.their_state is not h11_impl.h11.IDLE:
+            self._calm()
+        elif self._late is None:
+            self._late = self.loop.call_later(_HEAD_S, self.transport.abort)
+
+    def _calm(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
+
+
 class _Gate:
     """Refuses other sites, other names of this host (DNS rebinding), and who has no token."""
 
-    def __init__(self, app: ASGIApp, host: str, token: str | None) -> None:
-        self._app, self._host, self._token = app, host, token
+    def __init__(self, app: ASGIApp, host: str, keys: Mapping[str, str]) -> None:
+        self._app, self._host, self._keys = app, host, keys
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
         headers = Headers(scope=scope)
         asked = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("token", [""])[0]
+        scheme, _, bearer = headers.get("authorization", "").partition(" ")
         shown = asked or unquote(cookie_parser(headers.get("cookie", "")).get(_COOKIE, ""))
+        shown = bearer.strip() if scheme.lower() == "bearer" else shown
+        scope.setdefault("state", {})[VISITOR] = self._name_of(shown)
         if (why := self._refused(scope, headers, shown)) is not None:
             await PlainTextResponse(why[1] + "\n", why[0])(scope, receive, send)
             return
@@ -106,7 +152,7 @@ class _Gate:
                 out = MutableHeaders(scope=message)
                 for name, value in _RULES:
                     out.setdefault(name, value)
-                if self._token and asked:
+                if self._keys and asked:
                     secure = "; Secure" if scope["scheme"] == "https" else ""
                     out.append("set-cookie", f"{_COOKIE}={quote(asked)}; HttpOnly; SameSite=Strict; Path=/{secure}")
             await send(message)
@@ -115,7 +161,7 @@ class _Gate:
 
     def _refused(self, scope: Scope, headers: Headers, shown: str) -> tuple[int, str] | None:
         host = urlsplit("//" + headers.get("host", "")).hostname or ""
-        if self._token is None and host != self._host and not is_loopback(host):
+        if not self._keys and host != self._host and not is_loopback(host):
             return 403, "unknown Host"
         origin = headers.get("origin")
         if scope["method"] not in {"GET", "HEAD"} and origin and urlsplit(origin).netloc != headers.get("host"):
@@ -123,6 +169,14 @@ class _Gate:
         follows_link = headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == "document"
         if headers.get("sec-fetch-site") == "cross-site" and not follows_link:
             return 403, "asked for by another site"
-        if self._token is not None and not hmac.compare_digest(shown.encode(), self._token.encode()):
-            return 401, "a valid ?token= is needed; it was printed when the studio started"
+        if self._keys and scope["state"][VISITOR] is None:
+            return 401, "a valid ?token= or Authorization: Bearer is needed; a token was printed at the start"
         return None
+
+    def _name_of(self, shown: str) -> str | None:
+        """Whose key it is; every key is compared, so that time tells nothing."""
+        found = None
+        for key, name in self._keys.items():
+            if hmac.compare_digest(shown.encode(), key.encode()):
+                found = name
+        return found

@@ -1,0 +1,1 @@
+"""Dubs for programs: a REST server."""
