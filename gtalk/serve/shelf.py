@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 import shutil
-import time
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -75,7 +74,7 @@ class Uploads:
             temporary.rename(path)
         finally:
             temporary.unlink(missing_ok=True)
-        write_json(self._folder / f"{file_id}.json", {"owner": owner, "name": path.name, "sent_s": time.time()})
+        write_json(self._folder / f"{file_id}.json", {"owner": owner, "name": path.name})
         return {"file": f"file:{file_id}", "bytes": size}
 
     def path(self, owner: str, file_id: str) -> Path | None:
