@@ -15,113 +15,14 @@ import argparse
 import json
 import os
 import random
-import signal
-import subprocess
-import sys
 import tempfile
 import time
+import urllib.request
 from pathlib import Path
 from typing import Any
 
-import cv2
-
 from tools.check.browser import Browser, Page
-
-SIZE = (1280, 720)
-CAMERA_FPS = 30  # what Chromium plays a .mjpeg at
-
-
-def camera_of(film: Path, folder: Path, most_s: float = 100.0, size: tuple[int, int] = SIZE) -> dict[str, Path]:
-    """A film as Chromium's camera and microphone, in the middle of a 720p picture."""
-    from gtalk.media.audio import read_audio, write_wav
-    from gtalk.media.video import read_video
-
-    camera, microphone = folder / "camera.mjpeg", folder / "microphone.wav"
-    with open(camera, "wb") as file:
-        for index, frame in enumerate(read_video(film, CAMERA_FPS)):
-            if index >= most_s * CAMERA_FPS:
-                break
-            scale = size[1] / frame.shape[0]
-            picture = cv2.resize(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), None, fx=scale, fy=scale)
-            beside = max(0, size[0] - picture.shape[1])
-            picture = cv2.copyMakeBorder(picture, 0, 0, beside // 2, beside - beside // 2, cv2.BORDER_REPLICATE)
-            file.write(cv2.imencode(".jpg", picture[:, : size[0]], [cv2.IMWRITE_JPEG_QUALITY, 92])[1].tobytes())
-    write_wav(microphone, read_audio(film))
-    return {"camera": camera, "microphone": microphone}
-
-
-class Server:
-    """`gtalk studio` in a process, that can be killed and started again on the same port."""
-
-    def __init__(self, folder: Path, port: int = 0) -> None:
-        self.folder, self.port, self.url = folder, port, ""
-        self.start()
-
-    def start(self) -> None:
-        words = [sys.executable, "-m", "gtalk", "studio", str(self.folder), "--port", str(self.port)]
-        self.process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
-            if "gtalk studio: open " in line:
-                self.url = line.split()[3]
-                self.port = int(self.url.split(":")[2].split("/")[0])
-                return
-        raise AssertionError("the studio did not start")
-
-    def kill(self) -> None:
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
-
-    def stop(self) -> None:
-        self.process.terminate()
-        self.process.wait(timeout=20)
-
-
-def click(page: Page, element: str) -> None:
-    """Press what has this id."""
-    page.wait(f"!!document.getElementById('{element}') && !document.getElementById('{element}').disabled")
-    page.run(f"document.getElementById('{element}').click()")
-
-
-def consent(page: Page, name: str = "Ada Lovelace") -> None:
-    """Fill in the form and agree."""
-    page.wait("!!document.getElementById('person')")
-    page.run(f"(() => {{ const p = document.getElementById('person'); p.value = '{name}';"
-             " p.dispatchEvent(new Event('input')); })()")  # fmt: skip
-    click(page, "agree")
-    page.wait("!!studio.views.record.entry")
-
-
-def record(page: Page, part: str, seconds: float | None = None) -> None:
-    """Record a part to its end, or stop it after so many seconds."""
-    click(page, f"part-{part}")
-    page.wait("!!studio.views.record.stretch")
-    if seconds is None:
-        page.wait("!studio.views.record.stretch", timeout_s=150)
-    else:
-        time.sleep(seconds)
-        click(page, "stop")
-        page.wait("!studio.views.record.stretch")
-
-
-class Shots:
-    """Pictures of screens, desktop and phone."""
-
-    def __init__(self, page: Page, folder: Path | None) -> None:
-        self._page, self._folder = page, folder
-        if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
-
-    def __call__(self, name: str, *, phone: bool = False) -> None:
-        if self._folder is None:
-            return
-        (self._folder / f"{name}.png").write_bytes(self._page.screenshot())
-        if phone:
-            self._page.resize(390, 844, phone=True)
-            time.sleep(0.6)
-            (self._folder / f"{name}_phone.png").write_bytes(self._page.screenshot())
-            self._page.resize(1200, 760)
-            time.sleep(0.3)
+from tools.check.studio_stage import Live, Server, Shots, camera_of, choose, click, consent
 
 
 def path(film: Path, out: Path | None, seconds: float) -> dict[str, Any]:
@@ -192,36 +93,6 @@ def meet(browser: Browser, shot: Shots, told: dict[str, Any], ended: float) -> N
     shot("07_library", phone=True)
 
 
-class Live:
-    """The live page inside the studio's."""
-
-    def __init__(self, browser: Browser) -> None:
-        self._browser = browser
-        browser.wait("!!document.querySelector('#live iframe')", 60)
-        end = time.monotonic() + 20
-        while not (children := browser.call("Page.getFrameTree")["frameTree"].get("childFrames")):
-            assert time.monotonic() < end
-            time.sleep(0.2)
-        time.sleep(1.0)
-        self._context = browser.call("Page.createIsolatedWorld", frameId=children[0]["frame"]["id"])[
-            "executionContextId"
-        ]
-
-    def run(self, script: str) -> Any:
-        """A value of its page."""
-        answer = self._browser.call(
-            "Runtime.evaluate", expression=script, contextId=self._context, returnByValue=True, userGesture=True
-        )
-        return answer["result"].get("value")
-
-    def wait(self, script: str, timeout_s: float) -> None:
-        """Until it is true."""
-        end = time.monotonic() + timeout_s
-        while not self.run(script):
-            assert time.monotonic() < end, f"never true: {script}"
-            time.sleep(0.2)
-
-
 def first_load(browser: Page) -> float:
     """Bytes of everything that the page has fetched by now, but for what it asks again and again."""
     return browser.run(
@@ -272,10 +143,42 @@ def kills(film: Path, count: int, seed: int) -> dict[str, Any]:
                 told.append({"killed": what, **{name: round(value, 2) for name, value in one.items()}})
                 if what == "tab":
                     click(page, "camera-on")
+            work = work_goes_on(film, server)
         finally:
             browser.close()
             server.stop()
-    return {"kills": told, "worst_lost_s": max(one["lost_s"] for one in told)}
+    return {"kills": told, "worst_lost_s": max(one["lost_s"] for one in told), "work": work}
+
+
+def work_goes_on(film: Path, server: Server) -> dict[str, Any]:
+    """Have an avatar made of a film, kill the server in the middle, start it again: the stages that were done stay."""
+
+    def asked(path: str, method: str = "GET", body: bytes | None = None) -> dict[str, Any]:
+        request = urllib.request.Request(server.url + path, body, method=method)
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return json.loads(answer.read() or b"{}")
+
+    def job() -> dict[str, Any]:
+        return asked("api/state")["jobs"][0]
+
+    words = {"person": "Work Goes On", "statement": "I agree to this avatar.", "language": "en"}
+    name = asked("api/takes", "POST", json.dumps(words).encode())["name"]
+    stretch = f"api/takes/{name}/upload/0{film.suffix}"
+    asked(f"{stretch}/0", "PUT", film.read_bytes())
+    asked(f"{stretch}/close", "POST", json.dumps({"count": 1}).encode())
+    asked(f"api/avatars/{name}/make", "POST", b"")
+    while (at := job()).get("stage") not in {"track", "masks"}:
+        assert at["state"] in {"waiting", "running"}, at
+        time.sleep(0.3)
+    server.kill()
+    [state] = server.folder.glob(f"{name}/made-*/dataset/prepare.json")
+    before = json.loads(state.read_text())
+    server.start()
+    while (then := job())["state"] not in {"done", "failed"} and then.get("stage") not in {"fit", "motion features"}:
+        time.sleep(0.5)
+    after = json.loads(state.read_text())
+    kept = [stage for stage, record in before.items() if after.get(stage) == record]
+    return {"killed_at": at["stage"], "then": then["state"], "stage": then.get("stage"), "kept": kept}
 
 
 def seconds_of(folder: Path, number: int) -> float:
@@ -286,6 +189,31 @@ def seconds_of(folder: Path, number: int) -> float:
     with av.open(str(clip)) as container:
         packets = [p for p in container.demux(video=0) if p.pts is not None]
         return float(packets[-1].pts * packets[-1].time_base)
+
+
+def films(page: Page, speech: Path, shot: Shots) -> dict[str, Any]:
+    """A film of a speech, a message with it, a file that has none, and a film that is uploaded."""
+    page.run("studio.open('meet')")
+    page.wait("!!document.getElementById('sounds')", 60)
+    choose(page, "#sounds", speech, Path(__file__))
+    page.wait("document.getElementById('notice').textContent.includes('studio.py')")
+    refused = page.run("document.getElementById('notice').textContent")
+    page.wait("studio.state.jobs.some((job) => job.kind === 'dub')")
+    time.sleep(2)
+    shot("films_waiting")
+    page.wait("studio.state.jobs.every((job) => job.kind !== 'dub' || job.state === 'done')", 240)
+    page.run("document.getElementById('share-sound').selectedIndex = 1")
+    click(page, "share")
+    page.wait("studio.state.jobs.some((job) => job.kind === 'share' && job.state === 'done')", 120)
+    time.sleep(1.5)
+    page.run("document.getElementById('h-share').scrollIntoView()")
+    shot("films_done", phone=True)
+    sizes = page.run(
+        "(async () => { const found = {};"
+        " for (const a of document.querySelectorAll('.films a[href*=save], a[href$=zip]'))"
+        " found[a.getAttribute('href')] = (await (await fetch(a.href)).blob()).size; return found; })()"
+    )
+    return {"refused": refused, "bytes": sizes}
 
 
 def faults_of(page: Page, axe: Path | None) -> list[str]:
@@ -300,7 +228,7 @@ def faults_of(page: Page, axe: Path | None) -> list[str]:
     return sorted(found, key=lambda words: ("critical", "serious", "moderate", "minor").index(words.split()[0]))
 
 
-def screens(folder: Path, out: Path | None, axe: Path | None) -> dict[str, Any]:
+def screens(folder: Path, out: Path | None, axe: Path | None, speech: Path | None) -> dict[str, Any]:
     """Every screen of a studio that has avatars, with what is wrong on it for some visitors."""
     told: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as place:
@@ -335,6 +263,9 @@ def screens(folder: Path, out: Path | None, axe: Path | None) -> dict[str, Any]:
                 shot(f"dialog_{what}", phone=True)
                 told[f"dialog_{what}"] = faults_of(browser, axe)
                 browser.run("document.getElementById('dialog').close()")
+            if speech is not None:
+                told["films"] = films(browser, speech, shot)
+                told["films_axe"] = faults_of(browser, axe)
         finally:
             browser.close()
             server.stop()
@@ -348,6 +279,7 @@ def main() -> None:
     parser.add_argument("file", type=Path, help="a film of somebody who speaks; for screens, a studio's folder")
     parser.add_argument("--out", type=Path, help="folder for pictures of the screens")
     parser.add_argument("--axe", type=Path, help="axe.min.js of the npm package axe-core")
+    parser.add_argument("--speech", type=Path, help="screens: a sound file to make a film and a message of")
     parser.add_argument("--seconds", type=float, default=90.0)
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
@@ -357,7 +289,7 @@ def main() -> None:
     elif asked.what == "kills":
         told = kills(asked.file, asked.kills, asked.seed)
     else:
-        told = screens(asked.file, asked.out, asked.axe)
+        told = screens(asked.file, asked.out, asked.axe, asked.speech)
     print(json.dumps(told, indent=1))
 
 

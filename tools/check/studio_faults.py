@@ -23,7 +23,7 @@ import cv2
 import numpy as np
 
 from tools.check.browser import Browser
-from tools.check.studio import Server, camera_of, click, consent
+from tools.check.studio_stage import Server, camera_of, choose, click, consent
 
 SAID = json.loads((resources.files("gtalk.studio") / "page" / "texts" / "en.json").read_text(encoding="utf-8"))[
     "faults"
@@ -178,19 +178,13 @@ def no_network(stage: Stage) -> dict[str, Any]:
         return {"said": said, "kept": resumed(browser)}
 
 
-def _upload(browser: Browser, path: Path) -> None:
-    document = browser.call("DOM.getDocument")["root"]["nodeId"]
-    node = browser.call("DOM.querySelector", nodeId=document, selector="#film")["nodeId"]
-    browser.call("DOM.setFileInputFiles", nodeId=node, files=[str(path)])
-
-
 def two_gigabytes(stage: Stage) -> dict[str, Any]:
     huge = stage.place / "holiday.mp4"
     with open(huge, "wb") as file:
         file.truncate(2 << 30)  # takes no room
     with stage.page("too_large") as browser:
         consent(browser, "Large File")
-        _upload(browser, huge)
+        choose(browser, "#film", huge)
         notice = "document.getElementById('notice').textContent"
         browser.wait(f"{notice}.includes('a gigabyte is the most')")
         command = browser.run("document.querySelector('#dialog code').textContent")
@@ -202,7 +196,7 @@ def no_film(stage: Stage) -> dict[str, Any]:
     letter.write_text("Dear reader, this is no film. " * 4000)
     with stage.page("not_video") as browser:
         consent(browser, "Paper Letter")
-        _upload(browser, letter)
+        choose(browser, "#film", letter)
         said = told(browser, "not_video")
         return {"said": said, "nothing_left": browser.run("!studio.views.record.entry.parts.upload?.stretches")}
 
