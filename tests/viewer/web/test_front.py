@@ -30,6 +30,19 @@ def test_the_page_is_served_and_cannot_be_framed_elsewhere() -> None:
     assert not said
 
 
+def test_a_page_that_is_named_may_frame_it_and_no_other() -> None:
+    async def run() -> bytes:
+        front = Front(fixed(dict(PAGE)), token=None, allowed_hosts=None, report=lambda _line: None)
+        front.framed_by = "http://localhost:8090"
+        try:
+            return await ask(await front.start("127.0.0.1", 0, None), get("/", Host="localhost"))
+        finally:
+            await front.stop()
+
+    assert b"frame-ancestors 'self' http://localhost:8090\r\n" in asyncio.run(run())
+    assert b"frame-ancestors 'self'\r\n" in exchange(get("/", Host="localhost:1"))[0]
+
+
 @pytest.mark.parametrize(
     ("request_bytes", "status"),
     [
