@@ -36,6 +36,7 @@ class Desk:
         self.jobs = Jobs(root / ".jobs", self._done)
         self.open_live: Meet | None = None
         self.open_phone: LetIn | None = None
+        self.close_live: Callable[[str], None] = lambda _name: None
 
     def start(self) -> None:
         """Make clips of what a page that is gone left open, and go on with jobs."""
@@ -93,6 +94,7 @@ class Desk:
     def delete(self, name: str) -> None:
         """Delete an avatar, its recording and what was made with it."""
         self.library.entry(name)
+        self.close_live(name)
         self.jobs.forget_avatar(name)
         self.looker.forget(name)
         self.library.delete(name)

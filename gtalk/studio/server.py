@@ -32,6 +32,7 @@ class Studio:
         self.desk = Desk(folder, config)
         self.token = None if is_loopback(config.host) else secrets.token_urlsafe(18)
         self.desk.open_live, self.desk.open_phone = self._open_live, self._let_phone_in
+        self.desk.close_live = self._close_live
         self._door = Door([*record_routes(self.desk), *work_routes(self.desk)], config.host, token=self.token)
         self._live: tuple[str, LiveServer] | None = None
         self._phone: Door | None = None
@@ -64,6 +65,13 @@ class Studio:
         if self._live is not None:
             self._live[1].stop()
         self.desk.stop()
+
+    def _close_live(self, name: str) -> None:
+        """An avatar that is deleted lives no longer."""
+        with self._lock:
+            if self._live is not None and self._live[0].partition(" ")[0] == name:
+                self._live[1].stop()
+                self._live = None
 
     async def _open_live(self, name: str, avatar: Path) -> dict[str, Any]:
         return await asyncio.to_thread(self._live_of, name, avatar)

@@ -113,7 +113,9 @@ def test_library_rename_delete_and_an_avatar_of_the_command_line(client, desk) -
     assert client.post("api/avatars/bob/title", json={"title": " "}).status_code == 422
     assert client.get("api/avatars/bob/preview.jpg").headers["content-type"] == "image/jpeg"
     assert client.request("DELETE", "api/avatars/bob", json={"confirm": "ann"}).status_code == 422
-    assert client.request("DELETE", "api/avatars/bob", json={"confirm": "bob"}).status_code == 200
+    closed: list[str] = []
+    desk.close_live = closed.append
+    assert client.request("DELETE", "api/avatars/bob", json={"confirm": "bob"}).status_code == 200 and closed == ["bob"]
     assert client.get("api/state").json()["avatars"] == [] and not (desk.library.root / "bob").exists()
 
 
