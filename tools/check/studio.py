@@ -116,18 +116,20 @@ def kills(film: Path, count: int, seed: int) -> dict[str, Any]:
             for number in range(count):
                 what = ("server", "tab")[number % 2]
                 page.wait("!!studio.views.record.camera.stream && !studio.views.record.stretch")
-                page.run("void studio.views.record.begin('vowels', false)")
-                page.wait("!!studio.views.record.stretch")
+                page.run("void studio.views.record.begin('read', false)")
+                page.wait("!!(window.watched = studio.views.record.stretch)")
                 moment_s = rng.uniform(1.0, 6.0)
                 time.sleep(moment_s)
-                recorded_s = page.run("studio.views.record.stretch.seconds")
+                recorded_s = page.run("watched.seconds")
                 if what == "server":
                     server.kill()
                     time.sleep(rng.uniform(0.5, 3.0))
                     server.start()
                     time.sleep(1.0)
-                    recorded_s = page.run("studio.views.record.stretch.seconds")
+                    recorded_s = page.run("watched.seconds")
                     click(page, "stop")
+                    page.wait("!studio.views.record.stretch")
+                    recorded_s = page.run("watched.seconds")
                 else:
                     page.call("Page.navigate", url="about:blank")
                     time.sleep(0.5)
@@ -185,7 +187,7 @@ def seconds_of(folder: Path, number: int) -> float:
     """Length of the stretch of that number, by its last picture."""
     import av
 
-    [clip] = folder.glob(f"*/clips/vowels.{number}.webm")
+    [clip] = folder.glob(f"*/clips/read.{number}.webm")
     with av.open(str(clip)) as container:
         packets = [p for p in container.demux(video=0) if p.pts is not None]
         return float(packets[-1].pts * packets[-1].time_base)
