@@ -27,7 +27,7 @@ class Page:
     """One tab."""
 
     def __init__(self, address: str) -> None:
-        self._next_id = 0
+        self._next_id, self.target = 0, address.rsplit("/", 1)[-1]
         self._socket: ClientConnection = connect(address, max_size=1 << 26)
         self.call("Page.enable")
 
@@ -129,6 +129,10 @@ class Browser(Page):
         """Another tab."""
         target = self._ask("Target.createTarget", url="about:blank")["targetId"]
         return Page(f"ws://{self._host}/devtools/page/{target}")
+
+    def drop(self, page: Page) -> None:
+        """Close a tab as it is, whatever it wants to ask before."""
+        self._ask("Target.closeTarget", targetId=page.target)
 
     def close(self) -> None:
         """End the browser."""

@@ -131,7 +131,9 @@ def kills(film: Path, count: int, seed: int) -> dict[str, Any]:
                     page.wait("!studio.views.record.stretch")
                     recorded_s = page.run("watched.seconds")
                 else:
-                    page.call("Page.navigate", url="about:blank")
+                    another = browser.tab()
+                    browser.drop(page)
+                    page = another
                     time.sleep(0.5)
                     page.open(server.url)
                     page.wait("!!window.studio?.state")
