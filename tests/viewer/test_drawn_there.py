@@ -79,6 +79,7 @@ def test_a_page_draws_by_itself_and_hears_the_same() -> None:
         source = PushSource("text", audible=True, bounded=False)
         source.push(bursts(25))
         server.main.session.play(source)
+        assert [page.opus for page in server.main.media._pages] == [True], "sound comes packed, and is heard"
         browser.wait("gtalk.skew.length > 3 && document.getElementById('face').height >= 256", 60)
         drawn = browser.run("""(() => { const pen = new OffscreenCanvas(64, 64).getContext('2d');
           pen.drawImage(document.getElementById('face'), 0, 0, 64, 64);

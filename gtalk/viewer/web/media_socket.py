@@ -25,6 +25,7 @@ from gtalk.viewer.live.recorder import Recorder
 from gtalk.viewer.live.session import LiveSession
 from gtalk.viewer.web.budget import Budget
 from gtalk.viewer.web.http import INNER_HEADER
+from gtalk.viewer.web.packets import Packets
 from gtalk.viewer.web.protocol import MAX_MESSAGE_BYTES, BadMessage, MicPiece, number, pack_frame, pack_numbers, parse
 from gtalk.viewer.web.speech_api import COMMANDED_A_SECOND, COMMANDED_AT_ONCE, follow_client
 from gtalk.viewer.web.stage import COMMANDS, House, Stage
@@ -52,6 +53,8 @@ class _Page:
     stage: Stage
     """What it directs."""
     listening: Listening
+    opus: bool = False
+    """Whether it decodes packets of sound beside numbers."""
     microphones: list[PushSource] = field(default_factory=list)
     commands: Budget = field(default_factory=lambda: Budget(_COMMANDS_A_SECOND, _COMMANDS_AT_ONCE))
 
@@ -99,6 +102,7 @@ class MediaSocket:
         self._rendering: asyncio.Task[None] | None = None
         self._recordings = Budget(_RECORDINGS_A_SECOND, _RECORDINGS_AT_ONCE)
         self._pages: list[_Page] = []
+        self._packets = Packets()
         self._server: Server | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self.on_text: Callable[[str], None] | None = None
@@ -190,11 +194,16 @@ class MediaSocket:
                 if flushed:
                     await page.tell(flush=True)
                 for frame in frames:
-                    pack = pack_numbers if page.listening.draws and frame.numbers else pack_frame
-                    await page.connection.send(pack(frame, own=frame.source in page.microphones))
+                    await page.connection.send(self._packed(page, frame))
                 if time.monotonic() - told > _STATS_EVERY_S:
                     told = time.monotonic()
                     await page.tell(stats=asdict(self._session.stats()), recording=self._recorder.running)
+
+    def _packed(self, page: _Page, frame: LiveFrame) -> bytes:
+        own = frame.source in page.microphones
+        if not page.listening.draws or not frame.numbers:
+            return pack_frame(frame, own=own)
+        return pack_numbers(frame, own=own, packet=self._packets.of(frame) if page.opus else None)
 
     async def _receive(self, page: _Page) -> None:
         window, count = time.monotonic(), 0
@@ -223,6 +232,7 @@ class MediaSocket:
                 self._mute(page)
             case "draw":
                 page.listening.draws = bool(command.get("here")) and self._draw != "server"
+                page.opus = bool(command.get("opus"))
             case "stop":
                 self._session.interrupt()
             case "say":

@@ -4,6 +4,7 @@
                      i16 PCM at 16 kHz                                                    one tick
                      b"N" f64 time_s, f64 heard_ms, f32 aperture, f32 pitch_hz, u8 audible, 8 i8 wave, u16 samples,
                      u16 bytes of numbers, numbers, i16 PCM where it is heard             one tick, to be drawn there
+                     b"O" ... the same with a packet of Opus instead of PCM, for pages that asked for it
                      text: {"stats": ..} {"notice": ..} {"flush": true}
     page -> server   b"M" u32 sample rate, f64 captured_ms, i16 PCM                       microphone
                      text: {"do": "mic" | "mute" | "stop" | "say" | "orbit" | "record" | "skew" | "draw", ..}
@@ -56,15 +57,28 @@ def pack_frame(frame: LiveFrame, *, own: bool = False) -> bytes:
     return head + jpeg + pcm
 
 
-def pack_numbers(frame: LiveFrame, *, own: bool = False) -> bytes:
-    """One tick for a page that draws it. Sound goes along where it is heard, else its outline. `own`: as above."""
+def pack_numbers(frame: LiveFrame, *, own: bool = False, packet: bytes | None = None) -> bytes:
+    """One tick for a page that draws it. Sound goes along where it is heard, else its outline.
+
+    Args:
+        own: as above.
+        packet: the sound as Opus, where it is to go so.
+    """
     samples = np.clip(frame.samples, -1, 1)
     parts = [part if len(part) else np.zeros(1) for part in np.array_split(samples, _PARTS)]
     wave = [round(127 * float(value)) for part in parts for value in (min(part.min(), 0.0), max(part.max(), 0.0))]
     numbers, heard_ms = frame.numbers or b"", frame.heard_ms if own else math.nan
-    sound = (samples * 32767).astype("<i2").tobytes() if frame.audible and samples.any() else b""
+    sound = packet or ((samples * 32767).astype("<i2").tobytes() if frame.audible and samples.any() else b"")
     head = _NUMBERS.pack(
-        b"N", frame.time_s, heard_ms, frame.aperture, frame.pitch_hz, frame.audible, *wave, len(samples), len(numbers)
+        b"O" if packet else b"N",
+        frame.time_s,
+        heard_ms,
+        frame.aperture,
+        frame.pitch_hz,
+        frame.audible,
+        *wave,
+        len(samples),
+        len(numbers),
     )
     return head + numbers + sound
 

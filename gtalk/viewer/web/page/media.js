@@ -7,7 +7,7 @@ const DISPLAY_S = 0.008; // what is drawn now is seen with the next refresh, hal
 const LOOK_MS = 4; // how often waiting pictures are looked at where the display's own beat is not to be had
 const state = {
   address: "", socket: null, canvas: null, pen: null, frames: [], order: 0, drawn: -1, player: null, microphone: null,
-  drawing: null, view: { yaw: 0, pitch: 0, distance: 1 }, height: 512, last: null, whole: [], asked: "server", rate: 48000, offset: null, offsets: [], latency: 0, running: false, capture: [], lost: 0, said: 0,
+  drawing: null, packets: null, view: { yaw: 0, pitch: 0, distance: 1 }, height: 512, last: null, whole: [], asked: "server", rate: 48000, offset: null, offsets: [], latency: 0, running: false, capture: [], lost: 0, said: 0,
 };
 
 const post = (message) => self.postMessage(message);
@@ -22,7 +22,7 @@ function connect() {
     state.lost = 0;
     post({ connected: true });
     if (state.microphone) command({ do: "mic" });
-    if (state.drawing) command({ do: "draw", here: true });
+    if (state.drawing) command({ do: "draw", here: true, opus: !!state.packets });
   };
   socket.onclose = ({ code, reason }) => {
     post({ connected: false, never: opened ? 0 : state.lost + 1, reason: code === 1008 || code === 1009 ? reason || `closed with ${code}` : "" });
@@ -40,6 +40,7 @@ function connect() {
 
 function flush() {
   for (const frame of state.frames.splice(0)) frame.picture?.close();
+  if (state.packets) state.packets.flush();
   if (state.player) state.player.postMessage("flush");
   state.offset = null;
   state.offsets = [];
@@ -52,10 +53,21 @@ async function drawHere(asked) {
   try {
     const { Drawing } = await import("./drawing.js");
     state.drawing = await Drawing.open(asked === "browser");
-    command({ do: "draw", here: true });
+    await unpackHere();
+    command({ do: "draw", here: true, opus: !!state.packets });
   } catch (error) {
     post({ drawn: "server", why: error.message });
   }
+}
+
+// Sound comes packed where the browser can unpack it, else as plain samples.
+async function unpackHere() {
+  const { Packets } = await import("./packets.js");
+  if (!(await Packets.known())) return;
+  state.packets = new Packets(play, () => {
+    state.packets = null;
+    if (state.drawing) command({ do: "draw", here: true, opus: false });
+  });
 }
 
 function drawThere(why) {
@@ -88,10 +100,15 @@ function paint(row) {
 function takeNumbers(view, buffer) {
   const count = view.getUint16(34, true), size = view.getUint16(36, true), head = 38, wave = [];
   for (let i = 0; i < 4; i++) wave.push([view.getInt8(26 + 2 * i) / 127, view.getInt8(27 + 2 * i) / 127]);
-  const samples = new Float32Array(count), sound = (buffer.byteLength - head - size) / 2;
-  for (let i = 0; i < sound; i++) samples[i] = view.getInt16(head + size + 2 * i, true) / 32768;
-  const frame = { ...tick(view), wave };
-  play(frame, samples);
+  const frame = { ...tick(view), wave }, { packets } = state;
+  if (view.getUint8(0) === "O".charCodeAt(0)) {
+    // A packet that comes after the decoder gave up sounds like nothing; those after it are plain.
+    packets ? packets.unpack(frame, new Uint8Array(buffer, head + size), count) : play(frame, new Float32Array(count));
+  } else {
+    const samples = new Float32Array(count), sound = (buffer.byteLength - head - size) / 2;
+    for (let i = 0; i < sound; i++) samples[i] = view.getInt16(head + size + 2 * i, true) / 32768;
+    hand(frame, samples);
+  }
   if (!state.drawing) return;
   frame.row = state.drawing.row(buffer.slice(head, head + size));
   wait(frame);
@@ -103,6 +120,9 @@ function tick(view) {
   const arrived = performance.timeOrigin + performance.now();
   return { order: state.order++, time, heard, audible, arrived, aperture: view.getFloat32(17, true), pitch: view.getFloat32(21, true) };
 }
+
+// After what is still being unpacked.
+function hand(frame, samples) { state.packets ? state.packets.add(frame, samples) : play(frame, samples); }
 
 function play({ time, audible }, samples) {
   if (state.player && state.running) state.player.postMessage({ time, audible, samples }); // asleep, it would pile up
@@ -118,12 +138,12 @@ function wait(frame) {
 }
 
 async function take(view, buffer) {
-  if (view.getUint8(0) === "N".charCodeAt(0)) return takeNumbers(view, buffer);
+  if (view.getUint8(0) !== "F".charCodeAt(0)) return takeNumbers(view, buffer);
   const frame = tick(view), size = view.getUint32(26, true), head = 30;
   const samples = new Float32Array((buffer.byteLength - head - size) / 2);
   for (let i = 0; i < samples.length; i++) samples[i] = view.getInt16(head + size + 2 * i, true) / 32768;
   frame.wave = outline(samples);
-  play(frame, samples);
+  hand(frame, samples);
   if (!size) return;
   try {
     frame.picture = await createImageBitmap(new Blob([new Uint8Array(buffer, head, size)], { type: "image/jpeg" }));
