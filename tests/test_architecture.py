@@ -31,6 +31,7 @@ ARROWS = {
     "marks": {"media"},
     "talk": {"avatar", "marks", "motion", "media", "speech"},
     "dub": {"direct", "hearing", "marks", "talk", "motion", "media", "dataset", "prepare", "speech", "voice"},
+    "scene": {"direct", "dub", "hearing", "marks", "media", "motion", "speech", "talk"},
     "viewer": {"direct", "export", "marks", "talk", "motion", "media", "speech", "voice"},
     "agents": {"direct", "media", "speech", "viewer", "voice"},
     "export": {"avatar", "marks", "talk", "motion", "media", "ops", "rig", "speech"},

@@ -25,6 +25,7 @@ from gtalk.cli.dubbing import Batch, Dub, Say
 from gtalk.cli.files import Assets
 from gtalk.cli.marks import Mark
 from gtalk.cli.motion import Motion
+from gtalk.cli.scenes import Scene
 from gtalk.cli.talking import Chat, Serve, Studio
 from gtalk.cli.training import Fit, Prepare, Train
 from gtalk.errors import UserError
@@ -39,6 +40,7 @@ _COMMANDS = {
     "dub": Dub,
     "say": Say,
     "batch": Batch,
+    "scene": Scene,
     "view": View,
     "chat": Chat,
     "studio": Studio,

@@ -45,12 +45,12 @@ def speech_spans(pieces: Iterable[Float[np.ndarray, " N"]], join_s: float = _JOI
     return spans_of(np.concatenate(rows) > _SPEAKS, join_s)
 
 
-def spans_of(speaks: np.ndarray, join_s: float = _JOIN_S) -> list[tuple[float, float]]:
-    """(start, end) in seconds of the runs of a mask at RATE_HZ."""
+def spans_of(speaks: np.ndarray, join_s: float = _JOIN_S, lead_s: float = _LEAD_S) -> list[tuple[float, float]]:
+    """(start, end) in seconds of the runs of a mask at RATE_HZ, which begin `lead_s` earlier."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], speaks.astype(np.int8), [0]]))).reshape(-1, 2) / RATE_HZ
     out: list[tuple[float, float]] = []
     for begin, end in edges.tolist():
-        start = max(0.0, begin - _LEAD_S)
+        start = max(0.0, begin - lead_s)
         if out and start - out[-1][1] <= join_s:
             out[-1] = (out[-1][0], end)
         else:

@@ -79,6 +79,24 @@ def stream_channels(path: Path, track: int | None = None) -> Iterator[Float[np.n
         yield from _placed(decode(container, stream), path, rate, _video_start(path), _end_s(stream), channels)
 
 
+def stream_channel(
+    path: Path, channel: int, rate: int = AUDIO_RATE, track: int | None = None
+) -> Iterator[Float[np.ndarray, " N"]]:
+    """One channel, from 0, of the sound of `read_audio`, piece by piece. Raises UserError where there is none such."""
+    with open_media(path) as container:
+        stream = audio_stream(container, track)
+        if stream is None:
+            raise no_sound(path)
+        count, own_rate = stream.codec_context.channels, stream.codec_context.sample_rate
+    if channel >= count:
+        raise UserError(f"sound {path}", expected=f"a channel from 1 to {count}", got=str(channel + 1),
+                        remedy="Name a channel that the file has.")  # fmt: skip
+    resample = _Resampler(own_rate, rate)
+    for piece in stream_channels(path, track):
+        yield from resample(np.ascontiguousarray(piece[:, channel]))
+    yield from resample(None)
+
+
 def no_sound(path: Path) -> UserError:
     """The error for a file without a sound track."""
     return UserError(

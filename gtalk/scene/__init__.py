@@ -1,0 +1,1 @@
+"""Several people in one picture: who speaks when, where each stands and looks, and the film of it."""

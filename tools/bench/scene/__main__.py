@@ -1,0 +1,45 @@
+"""What scenes keep to. docs/scenes.md has the figures.
+
+python -m tools.bench.scene azimuth STEREO.wav TRUTH.json
+python -m tools.bench.scene gaze AVATAR DUB.motion.npz TRUTH.json
+python -m tools.bench.scene still STEREO ...
+python -m tools.bench.scene listen SCENE.yaml
+python -m tools.bench.scene cost SCENE.yaml
+python -m tools.bench.scene turns SOUND.wav TRUTH.rttm
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+
+def main(argv: list[str]) -> None:
+    """One of the measures above."""
+    what, files = (argv or [""])[0], [Path(word) for word in argv[1:]]
+    if what == "azimuth" and len(files) == 2:
+        from tools.bench.scene.spatial import azimuth
+
+        azimuth(*files)
+    elif what == "gaze" and len(files) == 3:
+        from tools.bench.scene.spatial import gaze
+
+        gaze(*files)
+    elif what == "still" and files:
+        from tools.bench.scene.spatial import still
+
+        still(files)
+    elif what in ("listen", "cost") and len(files) == 1:
+        from tools.bench.scene import listen
+
+        (listen.listen if what == "listen" else listen.cost)(files[0])
+    elif what == "turns" and len(files) == 2:
+        from tools.bench.scene.spatial import turns
+
+        turns(*files)
+    else:
+        print(__doc__)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
