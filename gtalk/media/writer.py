@@ -153,6 +153,8 @@ class VideoWriter(AbstractContextManager):
                 raise
         finally:
             self._sink.abort()
+            if self._temporary.is_file():  # the encoder's thread opened it after it was removed
+                self._temporary.unlink(missing_ok=True)
 
     def _check_size(self) -> None:
         if self.codec != "png" and "420" in FORMATS[self.codec].pixels and (self.size[0] % 2 or self.size[1] % 2):
