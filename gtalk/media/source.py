@@ -52,6 +52,8 @@ class MediaInfo:
     transfer: colour.Transfer
     """What its values mean: sdr is brought to BT.709, hlg and pq (high dynamic range) too, with their highlights
     rolled off."""
+    interlaced: bool
+    """Whether its images hold two instants each, which are taken apart."""
     video_start_s: float
     """Instant of the first image: time zero of everything that gtalk reads from the file."""
     video_codec: str
@@ -86,6 +88,7 @@ def probe(path: Path) -> MediaInfo:
             rotation_deg=Orientation.of(first).rotation_deg if first is not None else 0,
             mirrored=first is not None and Orientation.of(first).mirrored,
             transfer=colour.transfer_of(first) if first is not None else "sdr",
+            interlaced=first is not None and first.interlaced_frame,
             video_start_s=image_time(first, 0.0) if first is not None else 0.0,
             video_codec=video.codec_context.name if video is not None else "",
             declared_frames=video.frames if video is not None else 0,

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from gtalk.errors import UserError
+from gtalk.media.interlace import progressive
 from gtalk.media.source import (
     MediaInfo,
     decode,
@@ -49,7 +50,8 @@ class VideoReader:
             return
         done = 0
         with open_media(self.info.path) as container:
-            for number, frame in enumerate(decode(container, video_stream(container))):
+            stream = video_stream(container)
+            for number, frame in enumerate(progressive(decode(container, stream), stream)):
                 if number < wanted[done]:
                     continue
                 rgb = to_rgb(frame, self.size)
@@ -84,7 +86,7 @@ class VideoReader:
                     container.seek(int(time_s / stream.time_base), stream=stream)
                 except FFmpegError:
                     break
-                for frame in decode(container, stream):
+                for frame in progressive(decode(container, stream), stream):
                     if image_time(frame, time_s) >= time_s - 0.5 / self.fps:
                         images.append(to_rgb(frame, self.size))
                         break

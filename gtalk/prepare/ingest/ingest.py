@@ -12,6 +12,7 @@ import numpy as np
 from gtalk.errors import UserError
 from gtalk.media.audio import read_audio, write_wav
 from gtalk.media.colour import describe as describe_colour
+from gtalk.media.interlace import NOTE as INTERLACED
 from gtalk.media.video import VideoReader, read_video
 from gtalk.prepare.frame_io import fresh_folder, in_order, write_frame
 from gtalk.prepare.ingest.cuts import CutFinder
@@ -225,7 +226,12 @@ def _source_facts(
     framing_notes: tuple[str, ...],
 ) -> dict[str, Any]:
     info, timeline = reader.info, reader.timeline
-    notes = [*timeline.notes, *filter(None, [describe_colour(info.transfer)]), *framing_notes]
+    notes = [
+        *timeline.notes,
+        *filter(None, [describe_colour(info.transfer)]),
+        *([INTERLACED] if info.interlaced else []),
+        *framing_notes,
+    ]
     if audio is not None and audio["used_instead"] is not None:
         notes.append(f"the sound track that players choose is silent: track {audio['used_instead'] + 1} is used")
     return {
