@@ -6,6 +6,7 @@ import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -14,6 +15,13 @@ from gtalk.basis import lip_gap
 from gtalk.shapes import Float, UInt8
 from gtalk.talk import MotionFrame
 from gtalk.viewer.audio.sources import AudioSource
+
+
+class Picture(NamedTuple):
+    """An image as it leaves, mark included."""
+
+    rgb: UInt8[np.ndarray, "H W 3"]
+    alpha: UInt8[np.ndarray, "H W"]
 
 
 @dataclass(frozen=True)
@@ -39,6 +47,8 @@ class LiveFrame:
     """What was speaking."""
     numbers: bytes | None = None
     """What a page that draws itself is told instead of the image."""
+    picture: Picture | None = None
+    """The image itself, where a listener asked for that."""
 
 
 @dataclass
@@ -50,6 +60,8 @@ class Listener:
     """Whether its images are to say in words what they are: where no page around them does."""
     draws: bool = False
     """Whether it takes numbers and draws by itself."""
+    encodes: bool = False
+    """Whether it takes images as they are and encodes them itself."""
     flushed: bool = False
     """Someone cut in since the last look: what was handed out and not yet played is to be forgotten."""
     frames: deque[LiveFrame] = field(default_factory=lambda: deque(maxlen=12))

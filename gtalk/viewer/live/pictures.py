@@ -36,6 +36,8 @@ class Wanted(NamedTuple):
     images: bool
     labelled: bool
     numbers: bool
+    encoded: bool = True
+    """Somebody takes images as JPEG."""
     late: bool = False
     """Too late for an image, which takes time."""
 
@@ -82,7 +84,7 @@ class Pictures:
             rgb, alpha = self._look(frame.rgb, frame.alpha, round(moment.time_s * fps), fps)
         frame = dataclasses.replace(frame, rgb=self._leaving(rgb), alpha=alpha)
         said = encode_jpeg(labelled(frame.rgb), quality) if wanted.labelled else None
-        return Made(frame, encode_jpeg(frame.rgb, quality), said, numbers)
+        return Made(frame, encode_jpeg(frame.rgb, quality) if wanted.encoded else None, said, numbers)
 
 
 def warm_face(talker: Talker, view: View) -> None:

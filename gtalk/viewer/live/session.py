@@ -31,7 +31,7 @@ from gtalk.types import AUDIO_RATE, Camera, Frame
 from gtalk.viewer.audio.double_talk import DoubleTalkDetector
 from gtalk.viewer.audio.sources import AudioSource, PushSource
 from gtalk.viewer.live.clock import MicrophoneClock, sooner_samples
-from gtalk.viewer.live.frames import Listener, LiveFrame, aperture_of
+from gtalk.viewer.live.frames import Listener, LiveFrame, Picture, aperture_of
 from gtalk.viewer.live.heard import HeardTick, PitchMeter
 from gtalk.viewer.live.pictures import Made, Numbers, Pictures, Wanted
 from gtalk.viewer.live.stats import LiveStats, Timings
@@ -204,9 +204,9 @@ class LiveSession:
             self.direct(score.later(self._first_sample() / AUDIO_RATE, duration_s))
             self.play(source)
 
-    def listen(self, wake: Callable[[], None], labelled: bool = False) -> Listener:
+    def listen(self, wake: Callable[[], None], labelled: bool = False, encodes: bool = False) -> Listener:
         """A new listener; `wake` is called (from the live thread) when a frame was put in its queue."""
-        listener = Listener(wake, labelled)
+        listener = Listener(wake, labelled, encodes=encodes)
         with self._lock:
             self._listeners.append(listener)
         return listener
@@ -370,6 +370,7 @@ class LiveSession:
             live = LiveFrame(
                 moment.time_s, made.jpeg, made.labelled_jpeg, samples, audible, aperture_of(moment), heard.pitch_hz,
                 heard.heard_ms, heard.source, made.numbers,
+                Picture(made.frame.rgb, made.frame.alpha) if made.frame is not None else None,
             )  # fmt: skip
             for listener in self._listeners:
                 listener.frames.append(live)
@@ -383,6 +384,7 @@ class LiveSession:
             bool(images) or self.on_moment is not None,
             any(listener.labelled for listener in images),
             len(images) < len(listeners),
+            any(not listener.encodes for listener in listeners),
             late,
         )
         begin, made = self._clock(), Made()
@@ -392,7 +394,7 @@ class LiveSession:
             except Exception as error:  # a background of another size, say: one image, not the conversation
                 self._report(f"an image failed: {type(error).__name__}: {error}")
         now = self._clock()
-        if made.jpeg or made.numbers:
+        if made.frame or made.numbers:
             self._timings.drawn(begin, now, now - self._start_of(self._n_shown) - self._sooner / AUDIO_RATE)
         elif listeners or self.on_moment is not None:
             self._timings.n_dropped += 1
