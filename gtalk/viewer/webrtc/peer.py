@@ -153,7 +153,7 @@ class Peer:
                 self._session.hear(None)
             self._microphone = None
 
-    def _do(self, what) -> None:  # noqa: ANN001
+    def _do(self, what) -> None:
         task = asyncio.create_task(what)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
