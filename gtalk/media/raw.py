@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import Any
 
 import av
 import numpy as np
@@ -29,9 +30,9 @@ def sound_frame(samples: Float[np.ndarray, " N"], first_sample: int, rate: int) 
     return frame
 
 
-def mono_samples(frame: av.AudioFrame) -> Float[np.ndarray, " N"]:
-    """A frame of 16-bit samples, of one channel or several, as their mean in [-1, 1]."""
+def sound_of(frame: Any) -> tuple[Float[np.ndarray, " N"], int]:
+    """(samples, rate) of a frame of 16-bit sound: the mean of its channels, in [-1, 1]."""
     values = frame.to_ndarray()
     if not frame.format.is_planar:
         values = values.reshape(-1, len(frame.layout.channels)).T
-    return values.astype(np.float32).mean(0) / 32768
+    return values.astype(np.float32).mean(0) / 32768, frame.sample_rate

@@ -10,6 +10,7 @@ from gtalk.compute.device import Device
 from gtalk.errors import UserError
 from gtalk.marks.label import Label
 from gtalk.motion.edits.controls import Controls
+from gtalk.viewer.webrtc.ice import ice_servers
 
 QUALITIES, _SIZES = (10, 100), (16, 4096)
 
@@ -50,6 +51,9 @@ class ViewConfig:
     threads: int = 0
     """Processor threads that draw. 0: one for Gaussians, which are drawn in time by it and then leave the other cores
     in peace; as many as there are cores for the radiance field."""
+    ice: tuple[str, ...] = ()
+    """Servers that help WebRTC find a way through routers: stun:HOST:PORT, turn:USER:PASSWORD@HOST:PORT. None are asked
+    unless they are named here."""
     jpeg_quality: int = 85
     """Quality of the images sent to the page, 10 to 100."""
     max_sessions: int = 4
@@ -81,6 +85,7 @@ class ViewConfig:
         ):
             if not low <= value <= high:
                 raise UserError(name, expected=f"{low} to {high}", got=str(value), remedy="Choose one of these.")
+        ice_servers(self.ice)
         if self.token is not None and (not self.token.strip() or not self.token.isprintable()):
             raise UserError("--token", expected="characters that can be typed", got=repr(self.token),
                             remedy="Leave it out: then a fresh one is made where one is needed.")  # fmt: skip

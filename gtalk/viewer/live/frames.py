@@ -60,6 +60,8 @@ class Listener:
     """Whether its images are to say in words what they are: where no page around them does."""
     draws: bool = False
     """Whether it takes numbers and draws by itself."""
+    apart: bool = False
+    """Whether it gets picture and sound another way."""
     encodes: bool = False
     """Whether it takes images as they are and encodes them itself."""
     flushed: bool = False

@@ -379,11 +379,11 @@ class LiveSession:
     def _make(self, moment: MotionFrame, *, late: bool) -> Made:
         """What is wanted of a moment; nothing where nobody is there: an open server costs little."""
         listeners = self._listeners
-        images = [listener for listener in listeners if not listener.draws]
+        images = [listener for listener in listeners if not (listener.draws or listener.apart)]
         wanted = Wanted(
             bool(images) or self.on_moment is not None,
             any(listener.labelled for listener in images),
-            len(images) < len(listeners),
+            any(listener.draws for listener in listeners),
             any(not listener.encodes for listener in listeners),
             late,
         )

@@ -27,8 +27,11 @@ from gtalk.viewer.live.pictures import warm_face
 from gtalk.viewer.live.recorder import Recorder
 from gtalk.viewer.live.session import LiveSession
 from gtalk.viewer.web.budget import Budget
-from gtalk.viewer.web.http import Download, Later, Moved, Page, Refused, Route, Stream, Upstream, page_key
+from gtalk.viewer.web.http import Asgi, Download, Later, Moved, Page, Refused, Route, Stream, Upstream, page_key
 from gtalk.viewer.web.media_socket import MediaSocket
+from gtalk.viewer.webrtc.ice import ice_servers
+from gtalk.viewer.webrtc.peers import Peers
+from gtalk.viewer.webrtc.whep import METHODS, whep
 from gtalk.voice.synthesis import Speaker
 
 MAIN = ""
@@ -68,6 +71,7 @@ class HostedSession:
             self.session, self.recorder, speaker, mic=mic, label=config.label, draw=draw, secret=secret, report=report
         )
         self._drawn = drawn
+        self.peers = Peers(self.session, label=config.label == "on", mic=mic, ice=ice_servers(config.ice))
         self.session.on_trouble = self.media.notify
         self.panels = Panels(self.session, self.media.notify, secret)
         self._guard = GuardedViser(self.panels.server, secret, report)
@@ -90,6 +94,7 @@ class HostedSession:
             "/push": Upstream("127.0.0.1", port, "/push", self._secret, openings=openings[1]),
             "/viser": viser,
             "/viser/": viser,
+            "/whep": Asgi(whep(self.peers), METHODS),
             "/live.mjpg": Stream("gtalk", self.media.images),
             "/recording.mp4": Download(lambda: self.recorder.path, "video/mp4", "gtalk.mp4"),
         }
@@ -105,6 +110,7 @@ class HostedSession:
 
     async def close(self) -> None:
         """End everything and free what it held."""
+        await self.peers.close()
         await self.media.stop()
         await self._guard.stop()
         await asyncio.to_thread(self._stop)

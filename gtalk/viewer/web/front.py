@@ -21,11 +21,14 @@ from dataclasses import replace
 from http import HTTPStatus
 from urllib.parse import quote, urlsplit
 
+from gtalk.viewer.web.asgi import answer_asgi
 from gtalk.viewer.web.budget import Budget
 from gtalk.viewer.web.gate import BadFrames, FrameGate
 from gtalk.viewer.web.http import (
     HEAD_LIMIT,
     INNER_HEADER,
+    WITH_BODIES,
+    Asgi,
     Download,
     Head,
     Moved,
@@ -174,12 +177,20 @@ class Front:
         if head.is_upgrade:
             self._check_origin(head)  # before its path is looked at: that may open a session
         elif head.method not in {"GET", "HEAD"}:
-            raise Refused(HTTPStatus.METHOD_NOT_ALLOWED, "only GET is served here")
+            if not head.path.endswith(WITH_BODIES):
+                raise Refused(HTTPStatus.METHOD_NOT_ALLOWED, "only GET is served here")
+            self._check_origin(head)
         route = await self._router(head.path)
+        if not head.is_upgrade and head.method not in (route.methods if isinstance(route, Asgi) else {"GET", "HEAD"}):
+            raise Refused(HTTPStatus.METHOD_NOT_ALLOWED, "only GET is served here")
         if route is None:
             raise Refused(HTTPStatus.NOT_FOUND, "no such page")
         if isinstance(route, Upstream) and not head.is_upgrade:
             route = self._beside(route, head)
+        if isinstance(route, Asgi):
+            async with asyncio.timeout(_ANSWER_S):
+                await answer_asgi(route, head, reader, writer)
+            return
         if isinstance(route, Page | Moved):
             async with asyncio.timeout(_ANSWER_S):
                 await self._write(route, head, writer, given)
@@ -240,7 +251,7 @@ class Front:
     def _check_origin(self, head: Head) -> None:
         origin = head.headers.get("origin")
         if origin is not None and self._origin_problem(head, origin):
-            raise Refused(HTTPStatus.FORBIDDEN, "WebSocket from another origin")
+            raise Refused(HTTPStatus.FORBIDDEN, "asked for by a page of another origin")
 
     def _origin_problem(self, head: Head, origin: str) -> str:
         """Why a page of `origin` may open no socket, in words; nothing when it may.

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.cookies import CookieError, SimpleCookie
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from gtalk.viewer.web.budget import Budget
@@ -24,7 +25,13 @@ OWN_CONTENT = (
 )
 """Nothing from elsewhere, nothing to elsewhere."""
 
+WITH_BODIES = ("/whep",)
+"""Ends of the paths that take other methods than GET: any other is refused before it opens a session."""
 StreamSource = Callable[[], AsyncIterator[bytes]]
+Message = MutableMapping[str, Any]
+Application = Callable[
+    [Message, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Awaitable[None]
+]
 
 
 @dataclass(frozen=True)
@@ -86,7 +93,15 @@ class Later:
     make: Callable[[], Page]
 
 
-Route = Page | Moved | Upstream | Stream | Download
+@dataclass(frozen=True)
+class Asgi:
+    """An application with small answers, for some methods: see gtalk.viewer.web.asgi."""
+
+    application: Application
+    methods: frozenset[str]
+
+
+Route = Page | Moved | Upstream | Stream | Download | Asgi
 Router = Callable[[str], Awaitable[Route | None]]
 
 
@@ -184,7 +199,7 @@ async def write_page(
     lines = [f"Content-Type: {page.content_type}; charset=utf-8", f"Content-Length: {len(body)}"]
     lines += ["Content-Encoding: gzip"] * (packed is not None)
     lines += [f"Content-Security-Policy: {page.policy}", *(f"Set-Cookie: {cookie}" for cookie in cookies)]
-    writer.write(_head_of(status, *lines))
+    writer.write(head_of(status, *lines))
     if head is None or head.method != "HEAD":
         await _write_pieces(writer, body)
 
@@ -193,13 +208,13 @@ async def write_moved(writer: asyncio.StreamWriter, moved: Moved, head: Head) ->
     """Lead elsewhere, with the same query."""
     query = urlsplit(head.target).query
     location = moved.location + (f"?{query}" if query else "")
-    writer.write(_head_of(HTTPStatus.TEMPORARY_REDIRECT, f"Location: {location}", "Content-Length: 0"))
+    writer.write(head_of(HTTPStatus.TEMPORARY_REDIRECT, f"Location: {location}", "Content-Length: 0"))
     await writer.drain()
 
 
 async def write_stream(writer: asyncio.StreamWriter, stream: Stream) -> None:
     """Send parts until the reader leaves."""
-    writer.write(_head_of(HTTPStatus.OK, f"Content-Type: multipart/x-mixed-replace; boundary={stream.boundary}"))
+    writer.write(head_of(HTTPStatus.OK, f"Content-Type: multipart/x-mixed-replace; boundary={stream.boundary}"))
     async for part in stream.parts():
         writer.write(f"--{stream.boundary}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(part)}\r\n\r\n".encode())
         writer.write(part + b"\r\n")
@@ -214,7 +229,7 @@ async def write_file(writer: asyncio.StreamWriter, download: Download) -> None:
     with path.open("rb") as file:
         size = path.stat().st_size
         name = f'Content-Disposition: attachment; filename="{download.name}"'
-        writer.write(_head_of(HTTPStatus.OK, f"Content-Type: {download.content_type}", f"Content-Length: {size}", name))
+        writer.write(head_of(HTTPStatus.OK, f"Content-Type: {download.content_type}", f"Content-Length: {size}", name))
         while piece := file.read(PIECE):
             writer.write(piece)
             await writer.drain()
@@ -237,7 +252,8 @@ async def _write_pieces(writer: asyncio.StreamWriter, body: bytes) -> None:
         await writer.drain()
 
 
-def _head_of(status: HTTPStatus, *lines: str) -> bytes:
+def head_of(status: HTTPStatus, *lines: str) -> bytes:
+    """Head of an answer."""
     fixed_lines = (
         "Cache-Control: no-store", "X-Content-Type-Options: nosniff", "X-Frame-Options: SAMEORIGIN",
         "Cross-Origin-Resource-Policy: same-origin", "Referrer-Policy: no-referrer", "Connection: close",

@@ -26,7 +26,16 @@ from gtalk.viewer.live.session import LiveSession
 from gtalk.viewer.web.budget import Budget
 from gtalk.viewer.web.http import INNER_HEADER
 from gtalk.viewer.web.packets import Packets
-from gtalk.viewer.web.protocol import MAX_MESSAGE_BYTES, BadMessage, MicPiece, number, pack_frame, pack_numbers, parse
+from gtalk.viewer.web.protocol import (
+    MAX_MESSAGE_BYTES,
+    BadMessage,
+    MicPiece,
+    number,
+    pack_frame,
+    pack_numbers,
+    pack_outline,
+    parse,
+)
 from gtalk.viewer.web.speech_api import COMMANDED_A_SECOND, COMMANDED_AT_ONCE, follow_client
 from gtalk.viewer.web.stage import COMMANDS, House, Stage
 from gtalk.voice.synthesis import MAX_TEXT, Speaker
@@ -194,7 +203,8 @@ class MediaSocket:
                 if flushed:
                     await page.tell(flush=True)
                 for frame in frames:
-                    await page.connection.send(self._packed(page, frame))
+                    packed = pack_outline(frame) if page.listening.apart else self._packed(page, frame)
+                    await page.connection.send(packed)
                 if time.monotonic() - told > _STATS_EVERY_S:
                     told = time.monotonic()
                     await page.tell(stats=asdict(self._session.stats()), recording=self._recorder.running)
@@ -233,6 +243,8 @@ class MediaSocket:
             case "draw":
                 page.listening.draws = bool(command.get("here")) and self._draw != "server"
                 page.opus = bool(command.get("opus"))
+            case "apart":
+                page.listening.apart = bool(command.get("on"))
             case "stop":
                 self._session.interrupt()
             case "say":
@@ -361,6 +373,16 @@ class Listening:
     def draws(self, here: bool) -> None:
         if self._listener is not None:
             self._listener.draws = here
+
+    @property
+    def apart(self) -> bool:
+        """Whether pictures and sound come another way, and only what the traces show is wanted; may be changed."""
+        return self._listener is not None and self._listener.apart
+
+    @apart.setter
+    def apart(self, on: bool) -> None:
+        if self._listener is not None:
+            self._listener.apart = self._listener.encodes = on
 
     async def news(self) -> tuple[bool, list[LiveFrame]]:
         """(whether to forget what came before, new frames), as soon as there is any."""

@@ -7,7 +7,7 @@
                      b"O" ... the same with a packet of Opus instead of PCM, for pages that asked for it
                      text: {"stats": ..} {"notice": ..} {"flush": true}
     page -> server   b"M" u32 sample rate, f64 captured_ms, i16 PCM                       microphone
-                     text: {"do": "mic" | "mute" | "stop" | "say" | "orbit" | "record" | "skew" | "draw", ..}
+                     text: {"do": "mic" | "mute" | "stop" | "say" | "orbit" | "record" | "skew" | "draw" | "apart", ..}
 
 `captured_ms` is when the first sample entered the page, on a clock of the page's own; it comes back as
 `heard_ms` with the image that shows that sound, so that the page knows the whole latency.
@@ -18,7 +18,7 @@ from __future__ import annotations
 import json
 import math
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -81,6 +81,11 @@ def pack_numbers(frame: LiveFrame, *, own: bool = False, packet: bytes | None = 
         len(numbers),
     )
     return head + numbers + sound
+
+
+def pack_outline(frame: LiveFrame) -> bytes:
+    """One tick for a page that gets picture and sound another way."""
+    return pack_numbers(replace(frame, numbers=None, audible=False, heard_ms=math.nan))
 
 
 def parse(message: bytes | str) -> MicPiece | dict[str, Any]:

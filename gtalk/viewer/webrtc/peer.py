@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
@@ -16,15 +15,15 @@ from aiortc.rtp import RtpPacket
 from aiortc.utils import uint16_gt
 
 from gtalk.errors import UserError
-from gtalk.media.raw import mono_samples
+from gtalk.media.raw import sound_of
 from gtalk.viewer.audio.sources import PushSource
 from gtalk.viewer.live.session import LiveSession
 from gtalk.viewer.webrtc.ice import IceServer
 from gtalk.viewer.webrtc.tracks import Feed
 
+_HELD_BACK_S = 0.0035
 CONNECT_S = 15.0
 """A peer that is not there by then is gone."""
-GATHER_S = 10.0
 BITS_A_SECOND = 1_500_000
 """Of the picture: the mark in it survives this, and half of it."""
 
@@ -136,14 +135,13 @@ class Peer:
     async def _listen(self, track: MediaStreamTrack) -> None:
         self._microphone = PushSource("microphone by WebRTC", audible=False, echo_cancelled=True)
         with suppress(MediaStreamError):
-            first = await track.recv()
+            samples, rate = sound_of(await track.recv())
             # What the resampler keeps back: else each tick would wait for one more packet.
-            self._microphone.push(np.zeros(round(0.0035 * first.sample_rate), np.float32), first.sample_rate)
+            self._microphone.push(np.zeros(round(_HELD_BACK_S * rate), np.float32), rate)
             self._session.hear(self._microphone)
-            frame = first
             while True:
-                self._microphone.push(mono_samples(frame), frame.sample_rate, math.nan)  # type: ignore[arg-type]
-                frame = await track.recv()
+                self._microphone.push(samples, rate)
+                samples, rate = sound_of(await track.recv())
         self._hush()
 
     def _hush(self) -> None:

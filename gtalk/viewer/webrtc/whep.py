@@ -2,7 +2,7 @@
 
     GET    whep         {"ice": [...]}: servers that the answering side uses, for a browser's RTCPeerConnection
     POST   whep         application/sdp -> 201, the answer, Location: whep/NAME
-    DELETE whep/NAME    the end
+    DELETE whep?peer=NAME   the end
 
 All candidates are in the answer (no trickle). After draft-ietf-wish-whep.
 """
@@ -13,7 +13,7 @@ from http import HTTPStatus
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import Route, Router
 
 from gtalk.errors import UserError
 from gtalk.viewer.webrtc.peers import NotNow, Peers
@@ -22,10 +22,17 @@ MOST_SDP_BYTES = 64 * 1024
 SDP = "application/sdp"
 
 
-def whep_routes(peers: Peers) -> list[Route]:
-    """`/whep` of a session, to be mounted where its page is."""
+METHODS = frozenset({"GET", "POST", "DELETE"})
+
+
+def whep(peers: Peers) -> Router:
+    """`/whep` of a session: an ASGI application, to stand where its page is."""
 
     async def offers(request: Request) -> Response:
+        if request.method == "DELETE":
+            if await peers.leave(request.query_params.get("peer", "")):
+                return Response(status_code=HTTPStatus.OK)
+            return _words(HTTPStatus.NOT_FOUND, "no such peer")
         if request.method == "GET":
             return JSONResponse({"ice": [one.plain() for one in peers.ice]}, headers={"Cache-Control": "no-store"})
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != SDP:
@@ -43,18 +50,10 @@ def whep_routes(peers: Peers) -> list[Route]:
         except NotNow as error:
             return _words(error.status, str(error))
         links = ", ".join(one.link for one in peers.ice)
-        headers = {"Location": f"whep/{name}", "Cache-Control": "no-store", **({"Link": links} if links else {})}
+        headers = {"Location": f"whep?peer={name}", "Cache-Control": "no-store", **({"Link": links} if links else {})}
         return Response(answer, HTTPStatus.CREATED, headers, SDP)
 
-    async def one(request: Request) -> Response:
-        if await peers.leave(request.path_params["name"]):
-            return Response(status_code=HTTPStatus.OK)
-        return _words(HTTPStatus.NOT_FOUND, "no such peer")
-
-    return [
-        Route("/whep", offers, methods=["GET", "POST"]),
-        Route("/whep/{name}", one, methods=["DELETE"]),
-    ]
+    return Router([Route("/{path:path}", offers, methods=sorted(METHODS))])
 
 
 async def _body(request: Request) -> bytes | None:

@@ -23,7 +23,6 @@ import cv2
 import numpy as np
 import uvicorn
 from scipy.signal import correlate, resample_poly
-from starlette.applications import Starlette
 
 from gtalk.compute.threads import compute_on
 from gtalk.marks.leaving import Leaving
@@ -35,7 +34,7 @@ from gtalk.viewer.config import ViewConfig
 from gtalk.viewer.live.session import LiveSession
 from gtalk.viewer.server import cast_of, drawing_threads
 from gtalk.viewer.webrtc.peers import Peers
-from gtalk.viewer.webrtc.whep import whep_routes
+from gtalk.viewer.webrtc.whep import whep
 from tools.bench.rtc.code import stamp
 
 TICK = AUDIO_RATE // 25
@@ -62,7 +61,7 @@ class Watched:
             round(moment.time_s * talker.fps), moment.samples.copy()
         )
         self.peers = Peers(self.session, label=False, mic=True)
-        config = uvicorn.Config(Starlette(routes=whep_routes(self.peers)), port=0, log_level="warning")
+        config = uvicorn.Config(whep(self.peers), port=0, log_level="warning")
         self._server = uvicorn.Server(config)
 
     def __enter__(self) -> Watched:
@@ -151,9 +150,8 @@ def _tell_watching(watched: Watched, seen: dict[str, np.ndarray]) -> None:
     found, one = reader.read(), MarkReader()
     one.add(seen["last"][-1])
     single = one.read(search=False)
-    asked = watched.identity.avatar_id
-    print(f"mark: {found.payload.hex() if found else None} of {len(seen['last'])} pictures (strength "
-          f"{found.strength if found else 0:.1f}), of one alone {single.payload.hex() if single else None}; it is {asked}")  # fmt: skip
+    print(f"mark {watched.identity.avatar_id}: of {len(seen['last'])} pictures {found and found.payload.hex()}, "
+          f"of one alone {single and single.payload.hex()}")  # fmt: skip
 
 
 def skew_s(watched: Watched, seen: dict[str, np.ndarray]) -> np.ndarray:

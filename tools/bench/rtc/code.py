@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 BITS, ROWS = 24, 16
@@ -20,7 +22,7 @@ def stamp(rgb: np.ndarray, number: int) -> np.ndarray:
 def number_of(rgb: np.ndarray) -> int | None:
     """The number; None where it cannot be read."""
     edges = np.linspace(0, rgb.shape[1], BITS + 1).astype(int)
-    values = [rgb[-ROWS + 4 : -4, a + 4 : b - 4].mean() for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    values = [rgb[-ROWS + 4 : -4, a + 4 : b - 4].mean() for a, b in pairwise(edges)]
     word = sum(int(value > 127) << i for i, value in enumerate(values))
     return word >> 8 if word & 0xFF == _check(word >> 8) else None
 

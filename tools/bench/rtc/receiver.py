@@ -112,7 +112,8 @@ async def main(url: str, out: Path, seconds: float, speech: Path | None) -> None
     await connection.close()
     np.savez(
         out, pictures=np.array(log.pictures), sound=np.array(log.sound), samples=np.concatenate(log.samples),
-        video_reports=np.array(log.reports["video"], np.uint64), audio_reports=np.array(log.reports["audio"], np.uint64),
+        video_reports=np.array(log.reports["video"], np.uint64),
+        audio_reports=np.array(log.reports["audio"], np.uint64),
         first=np.array([log.first["video"], log.first["audio"]]), last=np.stack(log.last), asked_s=asked_s,
         microphone_s=0.0 if microphone is None else microphone.begin_s,
     )  # fmt: skip

@@ -1,5 +1,6 @@
 // The page: buttons, numbers and traces around the worker that shows the avatar (media.js).
 
+import { Rtc } from "./rtc.js";
 import { Sound } from "./sound.js";
 import { Timeline } from "./timeline.js";
 import { Traces } from "./traces.js";
@@ -10,6 +11,7 @@ const worker = new Worker("media.js");
 const sound = new Sound(worker);
 const traces = new Traces($("trace"));
 const timeline = new Timeline($, (message) => command(message), notice);
+const wantsRtc = new URLSearchParams(location.search).has("rtc");
 // Browser tests and benchmarks read this.
 const state = { shown: 0, passed: 0, skew: [], latency: [], stats: null, past: [], notice: "", level: 0, connected: false, drawn: "server", log: null, sound, worker, speak, command, timeline };
 window.gtalk = state;
@@ -47,7 +49,24 @@ function fromServer(message) {
   if (message.recorded) download();
 }
 
+// Picture and sound by WebRTC, the rest by the socket; by the socket alone where that cannot be.
+async function openRtc() {
+  const video = $("video"), count = () => { state.shown++; video.requestVideoFrameCallback?.(count); };
+  try {
+    state.rtc ??= await Rtc.open(video, notice);
+    await state.rtc.arrived;
+    video.hidden = false;
+    if (state.drawn !== "WebRTC") count();
+    state.drawn = "WebRTC";
+    worker.postMessage({ apart: true });
+    showSound(sound.running);
+  } catch (error) {
+    notice(`No WebRTC: ${error.message}`);
+  }
+}
+
 function welcome({ voices, mic, label }) {
+  if (wantsRtc) openRtc();
   $("label").hidden = label === false;
   $("voice").replaceChildren(...voices.map((name) => new Option(name)));
   $("mic").disabled = !mic;
@@ -55,6 +74,7 @@ function welcome({ voices, mic, label }) {
 
 worker.onmessage = ({ data }) => {
   if (data.shown) { shown(data.shown); state.underruns = data.underruns; state.skips = data.skips; }
+  else if (data.traced) { traces.add(data.traced); timeline.shown(data.traced); }
   else if (data.passed) state.passed += data.passed;
   else if (data.level !== undefined) state.level = data.level;
   else if (data.server) fromServer(data.server);
@@ -109,6 +129,7 @@ async function speak() {
   notice("");
   try {
     await sound.listen($("device").value, () => { notice("The microphone was unplugged."); hush(); });
+    await state.rtc?.speak(sound.microphone.track);
     label($("mic"), true, "Mute");
     listDevices();
   } catch (error) {
@@ -117,6 +138,7 @@ async function speak() {
 }
 
 function hush() {
+  state.rtc?.speak(null);
   sound.hush();
   state.level = 0;
   label($("mic"), false, "Speak");
@@ -202,6 +224,7 @@ function showSound(running) {
   const on = !sound.gain || sound.gain.gain.value > 0;
   $("mute").classList.toggle("off", !on || !running);
   $("mute").querySelector(".label").textContent = on ? "Sound on" : "Sound off";
+  $("video").muted = !on || !running; // browsers play a silent one without a touch
   $("unmute").hidden = running || !sound.context || !on;
 }
 sound.onstate = showSound;

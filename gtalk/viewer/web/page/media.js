@@ -7,7 +7,7 @@ const DISPLAY_S = 0.008; // what is drawn now is seen with the next refresh, hal
 const LOOK_MS = 4; // how often waiting pictures are looked at where the display's own beat is not to be had
 const state = {
   address: "", socket: null, canvas: null, pen: null, frames: [], order: 0, drawn: -1, player: null, microphone: null,
-  drawing: null, packets: null, view: { yaw: 0, pitch: 0, distance: 1 }, height: 512, last: null, whole: [], asked: "server", rate: 48000, offset: null, offsets: [], latency: 0, running: false, capture: [], lost: 0, said: 0,
+  drawing: null, packets: null, view: { yaw: 0, pitch: 0, distance: 1 }, height: 512, last: null, whole: [], asked: "server", rate: 48000, offset: null, offsets: [], latency: 0, running: false, capture: [], lost: 0, said: 0, apart: false,
 };
 
 const post = (message) => self.postMessage(message);
@@ -23,6 +23,7 @@ function connect() {
     post({ connected: true });
     if (state.microphone) command({ do: "mic" });
     if (state.drawing) command({ do: "draw", here: true, opus: !!state.packets });
+    if (state.apart) command({ do: "apart", on: true });
   };
   socket.onclose = ({ code, reason }) => {
     post({ connected: false, never: opened ? 0 : state.lost + 1, reason: code === 1008 || code === 1009 ? reason || `closed with ${code}` : "" });
@@ -109,6 +110,7 @@ function takeNumbers(view, buffer) {
     for (let i = 0; i < sound; i++) samples[i] = view.getInt16(head + size + 2 * i, true) / 32768;
     hand(frame, samples);
   }
+  if (state.apart) return post({ traced: { ...frame, at: performance.timeOrigin + performance.now(), latency: null, skew: null } });
   if (!state.drawing) return;
   frame.row = state.drawing.row(buffer.slice(head, head + size));
   wait(frame);
@@ -219,6 +221,10 @@ function captured(end, now) {
 }
 
 function speak({ samples, end }) {
+  if (state.apart) { // WebRTC carries it
+    if (++state.said % 6 === 0) post({ level: Math.sqrt(samples.reduce((sum, value) => sum + value * value, 0) / samples.length) });
+    return;
+  }
   if (!state.microphone || !state.socket || state.socket.readyState !== 1) return;
   const message = new DataView(new ArrayBuffer(13 + 2 * samples.length));
   let sum = 0;
@@ -251,7 +257,10 @@ self.onmessage = ({ data }) => {
     state.capture = [];
     state.microphone = data.microphone;
     state.microphone.onmessage = ({ data: piece }) => speak(piece);
-    command({ do: "mic" });
+    if (!state.apart) command({ do: "mic" });
+  } else if (data.apart) {
+    state.apart = true;
+    command({ do: "apart", on: true });
   } else if (data.look) {
     state.view = data.look;
     if (state.drawing && state.last) paint(state.last); // a view that is turned waits for no tick
