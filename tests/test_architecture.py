@@ -41,6 +41,7 @@ ARROWS = {
     "serve": {"dub", "hosting", "motion", "talk", "viewer", "voice"},
     "edits": {"direct", "motion"},
     "making": {"avatar", "fit", "marks", "media", "motion", "prepare", "rig"},
+    "benchmark": {"avatar", "eval", "making"},
     "api": {"making", "marks", "talk", "dub", "motion", "prepare", "media", "avatar"},
 }
 ONLY_IN = {

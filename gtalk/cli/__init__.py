@@ -27,7 +27,7 @@ from gtalk.cli.marks import Mark
 from gtalk.cli.motion import Motion
 from gtalk.cli.scenes import Scene
 from gtalk.cli.talking import Chat, Serve, Studio
-from gtalk.cli.training import Fit, Prepare, Train
+from gtalk.cli.training import Benchmark, Fit, Prepare, Train
 from gtalk.errors import UserError
 
 _COMMANDS = {
@@ -46,6 +46,7 @@ _COMMANDS = {
     "studio": Studio,
     "serve": Serve,
     "eval": Eval,
+    "benchmark": Benchmark,
     "export": Export,
     "mark": Mark,
     "assets": Assets,

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import tyro
 
 from gtalk.avatar.base import Consent
+from gtalk.benchmark.config import BenchmarkConfig
 from gtalk.cli.bars import Bars
 from gtalk.cli.options import OutputPath
 from gtalk.compute.device import Device
@@ -167,6 +168,37 @@ class Train:
                 f"avatar: {self.output} ({time.monotonic() - started:.0f} s)\n"
                 f"dub:    gtalk dub {self.output} speech.wav -o dub.mp4\nlive:   gtalk view {self.output}"
             )
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """Make and measure avatars of many clips: an open benchmark.
+
+    gtalk benchmark clips/ -o results/ --person "Speakers" --consent "They agreed to be measured; I have their word."
+
+    Writes results/benchmark.json (schema beside it), benchmark.md and NAME/RENDERER.json of each clip. A clip that
+    cannot be used is a row with the reason. A run that was interrupted goes on where it stood. docs/benchmark.md says
+    what is measured, and has what peers report beside it.
+    """
+
+    clips: Clips
+    """Films of one person each, or folders of them."""
+    output: OutputPath
+    """Folder of the results."""
+    person: Words = ""
+    """Whose likenesses these are. Kept in the avatars."""
+    consent: Words = ""
+    """On what ground they are used, in a sentence that says yes."""
+    config: BenchmarkConfig = field(default_factory=BenchmarkConfig)
+
+    def run(self) -> None:
+        """Do it."""
+        from gtalk.benchmark.report import table
+        from gtalk.benchmark.run import benchmark
+
+        with Bars() as bars:
+            told = benchmark(self.clips, self.output, Consent(self.person, self.consent), self.config, shown(bars))
+        print(table(told["rows"], told["means"]))
 
 
 def shown(bars: Bars, watch: Callable[[TrainEvent], None] | None = None) -> Callable[[TrainEvent], None]:

@@ -7,7 +7,7 @@ from gtalk.errors import UserError
 
 COMMANDS = (
     "train", "prepare", "fit", "motion", "score", "style", "dub",
-    "say", "batch", "scene", "view", "chat", "studio", "serve", "eval", "export", "mark", "assets",
+    "say", "batch", "scene", "view", "chat", "studio", "serve", "eval", "benchmark", "export", "mark", "assets",
 )  # fmt: skip
 
 
