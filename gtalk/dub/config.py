@@ -45,6 +45,8 @@ class DubConfig:
     camera when it speaks itself."""
     hears_with: Literal["camera", "own_ears"] = "camera"
     """Where its two microphones stand. camera: channel 2 is the image's right. own_ears: it is the face's own right."""
+    sing: Literal["off", "auto", "on"] = "off"
+    """Hold vowels through notes, with vibrato, breath and melody. auto: where the sound is found to be sung."""
     lookahead: Literal["file", "live"] = "file"
     """How far ahead of the sound lips may open. file: as this person does. live: no further than in `gtalk view`."""
     audio: Path | None = None

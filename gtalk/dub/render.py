@@ -25,9 +25,11 @@ from gtalk.dub.background import TRANSPARENT, Background, Still, make_background
 from gtalk.dub.config import DubConfig
 from gtalk.dub.footage.compositor import FootageCompositor, shot_order, track_shot
 from gtalk.dub.outputs import check_output, putting_in_place
+from gtalk.dub.sung import events_of_song, singing
 from gtalk.dub.whose import of_this_face, shape_to_find
 from gtalk.errors import UserError
 from gtalk.files import is_full, no_room
+from gtalk.hearing.notes import Song, heard_song
 from gtalk.marks.leaving import Leaving
 from gtalk.marks.provenance import provenance_tags
 from gtalk.media.audio import stream_audio
@@ -226,7 +228,7 @@ def _directed(character: Character, source: Path, config: DubConfig, known: Know
     """The edits of the dub's score, and of what the voice asks for where it may."""
     cap = voice_cap(config.controls.emotion)
     style = None if not config.style else read_style(config.style)
-    if config.score is None and cap is None and style is None and config.hears is None:
+    if config.score is None and cap is None and style is None and config.hears is None and config.sing == "off":
         return Directed()
     score = Score() if config.score is None else Score.load(config.score)
     heard: tuple[str, ...] = ()
@@ -235,6 +237,10 @@ def _directed(character: Character, source: Path, config: DubConfig, known: Know
     if config.hears is not None:
         score, told = _with_hearing(score, source, config)
         heard = (*heard, *told)
+    song = _song_of(source, config)
+    if song is not None:
+        score = score.plus(events_of_song(song.notes))
+        heard = (*heard, f"sings {len(song.notes)} notes")
     moves = of_this_face(character, Motion.load(source))[0] if is_motion(source) else None
     if moves is not None:
         score.check_length(moves.duration_s, f"score {config.score}")
@@ -247,7 +253,16 @@ def _directed(character: Character, source: Path, config: DubConfig, known: Know
         return drive(model, stream_audio(source, AUDIO_RATE), config.seed, edits, known)
 
     direction = directed(character.motion_model, score, motion_of, style, config.seed)
-    return dataclasses.replace(direction, notes=(*heard, *direction.notes))
+    first = () if song is None else (singing(song, motion_of),)
+    return dataclasses.replace(direction, edits=(*first, *direction.edits), notes=(*heard, *direction.notes))
+
+
+def _song_of(source: Path, config: DubConfig) -> Song | None:
+    """What of the sound is sung, where that is asked for."""
+    if config.sing == "off" or is_motion(source):
+        return None
+    song = heard_song(stream_audio(source, AUDIO_RATE))
+    return song if song.notes and (config.sing == "on" or song.is_sung) else None
 
 
 def _with_voice(score: Score, source: Path, config: DubConfig, cap: float) -> tuple[Score, tuple[str, ...]]:

@@ -6,6 +6,7 @@ python -m tools.bench.scene still STEREO ...
 python -m tools.bench.scene listen SCENE.yaml
 python -m tools.bench.scene cost SCENE.yaml
 python -m tools.bench.scene turns SOUND.wav TRUTH.rttm
+python -m tools.bench.scene sing AVATAR SONG ...
 """
 
 from __future__ import annotations
@@ -37,6 +38,11 @@ def main(argv: list[str]) -> None:
         from tools.bench.scene.spatial import turns
 
         turns(*files)
+    elif what == "sing" and len(files) > 1:
+        from tools.bench.scene.sing import sing
+
+        for song in files[1:]:
+            sing(files[0], song)
     else:
         print(__doc__)
 
