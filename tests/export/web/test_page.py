@@ -181,27 +181,18 @@ def test_the_gaze_turns_and_one_that_nobody_can_read_is_told(page: Browser) -> N
 
 def test_a_slow_network_is_told_and_a_still_picture_shown_meanwhile(site, page: Browser) -> None:
     told = "document.getElementById('other').shadowRoot"
-    page.run("""(() => { window.fetched = window.fetch;
-      window.fetch = async (url) => {
-        const answer = await fetched(url), whole = new Uint8Array(await answer.arrayBuffer());
-        if (!String(url).includes('avatar.bin')) return new Response(whole);
-        const [half, late] = [whole.slice(0, whole.length / 2), whole.slice(whole.length / 2)];
-        const slow = async (out) => {
-          out.enqueue(half);
-          await new Promise((resolve) => { setTimeout(resolve, 1600); });
-          out.enqueue(late);
-          await new Promise((resolve) => { window.goOn = resolve; });
-          out.close();
-        };
-        const headers = { 'content-length': 2 * whole.length };
-        return new Response(new ReadableStream({ start(out) { slow(out); } }), { headers });
-      };
-      const other = document.createElement('gtalk-avatar'); other.id = 'other';
+    pace = dict(offline=False, latency=0, uploadThroughput=-1)
+    size = (site[1] / "avatar.bin").stat().st_size
+    page.call("Network.enable")
+    page.call("Network.setCacheDisabled", cacheDisabled=True)
+    page.call("Network.emulateNetworkConditions", **pace, downloadThroughput=size / 4)
+    page.run("""(() => { const other = document.createElement('gtalk-avatar'); other.id = 'other';
       other.setAttribute('src', './'); document.body.append(other); })()""")
-    page.wait(f"{told}.querySelector('.words').textContent.includes('Loading: 50 %')", 30)
-    assert page.run(f"{told}.querySelector('img').naturalWidth > 0 && !{told}.querySelector('img').hidden")
-    page.run("goOn(); window.fetch = fetched; 0")
+    page.wait(f"/Loading: [1-9][0-9]? %/.test({told}.querySelector('.words').textContent)", 30)
+    assert page.run(f"!{told}.querySelector('img').hidden && {told}.querySelector('canvas').hidden")
+    page.call("Network.emulateNetworkConditions", **pace, downloadThroughput=-1)
     page.wait(f"!!document.getElementById('other').renderer && !{told}.querySelector('.words').textContent", 30)
+    page.call("Network.disable")
     page.run("document.getElementById('other').remove()")
 
 

@@ -27,10 +27,13 @@ export async function readSections(buffer, magic, version) {
 
 /** Half floats (IEEE 754 binary16) as floats. */
 function halves(bits) {
-  return Float32Array.from(bits, (h) => {
+  const all = new Float32Array(1 << 16), out = new Float32Array(bits.length);  // there are not many
+  for (let h = 0; h < 1 << 16; h++) {
     const exponent = (h >> 10) & 31, fraction = h & 1023, value = exponent ? (1 + fraction / 1024) * 2 ** (exponent - 15) : fraction * 2 ** -24;
-    return h & 0x8000 ? -value : value;
-  });
+    all[h] = h & 0x8000 ? -value : value;
+  }
+  for (let i = 0; i < bits.length; i++) out[i] = all[bits[i]];
+  return out;
 }
 
 function json(bytes) {

@@ -39,7 +39,7 @@ function bound(face, [, , far, speaking, expressing], { jaw }) {
 export class Renderer {
   /** `plate`: an image of what stands behind. `stage`: of the canvas. Throws an Error where there is no WebGL2. */
   constructor(canvas, avatar, plate, stage = new Stage(canvas)) {
-    Object.assign(this, { canvas, avatar, stage, gl: stage.gl, programs: stage.programs, size: [0, 0] });
+    Object.assign(this, { canvas, avatar, stage, gl: stage.gl, programs: stage.programs, size: [0, 0], underway: [] });
     this.order = new Order(avatar);
     this.#upload(plate);
   }
@@ -81,7 +81,17 @@ export class Renderer {
     gl.bufferSubData(gl.ARRAY_BUFFER, 0, this.order.sorted(now.head, now.torso));
     this.#splat();
     this.#resolve(now.framing, background);
+    if (this.underway.length > 1) gl.deleteSync(this.underway.shift());  // nobody asks whether it is busy
+    this.underway.push(gl.fenceSync(gl.SYNC_GPU_COMMANDS_COMPLETE, 0));
+    gl.flush();
     return performance.now() - begin;
+  }
+
+  /** Whether two pictures are still being drawn: a third would hold up the thread that asks for it. */
+  get busy() {
+    const { gl, underway } = this;
+    while (underway.length && (gl.isContextLost() || gl.getSyncParameter(underway[0], gl.SYNC_STATUS) === gl.SIGNALED)) gl.deleteSync(underway.shift());
+    return underway.length > 1;
   }
 
   #resize() {

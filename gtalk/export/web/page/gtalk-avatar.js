@@ -91,6 +91,7 @@ export class GtalkAvatar extends HTMLElement {
   async #load(src) {
     const folder = new URL(src.endsWith("/") ? src : `${src}/`, document.baseURI);
     this.hush();
+    this.#loads++;
     this.hearing = new Hearing(folder, this.#patience());
     const file = (name) => new URL(name, folder).href;
     this.#still(file("poster.jpg"));
@@ -129,6 +130,7 @@ export class GtalkAvatar extends HTMLElement {
 
   /** A still picture instead, and why. */
   #fail(error) {
+    this.#loads++;  // what still comes is not told of
     this.renderer = null;
     this.#still(new URL("poster.jpg", new URL(`${this.getAttribute("src")}/`, document.baseURI)).href);
     this.#tell(`${error.message}. A still picture is shown.`);
@@ -279,7 +281,7 @@ export class GtalkAvatar extends HTMLElement {
 
   #draw() {
     const renderer = this.renderer;
-    if (!renderer) return;
+    if (!renderer || renderer.busy) return;
     const now = performance.now(), seconds = (now - this.#drawn) / 1000;
     this.#drawn = now;
     this.#pace(seconds);
@@ -370,10 +372,14 @@ export class GtalkAvatar extends HTMLElement {
     for (const name of ["pointerup", "pointercancel"]) this.#canvas.addEventListener(name, () => { from = null; });
   }
 
+  #loads = 0;
+
   /** Says of a file how far it has come, once that takes longer than nobody minds. */
   #patience() {
+    const own = this.#loads;
     let begun = null;
     return (share) => {
+      if (own !== this.#loads) return;
       begun ??= performance.now();
       if (share < 1 && performance.now() - begun > PATIENCE_MS) this.#tell(`Loading: ${Math.floor(100 * share)} %`);
       if (share === 1) this.#tell("");
