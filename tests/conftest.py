@@ -54,7 +54,7 @@ SLOW = {
     "tools/make/test_demo_clip.py", "viewer/audio/test_strangers_file.py", "viewer/live/test_recorder.py",
     "viewer/live/test_session.py", "viewer/live/test_session_faults.py", "viewer/live/test_sessions.py",
     "viewer/test_browser.py",
-    "viewer/test_timeline.py", "viewer/web/test_crowds.py", "viewer/web/test_intruders.py",
+    "viewer/test_timeline.py", "hosting/test_crowds.py", "viewer/web/test_intruders.py",
     "viewer/web/test_speech_api.py", "voice/test_synthesis.py",
 }  # fmt: skip
 """Files that take 2 s of processor time and more (`--processor-times`), which `make quick` leaves out; a test of

@@ -16,7 +16,8 @@ from starlette.responses import FileResponse, HTMLResponse, JSONResponse, PlainT
 from starlette.routing import Route
 
 from gtalk.errors import UserError
-from gtalk.hosting.door import VISITOR
+from gtalk.hosting.gate import VISITOR
+from gtalk.hosting.visits import stay
 from gtalk.serve.config import ServeConfig
 from gtalk.serve.openapi import described
 from gtalk.serve.queue import Order, Orders
@@ -110,6 +111,7 @@ class Server:
     async def send_file(self, request: Request) -> Response:
         """See the table."""
         name = request.query_params.get("name", "")
+        stay(request.scope)
         return JSONResponse(await self._uploads.take(_owner(request), name, request.stream()), 201)
 
     async def dub(self, request: Request) -> Response:
@@ -156,6 +158,7 @@ class Server:
             finally:
                 end()
 
+        stay(request.scope)
         return StreamingResponse(told(), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
     async def result(self, request: Request) -> Response:
@@ -164,6 +167,7 @@ class Server:
         if (path := self._orders.result(order)) is None:
             raise _Missing(f"the job is {order.state}: it has no result" + (f" ({order.error})" if order.error else ""))
         name = f"{order.avatar}-{order.id}{path.suffix}"
+        stay(request.scope)
         return FileResponse(path, media_type=FORMATS[path.suffix[1:]], filename=name)
 
     async def cancel(self, request: Request) -> Response:

@@ -15,7 +15,9 @@ from gtalk.compute.threads import compute_on
 from gtalk.dub.batch.worker import Load
 from gtalk.errors import UserError
 from gtalk.files import require_writable_folder, try_lock
-from gtalk.hosting.door import Door, is_loopback
+from gtalk.hosting.budget import QuietLog
+from gtalk.hosting.gate import is_loopback
+from gtalk.hosting.host import Host, port_taken
 from gtalk.serve.config import ServeConfig, read_keys
 from gtalk.serve.endpoints import Server
 from gtalk.serve.queue import Orders
@@ -25,6 +27,7 @@ from gtalk.viewer.config import ViewConfig
 from gtalk.viewer.server import LiveServer, cast_of, drawing_threads
 
 _DAY_S = 86_400.0
+_COOKIE = "gtalk"  # live pages have one of their own, and ports share them
 MOST_LIVE = 4
 """Live pages of avatars at once."""
 
@@ -41,14 +44,16 @@ class Serving:
         self.orders = Orders(config.jobs.resolve(), config.workers, config.keep_days * _DAY_S, load)
         uploads = Uploads(config.jobs.resolve() / "files", config.most_upload_mb * 1_000_000)
         server = Server(self._avatars, self.orders, uploads, config, self._open_live)
-        self._door = Door(server.routes(), config.host, token=self.token, keys=keys)
+        self._host = Host(
+            server.routes(), config.host, token=self.token, keys=keys, report=QuietLog(_report), cookie="gtalk"
+        )
         self._live: dict[str, LiveServer] = {}
         self._lock = threading.Lock()
 
     @property
     def url(self) -> str:
         """Address of the page that explains the rest."""
-        return self._door.url
+        return self._host.url
 
     def start(self) -> None:
         """Open the port and go on with what waits. Raises UserError when the port or the folder is taken."""
@@ -58,17 +63,15 @@ class Serving:
                             remedy="Give another folder, or stop that server.")  # fmt: skip
         self._release = release
         try:
-            self._door.start(self.config.port)
+            self._host.start(self.config.port)
         except OSError as error:
             release()
-            raise UserError(f"port {self.config.port}", expected=f"a free port on {self.config.host}",
-                            got=error.strerror or str(error), remedy="Give another with --port, or 0 for any free one.",
-                            ) from error  # fmt: skip
+            raise port_taken(self.config.port, self.config.host, error) from error
         self.orders.start()
 
     def stop(self) -> None:
         """Close the ports, finish recordings, end the workers; what was under way goes on at the next start."""
-        self._door.stop()
+        self._host.stop()
         for live in self._live.values():
             live.stop()
         self.orders.stop()

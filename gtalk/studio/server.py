@@ -7,21 +7,28 @@ import contextlib
 import logging
 import secrets
 import signal
-import ssl
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from starlette.routing import BaseRoute
+
 from gtalk.compute.threads import compute_on
-from gtalk.errors import UserError
-from gtalk.hosting.door import Door, is_loopback
+from gtalk.hosting.budget import QuietLog
+from gtalk.hosting.gate import is_loopback
+from gtalk.hosting.host import Host, port_taken, tls_context
 from gtalk.studio.certificate import address_here, own_certificate
 from gtalk.studio.config import StudioConfig
 from gtalk.studio.desk import Desk
 from gtalk.studio.routes import record_routes, work_routes
 from gtalk.viewer.config import ViewConfig
 from gtalk.viewer.server import LiveServer, cast_of, drawing_threads
+
+_COOKIE = "gtalk_studio"  # the live page in its frame has one of its own, and ports share them
+_POLICY = "object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+"""Its page shows films and recordings from memory, and the live page of another port."""
 
 
 class Studio:
@@ -33,9 +40,9 @@ class Studio:
         self.token = None if is_loopback(config.host) else secrets.token_urlsafe(18)
         self.desk.open_live, self.desk.open_phone = self._open_live, self._let_phone_in
         self.desk.close_live = self._close_live
-        self._door = Door([*record_routes(self.desk), *work_routes(self.desk)], config.host, token=self.token)
+        self._door = _host([*record_routes(self.desk), *work_routes(self.desk)], config.host, token=self.token)
         self._live: tuple[str, LiveServer] | None = None
-        self._phone: Door | None = None
+        self._phone: Host | None = None
         self._told: dict[str, Any] = {}
         self._lock = threading.Lock()
 
@@ -49,12 +56,7 @@ class Studio:
         try:
             self._door.start(self.config.port)
         except OSError as error:
-            raise UserError(
-                f"port {self.config.port}",
-                expected=f"a free port on {self.config.host}",
-                got=error.strerror or str(error),
-                remedy="Give another with --port, or 0 for any free one.",
-            ) from error
+            raise port_taken(self.config.port, self.config.host, error) from error
         self.desk.start()
 
     def stop(self) -> None:
@@ -88,7 +90,7 @@ class Studio:
                 cast, identity = cast_of(avatar, config)
                 compute_on(drawing_threads(cast().avatar.kind, config.threads))
                 server = LiveServer(cast, config, _report, identity)
-                server.hosted.front.framed_by = self._origins
+                server.hosted.gate.framed_by = self._origins
                 server.start()
                 self._live = (key, server)
             server = self._live[1]
@@ -108,14 +110,17 @@ class Studio:
             if self._phone is None:
                 here = address_here()
                 certificate, key, seen = own_certificate(self.desk.library.root / ".tls", here)
-                context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-                context.load_cert_chain(certificate, key)
                 routes, token = record_routes(self.desk, phone=True), secrets.token_urlsafe(18)
-                phone = Door(routes, "0.0.0.0", token=token, tls=context, shown=here)
+                phone = _host(routes, "0.0.0.0", token=token, tls=tls_context(certificate, key), shown=here)
                 phone.start(0)
                 self._phone, self._told = phone, {"url": phone.url, "fingerprint": seen}
                 _report(f"a phone may come to {phone.url}")
             return dict(self._told)
+
+
+def _host(routes: Sequence[BaseRoute], host: str, **options: Any) -> Host:
+    shown = options.pop("shown", "localhost" if host == "127.0.0.1" else "")
+    return Host(routes, host, report=QuietLog(_report), cookie=_COOKIE, policy=_POLICY, shown=shown, **options)
 
 
 def serve(folder: Path, config: StudioConfig) -> None:

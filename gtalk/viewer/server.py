@@ -1,4 +1,4 @@
-"""`gtalk view`: puts the conversations, their sources and the front together."""
+"""`gtalk view`: puts the conversations, their sources and their host together."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import logging
 import math
 import secrets
 import signal
-import ssl
 import sys
 import threading
 from collections.abc import Callable
@@ -21,6 +20,9 @@ from gtalk.direct.recipes import check_own
 from gtalk.direct.score import Score
 from gtalk.direct.score_edit import ScoreEdit
 from gtalk.errors import UserError
+from gtalk.hosting.budget import QuietLog
+from gtalk.hosting.gate import is_loopback, page_key
+from gtalk.hosting.host import Host, port_taken, tls_context
 from gtalk.marks.identity import NOBODY, Identity
 from gtalk.marks.provenance import can_sign
 from gtalk.motion.base import EditFactory
@@ -32,9 +34,6 @@ from gtalk.viewer.audio.sources import FileSource, check_rate
 from gtalk.viewer.config import ViewConfig
 from gtalk.viewer.live.recorder import RECORDING
 from gtalk.viewer.live.sessions import HostedSession, SessionManager, TalkerFactory
-from gtalk.viewer.web.budget import QuietLog
-from gtalk.viewer.web.hosted import Hosted
-from gtalk.viewer.web.http import is_loopback, page_key
 from gtalk.voice.synthesis import Speaker
 
 
@@ -53,9 +52,12 @@ class LiveServer:
         self.config, self._report = config, QuietLog(report or _report)
         self.token = config.token or (None if is_loopback(config.host) else secrets.token_urlsafe(18))
         secret = secrets.token_hex(16)
-        self.rooms = SessionManager(cast, identity, config, Speaker(config.piper_voice), secret, self._report)
-        key = page_key(config.token or secret)  # of the token it is the same after a restart
-        self.hosted = Hosted(self.rooms, config.host, token=self.token, key=key, report=self._report, tls=_tls(config))
+        self.key = page_key(config.token or secret)  # of the token it is the same after a restart
+        self.rooms = SessionManager(cast, identity, config, Speaker(config.piper_voice), self.key, self._report)
+        self.hosted = Host(
+            self.rooms.routes(), config.host, token=self.token, key=self.key, report=self._report,
+            tls=tls_context(config.tls_cert, config.tls_key), lifespan=self.rooms.lifespan,
+        )  # fmt: skip
 
     @property
     def main(self) -> HostedSession:
@@ -77,12 +79,7 @@ class LiveServer:
         try:
             self.hosted.start(self.config.port)
         except OSError as error:
-            raise UserError(
-                f"port {self.config.port}",
-                expected=f"a free port on {self.config.host}",
-                got=error.strerror or str(error),
-                remedy="Give another with --port, or 0 for any free one.",
-            ) from error
+            raise port_taken(self.config.port, self.config.host, error) from error
 
     def stop(self) -> None:
         """Close the port and end every conversation."""
@@ -167,22 +164,6 @@ def _open_source(config: ViewConfig, server: LiveServer, cleanup: ExitStack) -> 
         from gtalk.viewer.audio.stdin import speak_pipe
 
         speak_pipe(sys.stdin.buffer, config.stdin_rate, server.main.session, _report)
-
-
-def _tls(config: ViewConfig) -> ssl.SSLContext | None:
-    if config.tls_cert is None:
-        return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    try:
-        context.load_cert_chain(config.tls_cert, config.tls_key)
-    except (OSError, ssl.SSLError) as error:
-        raise UserError(
-            "--tls-cert and --tls-key",
-            expected="a certificate and its private key in PEM files",
-            got=str(error),
-            remedy="Make them with openssl, or leave them out and use an SSH tunnel.",
-        ) from error
-    return context
 
 
 def _report(line: str) -> None:

@@ -41,7 +41,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
 
 
 def ask(server: Serving, method: str, path: str, body: Any = None, key: str = ADA, **headers: str) -> tuple[int, Any]:
-    connection = http.client.HTTPConnection("127.0.0.1", server._door.port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", server._host.port, timeout=30)
     data = json.dumps(body).encode() if isinstance(body, dict | list) else body
     connection.request(method, path, data, {"authorization": f"Bearer {key}", **headers})
     answer = connection.getresponse()
@@ -98,7 +98,7 @@ def _refs(value: Any) -> Iterator[str]:
 
 def test_a_dub_of_a_file_from_wish_to_result(server: Serving, tmp_path: Path) -> None:
     job = begun(server, background="#00ff00")
-    connection = http.client.HTTPConnection("127.0.0.1", server._door.port, timeout=60)
+    connection = http.client.HTTPConnection("127.0.0.1", server._host.port, timeout=60)
     connection.request("GET", job["links"]["events"], headers={"authorization": f"Bearer {ADA}"})
     told = [line for line in connection.getresponse().read().decode().splitlines() if line.startswith("data: ")]
     last = json.loads(told[-1].removeprefix("data: "))
@@ -169,7 +169,7 @@ def test_uploads_and_queues_have_an_end(server: Serving) -> None:
 
 
 def test_behind_a_proxy_links_have_its_path(server: Serving) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", server._door.port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", server._host.port, timeout=30)
     headers = {"authorization": f"Bearer {ADA}", "x-forwarded-prefix": "/faces", "host": "example.org"}
     connection.request("GET", "/v1/avatars/me", headers=headers)
     told = json.loads(connection.getresponse().read())
@@ -199,7 +199,7 @@ def test_the_tour_of_the_documentation_runs(tmp_path: Path) -> None:
     text = (Path(__file__).parents[2] / "docs" / "serve.md").read_text()
     tour = text.partition("<!-- tour -->")[2].partition("<!-- end of tour -->")[0]
     lines = [line[4:] for line in tour.splitlines() if line.startswith("    ")]
-    script = "\n".join(["set -e", *lines]).replace("http://localhost:8090", f"http://localhost:{made._door.port}")
+    script = "\n".join(["set -e", *lines]).replace("http://localhost:8090", f"http://localhost:{made._host.port}")
     try:
         done = subprocess.run(["bash", "-c", script.replace("$KEY", ADA)], cwd=tmp_path, capture_output=True, text=True,
                               timeout=100, check=False)  # fmt: skip

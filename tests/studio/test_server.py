@@ -10,7 +10,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from gtalk.errors import UserError
-from gtalk.hosting.door import Door
+from gtalk.hosting.host import Host
 from gtalk.studio.certificate import fingerprint, own_certificate
 from gtalk.studio.config import StudioConfig
 from gtalk.studio.server import Studio
@@ -31,7 +31,7 @@ def asked(url: str, context: ssl.SSLContext | None = None, method: str = "GET", 
 
 @pytest.fixture
 def door():
-    door = Door([Route("/", hello, methods=["GET", "POST"])], "127.0.0.1", token=None)
+    door = Host([Route("/", hello, methods=["GET", "POST"])], "127.0.0.1", token=None, report=lambda _line: None)
     door.start(0)
     yield door
     door.stop()
@@ -58,7 +58,7 @@ def test_a_phone_comes_by_https_with_a_token_and_sees_the_fingerprint_that_was_t
     assert key.stat().st_mode & 0o077 == 0
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
-    door = Door([Route("/", hello)], "127.0.0.1", token="a secret", tls=context)
+    door = Host([Route("/", hello)], "127.0.0.1", token="a secret", tls=context, report=print, cookie="gtalk")
     door.start(0)
     try:
         der = ssl.PEM_cert_to_DER_cert(ssl.get_server_certificate(("127.0.0.1", door.port)))

@@ -1,6 +1,6 @@
-"""viser behind the front: its page given out by us, its socket passed on within what a panel's page may say.
+"""viser behind the gate: its page given out by us, its socket passed on within what a panel's page may say.
 
-    page ─▶ front ─▶ GuardedViser ─▶ viser
+    page ─▶ GuardedViser ─▶ viser
 
 viser trusts its pages: any attribute of any control may be set for everybody, files have no end, a tunnel to an outside
 server may be asked for. Here only values go through, within the range of their control, at a pace, and one file of a
@@ -23,15 +23,16 @@ from typing import Any
 
 import viser
 import viser.infra
+from starlette.routing import BaseRoute
+from starlette.websockets import WebSocket
 from viser import _messages as messages
 from websockets.asyncio.client import connect
-from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
-from gtalk.viewer.web.budget import Budget
-from gtalk.viewer.web.http import INNER_HEADER, Page, Upstream
-from gtalk.viewer.web.media_socket import admit
+from gtalk.hosting.answers import Page, page
+from gtalk.hosting.budget import Budget
+from gtalk.hosting.sockets import Socket, SocketClosed, opened, socket_routes
 from gtalk.viewer.web.protocol import BadMessage
 
 MOST_UPLOAD_BYTES = 20_000_000
@@ -42,6 +43,7 @@ _MOST_PAGES = 16
 _MESSAGES_A_SECOND, _MESSAGES_AT_ONCE = 50.0, 100.0  # a control that is dragged sends 20
 _OPENINGS_A_SECOND, _OPENINGS_AT_ONCE = 0.2, 4.0  # each is sent all controls anew
 _CLOSE_S = 1.0
+INNER_HEADER = "X-Gtalk-Inner"  # carries a secret to viser, which refuses whoever does not know it
 _VISER_PAGE = (
     "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; connect-src 'self' data: blob:; object-src 'none'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
@@ -105,56 +107,49 @@ def viser_page() -> Page:
 
 
 class GuardedViser:
-    """A WebSocket server between the front and one viser server.
+    """Passes a panel's page on to one viser server.
 
     Args:
         server: made by `inner_viser`.
-        secret: what the front sends along to this, and this to viser.
+        secret: what viser is shown.
         report: gets one line for what is closed.
     """
 
     def __init__(self, server: viser.ViserServer, secret: str, report: Callable[[str], None]) -> None:
         self._viser, self._secret, self._report = server, secret, report
-        self._server: Server | None = None
+        self._openings = Budget(_OPENINGS_A_SECOND, _OPENINGS_AT_ONCE)
         self._n_pages = 0
         self._uploading: _Upload | None = None
         self._pace = Budget(_MESSAGES_A_SECOND, _MESSAGES_AT_ONCE)  # of all pages together: beyond it they wait
 
-    async def start(self) -> Upstream:
-        """Listen on loopback; returns the route to it."""
-        self._server = await serve(
-            self._handle, "127.0.0.1", 0, max_size=_MOST_MESSAGE_BYTES, compression=None, write_limit=1 << 18,
-            max_queue=4, close_timeout=_CLOSE_S, process_request=admit(self._secret),
-            select_subprotocol=lambda _, given: next((name for name in given if name.startswith("viser-v")), None),
-        )  # fmt: skip
-        port = next(iter(self._server.sockets)).getsockname()[1]
-        openings = Budget(_OPENINGS_A_SECOND, _OPENINGS_AT_ONCE)
-        return Upstream("127.0.0.1", port, "/", self._secret, viser_page(), openings)
+    def routes(self) -> list[BaseRoute]:
+        """Its page, with its socket at the same path."""
+        return [
+            route for path in ("/viser", "/viser/") for route in socket_routes(path, self._open, page(viser_page()))
+        ]
 
-    async def stop(self) -> None:
-        """Close every connection."""
-        if self._server is not None:
-            self._server.close()
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._server.wait_closed(), 2 * _CLOSE_S)
-
-    async def _handle(self, page: ServerConnection) -> None:
+    async def _open(self, websocket: WebSocket) -> None:
+        opened(self._openings)
+        socket = Socket(websocket, _MOST_MESSAGE_BYTES)
+        given = (name for name in websocket.scope.get("subprotocols", []) if name.startswith("viser-v"))
+        subprotocol = next(given, None)
+        await socket.accept(subprotocol)
         if self._n_pages >= _MOST_PAGES:
-            await page.close(1013, "too many pages")
+            await socket.close(1013, "too many pages")
             return
         self._n_pages += 1
         try:
-            await self._relay(page)
+            await self._relay(socket, subprotocol)
         except BadMessage as error:
             self._report(f"a visitor sent {error}; panel closed")
-            await page.close(1008, str(error)[:120])
-        except (ConnectionClosed, OSError):
+            await socket.close(1008, str(error))
+        except (SocketClosed, ConnectionClosed, OSError):
             pass
         finally:
             self._n_pages -= 1
 
-    async def _relay(self, page: ServerConnection) -> None:
-        protocols = [Subprotocol(page.subprotocol)] if page.subprotocol else None
+    async def _relay(self, page: Socket, subprotocol: str | None) -> None:
+        protocols = [Subprotocol(subprotocol)] if subprotocol else None
         address = f"ws://127.0.0.1:{self._viser.get_port()}"
         async with connect(
             address, subprotocols=protocols, additional_headers={INNER_HEADER: self._secret}, compression=None,
@@ -188,8 +183,8 @@ class GuardedViser:
             self._uploading = None
 
 
-async def _down(inner: Any, page: ServerConnection) -> None:
-    with contextlib.suppress(ConnectionClosed):
+async def _down(inner: Any, page: Socket) -> None:
+    with contextlib.suppress(ConnectionClosed, SocketClosed):
         async for raw in inner:
             await page.send(raw)
     await page.close(1001)

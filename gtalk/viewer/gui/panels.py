@@ -30,7 +30,7 @@ class Panels:
     Args:
         session: what is controlled.
         notify: tells visitors what did not work.
-        secret: what the front sends along: viser answers nobody without it.
+        secret: what is sent along to it: viser answers nobody without it.
     """
 
     def __init__(

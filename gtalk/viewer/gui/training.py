@@ -7,19 +7,21 @@ from collections.abc import Callable
 
 import numpy as np
 import viser.uplot
+from starlette.routing import BaseRoute, Route
 
+from gtalk.hosting.answers import moved
+from gtalk.hosting.budget import QuietLog
+from gtalk.hosting.gate import page_key
+from gtalk.hosting.host import Host
 from gtalk.shapes import UInt8
 from gtalk.viewer.gui.guard import GuardedViser, inner_viser, stop_viser
-from gtalk.viewer.web.budget import QuietLog
-from gtalk.viewer.web.hosted import Hosted
-from gtalk.viewer.web.http import Moved, Route, page_key
 
 _MAX_POINTS = 2000  # of a curve; past that every second one is kept
 _HOST = "127.0.0.1"
 
 
 class TrainingView:
-    """A page with truth beside render and the curves of loss and PSNR, behind the same front as the live view.
+    """A page with truth beside render and the curves of loss and PSNR, behind the same gate as the live view.
 
     It shows frames of a person that nobody else may have seen, so that it always asks for a token.
 
@@ -37,7 +39,8 @@ class TrainingView:
         self._steps: list[float] = []
         self._curves: dict[str, list[float]] = {"loss": [], "PSNR (dB)": []}
         self._plots = {name: self._plot(name) for name in self._curves}
-        self._hosted = self._host(_Behind(GuardedViser(self._server, secret, report)), port, QuietLog(report))
+        routes = [Route("/", moved("viser/")), *GuardedViser(self._server, secret, report).routes()]
+        self._hosted = self._host(routes, port, QuietLog(report))
 
     @property
     def url(self) -> str:
@@ -66,10 +69,10 @@ class TrainingView:
         stop_viser(self._server)
 
     @staticmethod
-    def _host(behind: _Behind, port: int, report: Callable[[str], None]) -> Hosted:
+    def _host(routes: list[BaseRoute], port: int, report: Callable[[str], None]) -> Host:
         token = secrets.token_urlsafe(18)
         for each in (port, 0):
-            hosted = Hosted(behind, _HOST, token=token, key=page_key(token), report=report)
+            hosted = Host(routes, _HOST, token=token, key=page_key(token), report=report)
             try:
                 hosted.start(each)
                 return hosted
@@ -81,24 +84,3 @@ class TrainingView:
     def _plot(self, name: str):
         series = (viser.uplot.Series(label="step"), viser.uplot.Series(label=name, stroke="#5b8cff", width=2))
         return self._server.gui.add_uplot((np.zeros(1), np.zeros(1)), series, title=name, aspect=2.0)
-
-
-class _Behind:
-    """viser alone."""
-
-    def __init__(self, guard: GuardedViser) -> None:
-        self._guard = guard
-        self._routes: dict[str, Route] = {}
-
-    async def open(self) -> None:
-        """See Behind."""
-        viser_route = await self._guard.start()
-        self._routes = {"/": Moved("viser/"), "/viser": viser_route, "/viser/": viser_route}
-
-    async def close(self) -> None:
-        """See Behind."""
-        await self._guard.stop()
-
-    async def route(self, path: str) -> Route | None:
-        """See Behind."""
-        return self._routes.get(path)

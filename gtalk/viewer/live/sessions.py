@@ -8,15 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import re
+import secrets
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
 from importlib import resources
 from pathlib import Path
 
+from starlette.routing import BaseRoute, Match, Mount, Route, Router
+from starlette.types import Receive, Scope, Send
+
 from gtalk.export.web.drawn import Drawn
+from gtalk.hosting.answers import Page, later, moved, page
+from gtalk.hosting.refused import Refused
 from gtalk.marks.identity import Identity
 from gtalk.marks.leaving import Leaving
 from gtalk.talk import Talker
@@ -26,19 +32,16 @@ from gtalk.viewer.gui.panels import Panels
 from gtalk.viewer.live.pictures import warm_face
 from gtalk.viewer.live.recorder import Recorder
 from gtalk.viewer.live.session import LiveSession
-from gtalk.viewer.web.budget import Budget
-from gtalk.viewer.web.http import Asgi, Download, Later, Moved, Page, Refused, Route, Stream, Upstream, page_key
 from gtalk.viewer.web.media_socket import MediaSocket
 from gtalk.viewer.webrtc.ice import ice_servers
 from gtalk.viewer.webrtc.peers import Peers
-from gtalk.viewer.webrtc.whep import METHODS, whep
+from gtalk.viewer.webrtc.whep import whep_routes
 from gtalk.voice.synthesis import Speaker
 
 MAIN = ""
 _IDLE_S = 30.0
 _LOOK_EVERY_S = 2.0
-_PATH = re.compile(r"/s/([a-z0-9-]{1,32})(/.*)?")
-_OPENINGS_A_SECOND, _OPENINGS_AT_ONCE = 2.0, 24.0  # of the sockets of a session
+_NAME = re.compile(r"[a-z0-9-]{1,32}")
 _PAGE_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
 
 TalkerFactory = Callable[[], Talker]
@@ -54,7 +57,7 @@ class HostedSession:
         identity: Identity,
         speaker: Speaker,
         config: ViewConfig,
-        secret: str,
+        key: str,
         report: Callable[[str], None],
         drawn: Drawn | None = None,
     ) -> None:
@@ -68,36 +71,28 @@ class HostedSession:
         self.recorder = Recorder(self.session, identity, config.label, keys)
         mic = config.mic == "browser"
         self.media = MediaSocket(
-            self.session, self.recorder, speaker, mic=mic, label=config.label, draw=draw, secret=secret, report=report
+            self.session, self.recorder, speaker, mic=mic, label=config.label, draw=draw, report=report
         )
-        self._drawn = drawn
         self.peers = Peers(self.session, label=config.label == "on", mic=mic, ice=ice_servers(config.ice))
         self.session.on_trouble = self.media.notify
+        secret = secrets.token_hex(16)
         self.panels = Panels(self.session, self.media.notify, secret)
-        self._guard = GuardedViser(self.panels.server, secret, report)
         self._report = report
-        self.routes: dict[str, Route | Later] = {}
+        self.routes: list[BaseRoute] = [
+            *_pages(key),
+            *([] if drawn is None else _drawing(drawn)),
+            *self.media.routes(),
+            *whep_routes(self.peers),
+            *GuardedViser(self.panels.server, secret, report).routes(),
+        ]
+        self.router = Router(self.routes, redirect_slashes=False)
         self.seen_s = time.monotonic()
         self._warming, self._is_warm = threading.Lock(), False
         self.on_close: Callable[[], None] = lambda: None
-        self._secret, self._key = secret, page_key(config.token or secret)
 
     async def open(self) -> None:
-        """Begin to live and to listen."""
-        port = await self.media.start()
-        viser = await self._guard.start()
-        openings = [Budget(_OPENINGS_A_SECOND, _OPENINGS_AT_ONCE) for _ in range(2)]
-        self.routes = {
-            **_pages(self._key),
-            **({} if self._drawn is None else _drawing(self._drawn)),
-            "/media": Upstream("127.0.0.1", port, "/media", self._secret, openings=openings[0]),
-            "/push": Upstream("127.0.0.1", port, "/push", self._secret, openings=openings[1]),
-            "/viser": viser,
-            "/viser/": viser,
-            "/whep": Asgi(whep(self.peers), METHODS),
-            "/live.mjpg": Stream("gtalk", self.media.images),
-            "/recording.mp4": Download(lambda: self.recorder.path, "video/mp4", "gtalk.mp4"),
-        }
+        """Begin to live."""
+        self.media.start()
         self.session.start()
         threading.Thread(target=self.warm, name="gtalk-warm", daemon=True).start()
 
@@ -111,8 +106,6 @@ class HostedSession:
     async def close(self) -> None:
         """End everything and free what it held."""
         await self.peers.close()
-        await self.media.stop()
-        await self._guard.stop()
         await asyncio.to_thread(self._stop)
 
     def _stop(self) -> None:
@@ -132,17 +125,16 @@ class SessionManager:
         identity: Identity,
         config: ViewConfig,
         speaker: Speaker,
-        secret: str,
+        key: str,
         report: Callable[[str], None],
     ) -> None:
         drawn = None if config.draw == "server" else Drawn.of(cast().avatar, identity)
-        self._make = lambda: HostedSession(cast, identity, speaker, config, secret, report, drawn)
+        self._make = lambda: HostedSession(cast, identity, speaker, config, key, report, drawn)
         self.on_open: Callable[[HostedSession], Callable[[], None]] | None = None
         """Joins each conversation that opens; what it returns is called when that closes."""
         self._limit, self._report = config.max_sessions, report
         self._rooms: dict[str, HostedSession] = {}
         self._opening = asyncio.Lock()
-        self._keeper: asyncio.Task[None] | None = None
 
     @property
     def main(self) -> HostedSession:
@@ -154,29 +146,44 @@ class SessionManager:
         """Names of the conversations that are open."""
         return list(self._rooms)
 
-    async def open(self) -> None:
-        """Begin the main one."""
+    def routes(self) -> list[BaseRoute]:
+        """Where the conversations are, for any host; they are there within `lifespan`."""
+        return [
+            Route("/s/{name}", moved("{name}/")),  # relative addresses on the page need the slash
+            Mount("/s/{name}", app=self._named),
+            Mount("", app=self._first),
+        ]
+
+    @asynccontextmanager
+    async def lifespan(self) -> AsyncIterator[None]:
+        """Begins the main one; ends all."""
         await self._enter(MAIN)
-        self._keeper = asyncio.create_task(self._close_idle())
+        keeper = asyncio.create_task(self._close_idle())
+        try:
+            yield
+        finally:
+            keeper.cancel()
+            while self._rooms:
+                await self._rooms.popitem()[1].close()
 
-    async def close(self) -> None:
-        """End all."""
-        if self._keeper is not None:
-            self._keeper.cancel()
-        while self._rooms:
-            await self._rooms.popitem()[1].close()
+    async def _first(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._find(scope)
+        await self.main.router(scope, receive, send)
 
-    async def route(self, path: str) -> Route | None:
-        """A Router: see gtalk.viewer.web.http."""
-        match = _PATH.fullmatch(path)
-        if match is None:
-            return await _made(self.main.routes.get(path))
-        name, rest = match[1], match[2]
-        if rest is None:
-            return Moved(f"{name}/")  # relative addresses on the page need the slash
-        if rest not in self.main.routes:  # what is nowhere opens no session
-            return None
-        return await _made((await self._enter(name)).routes[rest])
+    async def _named(self, scope: Scope, receive: Receive, send: Send) -> None:
+        name = scope["path_params"]["name"]
+        if not _NAME.fullmatch(name):
+            raise Refused(HTTPStatus.NOT_FOUND, "no such page")
+        self._find(scope)
+        await (await self._enter(name)).router(scope, receive, send)
+
+    def _find(self, scope: Scope) -> None:
+        """What is nowhere opens no session."""
+        found = {route.matches(scope)[0] for route in self.main.routes}
+        if Match.FULL not in found:
+            if Match.PARTIAL in found:
+                raise Refused(HTTPStatus.METHOD_NOT_ALLOWED, "not with this method")
+            raise Refused(HTTPStatus.NOT_FOUND, "no such page")
 
     async def _enter(self, name: str) -> HostedSession:
         async with self._opening:
@@ -208,29 +215,22 @@ class SessionManager:
                     self._report(f"session {name!r} closed, nobody was there")
 
 
-async def _made(route: Route | Later | None) -> Route | None:
-    return await asyncio.to_thread(route.make) if isinstance(route, Later) else route
-
-
-def _drawing(drawn: Drawn) -> dict[str, Route | Later]:
+def _drawing(drawn: Drawn) -> list[BaseRoute]:
     """What a page needs that draws by itself, below draw/."""
-    modules = {f"/draw/{name}": Page("text/javascript", body) for name, body in drawn.modules().items()}
-    return {
-        **modules,
-        "/draw/plate.jpg": Page("image/jpeg", drawn.plate()),
-        "/draw/avatar.bin": Later(lambda: Page("application/octet-stream", drawn.avatar())),
-    }
+    return [
+        *(Route(f"/draw/{name}", page(Page("text/javascript", body))) for name, body in drawn.modules().items()),
+        Route("/draw/plate.jpg", page(Page("image/jpeg", drawn.plate()))),
+        Route("/draw/avatar.bin", later(lambda: Page("application/octet-stream", drawn.avatar()))),
+    ]
 
 
-def _pages(key: str) -> dict[str, Route]:
+def _pages(key: str) -> list[BaseRoute]:
     """The page's files; `key` lets its sockets in, whatever a proxy does to their headers."""
-    folder = resources.files("gtalk.viewer.web") / "page"
-    pages: dict[str, Route] = {}
-    for file in folder.iterdir():
+    routes: list[BaseRoute] = []
+    for file in (resources.files("gtalk.viewer.web") / "page").iterdir():
         kind = _PAGE_TYPES.get(Path(file.name).suffix)
         if kind is not None:
-            pages["/" + file.name] = Page(kind, file.read_bytes())
-    index = pages.pop("/index.html")
-    assert isinstance(index, Page)
-    pages["/"] = Page(index.content_type, index.body.replace(b"PAGE_KEY", key.encode()))
-    return pages
+            body, is_index = file.read_bytes(), file.name == "index.html"
+            body = body.replace(b"PAGE_KEY", key.encode()) if is_index else body
+            routes.append(Route("/" if is_index else f"/{file.name}", page(Page(kind, body))))
+    return routes

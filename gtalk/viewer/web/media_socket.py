@@ -1,21 +1,22 @@
-"""The sockets of one session, behind the front: pages (`/media`) and clients that push speech (`/push`)."""
+"""What one session serves: its pages' sockets (`/media`), pushed speech (`/push`), its pictures and its recording."""
 
 from __future__ import annotations
 
 import asyncio
-import hmac
 import json
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from http import HTTPStatus
 
-from websockets.asyncio.server import Request, Response, Server, ServerConnection, serve
-from websockets.exceptions import ConnectionClosed
+from starlette.routing import BaseRoute
+from starlette.websockets import WebSocket
 
 from gtalk.errors import UserError
+from gtalk.hosting.answers import download, image_stream
+from gtalk.hosting.budget import Budget
+from gtalk.hosting.sockets import Socket, SocketClosed, opened, socket_routes
 from gtalk.marks.label import Label
 from gtalk.talk.orbit import DISTANCES, MAX_PITCH_RAD, MAX_YAW_RAD
 from gtalk.viewer.audio.sources import PushSource, speech_source
@@ -23,8 +24,6 @@ from gtalk.viewer.live.frames import Listener, LiveFrame
 from gtalk.viewer.live.orbit import Orbit
 from gtalk.viewer.live.recorder import Recorder
 from gtalk.viewer.live.session import LiveSession
-from gtalk.viewer.web.budget import Budget
-from gtalk.viewer.web.http import INNER_HEADER
 from gtalk.viewer.web.packets import Packets
 from gtalk.viewer.web.protocol import (
     MAX_MESSAGE_BYTES,
@@ -41,7 +40,6 @@ from gtalk.viewer.web.stage import COMMANDS, House, Stage
 from gtalk.voice.synthesis import MAX_TEXT, Speaker
 
 _STATS_EVERY_S = 1.0
-_CLOSE_S = 1.0
 _COMMANDS_A_SECOND, _COMMANDS_AT_ONCE = 60.0, 240.0  # of a page; a view that is turned sends 25
 # Of all pages of a session together: beyond them they wait, or are told to.
 _TOGETHER_A_SECOND, _TOGETHER_AT_ONCE = 400.0, 1200.0
@@ -50,6 +48,7 @@ _PUSHED_A_SECOND, _PUSHED_AT_ONCE = 250.0, 1000.0
 _LETTERS_A_SECOND, _LETTERS_AT_ONCE = 40.0, 4000.0  # twice what is said in that time
 _TEXT_COSTS = 20.0  # letters, however short it is
 _RECORDINGS_A_SECOND, _RECORDINGS_AT_ONCE = 0.05, 3.0
+_OPENINGS_A_SECOND, _OPENINGS_AT_ONCE = 2.0, 24.0
 _AGAIN = "Too much at once: try again in a few seconds."
 _MESSAGES_PER_S = 300  # 5 ms microphone pieces, what a stalled line brings at once, and commands
 
@@ -58,7 +57,7 @@ _MESSAGES_PER_S = 300  # 5 ms microphone pieces, what a stalled line brings at o
 class _Page:
     """One page and what is its own."""
 
-    connection: ServerConnection
+    connection: Socket
     stage: Stage
     """What it directs."""
     listening: Listening
@@ -81,7 +80,6 @@ class MediaSocket:
         mic: whether pages may speak into it.
         label: whether pages and streams say in words what they show.
         draw: who draws: as of `ViewConfig`.
-        secret: what the front sends along, so that nobody comes around it; None asks for nothing.
         report: gets one line for what goes wrong.
     """
 
@@ -94,11 +92,10 @@ class MediaSocket:
         mic: bool,
         label: Label = "off",
         draw: str = "server",
-        secret: str | None,
         report: Callable[[str], None],
     ) -> None:
         self._session, self._recorder, self._speaker = session, recorder, speaker
-        self._mic, self._secret, self._report = mic, secret, report
+        self._mic, self._report = mic, report
         self._label, self._draw = label == "on", draw
         self._orbit = Orbit(session)
         self._recording: _Page | None = None  # who began the recording that runs
@@ -112,7 +109,7 @@ class MediaSocket:
         self._recordings = Budget(_RECORDINGS_A_SECOND, _RECORDINGS_AT_ONCE)
         self._pages: list[_Page] = []
         self._packets = Packets()
-        self._server: Server | None = None
+        self._openings = [Budget(_OPENINGS_A_SECOND, _OPENINGS_AT_ONCE) for _ in range(2)]
         self._loop: asyncio.AbstractEventLoop | None = None
         self.on_text: Callable[[str], None] | None = None
         """Gets the texts of pages, which are not said then: a conversation answers them."""
@@ -124,28 +121,20 @@ class MediaSocket:
         """Pages that are open."""
         return len(self._pages)
 
-    async def start(self) -> int:
-        """Listen on a free loopback port and return it."""
+    def start(self) -> None:
+        """Begin, in the loop that serves its routes."""
         self._loop = asyncio.get_running_loop()
-        self._server = await serve(
-            self._handle,
-            "127.0.0.1",
-            0,
-            max_size=MAX_MESSAGE_BYTES,
-            compression=None,
-            write_limit=1 << 18,
-            max_queue=16,
-            close_timeout=_CLOSE_S,
-            process_request=admit(self._secret),
-        )
-        return next(iter(self._server.sockets)).getsockname()[1]
 
-    async def stop(self) -> None:
-        """Close every connection."""
-        if self._server is not None:
-            self._server.close()
-            with suppress(asyncio.TimeoutError):  # a client whose speech waits; its task is cancelled
-                await asyncio.wait_for(self._server.wait_closed(), _CLOSE_S)
+    def routes(self) -> list[BaseRoute]:
+        """Where all of it is to be had."""
+        return [
+            *socket_routes("/media", self._media),
+            *socket_routes("/push", self._push),
+            image_stream("/live.mjpg", self.images),
+            download(
+                "/recording.mp4", lambda: self._recorder.path, "video/mp4", "gtalk.mp4", "nothing was recorded yet"
+            ),
+        ]
 
     def notify(self, text: str) -> None:
         """Show a line on every page; from any thread."""
@@ -153,7 +142,7 @@ class MediaSocket:
             asyncio.run_coroutine_threadsafe(self._tell_all(text), self._loop)
 
     async def _tell_all(self, text: str) -> None:
-        with suppress(ConnectionClosed):
+        with suppress(SocketClosed):
             await asyncio.gather(*(page.tell(notice=text) for page in self._pages))
 
     async def images(self) -> AsyncIterator[bytes]:
@@ -165,19 +154,26 @@ class MediaSocket:
                     if jpeg is not None:
                         yield jpeg
 
-    async def _handle(self, connection: ServerConnection) -> None:
+    async def _media(self, websocket: WebSocket) -> None:
+        async with self._let_in(websocket, self._openings[0]) as socket, Listening(self._session) as listening:
+            await self._serve_page(_Page(socket, Stage(self._session, self._house), listening))
+
+    async def _push(self, websocket: WebSocket) -> None:
+        async with self._let_in(websocket, self._openings[1]) as socket:
+            await follow_client(socket, self._session, self._pushed, self._begun)
+
+    @asynccontextmanager
+    async def _let_in(self, websocket: WebSocket, openings: Budget) -> AsyncIterator[Socket]:
+        opened(openings)
+        socket = Socket(websocket, MAX_MESSAGE_BYTES)
+        await socket.accept()
         try:
-            if connection.request is not None and connection.request.path.startswith("/push"):
-                await follow_client(connection, self._session, self._pushed, self._begun)
-            else:
-                async with Listening(self._session) as listening:
-                    await self._serve_page(_Page(connection, Stage(self._session, self._house), listening))
+            yield socket
         except (BadMessage, UserError) as error:
             self._report(f"a visitor sent {error}; connection closed")
-            await connection.close(1008, str(error)[:120])
-        except ConnectionClosed as closed:
-            if closed.sent is not None and closed.sent.code != 1000:
-                self._report(f"connection closed: {closed.sent.reason or closed.sent.code}")
+            await socket.close(1008, str(error))
+        except SocketClosed:
+            return
 
     async def _serve_page(self, page: _Page) -> None:
         sender = asyncio.create_task(self._send(page))
@@ -197,7 +193,7 @@ class MediaSocket:
 
     async def _send(self, page: _Page) -> None:
         told = 0.0
-        with suppress(ConnectionClosed):
+        with suppress(SocketClosed):
             while True:
                 flushed, frames = await page.listening.news()
                 if flushed:
@@ -279,7 +275,7 @@ class MediaSocket:
 
     async def _render(self, page: _Page, source: PushSource) -> None:
         await page.stage.ended(source)
-        with suppress(ConnectionClosed):
+        with suppress(SocketClosed):
             await self._record(page, False)
 
     async def _listen_to(self, page: _Page) -> None:
@@ -333,18 +329,6 @@ class MediaSocket:
             path = await asyncio.to_thread(self._recorder.stop)
             notice = {"notice": f"The recording is lost: {self._recorder.problem}"} if self._recorder.problem else {}
             await page.tell(recording=False, recorded=path is not None, **notice)
-
-
-def admit(secret: str | None) -> Callable[[ServerConnection, Request], Response | None]:
-    """A check of who opens a socket behind the front: it knows the secret. None asks for nothing."""
-
-    def check(connection: ServerConnection, request: Request) -> Response | None:
-        given = request.headers.get(INNER_HEADER, "")
-        if secret is not None and not hmac.compare_digest(given.encode("utf-8", "replace"), secret.encode()):
-            return connection.respond(HTTPStatus.FORBIDDEN, "come through the page's own port\n")
-        return None
-
-    return check
 
 
 class Listening:

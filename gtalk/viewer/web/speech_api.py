@@ -21,15 +21,12 @@ import asyncio
 import json
 from contextlib import suppress
 
-from websockets.asyncio.server import ServerConnection
-from websockets.exceptions import ConnectionClosed
-from websockets.frames import CloseCode
-
+from gtalk.hosting.budget import Budget
+from gtalk.hosting.sockets import Socket, SocketClosed
 from gtalk.types import AUDIO_RATE
 from gtalk.viewer.audio.pcm_stream import PcmStream
 from gtalk.viewer.audio.sources import RATES_HZ, PushSource
 from gtalk.viewer.live.session import LiveSession
-from gtalk.viewer.web.budget import Budget
 from gtalk.viewer.web.protocol import BadMessage, number, parse_command
 
 LIMIT_S = 30.0
@@ -69,7 +66,7 @@ class _Utterance:
 class _Client:
     """One connection: its utterances, one after another."""
 
-    def __init__(self, connection: ServerConnection, session: LiveSession) -> None:
+    def __init__(self, connection: Socket, session: LiveSession) -> None:
         self._connection, self._session = connection, session
         self._commands = Budget(_COMMANDS_A_SECOND, _COMMANDS_AT_ONCE)
         self.utterance: _Utterance | None = None
@@ -89,7 +86,7 @@ class _Client:
 
     @property
     def _vanished(self) -> bool:
-        return self._connection.close_code == CloseCode.ABNORMAL_CLOSURE
+        return self._connection.vanished
 
     def _command(self, message: str) -> None:
         command = parse_command(message)
@@ -117,7 +114,7 @@ class _Client:
     async def tell(self) -> None:
         """Reports the state until the connection ends."""
         told, since_s, waited_s = "", 0.0, 0.0
-        with suppress(ConnectionClosed):
+        with suppress(SocketClosed):
             while True:
                 await asyncio.sleep(_LOOK_EVERY_S)
                 since_s += _LOOK_EVERY_S
@@ -135,7 +132,7 @@ class _Client:
                     await self._connection.send(json.dumps({"state": state, **times}))
 
 
-async def follow_client(connection: ServerConnection, session: LiveSession, pace: Budget, commanded: Budget) -> None:
+async def follow_client(connection: Socket, session: LiveSession, pace: Budget, commanded: Budget) -> None:
     """Speak what a client pushes until it leaves; what it left unsaid without an "end" is cut off.
 
     `pace`: of the messages of all clients together, `commanded`: of those that are no sound; beyond them they wait.

@@ -24,12 +24,12 @@ from gtalk.direct.directors.speech import Speech
 from gtalk.direct.recipes import check_own
 from gtalk.direct.score import MOST_BYTES, SCORE_VERSION, Score
 from gtalk.errors import UserError
+from gtalk.hosting.budget import Budget
 from gtalk.motion.model.model import PersonMotionModel
 from gtalk.speech.words import Words
 from gtalk.types import AUDIO_RATE
 from gtalk.viewer.audio.sources import PushSource
 from gtalk.viewer.live.session import LiveSession
-from gtalk.viewer.web.budget import Budget
 from gtalk.viewer.web.protocol import BadMessage, from_pcm
 
 MOST_S = 120.0

@@ -9,8 +9,8 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from gtalk.errors import UserError
+from gtalk.hosting.budget import Budget
 from gtalk.viewer.live.session import LiveSession
-from gtalk.viewer.web.budget import Budget
 from gtalk.viewer.webrtc.ice import IceServer
 
 if TYPE_CHECKING:

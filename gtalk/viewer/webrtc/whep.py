@@ -13,7 +13,7 @@ from http import HTTPStatus
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Route, Router
+from starlette.routing import BaseRoute, Route
 
 from gtalk.errors import UserError
 from gtalk.viewer.webrtc.peers import NotNow, Peers
@@ -22,11 +22,8 @@ MOST_SDP_BYTES = 64 * 1024
 SDP = "application/sdp"
 
 
-METHODS = frozenset({"GET", "POST", "DELETE"})
-
-
-def whep(peers: Peers) -> Router:
-    """`/whep` of a session: an ASGI application, to stand where its page is."""
+def whep_routes(peers: Peers) -> list[BaseRoute]:
+    """`/whep` of a session, to stand where its page is."""
 
     async def offers(request: Request) -> Response:
         if request.method == "DELETE":
@@ -53,7 +50,7 @@ def whep(peers: Peers) -> Router:
         headers = {"Location": f"whep?peer={name}", "Cache-Control": "no-store", **({"Link": links} if links else {})}
         return Response(answer, HTTPStatus.CREATED, headers, SDP)
 
-    return Router([Route("/{path:path}", offers, methods=sorted(METHODS))])
+    return [Route("/whep", offers, methods=["GET", "POST", "DELETE"])]
 
 
 async def _body(request: Request) -> bytes | None:

@@ -12,8 +12,8 @@ from websockets.typing import Subprotocol
 
 from gtalk.viewer.gui import guard
 from gtalk.viewer.gui.guard import GuardedViser, check_update, inner_viser, stop_viser
-from gtalk.viewer.web.http import INNER_HEADER
 from gtalk.viewer.web.protocol import BadMessage
+from tests.hosting.asking import listening
 
 PROTOCOL = Subprotocol(f"viser-v{viser.__version__}")
 
@@ -61,14 +61,12 @@ def conversation(panel, talk: Callable, **headers) -> list[str]:
 
     async def run() -> None:
         guarded = GuardedViser(panel, "secret", said.append)
-        route = await guarded.start()
-        address = f"ws://127.0.0.1:{route.port}/"
-        try:
-            async with connect(address, subprotocols=[PROTOCOL], additional_headers={INNER_HEADER: "secret", **headers},
-                               max_size=None, proxy=None) as page:  # fmt: skip
-                await asyncio.wait_for(talk(page), 20)
-        finally:
-            await guarded.stop()
+        async with (
+            listening(guarded.routes()) as (port, _),
+            connect(f"ws://127.0.0.1:{port}/viser/", subprotocols=[PROTOCOL], additional_headers=headers,
+                    max_size=None, proxy=None) as page,
+        ):  # fmt: skip
+            await asyncio.wait_for(talk(page), 20)
 
     asyncio.run(run())
     return said

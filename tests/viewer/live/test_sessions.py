@@ -15,8 +15,8 @@ from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 from gtalk.viewer.audio.sources import PushSource
+from gtalk.viewer.gui.guard import INNER_HEADER
 from gtalk.viewer.live import sessions
-from gtalk.viewer.web.http import INNER_HEADER
 from tests.viewer.live_servers import live_server, voice
 
 
@@ -117,18 +117,7 @@ def test_a_page_that_takes_the_microphone_mutes_the_one_before() -> None:
         asyncio.run(run())
 
 
-def test_the_sockets_behind_the_front_refuse_whoever_comes_around_it() -> None:
-    with live_server(32) as (server, _):
-        port = server.main.routes["/media"].port
-
-        async def run() -> None:
-            with pytest.raises(Exception, match="403"):
-                await connect(f"ws://127.0.0.1:{port}/media")
-
-        asyncio.run(run())
-
-
-def test_viser_behind_the_front_tells_nothing_to_whoever_comes_around_it() -> None:
+def test_viser_behind_the_gate_tells_nothing_to_whoever_comes_around_it() -> None:
     with live_server(32) as (server, _):
         panels = server.main.panels
         protocol = Subprotocol(f"viser-v{viser.__version__}")

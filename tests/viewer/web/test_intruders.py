@@ -79,7 +79,7 @@ def test_a_client_that_vanishes_leaves_nothing_behind() -> None:
         assert server.main.session.stats().listeners == 0
         assert server.main.session.source is None
         assert server.main.media.n_pages == 0
-        assert server.hosted.front.n_open == 0
+        assert server.hosted.listener.visits.n_open == 0
 
 
 @pytest.mark.parametrize("path", ["media", "push", "viser/", "live.mjpg", "s/x/media"])

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from gtalk.direct.score import Event
+from gtalk.hosting.budget import Budget
 from gtalk.speech.words import Words
 from gtalk.types import AUDIO_RATE
-from gtalk.viewer.web.budget import Budget
 from gtalk.viewer.web.protocol import BadMessage
 from gtalk.viewer.web.stage import MOST_S, House, Stage
 from tests.viewer.live_servers import run, still_session, voice

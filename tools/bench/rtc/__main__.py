@@ -23,6 +23,7 @@ import cv2
 import numpy as np
 import uvicorn
 from scipy.signal import correlate, resample_poly
+from starlette.routing import Router
 
 from gtalk.compute.threads import compute_on
 from gtalk.marks.leaving import Leaving
@@ -34,7 +35,7 @@ from gtalk.viewer.config import ViewConfig
 from gtalk.viewer.live.session import LiveSession
 from gtalk.viewer.server import cast_of, drawing_threads
 from gtalk.viewer.webrtc.peers import Peers
-from gtalk.viewer.webrtc.whep import whep
+from gtalk.viewer.webrtc.whep import whep_routes
 from tools.bench.rtc.code import stamp
 
 TICK = AUDIO_RATE // 25
@@ -61,7 +62,7 @@ class Watched:
             round(moment.time_s * talker.fps), moment.samples.copy()
         )
         self.peers = Peers(self.session, label=False, mic=True)
-        config = uvicorn.Config(whep(self.peers), port=0, log_level="warning")
+        config = uvicorn.Config(Router(whep_routes(self.peers)), port=0, log_level="warning")
         self._server = uvicorn.Server(config)
 
     def __enter__(self) -> Watched:

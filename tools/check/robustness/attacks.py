@@ -100,7 +100,7 @@ def say(text: str, voice: str) -> str:
 RECORDER, SESSION, GUARD = (
     f"tests/viewer/{x}.py" for x in ("live/test_recorder", "live/test_session_faults", "gui/test_guard")
 )
-FRONT, SERVER, VOICE = "tests/viewer/web/test_front.py", "tests/viewer/test_server.py", "tests/voice/test_synthesis.py"
+GATE, SERVER, VOICE = "tests/hosting/test_gate.py", "tests/viewer/test_server.py", "tests/voice/test_synthesis.py"
 BEGIN = json.dumps({"do": "begin"})
 ROWS: list[tuple[str, str, str, Check]] = [
     ("voices", "names of voices that are none: `..`, 59 plus signs", "the server died", flooded(telling(
@@ -140,7 +140,7 @@ ROWS: list[tuple[str, str, str, Check]] = [
         f"/s/x{n % 99}/media", Origin="https://evil.example", **UPGRADE)))),
     ("nowhere", "pages that are nowhere, below /s/", "opened sessions",
      flooded(asking(lambda n: get(f"/s/x{n % 99}/nothing")))),
-    ("opens", "what is refused opens nothing", "opened sessions", tested(FRONT, "opens_nothing")),
+    ("opens", "what is refused opens nothing", "opened sessions", tested(GATE, "opens_nothing")),
     ("begins", "/push: begin, begin, begin", "a core", flooded(telling("push", lambda *_: BEGIN))),
     ("empties", "/push: empty pieces", "a core", flooded(telling("push", lambda *_: b""))),
     ("pings", "/push: pings whose answers nobody reads", "grew without end", flooded(framing(

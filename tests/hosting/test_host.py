@@ -10,22 +10,24 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from gtalk.hosting import door as module
-from gtalk.hosting.door import VISITOR, Door
+from gtalk.hosting import protocols
+from gtalk.hosting.gate import VISITOR
+from gtalk.hosting.host import Host
 
 
 async def who(request: Request) -> PlainTextResponse:
-    return PlainTextResponse(repr(getattr(request.state, VISITOR)))
+    return PlainTextResponse(repr(getattr(request.state, VISITOR, None)))
 
 
-def opened(**options) -> Door:
-    made = Door([Route("/", who, methods=["GET", "POST"])], "127.0.0.1", **{"token": None, **options})
+def opened(**options) -> Host:
+    quiet = {"token": None, "report": lambda _line: None, "cookie": "gtalk", **options}
+    made = Host([Route("/", who, methods=["GET", "POST"])], "127.0.0.1", **quiet)
     made.start(0)
     return made
 
 
 @pytest.fixture
-def door() -> Iterator[Door]:
+def door() -> Iterator[Host]:
     made = opened(keys={"a-key-of-sixteen": "Ada", "b-key-of-sixteen": "Ben"})
     yield made
     made.stop()
@@ -41,7 +43,7 @@ def ask(port: int, method: str = "GET", path: str = "/", **headers: str) -> tupl
 
 
 @pytest.mark.parametrize(("key", "name"), [("a-key-of-sixteen", "Ada"), ("b-key-of-sixteen", "Ben")])
-def test_a_key_says_whose_it_is(door: Door, key: str, name: str) -> None:
+def test_a_key_says_whose_it_is(door: Host, key: str, name: str) -> None:
     status, text, headers = ask(door.port, authorization=f"Bearer {key}")
     assert (status, text) == (200, repr(name))
     assert headers["x-content-type-options"] == "nosniff" and "set-cookie" not in headers
@@ -50,7 +52,7 @@ def test_a_key_says_whose_it_is(door: Door, key: str, name: str) -> None:
 
 
 @pytest.mark.parametrize("headers", [{}, {"authorization": "Bearer nothing"}, {"authorization": "a-key-of-sixteen"}])
-def test_without_one_nothing_is_told(door: Door, headers: dict[str, str]) -> None:
+def test_without_one_nothing_is_told(door: Host, headers: dict[str, str]) -> None:
     status, text, _ = ask(door.port, **headers)
     assert status == 401 and "Bearer" in text
 
@@ -68,7 +70,7 @@ def test_loopback_lets_in_who_says_its_name_and_no_other_site() -> None:
 
 @pytest.mark.parametrize("begun", [b"", b"GET / HT", b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\nGET / HT"])
 def test_a_head_that_does_not_come_is_not_waited_for(monkeypatch, begun: bytes) -> None:
-    monkeypatch.setattr(module, "_HEAD_S", 0.3)
+    monkeypatch.setattr(protocols, "HEAD_TIMEOUT_S", 0.3)
     open_door = opened()
     try:
         with socket.create_connection(("127.0.0.1", open_door.port), timeout=10) as slow:

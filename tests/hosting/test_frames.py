@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gtalk.viewer.web.gate import BadFrames, FrameGate
+from gtalk.hosting.frames import BadFrames, FrameGate
 
 
 class Clock:

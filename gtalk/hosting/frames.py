@@ -1,4 +1,4 @@
-"""What passes from a client into a WebSocket behind the front: frames are counted where they go by.
+"""What a client sends into a WebSocket: frames are counted before anything answers or gathers them.
 
 Libraries answer pings before anybody asks how many, and gather the fragments of a message before its size is known
 (RFC 6455, 5.4 and 5.5.2): both are bounded here, and so is how many frames a second are looked at.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from gtalk.viewer.web.budget import Budget
+from gtalk.hosting.budget import Budget
 
 _FRAMES_A_SECOND, _FRAMES_AT_ONCE = 250.0, 1000.0  # a microphone sends 200; a line that stalled brings more
 _PINGS_A_SECOND, _PINGS_AT_ONCE = 2.0, 20.0

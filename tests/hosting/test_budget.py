@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from gtalk.viewer.web.budget import Budget, QuietLog
+from gtalk.hosting.budget import Budget, QuietLog
 
 
 class Clock:

@@ -6,17 +6,13 @@ import ssl
 import subprocess
 
 import pytest
+from starlette.routing import Route
 
-from gtalk.viewer.web import front as front_module
-from gtalk.viewer.web.budget import Budget
-from gtalk.viewer.web.front import Front
-from gtalk.viewer.web.http import (
-    Page,
-    Route,
-    Stream,
-    fixed,
-)
-from tests.viewer.web.asking import PAGE, ask, exchange, get, visited
+from gtalk.hosting import gate, visits
+from gtalk.hosting.answers import Page, image_stream, page
+from gtalk.hosting.budget import Budget
+from gtalk.hosting.listener import Listener
+from tests.hosting.asking import PAGE, ask, exchange, get, status, visited
 
 
 def certificate(folder) -> ssl.SSLContext:
@@ -31,23 +27,22 @@ def certificate(folder) -> ssl.SSLContext:
 
 
 @pytest.mark.parametrize("kind", ["silent", "half a head", "TLS handshake", "reads nothing"])
-def test_who_holds_connections_shuts_out_nobody(kind: str, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(front_module, "_ARRIVALS_AT_ONCE", 1000.0)
+def test_who_holds_connections_shuts_out_nobody(kind: str, tmp_path) -> None:
     tls = certificate(tmp_path) if kind == "TLS handshake" else None
-    page = {"/": PAGE["/"], "/large": Page("text/plain", b"x" * 3_000_000)}
+    routes = [*PAGE, Route("/large", page(Page("text/plain", b"x" * 3_000_000)))]
     sent = {"half a head": b"GET / HT", "TLS handshake": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"}
     client = ssl.create_default_context()
     client.check_hostname, client.verify_mode = False, ssl.CERT_NONE
 
-    async def visit(port: int, front: Front) -> bytes:
-        held = []
+    async def visit(port: int, listener: Listener) -> bytes:
+        listener.arrivals, held = Budget(40.0, 1000.0), []
         for _ in range(300):
             _, writer = await asyncio.open_connection("127.0.0.1", port, limit=1)
             if kind != "silent":
                 writer.write(sent.get(kind, get("/large", Host="localhost")))
             held.append(writer)
         await asyncio.sleep(0.2)
-        assert front.n_open <= front_module._MOST_PASSING + 8
+        assert listener.visits.n_open <= visits.MOST_PASSING
         reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=client if tls else None)
         writer.write(get("/", Host="localhost"))
         answer = await asyncio.wait_for(reader.read(), 5)
@@ -55,39 +50,38 @@ def test_who_holds_connections_shuts_out_nobody(kind: str, tmp_path, monkeypatch
             each.transport.abort()
         return answer
 
-    answer = visited(visit, fixed(page), tls)
+    answer = visited(visit, routes, tls=tls)
     assert answer.endswith(b"<p>hello")
     if tls:
         assert b"Strict" not in answer or b"Secure" in answer
 
 
 def test_those_that_stay_have_places_of_their_own(monkeypatch) -> None:
-    monkeypatch.setattr(front_module, "_MOST_STAYING", 3)
+    monkeypatch.setattr(visits, "MOST_STAYING", 3)
 
     async def endless():
         while True:
             yield b"x"
             await asyncio.sleep(0.01)
 
-    async def visit(port: int, front: Front) -> list[bytes]:
+    async def visit(port: int, __: Listener) -> list[int]:
         answers, held = [], []
         for _ in range(5):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(get("/live.mjpg", Host="localhost"))
-            answers.append((await reader.readline()).split(b" ")[1])
+            answers.append(status(await reader.readline()))
             held.append(writer)
-        answers.append((await ask(port, get("/", Host="localhost"))).split(b" ")[1])
+        answers.append(status(await ask(port, get("/", Host="localhost"))))
         for writer in held:
             writer.transport.abort()
         return answers
 
-    routes: dict[str, Route] = {**PAGE, "/live.mjpg": Stream("gtalk", endless)}
-    assert visited(visit, fixed(routes)) == [b"200", b"200", b"200", b"503", b"503", b"200"]
+    assert visited(visit, [*PAGE, image_stream("/live.mjpg", endless)]) == [200, 200, 200, 503, 503, 200]
 
 
-def test_arrivals_are_taken_up_at_a_pace(monkeypatch) -> None:
-    async def visit(port: int, front: Front) -> list[float]:
-        front._arrivals = Budget(20.0, 5.0)
+def test_arrivals_are_taken_up_at_a_pace() -> None:
+    async def visit(port: int, listener: Listener) -> list[float]:
+        listener.arrivals = Budget(20.0, 5.0)
         loop = asyncio.get_running_loop()
         begin = loop.time()
         await asyncio.gather(*(ask(port, get("/", Host="localhost")) for _ in range(20)))
@@ -105,7 +99,7 @@ def test_a_wrong_token_waits_for_its_answer_and_a_missing_one_does_not(monkeypat
         waited.append(seconds)
         await sleep(0)
 
-    monkeypatch.setattr(front_module.asyncio, "sleep", note)
+    monkeypatch.setattr(gate.asyncio, "sleep", note)
     assert exchange(get("/", Host="x"), token="secret", hosts=None)[0].split(b" ")[1] == b"401" and not waited
     assert exchange(get("/?token=guess", Host="x"), token="secret", hosts=None)[0].split(b" ")[1] == b"401"
-    assert waited == [front_module._GUESS_S]
+    assert waited == [gate.GUESS_S]
