@@ -40,7 +40,7 @@ ARROWS = {
     "studio": {"hosting", "marks", "media", "prepare", "viewer"},
     "serve": {"dub", "hosting", "motion", "talk", "viewer", "voice"},
     "edits": {"direct", "motion"},
-    "making": {"avatar", "fit", "marks", "media", "motion", "prepare", "rig"},
+    "making": {"avatar", "dataset", "fit", "marks", "media", "motion", "prepare", "rig"},
     "benchmark": {"avatar", "eval", "making"},
     "api": {"making", "marks", "talk", "dub", "motion", "prepare", "media", "avatar"},
 }

@@ -145,8 +145,9 @@ class Train:
     dataset: Path | None = None
     """Where the dataset is kept; AVATAR/dataset by default."""
     expressions: Path | None = None
-    """A video of the same person making faces, half a minute or so: learned as the avatar's own expressions, kept in
-    AVATAR/expressions.yaml with a thumbnail of each in AVATAR/expressions."""
+    """A video of the same person making faces, half a minute or so, from about the front, a quiet face among them: the
+    fit looks at its faces too, and learns them as the avatar's own expressions, kept in AVATAR/expressions.yaml with a
+    thumbnail of each in AVATAR/expressions."""
     labels: Path | None = None
     """A CSV with the columns start_s,end_s,name that names them; without it they are found and numbered."""
     view: bool = False

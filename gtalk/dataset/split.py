@@ -11,6 +11,7 @@ from gtalk.dataset.format import Dataset
 from gtalk.shapes import Int
 from gtalk.types import Motion
 
+TAKE_UPPER = 8  # components of brows and lids of whoever has shown more than speech
 TEST_SHARE = 1 / 11  # the peers' 10:1 split, in time: the last part of the clip is never seen in training
 
 
@@ -26,12 +27,15 @@ def train_test_split(
     return valid[valid < first], valid[valid >= first]
 
 
-def person_basis(clips: Sequence[Motion]) -> MotionBasis:
+def person_basis(clips: Sequence[Motion], take: Motion | None = None) -> MotionBasis:
     """The basis of a person's motion: the one that the renderer and the motion model of an avatar share.
 
     Both trainers ask here with the same frames, the training part of the person's clips, and get the same numbers.
+    An expression take (in the clips' head space) adds what brows and lids do in it.
     """
-    return MotionBasis.fit(Motion.concatenate(list(clips)))
+    if take is None:
+        return MotionBasis.fit(Motion.concatenate(list(clips)))
+    return MotionBasis.fit(Motion.concatenate([*clips, take]), n_upper=TAKE_UPPER)
 
 
 def first_test_frame(n_frames: int, test_share: float = TEST_SHARE) -> int:

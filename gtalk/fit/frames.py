@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import cv2
 import numpy as np
@@ -27,13 +28,27 @@ class TrainingFrame:
     """MaskClass of every pixel."""
     motion: Motion
     """One frame of tracked motion."""
+    face: UInt8[np.ndarray, "H W"] | None = None
+    """Where the frame says something of the person, 255, and where not: in frames of an expression take."""
+
+
+@runtime_checkable
+class Take(Protocol):
+    """Frames that another recording adds: see `gtalk.fit.take`."""
+
+    def read(self, index: int, number: int) -> TrainingFrame:
+        """Frame `index` of it, called `number`."""
+        ...
 
 
 class FrameCache:
     """Frames of a dataset at `size` = (width, height); the least recently used go when the budget is full."""
 
-    def __init__(self, dataset: Dataset, size: tuple[int, int], budget_mb: float = 640.0) -> None:
-        self.dataset, self.size = dataset, size
+    def __init__(
+        self, dataset: Dataset, size: tuple[int, int], budget_mb: float = 640.0, take: Take | None = None
+    ) -> None:
+        """`take`: whose frame i is asked for as `dataset.n_frames` + i."""
+        self.dataset, self.size, self.take = dataset, size, take
         self.motion = dataset.motion
         self.capacity = max(1, int(budget_mb * 1e6 / (size[0] * size[1] * 5)))
         self._kept: OrderedDict[int, TrainingFrame] = OrderedDict()
@@ -49,6 +64,8 @@ class FrameCache:
         return frame
 
     def _read(self, index: int) -> TrainingFrame:
+        if self.take is not None and index >= self.dataset.n_frames:
+            return self.take.read(index - self.dataset.n_frames, index)
         rgb, matte = self.dataset.frame(index), self.dataset.matte(index)
         labels = self.dataset.labels(index)
         if (rgb.shape[1], rgb.shape[0]) != self.size:

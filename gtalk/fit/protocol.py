@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -13,8 +14,9 @@ from gtalk.avatar.base import Avatar
 from gtalk.basis import MotionBasis
 from gtalk.dataset.format import Dataset
 from gtalk.fit.frames import FrameCache, TrainingFrame
+from gtalk.fit.take import TakeFrames
 from gtalk.shapes import Float, Int
-from gtalk.types import Camera
+from gtalk.types import Camera, Motion
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,20 @@ class FitContext:
     camera: Camera
     """The dataset's camera at the training size."""
     seed: int
+    take: TakeFrames | None = None
+    """Frames of an expression take; frame i of it is `dataset.n_frames` + i of `frames`."""
+
+    @property
+    def numbers(self) -> Int[np.ndarray, " M"]:
+        """What all frames are called that may be learned from, the take's last."""
+        more = [] if self.take is None else [self.dataset.n_frames + self.take.indices]
+        return np.concatenate([self.indices, *more])
+
+    @cached_property
+    def face_motion(self) -> Motion:
+        """Of `numbers`, with the channels that both recordings have."""
+        clip = self.dataset.motion[self.indices]
+        return clip if self.take is None else Motion.concatenate([clip, self.take.usable])
 
 
 @dataclass(frozen=True)
@@ -59,6 +75,8 @@ class Model(Protocol):
     """
 
     kind: str
+    learns_faces: bool
+    """Whether frames in which only the face is looked at can be learned from: those of an expression take."""
 
     def prepare(self, context: FitContext) -> None:
         """Build parameters and whatever the data determines (occupancy, seeds, plates)."""

@@ -42,22 +42,26 @@ def fit(
     consent: Consent,
     *,
     resume: bool = True,
+    take: Path | None = None,
 ) -> Iterator[FitEvent]:
     """Fit an avatar to a dataset and save it. Yields events; the avatar is on disk before DoneEvent.
 
-    `config` is what `load_config` returns. A killed fit goes on where its last checkpoint was.
+    `config` is what `load_config` returns, `take` the dataset of an expression take of
+    the same person. A killed fit goes on where its last checkpoint was.
     Raises UserError when the renderer is unknown, the dataset or weights of LPIPS
     unusable or the output not writable.
     """
     module = _renderer(renderer)
     dataset, folder = Dataset(Path(dataset_path)), Path(avatar_path)
     require_writable_folder(folder)
+    shown = None if take is None else Dataset(Path(take))
     yield StartEvent(_backend(renderer, resolve_device(config.device).type))
-    for event in train(module.make_model(config), dataset, folder, config.trainer, resume=resume):
+    for event in train(module.make_model(config), dataset, folder, config.trainer, resume=resume, take=shown):
         if isinstance(event, DoneEvent):
             middle = len(dataset.motion) // 2
             provenance = {
                 "dataset_sha256": sha256_of_json(dataset.manifest),
+                **({} if shown is None else {"take_sha256": sha256_of_json(shown.manifest)}),
                 "sources": dataset.manifest.get("sources", []),
                 "config": config_values(config),
                 "metrics": event.metrics,
@@ -69,7 +73,9 @@ def fit(
         yield event
 
 
-def is_fitted(dataset_path: Path, avatar_path: Path, renderer: str, config: Any, consent: Consent) -> bool:
+def is_fitted(
+    dataset_path: Path, avatar_path: Path, renderer: str, config: Any, consent: Consent, take: Path | None = None
+) -> bool:
     """Whether the folder holds what `fit` would make of these arguments, whole.
 
     Raises UserError when the dataset is unusable.
@@ -81,8 +87,9 @@ def is_fitted(dataset_path: Path, avatar_path: Path, renderer: str, config: Any,
     except UserError:
         return False
     known = asdict(Consent.of(facts["consent"]))
-    made_of = (facts["kind"], known, *(facts["provenance"].get(n) for n in ("dataset_sha256", "config")))
-    plain = json.loads(json.dumps([renderer, asdict(consent), sha256_of_json(dataset.manifest), config_values(config)]))
+    made_of = (facts["kind"], known, *(facts["provenance"].get(n) for n in ("dataset_sha256", "take_sha256", "config")))
+    seen = sha256_of_json(dataset.manifest), None if take is None else sha256_of_json(Dataset(Path(take)).manifest)
+    plain = json.loads(json.dumps([renderer, asdict(consent), *seen, config_values(config)]))
     return list(made_of) == plain and not (folder / CHECKPOINT_NAME).exists()
 
 

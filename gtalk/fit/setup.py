@@ -31,7 +31,7 @@ def clip_parts(context: FitContext, margin: float) -> AvatarParts:
     pose_code = PoseCode.fit(motion, segment_of[context.indices])
     framing = dataset.motion.channels.get("framing", np.zeros((dataset.n_frames, 3)))
     plate = widened_plate(context, framing, margin)
-    return AvatarParts(basis, context.camera, dataset.fps, plate, pose_code, MeshRig.fit(basis, motion))
+    return AvatarParts(basis, context.camera, dataset.fps, plate, pose_code, MeshRig.fit(basis, context.face_motion))
 
 
 def config_values(config: Any) -> dict[str, Any]:

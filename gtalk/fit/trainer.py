@@ -26,6 +26,7 @@ from gtalk.fit.events import CheckpointEvent, DoneEvent, FitEvent, PreviewEvent,
 from gtalk.fit.frames import FrameCache, TrainingFrame
 from gtalk.fit.protocol import FitContext, LateResult, Model, StepResult
 from gtalk.fit.sampling import FrameSampler, SamplingConfig, frame_weights
+from gtalk.fit.take import TakeFrames
 
 CHECKPOINT_NAME = "fit_checkpoint.safetensors"
 RUNNING = 0.05  # weight of the newest step in running means
@@ -77,14 +78,21 @@ class DivergedError(RuntimeError):
 
 
 def train(
-    model: Model, dataset: Dataset, folder: Path, config: TrainerConfig, *, resume: bool = True
+    model: Model,
+    dataset: Dataset,
+    folder: Path,
+    config: TrainerConfig,
+    *,
+    resume: bool = True,
+    take: Dataset | None = None,
 ) -> Iterator[FitEvent]:
     """Fit `model` to the training frames of `dataset`; checkpoints go to `folder`.
 
     Yields events; the last one is DoneEvent. Raises UserError when the dataset has too few frames with
-    a face, DivergedError when the loss cannot be kept finite.
+    a face, DivergedError when the loss cannot be kept finite. `take`: an expression take of the same person, of which
+    a model of Gaussians looks at the face too.
     """
-    yield from _Fit(model, dataset, Path(folder), config).run(resume)
+    yield from _Fit(model, dataset, Path(folder), config, take).run(resume)
 
 
 def training_size(dataset: Dataset, height: int) -> tuple[int, int]:
@@ -95,7 +103,9 @@ def training_size(dataset: Dataset, height: int) -> tuple[int, int]:
 
 
 class _Fit:
-    def __init__(self, model: Model, dataset: Dataset, folder: Path, config: TrainerConfig) -> None:
+    def __init__(
+        self, model: Model, dataset: Dataset, folder: Path, config: TrainerConfig, take: Dataset | None
+    ) -> None:
         self.model, self.config = model, config
         self.path = folder / CHECKPOINT_NAME
         indices, _ = train_test_split(dataset)
@@ -108,15 +118,23 @@ class _Fit:
             )
         kept = max(3, round(len(indices) * (1.0 - config.hold_out_share)))
         self.indices, self.held_out = indices[:kept], indices[kept:]
-        basis = person_basis([dataset.motion[: first_test_frame(dataset.n_frames)]])
         size = training_size(dataset, config.size)
-        frames = FrameCache(dataset, size, config.cache_mb)
-        self.context = FitContext(dataset, frames, self.indices, basis, dataset.camera.resized(*size), config.seed)
+        shown = None if take is None else TakeFrames(take, dataset, size)
+        basis = person_basis(
+            [dataset.motion[: first_test_frame(dataset.n_frames)]], None if shown is None else shown.motion
+        )
+        frames = FrameCache(dataset, size, config.cache_mb, shown)
+        looked_at = shown if model.learns_faces else None
+        self.context = FitContext(
+            dataset, frames, self.indices, basis, dataset.camera.resized(*size), config.seed, looked_at
+        )
         weights = frame_weights(dataset.motion, basis, self.indices, config.sampling)
-        self.sampler = FrameSampler(self.indices, weights)
+        weights = weights if looked_at is None else looked_at.weights(weights)
+        self.sampler = FrameSampler(self.context.numbers, weights)
         self.rng = torch.Generator().manual_seed(config.seed)
         fingerprint = sha256_of_json(
             [model.kind, model.config_mapping(), _outcome(config), dataset.manifest, len(indices)]
+            + ([] if take is None else [take.manifest])
         )
         self.state = TrainerState(fingerprint)
         self.started = time.perf_counter()

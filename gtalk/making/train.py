@@ -62,7 +62,8 @@ def make_avatar(
         renderer, preset, device: see `gtalk train --help`; auto is what suits this machine.
         dataset: where the dataset is kept; `output`/dataset by default.
         prepare: how clips become a dataset.
-        expressions: a video of the person making faces; learned as the avatar's own expressions.
+        expressions: a video of the person making faces; learned as the avatar's own expressions, and looked at by the
+            fit, so that they are drawn as they looked.
         labels: a CSV of start_s,end_s,name for that video.
         on_event: told of everything that happens.
     """
@@ -82,12 +83,18 @@ def make_avatar(
         pipeline.prepare(list(clips), folder, prepare or pipeline.PrepareConfig(), on_event)
         on_event(Note(f"report: {folder / 'report.html'}"))
         check_dataset(folder)  # too short a clip is told now, not after the fit
-        fit_avatar(folder, output, consent, renderer, preset, device=device, keep=True, on_event=on_event)
-        train_motion([folder], output, on_progress=on_event, device=device)
+        take, rows = None, []
         if expressions is not None:
-            from gtalk.making.takes import learn_take
+            from gtalk.making.takes import prepare_take, save_expressions
 
-            rows = learn_take(expressions, output, folder, labels, on_event)
+            take, rows = prepare_take(expressions, folder, labels, on_event)
+        fit_avatar(
+            folder, output, consent, renderer, preset, device=device, keep=True, take=take and take.root,
+            on_event=on_event,
+        )  # fmt: skip
+        train_motion([folder], output, on_progress=on_event, device=device, take=take and take.root)
+        if take is not None and expressions is not None:
+            save_expressions(take, rows, output, expressions.name)
             on_event(Note(f"expressions: {', '.join(row.name for row in rows)} ({output / 'expressions.yaml'})"))
 
 
@@ -102,9 +109,12 @@ def fit_avatar(
     device: str = "auto",
     restart: bool = False,
     keep: bool = False,
+    take: Path | None = None,
     on_event: Callable[[TrainEvent], None],
 ) -> None:
     """Fit a renderer to a dataset; with `keep`, not where the folder holds what it would make.
+
+    `take`: dataset of an expression take of the same person, whose face is looked at too.
 
     Raises UserError as `gtalk.fit.run.fit` does.
     """
@@ -115,10 +125,10 @@ def fit_avatar(
     chosen = run.load_config(kind, str(config or named))
     if device != "auto":
         chosen = dataclasses.replace(chosen, device=device)
-    if keep and run.is_fitted(dataset, output, kind, chosen, consent):
+    if keep and run.is_fitted(dataset, output, kind, chosen, consent, take):
         on_event(Note("fit: done before, kept"))
         return
-    for event in run.fit(dataset, output, kind, chosen, consent, resume=not restart):
+    for event in run.fit(dataset, output, kind, chosen, consent, resume=not restart, take=take):
         on_event(event)
 
 

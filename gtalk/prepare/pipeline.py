@@ -56,6 +56,9 @@ class PrepareConfig:
     """auto crops clips larger than `size` to a square around the person; full keeps the whole image."""
     landmark_model: str = "auto"
     """auto, facemesh, or the path of a face_landmarker.task file."""
+    one_person: bool = False
+    """Whoever is alone in an image is the person: for clips of strong expressions, which change a face's shape as much
+    as another face would."""
     av_offset: Literal["auto"] | float = "auto"
     """How many seconds later than the lips the sound comes; auto finds out, and leaves it where that is unsure."""
     parsing_model: str = ""
@@ -133,6 +136,7 @@ def _run_landmarks(job: Job) -> dict[str, Any]:
         job.config.landmark_model,
         starts,
         sound=lambda: read_wav(job.root / "sound.wav").samples,
+        one_person=job.config.one_person,
     )
     if not found.valid.any():
         raise UserError(
@@ -220,13 +224,18 @@ def _part(*names: str):
     return lambda config: {name: to_mapping(config)[name] for name in names}
 
 
+def _face_settings(config: PrepareConfig) -> dict[str, Any]:
+    own = {"one_person": True} if config.one_person else {}  # datasets that were made before there was a choice stay
+    return _part("landmark_model")(config) | own
+
+
 def _parsing_settings(config: PrepareConfig) -> list[str]:
     return [sha256_of_file(Path(config.parsing_model))] if config.parsing_model else []
 
 
 STAGES = [
     Stage("media", 4, (), ("frames", "sound.wav"), _part("size", "framing", "jpeg_quality"), run_media),
-    Stage("landmarks", 2, ("media",), ("landmarks.npz",), _part("landmark_model"), _run_landmarks),
+    Stage("landmarks", 2, ("media",), ("landmarks.npz",), _face_settings, _run_landmarks),
     Stage("sync", 3, ("media", "landmarks"), ("audio.wav",), _part("av_offset"), run_sync),
     Stage("track", 4, ("media", "landmarks"), ("camera.json", "person.npz", "track.npz"), _part("track"), _run_track),
     Stage("masks", 10, ("media", "track"), ("mattes", "masks"), _parsing_settings, _run_masks),

@@ -21,7 +21,7 @@ from gtalk.rig.person import PersonRig
 from gtalk.rig.shapes import ARKIT
 from gtalk.rig.weights import weights_of_motion
 from gtalk.shapes import Float
-from gtalk.topology import LANDMARKS68, RIGID
+from gtalk.topology import LANDMARKS68
 from gtalk.types import Motion
 
 BANK_NAME = "expressions.yaml"
@@ -136,16 +136,6 @@ def load_bank(folder: Path) -> dict[str, Recipe]:
     """The bank in an avatar's folder; empty without one. Raises UserError when the file is damaged."""
     path = Path(folder) / BANK_NAME
     return read_recipes(path) if path.is_file() else {}
-
-
-def unlikeness(a: Float[np.ndarray, "478 3"], b: Float[np.ndarray, "478 3"]) -> float:
-    """How far the bones under two faces at rest differ, metres: root mean square seen from the front, after scaling.
-
-    Depth is left out: a few seconds of a still head leave it open, the more so the longer the lens.
-    """
-    front_a, front_b = (mesh[RIGID, :2] - mesh[RIGID, :2].mean(0) for mesh in (a, b))
-    scale = (front_a * front_b).sum() / (front_a**2).sum()
-    return float(np.sqrt(((scale * front_a - front_b) ** 2).sum(1).mean()))
 
 
 def _labelled(motion: Motion, spans: Sequence[Span], what: str) -> dict[str, np.ndarray]:

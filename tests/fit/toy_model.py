@@ -35,6 +35,7 @@ class ToyModel:
     """Momentum descent on the mean colour with noise from the trainer's generator; can be told to break."""
 
     kind = "toy"
+    learns_faces = True
 
     def __init__(self, break_at: set[int] | None = None) -> None:
         self.break_at, self.calls = break_at or set(), 0

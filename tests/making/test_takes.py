@@ -5,14 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gtalk.dataset.format import Dataset
 from gtalk.errors import UserError
-from gtalk.making.takes import learn_take
+from gtalk.making.takes import prepare_take, save_expressions
+from gtalk.prepare.pipeline import PrepareConfig
 from gtalk.rig.bank import load_bank
 from gtalk.rig.expression import named
 from gtalk.rig.shapes import displacements, neutral
 from gtalk.topology import LANDMARKS68
 from gtalk.types import Motion
-from tests.media.clips import Recipe, write_clip
 
 
 def motion_of(mesh: np.ndarray, *parts: str) -> Motion:
@@ -25,18 +26,38 @@ def motion_of(mesh: np.ndarray, *parts: str) -> Motion:
     return Motion(25.0, points[:, LANDMARKS68], zeros + 1, zeros, zeros, poses, np.ones(len(points), bool), channels)
 
 
+class Recording(Dataset):
+    """What is asked of a dataset, without a folder."""
+
+    def __init__(self, motion: Motion) -> None:
+        self.manifest = {"n_frames": len(motion), "width": 160, "height": 120}
+        self.motion = motion
+
+    def frame(self, index: int) -> np.ndarray:
+        return np.full((120, 160, 3), 90, np.uint8)
+
+
 @pytest.fixture
 def folder(tmp_path) -> Path:
     (tmp_path / "me/dataset").mkdir(parents=True)
-    motion_of(neutral(), "neutral").save(tmp_path / "me/dataset/motion.npz")
     return tmp_path / "me"
 
 
 def learned(folder: Path, monkeypatch, motion: Motion, labels: Path | None = None) -> list[str]:
-    """The tracker is tested elsewhere: here it says `motion` of whatever video."""
-    monkeypatch.setattr("gtalk.prepare.pipeline.track_motion", lambda video, on_progress: motion)
-    take = write_clip(folder.parent / "take.mp4", Recipe(seconds=motion.duration_s))
-    return [row.name for row in learn_take(take, folder, folder / "dataset", labels, lambda progress: None)]
+    """Preparing is tested elsewhere: here the take is `motion`, the clip a quiet face."""
+    asked: list[PrepareConfig] = []
+
+    def prepare(clips, output, config, on_progress) -> Recording:
+        asked.append(config)
+        return Recording(motion)
+
+    monkeypatch.setattr("gtalk.prepare.pipeline.prepare", prepare)
+    monkeypatch.setattr("gtalk.making.takes.Dataset", lambda root: Recording(motion_of(neutral(), "neutral")))
+    monkeypatch.setattr("gtalk.making.takes._faces", lambda dataset: dataset.motion.channels["landmarks478"])
+    seen, rows = prepare_take(folder.parent / "take.mp4", folder / "dataset", labels, lambda progress: None)
+    assert asked[0].one_person and asked[0].size == 160
+    save_expressions(seen, rows, folder, "take.mp4")
+    return [row.name for row in rows]
 
 
 def test_a_take_becomes_the_persons_bank(folder, monkeypatch) -> None:

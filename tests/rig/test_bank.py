@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from gtalk.errors import UserError
-from gtalk.rig.bank import Span, learn, load_bank, read_labels, save_bank, unlikeness
+from gtalk.rig.bank import Span, learn, load_bank, read_labels, save_bank
 from gtalk.rig.expression import named, parse
 from gtalk.rig.person import PersonRig
-from gtalk.rig.shapes import ARKIT, SHAPES, neutral
+from gtalk.rig.shapes import ARKIT, neutral
 from gtalk.topology import LANDMARKS68
 from gtalk.types import Motion
 
@@ -91,10 +91,3 @@ def test_no_bank_is_an_empty_one(tmp_path) -> None:
     (tmp_path / "expressions.yaml").write_text("grin: 3")
     with pytest.raises(UserError, match=r"expressions\.yaml"):
         load_bank(tmp_path)
-
-
-def test_unlikeness_is_of_shape_alone() -> None:
-    mesh = neutral()
-    assert unlikeness(mesh, 1.2 * mesh + 0.01) < 1e-6
-    assert unlikeness(mesh, mesh * [1.1, 1.0, 1.0]) > 0.002
-    assert len(SHAPES) == 58

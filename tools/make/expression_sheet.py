@@ -73,8 +73,9 @@ def sheet(tiles: list[np.ndarray], columns: int) -> np.ndarray:
 
 def cases(what: str, count: int, seed: int) -> list[tuple[str, np.ndarray]]:
     """(label, weights) of everything on a sheet."""
-    if what == "shapes":
-        return [(name, Expression({name: 1.0}).vector()) for name in INDEPENDENT]
+    if what == "shapes":  # as an edit lets them through: what closes lips that are closed does nothing
+        gaps = Gaps.of(neutral(), displacements(neutral()))
+        return [(name, gaps.uncrossed(Expression({name: 1.0}).vector()[None])[0]) for name in INDEPENDENT]
     emotions = [name for name, recipe in recipes().items() if recipe.emotion and name != "neutral"]
     if what != "mixtures":
         most = np.ones(len(SHAPES))

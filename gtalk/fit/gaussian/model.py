@@ -114,6 +114,7 @@ class GaussianModel:
     """See `gtalk.fit.protocol.Model`."""
 
     kind = "gaussian"
+    learns_faces = True
 
     def __init__(self, config: FitConfig) -> None:
         self.config = config
@@ -127,6 +128,9 @@ class GaussianModel:
         self.parts = clip_parts(context, config.avatar.plate_margin)
         raw = raw_codes(context.basis, self.parts.pose_code, dataset.motion[context.indices])
         mean, spread = raw.mean(0), raw.std(0)
+        if context.take is not None:  # whose head poses say nothing of the clip's
+            face = context.basis.encode(context.face_motion)
+            mean[: face.shape[1]], spread[: face.shape[1]] = face.mean(0), face.std(0)
         scale = np.where(spread > LEAST_SPREAD, spread, 1.0)
         codes = (raw - mean) / scale
         seeds = make_seeds(
@@ -142,7 +146,7 @@ class GaussianModel:
         learned = ("base", *GROUPS)
         self.moments = {f"{n}.first": torch.zeros_like(self.tensors[n]) for n in learned}
         self.moments["base.second"] = torch.zeros_like(self.tensors["base"])
-        self.refinement = Refinement(context.indices, raw.shape[1], config.refine, self.device)
+        self.refinement = Refinement(context.numbers, raw.shape[1], config.refine, self.device)
         self.live_avatar = self._avatar(self.tensors)
         self.plate_planes = self.live_avatar.plate_planes(PLATE, context.camera)
         self.densification_score = torch.zeros(len(self.tensors["base"]), device=self.device)
@@ -234,6 +238,8 @@ class GaussianModel:
         if self.perceptual is not None and patches is not None:
             value = self.perceptual.on_planes(planes, plate, rgb, patches, d_planes)
             parts_of_loss = torch.cat([parts_of_loss, value.to(parts_of_loss)[None]])
+        if frame.face is not None:
+            d_planes[:, :, : camera.width] *= torch.from_numpy(frame.face).to(d_planes) / 255.0
         d_gaussians, d_transforms = splat.rasterise_backward(
             gaussians, transforms, view, camera.width, planes, saved, d_planes
         )

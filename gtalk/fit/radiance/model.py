@@ -103,6 +103,7 @@ class RadianceModel:
     """See `gtalk.fit.protocol.Model`."""
 
     kind = "radiance"
+    learns_faces = False
 
     def __init__(self, config: FitConfig) -> None:
         self.config = config

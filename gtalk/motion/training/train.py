@@ -15,6 +15,7 @@ import torch
 
 from gtalk.compute.device import resolve_device
 from gtalk.dataset.format import Dataset
+from gtalk.dataset.split import first_test_frame
 from gtalk.errors import UserError
 from gtalk.files import sha256_of_file, sha256_of_json
 from gtalk.geometry.pose import mean_pose, pose_vectors
@@ -36,10 +37,11 @@ from gtalk.motion.training.pretrain import BaseModel, load_base
 from gtalk.motion.training.sequences import TrainingClip, Utterance, read_training_clip
 from gtalk.motion.training.training_data import TrainingData, gather, split_utterances
 from gtalk.progress import OnProgress, Progress, silent
+from gtalk.rig.take import on_clip
 from gtalk.shapes import Float
 from gtalk.speech.features import SpeechFeatures
 from gtalk.speech.student import load_student
-from gtalk.types import VIDEO_FPS
+from gtalk.types import VIDEO_FPS, Motion
 
 _BANK = 3000
 LOW_LATENCY_ROWS = 7
@@ -113,6 +115,7 @@ def train_motion(
     resume: bool = True,
     init: Path | None = None,
     device: str = "auto",
+    take: Path | None = None,
 ) -> PersonMotionModel:
     """Train on the training part of datasets of one person, and write motion.json and motion.safetensors.
 
@@ -123,6 +126,8 @@ def train_motion(
         on_progress: told after every step.
         resume: return the model that is there if it was made from the same inputs with the same settings.
         init: a base model to start from, made by `gtalk motion pretrain`.
+        take: dataset of an expression take that the renderer was fitted with: nothing is learned from it but what the
+            person's basis has to hold.
         device: where to train: auto, cpu or cuda. The model listens on the processor in any case.
 
     Raises:
@@ -135,13 +140,18 @@ def train_motion(
     base = None if init is None else load_base(Path(init))
     if base is not None:
         base.check(config.network, config.features)
-    key = _key(opened, config, base)
+    shown = None if take is None else Dataset(Path(take))
+    key = _key(opened, config, base, shown)
     if resume and has_motion_model(output_folder):
         model = load_motion_model(output_folder)
         if model.facts.get("key") == key:
             return model
     clips = [read_training_clip(d, config.seconds) for d in opened]
-    model = fit_motion_model(clips, config, on_progress, {"key": key}, base, resolve_device(device))
+    moved = None
+    if shown is not None:
+        known = Motion.concatenate([d.motion[: first_test_frame(d.n_frames)] for d in opened])
+        moved = on_clip(shown.motion, known)
+    model = fit_motion_model(clips, config, on_progress, {"key": key}, base, resolve_device(device), moved)
     save_motion_model(model, Path(output_folder))
     return model
 
@@ -153,10 +163,11 @@ def fit_motion_model(
     facts: dict | None = None,
     base: BaseModel | None = None,
     device: torch.device | str = "cpu",
+    take: Motion | None = None,
 ) -> PersonMotionModel:
-    """The training itself, on clips of one person in memory."""
+    """The training itself, on clips of one person in memory. `take`: see `gather`."""
     started_s = time.perf_counter()
-    data = gather(clips, config.features, config.augment, config.seed, on_progress)
+    data = gather(clips, config.features, config.augment, config.seed, on_progress, take)
     model = fit_material(data, config, on_progress, facts, base, device)
     model.facts["train_s"] = round(time.perf_counter() - started_s, 2)
     return model
@@ -308,11 +319,12 @@ def _idle_life(data: TrainingData, net: MotionNet, pose: Float[np.ndarray, "T 6"
     return sway, BlinkGazeModel.fit(motion.eyes, motion.gaze, pose, runs, motion.valid, motion.fps)
 
 
-def _key(datasets: list[Dataset], config: MotionConfig, base: BaseModel | None) -> str:
+def _key(datasets: list[Dataset], config: MotionConfig, base: BaseModel | None, take: Dataset | None = None) -> str:
     inputs = [
         [sha256_of_file(d.root / name) for name in ("manifest.json", "motion.npz", "audio.wav")] for d in datasets
     ]
     start = {} if base is None else {"init": base.sha256}
+    start |= {} if take is None else {"take": sha256_of_file(take.root / "motion.npz")}
     start |= {"ears": load_student().name} if config.features.ears else {}
     return sha256_of_json({"inputs": inputs, "config": dataclasses.asdict(config), **start})
 

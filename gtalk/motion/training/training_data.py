@@ -66,12 +66,16 @@ def gather(
     augment: AugmentConfig,
     seed: int,
     on_progress: OnProgress = silent,
+    take: Motion | None = None,
 ) -> TrainingData:
-    """Features, basis, targets and augmented copies of clips of one person; `features` are adapted to the voice."""
+    """Features, basis, targets and augmented copies of clips of one person; `features` are adapted to the voice.
+
+    `take`: an expression take's motion in the clips' head space, which the basis has to hold too.
+    """
     on_progress(Progress("motion features", 0, len(clips) * (1 + augment.copies)))
     features = features.adapted(np.concatenate([clip.samples for clip in clips]))
     motion = Motion.concatenate([clip.motion for clip in clips])
-    basis = person_basis([clip.motion for clip in clips])
+    basis = person_basis([clip.motion for clip in clips], take)
     brows = motion.brows[motion.valid]
     data = TrainingData(clips, features, basis, motion, brows.mean(0), brows.std(0) + 1e-6)
     data.utterances.extend(make_utterance(clip, _codes(data, clip), features) for clip in clips)

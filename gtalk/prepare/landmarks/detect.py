@@ -62,6 +62,7 @@ def detect_landmarks(
     sound: Sound | None = None,
     like: Float[np.ndarray, "S 3"] | None = None,
     late_starts: Callable[[], Sequence[int]] = tuple,
+    one_person: bool = False,
 ) -> Landmarks:
     """Landmarks of the speaker in every frame: of several people, the one whose lips move with the sound.
 
@@ -78,6 +79,7 @@ def detect_landmarks(
         twice: look at every image and at its mirror image, and average: steadier points for twice the time.
         sound: loads the sound that belongs to the frames, at 25 of them a second.
         like: the shape (`identities.face_shape`) of who is meant: nobody else is followed.
+        one_person: whoever is alone in an image is the one who is meant, see `identities.find_cast`.
         late_starts: as `segment_starts`, where they are known only when all frames have been seen.
 
     Raises:
@@ -105,7 +107,7 @@ def detect_landmarks(
             [] if which else [f"nobody in it looks like the one who is meant: the nearest differs by {difference:.1%}"]
         )
         return _assemble(faces, which, None, source, notes)
-    cast = find_cast(faces, size, shots, sound)
+    cast = find_cast(faces, size, shots, sound, one_person)
     which = cast.people[0].which if cast.people else {}
     return _assemble(faces, which, cast, source, describe_cast(cast, faces, size))
 

@@ -19,7 +19,7 @@ from gtalk.geometry.rotation import nearest_rotation
 from gtalk.prepare.ingest.av_offset import Offset, find_offset
 from gtalk.prepare.landmarks.detectors import Face
 from gtalk.shapes import Float
-from gtalk.topology import BROW_POINTS, LEFT_EYE_RING, LIPS, N_FACE, RIGHT_EYE_RING
+from gtalk.topology import BROW_POINTS, LEFT_EYE_RING, LIPS, N_FACE, RIGHT_EYE_RING, RIGID
 from gtalk.types import AUDIO_RATE, VIDEO_FPS
 
 FORGET_AFTER = 12  # frames without a face near by: what comes then is looked at anew
@@ -30,6 +30,7 @@ OTHER_SHAPE = 0.035  # of a face's size: shapes that differ more are two people'
 FEW_FRAMES = 0.15  # and by this over the number of frames more, as a short look errs more
 LIKE_SHAPE, FEW_LIKE = 0.022, 0.1
 """The same, where a shape is known beforehand: own clips differ by 0.016 from it at most, others' by 0.029 at least."""
+QUIET_SHARE, QUIET_FRAMES = 0.1, 3  # of a take
 BRIEF = 50  # frames at most, between two looks at one person and in that person's very place: the same, seen badly
 SAME_PLACE = 0.15  # of a face's size: how much place and size may differ in all for that
 RIVAL_SHARE = 0.2  # of the main face's prominence: who has less is somebody in the background
@@ -74,7 +75,11 @@ class IdentityTracks:
 
 
 def find_cast(
-    faces: Sequence[Sequence[Face]], size: tuple[int, int], starts: Sequence[int] = (), sound: Sound | None = None
+    faces: Sequence[Sequence[Face]],
+    size: tuple[int, int],
+    starts: Sequence[int] = (),
+    sound: Sound | None = None,
+    one_person: bool = False,
 ) -> IdentityTracks:
     """Everybody in a clip.
 
@@ -83,8 +88,9 @@ def find_cast(
         size: (width, height) of the images.
         starts: frames at which a new shot begins.
         sound: to tell who of several speaks.
+        one_person: faces that are never in the same image are one person's, however unlike.
     """
-    people = gather(link(faces, starts), faces, size)
+    people = gather(link(faces, starts), faces, size, one_person)
     if not people:
         return IdentityTracks((), ())
     rivals = [person for person in people if person.prominence > RIVAL_SHARE * people[0].prominence]
@@ -147,8 +153,10 @@ def link(faces: Sequence[Sequence[Face]], starts: Sequence[int]) -> list[Run]:
     return done + alive
 
 
-def gather(runs: Sequence[Run], faces: Sequence[Sequence[Face]], size: tuple[int, int]) -> list[Person]:
-    """Runs of one person brought together, the most prominent person first."""
+def gather(
+    runs: Sequence[Run], faces: Sequence[Sequence[Face]], size: tuple[int, int], one_person: bool = False
+) -> list[Person]:
+    """Runs of one person brought together, the most prominent person first. `one_person`: see `find_cast`."""
     found: list[tuple[dict[int, int], np.ndarray]] = []
     for run in sorted(runs, key=lambda run: len(run.frames), reverse=True):
         own = dict(zip(run.frames, run.which, strict=True))
@@ -156,7 +164,8 @@ def gather(runs: Sequence[Run], faces: Sequence[Sequence[Face]], size: tuple[int
         shape = face_shape(np.stack([faces[index][own[index]].points for index in chosen]))
         apart = [shape_difference(shape, theirs) if own.keys().isdisjoint(which) else 1.0 for which, theirs in found]
         best = int(np.argmin(apart)) if apart else -1
-        if apart and apart[best] < OTHER_SHAPE + FEW_FRAMES / len(own):
+        alike = 1.0 if one_person else OTHER_SHAPE + FEW_FRAMES / len(own)
+        if apart and apart[best] < alike:
             found[best][0].update(own)
         else:
             found.append((own, shape))
@@ -181,6 +190,26 @@ def face_shape(points: Float[np.ndarray, "T 478 3"]) -> Float[np.ndarray, "S 3"]
 def shape_difference(a: Float[np.ndarray, "S 3"], b: Float[np.ndarray, "S 3"]) -> float:
     """Root mean square distance of two shapes' points, in shares of a face's size."""
     return float(np.sqrt(((_turned(a, b) - b) ** 2).sum(1).mean()))
+
+
+def quiet_difference(take: Float[np.ndarray, "T 478 3"], clip: Float[np.ndarray, "N 478 3"]) -> float:
+    """How unlike the bones of two recordings' faces are where the take comes nearest to the clip; shares of a size.
+
+    Of expressions no shape tells whose they are: one person's angry and happy face differ as much as two people's. Of
+    quiet faces the bones do, as the image shows them; depth is guessed by the detector.
+
+    Args:
+        take: a face that makes expressions, and is quiet now and then; pixels, depth too.
+        clip: a face that speaks.
+    """
+    clouds = [_normed(cloud) for cloud in clip[:, RIGID].astype(np.float64)]
+    mean = clouds[0]
+    for _ in range(3):
+        mean = _normed(np.mean([_turned(cloud, mean) for cloud in clouds], axis=0))
+    turned = np.stack([_turned(_normed(cloud), mean) for cloud in take[:, RIGID].astype(np.float64)])
+    apart = ((turned - mean)[..., :2] ** 2).sum(-1).mean(1)
+    quiet = _normed(turned[np.argsort(apart)[: max(QUIET_FRAMES, round(QUIET_SHARE * len(take)))]].mean(0))
+    return float(np.sqrt(((_turned(quiet, mean) - mean)[:, :2] ** 2).sum(1).mean()))
 
 
 def describe_cast(cast: IdentityTracks, faces: Sequence[Sequence[Face]], size: tuple[int, int]) -> list[str]:

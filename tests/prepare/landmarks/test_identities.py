@@ -16,6 +16,7 @@ from gtalk.prepare.landmarks.identities import (
     find_strangers,
     gather,
     link,
+    quiet_difference,
     shape_difference,
 )
 from gtalk.topology import LIPS
@@ -101,6 +102,25 @@ def test_shots_of_one_person_are_brought_together_and_another_person_is_not() ->
     (words,) = find_strangers(cast, sources)
     assert words.startswith("b.mp4 shows another person")
     assert find_strangers(cast, sources[:1]) == []
+
+
+def test_of_one_person_whoever_is_alone_is_meant_however_unlike() -> None:
+    points = talking()
+    faces = [[Face(p)] for p in [*points[:60], *(points[60:120] * WIDER).astype(np.float32)]]
+    runs = link(faces, [60])
+    assert len(gather(runs, faces, SIZE)) == 2
+    assert [len(person.which) for person in gather(runs, faces, SIZE, one_person=True)] == [120]
+
+
+def test_bones_of_the_quiet_face_tell_two_people_apart_whatever_else_they_do() -> None:
+    points, turned = (
+        talking()[:100].astype(np.float64),
+        np.array([[0.98, -0.2, 0.0], [0.2, 0.98, 0.0], [0.0, 0.0, 1.0]]),
+    )
+    grimaces = points[50:].copy()
+    grimaces[5:, 351:, 0] *= 1.2
+    assert quiet_difference(1.3 * grimaces @ turned, points[:50]) < 0.005
+    assert quiet_difference(grimaces * WIDER, points[:50]) > 0.03
 
 
 def test_a_brief_look_in_the_very_place_is_the_same_person_seen_badly() -> None:

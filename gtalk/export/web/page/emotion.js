@@ -3,7 +3,7 @@
 
 const REGIONS = ["brows", "eyes", "cheeks", "mouth"], OF_REGION = { brow: "brows", eye: "eyes", cheek: "cheeks", nose: "cheeks" };
 const BAND_HZ = 2, LOST_OPENING = 0.6, LEAST_M = 0.0006, OPENS_M = 0.002;  // as there
-const ATTACK_S = 0.08, RELEASE_S = 0.2, SPEAKS_M = 0.0025, SPEAKS_M_S = 0.02, SHUT_M = 0.0025, FIRMLY = 4;
+const ATTACK_S = 0.08, RELEASE_S = 0.16, SPEAKS_M = 0.0025, SPEAKS_M_S = 0.02, SHUT_M = 0.0025, FIRMLY = 4;
 const SWEEPS = 24, EVEN_SWEEPS = 8, TOUCHING_M = 5e-5;  // as in gtalk/rig/limits.py
 const PART = /^\s*([A-Za-z][\w. -]*?)\s*(?::\s*([^@\s]+)\s*)?(?:@\s*([\w ,]+))?\s*$/;
 
