@@ -78,7 +78,7 @@ class TakeFrames:
         for index, pose in enumerate(poses):
             there = mesh_px(take.motion, index, take.camera)[RIGID] @ self.to_clip[:, :2].T + self.to_clip[:, 2]
             turn, place = cv2.Rodrigues(pose[:3, :3])[0], pose[:3, 3:].copy()
-            cv2.solvePnP(bones[index], there, matrix, None, turn, place, True, cv2.SOLVEPNP_ITERATIVE)
+            cv2.solvePnP(bones[index], there, matrix, np.zeros(4), turn, place, True, cv2.SOLVEPNP_ITERATIVE)
             pose[:3, :3], pose[:3, 3] = cv2.Rodrigues(turn)[0], place[:, 0]
         return to_world @ poses
 
@@ -110,7 +110,7 @@ def mesh_px(motion: Motion, index: int, camera: Camera) -> Float[np.ndarray, "P 
 
 def _within(points_px: Float[np.ndarray, "P 2"], size: tuple[int, int]) -> UInt8[np.ndarray, "H W"]:
     out = np.zeros(size[::-1], np.uint8)
-    cv2.fillConvexPoly(out, cv2.convexHull(points_px.round().astype(np.int32)), 255)
+    cv2.fillConvexPoly(out, cv2.convexHull(points_px.round().astype(np.int32)), (255.0,))
     return out
 
 
