@@ -73,15 +73,15 @@ def sheet(tiles: list[np.ndarray], columns: int) -> np.ndarray:
 
 def cases(what: str, count: int, seed: int) -> list[tuple[str, np.ndarray]]:
     """(label, weights) of everything on a sheet."""
-    if what == "shapes":  # as an edit lets them through: what closes lips that are closed does nothing
-        gaps = Gaps.of(neutral(), displacements(neutral()))
+    gaps = Gaps.of(neutral(), displacements(neutral()))  # as an edit does: what closes lips that are closed gives way
+    if what == "shapes":
         return [(name, gaps.uncrossed(Expression({name: 1.0}).vector()[None])[0]) for name in INDEPENDENT]
     emotions = [name for name, recipe in recipes().items() if recipe.emotion and name != "neutral"]
     if what != "mixtures":
         most = np.ones(len(SHAPES))
-        bent = {(n, v): soft_limit(named(n, v).vector()[None], most)[0] for n in emotions for v in SHOWN}
-        return [(f"{name} {level:g}", weights) for (name, level), weights in bent.items()]
-    rng, gaps = np.random.default_rng(seed), Gaps.of(neutral(), displacements(neutral()))
+        bent = {(n, v): soft_limit(named(n, v).vector()[None], most) for n in emotions for v in SHOWN}
+        return [(f"{name} {level:g}", gaps.uncrossed(weights)[0]) for (name, level), weights in bent.items()]
+    rng = np.random.default_rng(seed)
     weights = np.zeros((count, len(SHAPES)))
     for row in weights:
         chosen = rng.choice([SHAPES.index(name) for name in INDEPENDENT], 6, replace=False)
