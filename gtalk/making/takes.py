@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 
 from gtalk.dataset.format import Dataset
 from gtalk.errors import UserError
-from gtalk.files import atomic_path
+from gtalk.files import atomic_path, sha256_of_file
 from gtalk.prepare.landmarks.identities import quiet_difference
 from gtalk.progress import Progress
 from gtalk.rig.bank import BANK_NAME, Row, Span, learn, read_labels, save_bank
@@ -45,17 +46,25 @@ def prepare_take(
     spans: list[Span] | None = None if labels is None else read_labels(labels)
     clip = Dataset(dataset)
     size = max(clip.size)
-    seen = prepare([take], dataset / TAKE, replace(PrepareConfig(), size=size, one_person=True), on_event)
-    rig = PersonRig.of_motion(seen.motion)
+    folder = dataset / f"{TAKE}-{sha256_of_file(take)[:12]}"  # another take is another dataset
+    seen = prepare([take], folder, replace(PrepareConfig(), size=size, one_person=True), on_event)
+    try:
+        _check_same_person(seen, clip, take.name)
+        return seen, learn(seen.motion, PersonRig.of_motion(seen.motion), spans, take.name)
+    except UserError:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _check_same_person(seen: Dataset, clip: Dataset, name: str) -> None:
     away = quiet_difference(_faces(seen), _faces(clip))
     if away > SAME_PERSON:
         raise UserError(
-            f"expression take {take.name}",
+            f"expression take {name}",
             expected=f"the person of the clip (bones of a quiet face within {SAME_PERSON:.1%} of its size)",
             got=f"a face that differs by {away:.1%}",
             remedy="Give a take of the same person, filmed from the front with a quiet face at the start.",
         )
-    return seen, learn(seen.motion, rig, spans, take.name)
 
 
 def _faces(dataset: Dataset) -> Float[np.ndarray, "N 478 3"]:

@@ -54,6 +54,7 @@ def learned(folder: Path, monkeypatch, motion: Motion, labels: Path | None = Non
     monkeypatch.setattr("gtalk.prepare.pipeline.prepare", prepare)
     monkeypatch.setattr("gtalk.making.takes.Dataset", lambda root: Recording(motion_of(neutral(), "neutral")))
     monkeypatch.setattr("gtalk.making.takes._faces", lambda dataset: dataset.motion.channels["landmarks478"])
+    (folder.parent / "take.mp4").write_bytes(b"a film")
     seen, rows = prepare_take(folder.parent / "take.mp4", folder / "dataset", labels, lambda progress: None)
     assert asked[0].one_person and asked[0].size == 160
     save_expressions(seen, rows, folder, "take.mp4")
