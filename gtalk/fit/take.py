@@ -49,10 +49,14 @@ class TakeFrames:
         """Motion of `indices`."""
         return self.motion[self.indices]
 
+    def share(self, n_clip: int) -> float:
+        """Of all looks, how many are at these frames beside `n_clip` of the clip."""
+        often = AS_OFTEN * len(self) / max(n_clip, 1)
+        return min(MOST_SHARE, often / (1.0 + often))
+
     def weights(self, clip_weights: Float[np.ndarray, " N"]) -> Float[np.ndarray, " M"]:
         """Probabilities of the clip's frames and of these, in this order."""
-        often = AS_OFTEN * len(self) / max(len(clip_weights), 1)
-        share = min(MOST_SHARE, often / (1.0 + often))
+        share = self.share(len(clip_weights))
         return np.concatenate([(1.0 - share) * clip_weights, np.full(len(self), share / max(len(self), 1))])
 
     def read(self, index: int, number: int) -> TrainingFrame:

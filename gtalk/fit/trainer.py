@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -125,6 +125,10 @@ class _Fit:
         )
         frames = FrameCache(dataset, size, config.cache_mb, shown)
         looked_at = shown if model.learns_faces else None
+        if looked_at is not None:  # the clip is looked at as often as without it
+            config = self.config = replace(
+                config, steps=round(config.steps / (1.0 - looked_at.share(len(self.indices))))
+            )
         self.context = FitContext(
             dataset, frames, self.indices, basis, dataset.camera.resized(*size), config.seed, looked_at
         )
