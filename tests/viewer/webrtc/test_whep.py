@@ -1,12 +1,14 @@
 """A real peer over HTTP and WebRTC on loopback, and what is refused."""
 
 import asyncio
+import sys
 import urllib.error
 import urllib.request
 
 import numpy as np
 import pytest
 
+from gtalk.errors import UserError
 from gtalk.viewer.webrtc import peers as limits
 from tests.viewer.live_servers import live_server, voice
 
@@ -74,3 +76,10 @@ def test_what_is_no_offer_is_refused_in_words(monkeypatch: pytest.MonkeyPatch) -
         status, words, _ = ask(url, b"v=0", "POST", **sdp)
         assert status == 503 and "as many as" in words and len(server.main.peers) == 0
         assert server.main.session.stats().listeners == 0
+
+
+def test_without_the_extra_a_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "gtalk.viewer.webrtc.peer", raising=False)
+    monkeypatch.setitem(sys.modules, "aiortc", None)
+    with pytest.raises(UserError, match=r"gtalk\[webrtc\]"):
+        limits.peer_type()
