@@ -29,13 +29,13 @@ def calls(monkeypatch) -> list[tuple]:
         seen.append(("prepare", clips, output, config, stage))
         bars(Progress("media", 3, 3))
 
-    def fit(dataset, output, kind, config, consent, resume=True):
+    def fit(dataset, output, kind, config, consent, resume=True, take=None):
         seen.append(("fit", dataset, output, kind, consent, resume))
         yield StepEvent(1, 2, 0.5, 20.0, 0.1, {})
         yield PreviewEvent(np.zeros((4, 4, 3), np.uint8), np.zeros((4, 4, 3), np.uint8), 1)
         yield RollbackEvent(2, 1, "loss is nan")
 
-    def train_motion(datasets, output, config=None, on_progress=None, init=None, device="auto"):
+    def train_motion(datasets, output, config=None, on_progress=None, init=None, device="auto", take=None):
         seen.append(("motion", datasets, output, init))
 
     monkeypatch.setattr("gtalk.prepare.pipeline.prepare", prepare)
