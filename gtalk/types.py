@@ -32,11 +32,14 @@ AUDIO_RATE = 16_000  # samples a second, everywhere inside gtalk
 VIDEO_FPS = 25.0  # frames a second of datasets and motion; dubs interpolate to other rates
 MOTION_VERSION = 1
 TORSO_BEND = 36  # numbers of the channel of that name
+SWAY_GRID = 16  # control points of the channel `sway` along each side of the image
+SWAY = 2 * SWAY_GRID**2
 EXPRESSIONS = 58  # weights of the channel `expression`: one for each of gtalk.rig.shapes.SHAPES
 _CHANNELS = {
     "torso": (4,),
     "torso_bend": (TORSO_BEND,),
     "framing": (3,),
+    "sway": (SWAY,),
     "landmarks478": (478, 3),
     "arkit52": (52,),
     "expression": (EXPRESSIONS,),
@@ -125,8 +128,10 @@ class Motion:
     channels: dict[str, Shaped[np.ndarray, "T ..."]] = field(default_factory=dict)
     """Optional, by name. Known names: `torso` [T,4] (2D similarity of the torso relative to its rest:
     dx, dy in image heights, rotation in radians, log scale), `torso_bend` [T,36] (what a similarity
-    leaves: displacements of points across the torso, image heights), `framing` [T,3] (camera framing relative
-    to the background plate: dx, dy in image heights, log scale), `landmarks478` [T,478,3] metres,
+    leaves: displacements of points across the torso, image heights), `sway` [T,512] (displacements from one rest
+    frame of 16 x 16 control points across the image, which hair and clothes follow, image heights), `framing` [T,3]
+    (camera framing relative to the background plate: dx, dy in image heights, log scale), `landmarks478`
+    [T,478,3] metres,
     `arkit52` [T,52], `expression` [T,58] (weights of `gtalk.rig.shapes.SHAPES` *on top of* what `landmarks`,
     `eyes` and `gaze` say: codes, clamps and LLE never see it, renderers add it; absent means zeros)."""
 

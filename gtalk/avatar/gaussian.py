@@ -23,6 +23,7 @@ from gtalk.avatar.expressing.codes import Asked
 from gtalk.avatar.expressing.gaussians import GaussianExpression, draw_expressions
 from gtalk.avatar.parts import AvatarParts, SharedHalf, require_size, view
 from gtalk.avatar.pose_code import BENDS, PLACE_UNITS, PoseCode
+from gtalk.avatar.sway import ANCHOR, WEIGHT, Carried, Transforms
 from gtalk.basis import MotionBasis
 from gtalk.config import from_mapping
 from gtalk.geometry.similarity import apply, matrices
@@ -79,6 +80,8 @@ class FrameParams(NamedTuple):
     framing: tuple[float, float, float]
     asked: Asked | None = None
     """Its expression; None where there is none."""
+    shift: Float[torch.Tensor, "N 3"] | None = None
+    """Of the Gaussians in head space; None where nothing sways."""
 
     def transforms(self) -> Float[torch.Tensor, "2 3 4"]:
         """Both transforms, as the rasteriser takes them."""
@@ -131,9 +134,35 @@ class GaussianAvatar(SharedHalf):
                 (T_new_own @ torso_motion(self.camera, placed[i, :4]) @ torso_rest)[:3],
                 (float(placed[i, 4]), float(placed[i, 5]), float(placed[i, 6])),
                 asked[i],
+                shift,
             )
-            for i in range(len(motion))
+            for i, shift in enumerate(self.shifts(motion))
         ]
+
+    def shifts(self, motion: Motion) -> list[Float[torch.Tensor, "N 3"] | None]:
+        """What sways in each frame; None where nothing does."""
+        anchors, sway = self.learned.get("anchors"), motion.channels.get("sway")
+        if anchors is None:
+            return [None] * len(motion)
+        rows = torch.nonzero(anchors[:, WEIGHT])[:, 0]
+        if sway is None:
+            motion = motion.replace(head_pose=self.pose_code.clamped(motion.head_pose))
+        codes = torch.from_numpy(self.pose_code.encode(motion.head_pose)).to(anchors)
+        out: list[Float[torch.Tensor, "N 3"] | None] = []
+        for i, transforms in enumerate(self.carriers(motion)):
+            carried = Carried(anchors[rows], transforms)
+            if sway is None:
+                across = carried.usual(codes[i])
+            else:
+                across = carried.measured(torch.from_numpy(sway[i]).to(anchors), self.camera)
+            out.append(torch.zeros(len(anchors), 3).to(anchors).index_copy_(0, rows, carried.shift(across)))
+        return out
+
+    def carriers(self, motion: Motion) -> list[Transforms]:
+        """Where head and torso are for the clip's own camera."""
+        own, placed = self.camera, self.pose_code.torso_and_framing(motion)
+        heads, rest = own.T_camera_world @ motion.head_pose, own.T_camera_world @ self.pose_code.T_world_mean
+        return [(head[:3], (torso_motion(own, at[:4]) @ rest)[:3]) for head, at in zip(heads, placed, strict=True)]
 
     @cached_property
     def code_norm(self) -> tuple[Float[np.ndarray, " K"], Float[np.ndarray, " K"]]:
@@ -148,7 +177,7 @@ class GaussianAvatar(SharedHalf):
     def _parts(self, instant: FrameParams) -> tuple[Pair, Pair, Pair]:
         """(base, bases, codes) of face and rest as the rasteriser takes them; a face with an expression has moved."""
         own, codes = self.learned, split_code(instant.code)
-        face, rest = own["base"].split([len(own["face"]), len(own["rest"])])
+        face, rest = shifted(own["base"], instant.shift).split([len(own["face"]), len(own["rest"])])
         if instant.asked is None:
             return (face, rest), (own["face"], own["rest"]), (codes["face"], codes["rest"])
         face = self.expression.gaussians(instant.asked, codes["face"], instant.T_camera_head)
@@ -295,6 +324,15 @@ def split_code(code: Float[torch.Tensor, " K"]) -> dict[str, torch.Tensor]:
     return {"face": code[:-PLACES].contiguous(), "rest": code[-REST_CODES:].contiguous()}
 
 
+def shifted(base: Float[torch.Tensor, "N 16"], shift: Float[torch.Tensor, "N 3"] | None) -> Float[torch.Tensor, "N 16"]:
+    """Gaussians that sway."""
+    if shift is None:
+        return base
+    moved = base.clone()
+    moved[:, splat.POSITION] += shift
+    return moved
+
+
 def torso_motion(camera: Camera, similarity: Float[np.ndarray, "4"]) -> Float[np.ndarray, "4 4"]:
     """The affine map of camera space whose image is a similarity of the image plane; depths stay."""
     matrix = matrices(similarity, (camera.width, camera.height))
@@ -312,6 +350,7 @@ def _check_shapes(tensors: dict[str, torch.Tensor], code_size: int) -> None:
     ok = ok and rest.shape[1:] == (REST_CODES, splat.CHANNELS)
     ok = ok and len(face) + len(rest) == len(base)
     ok = ok and all(tensors[n].shape == (code_size + REST_CODES,) for n in ("code_mean", "code_scale"))
+    ok = ok and ("anchors" not in tensors or tensors["anchors"].shape == (len(base), ANCHOR))
     ok = ok and all(t.dtype in {torch.float16, torch.float32} for t in (face, rest))
     if not ok or not all(bool(tensors[n].isfinite().all()) for n in tensors):
         shapes = {n: tuple(t.shape) for n, t in tensors.items()}

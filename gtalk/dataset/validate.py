@@ -13,11 +13,11 @@ import numpy as np
 from gtalk.dataset.format import Dataset, MaskClass, words
 from gtalk.errors import UserError
 from gtalk.reading.untrusted import read_arrays, read_image
-from gtalk.types import AUDIO_RATE, TORSO_BEND, Motion
+from gtalk.types import AUDIO_RATE, SWAY, TORSO_BEND, Motion
 
 STAGES = ("media", "landmarks", "track", "masks", "background", "motion", "report")
 PICTURES = (("frames", ".jpg"), ("masks", ".png"), ("mattes", ".png"))
-LATER = {"torso_bend"}
+LATER = {"torso_bend", "sway"}
 """Arrays that datasets of the same version may lack, since they were made before: readers do without."""
 SHOWN = 5  # of many alike problems, so many are named
 
@@ -70,6 +70,7 @@ def find_problems(folder: Path, deep: bool = True) -> list[str]:
                 "torso": (frames, 4),
                 "torso_bend": (frames, TORSO_BEND),
                 "framing": (frames, 3),
+                "sway": (frames, SWAY),
             },
         ),
         lambda: _plate_problems(dataset.root, width, height),

@@ -16,6 +16,7 @@ import numpy as np
 
 from gtalk.config import check_ranges, to_mapping
 from gtalk.dataset.format import DATASET_VERSION, Dataset, Segment
+from gtalk.dataset.split import first_test_frame
 from gtalk.errors import UserError
 from gtalk.files import atomic_path, require_writable_folder, sha256_of_file, write_json
 from gtalk.media.audio import read_wav
@@ -33,6 +34,8 @@ from gtalk.prepare.segmentation.clean_plate import make_background
 from gtalk.prepare.segmentation.masks import make_masks
 from gtalk.prepare.segmentation.parsing_model import load_parsing_model
 from gtalk.prepare.stages import Job, Pipeline, Stage
+from gtalk.prepare.torso.sway import WORK_HEIGHT as SWAY_HEIGHT
+from gtalk.prepare.torso.sway import track_sway
 from gtalk.prepare.torso.track import WORK_HEIGHT as TORSO_HEIGHT
 from gtalk.prepare.torso.track import track_torso
 from gtalk.prepare.tracking.to_motion import motion_from_track
@@ -189,14 +192,21 @@ def _run_background(job: Job) -> dict[str, Any]:
         luma = read_luma(frames, index, TORSO_HEIGHT, size[1])
         return luma, read_grey(job.root / "masks", index), read_grey(mattes, index)
 
+    def read_pair(index: int) -> tuple[np.ndarray, np.ndarray]:
+        return read_luma(frames, index, SWAY_HEIGHT, size[1]), read_grey(mattes, index)
+
+    landmarks = load_landmarks(job.root / "landmarks.npz")
+    training = np.arange(len(landmarks.valid)) < first_test_frame(len(landmarks.valid))
     with one_thread_each():
         torso = track_torso(read, size, segments, job.on_progress)
+        sway = track_sway(read_pair, landmarks.points_px, size, landmarks.valid & training, job.on_progress)
     save_arrays(
         job.root / "poses.npz",
         T_world_head=load_track(job.root).T_world_head,
         torso=torso.torso,
         torso_bend=torso.bend,
         framing=background.framing,
+        sway=sway.astype(np.float32),
     )
     return {
         "plate_seen_share": round(float(background.known.mean()), 4),
@@ -210,7 +220,7 @@ def _run_background(job: Job) -> dict[str, Any]:
 def _run_motion(job: Job) -> dict[str, Any]:
     landmarks, track = load_landmarks(job.root / "landmarks.npz"), load_track(job.root)
     with np.load(job.root / "poses.npz", allow_pickle=False) as poses:
-        placed = {name: poses[name] for name in ("torso", "torso_bend", "framing")}
+        placed = {name: poses[name] for name in ("torso", "torso_bend", "framing", "sway")}
     motion = motion_from_track(track, landmarks, VIDEO_FPS, placed, _segments(job))
     motion.save(job.root / "motion.npz")
     return {}
@@ -239,7 +249,14 @@ STAGES = [
     Stage("sync", 3, ("media", "landmarks"), ("audio.wav",), _part("av_offset"), run_sync),
     Stage("track", 4, ("media", "landmarks"), ("camera.json", "person.npz", "track.npz"), _part("track"), _run_track),
     Stage("masks", 10, ("media", "track"), ("mattes", "masks"), _parsing_settings, _run_masks),
-    Stage("background", 7, ("media", "track", "masks"), ("background.png", "poses.npz"), _part(), _run_background),
+    Stage(
+        "background",
+        8,
+        ("media", "landmarks", "track", "masks"),
+        ("background.png", "poses.npz"),
+        _part(),
+        _run_background,
+    ),
     Stage("motion", 2, ("landmarks", "track", "background"), ("motion.npz",), _part(), _run_motion),
     Stage("report", 3, ("masks", "background", "sync", "motion"), ("report.html",), _part(), _run_report),
 ]

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from gtalk.avatar.gaussian import torso_motion
 from gtalk.avatar.pose_code import PoseCode
+from gtalk.avatar.sway import ANCHOR, PLACE, POINT, SKIN, WEIGHT, bilinear
 from gtalk.basis import EYES, LIPS
 from gtalk.dataset.format import MaskClass
 from gtalk.fit.protocol import FitContext
@@ -52,6 +54,8 @@ class Seeds:
     """Whether it follows the whole code."""
     mouth: NDArray[np.bool_]
     """Whether it lies behind the lips."""
+    anchor: Float[np.ndarray, "N 21"]
+    """Where the clip shows what sways, see `gtalk.avatar.sway`; zeros for what does not."""
 
     def select(self, rows: np.ndarray) -> Seeds:
         """Some rows."""
@@ -110,7 +114,8 @@ def make_seeds(
     """`count` seeds at most; face seeds first."""
     rng = np.random.default_rng(context.seed)
     mesh = moving_mesh(context, codes, n_face_codes)
-    views = [_View(context, pose_code, int(i)) for i in spread_frames(context, REFERENCE_FRAMES)]
+    rest = _rest_view(context, pose_code)
+    views = [_View(context, pose_code, int(i), rest) for i in spread_frames(context, REFERENCE_FRAMES)]
     n_face = round(count * face_share)
     mouth = _mouth_seeds(context, pose_code, mesh, max(8, n_face // 16))
     around = _pixel_seeds(context, views, mesh, count - round(0.75 * n_face))
@@ -124,8 +129,9 @@ def make_seeds(
 class _View:
     """One training frame, and how canonical points are seen in it."""
 
-    def __init__(self, context: FitContext, pose_code: PoseCode, index: int) -> None:
-        camera = context.camera
+    def __init__(self, context: FitContext, pose_code: PoseCode, index: int, rest: _View | None = None) -> None:
+        """`rest`: the rest frame of what sways."""
+        camera, self.rest = context.camera, rest
         self.frame = context.frames[index]
         self.camera, self.index = camera, index
         placed = pose_code.torso_and_framing(self.frame.motion)[0]
@@ -144,6 +150,16 @@ class _View:
     def _seen(self, T: np.ndarray, points: np.ndarray) -> np.ndarray:
         seen = points @ T[:3, :3].T + T[:3, 3]
         return seen[:, :2] / seen[:, 2:] * self.camera.focal_px + [self.camera.cx_px, self.camera.cy_px]
+
+    def at_rest(self, pixels: np.ndarray) -> np.ndarray:
+        """Where the rest frame shows what is at pixels [N,2] here, by a few fixed-point steps."""
+        sides = np.array([self.camera.width, self.camera.height])
+        sway = torch.from_numpy(self.frame.motion.channels["sway"][0].astype(np.float64))
+        found = pixels
+        for _ in range(5):
+            place = torch.from_numpy(np.clip(found / sides, 0.0, 1.0))
+            found = pixels - bilinear(sway, place).numpy() * self.camera.height
+        return found
 
     def lift(self, pixels: np.ndarray, height: Height, share: float) -> np.ndarray:
         """Pixels [N,2] to canonical points with z = height(points), by a few fixed-point steps."""
@@ -175,6 +191,14 @@ class _View:
         return mask > 0
 
 
+def _rest_view(context: FitContext, pose_code: PoseCode) -> _View | None:
+    """The rest frame of what sways, the one that is displaced least; None where that was not tracked."""
+    sway = context.dataset.motion.channels.get("sway")
+    if sway is None:
+        return None
+    return _View(context, pose_code, int(context.indices[np.abs(sway[context.indices]).sum(1).argmin()]))
+
+
 def _mesh_seeds(
     context: FitContext, views: list[_View], mesh: MovingMesh, count: int, rng: np.random.Generator
 ) -> Seeds:
@@ -197,8 +221,8 @@ def _mesh_seeds(
     size = np.sqrt(area[chosen] / per_triangle[chosen])
     normal = cross[chosen] / np.maximum(np.linalg.norm(cross[chosen], axis=1, keepdims=True), 1e-12)
     colour = np.median([view.colours(view.pixels(position)) for view in views], axis=0)
-    yes, no = np.ones(count, bool), np.zeros(count, bool)
-    return Seeds(position, colour, size, normal, np.full(count, SKIN_LOGIT[MaskClass.HEAD]), motion, yes, no)
+    yes, no, still = np.ones(count, bool), np.zeros(count, bool), np.zeros((count, ANCHOR))
+    return Seeds(position, colour, size, normal, np.full(count, SKIN_LOGIT[MaskClass.HEAD]), motion, yes, no, still)
 
 
 def _mouth_seeds(context: FitContext, pose_code: PoseCode, mesh: MovingMesh, count: int) -> Seeds:
@@ -225,8 +249,8 @@ def _mouth_seeds(context: FitContext, pose_code: PoseCode, mesh: MovingMesh, cou
     size = np.full(n, (high[0] - low[0]) / columns)
     normal = np.tile([0.0, 0.0, 1.0], (n, 1))
     codes = np.zeros((n, len(mesh.motion), 3))
-    yes = np.ones(n, bool)
-    return Seeds(position, colour, size, normal, np.full(n, SKIN_LOGIT[MaskClass.HEAD] - 2.0), codes, yes, yes.copy())
+    yes, skin = np.ones(n, bool), np.full(n, SKIN_LOGIT[MaskClass.HEAD] - 2.0)
+    return Seeds(position, colour, size, normal, skin, codes, yes, yes.copy(), np.zeros((n, ANCHOR)))
 
 
 def _pixel_seeds(context: FitContext, views: list[_View], mesh: MovingMesh, count: int) -> Seeds:
@@ -235,10 +259,10 @@ def _pixel_seeds(context: FitContext, views: list[_View], mesh: MovingMesh, coun
     area = sum(len(p) for p, *_ in _uncovered(camera, views, mesh, 4.0)) * 16.0
     spacing = max(1.0, float(np.sqrt(area / max(count, 1))))
     parts = list(_uncovered(camera, views, mesh, spacing))
-    position, colour, skin = (np.concatenate([part[i] for part in parts]) for i in range(3))
+    position, colour, skin, anchor = (np.concatenate([part[i] for part in parts]) for i in range(4))
     if len(position) > count:
         kept = np.linspace(0, len(position) - 1, count).astype(int)
-        position, colour, skin = position[kept], colour[kept], skin[kept]
+        position, colour, skin, anchor = position[kept], colour[kept], skin[kept], anchor[kept]
     n = len(position)
     depth = -(camera.T_camera_world @ context.dataset.motion.head_pose[context.indices].mean(0))[2, 3]
     size = np.full(n, spacing * abs(depth) / camera.focal_px)
@@ -246,13 +270,15 @@ def _pixel_seeds(context: FitContext, views: list[_View], mesh: MovingMesh, coun
     near = np.linalg.norm(position[:, None, :2] - mesh.mean[None, ::4, :2], axis=-1).min(1)
     face = (near < CHIN_REACH_M) & (position[:, 1] < lips[:, 1].max()) & (skin < 3.0)
     face |= skin == SKIN_LOGIT[MaskClass.HEAD] - 1.0  # eyes
+    distance = np.linalg.norm(position[:, None] - mesh.mean[None, ::4], axis=-1).min(1)
+    anchor[:, WEIGHT] *= np.where(face, 1.0 - np.exp(-((distance / INFLUENCE_M) ** 2)), 1.0)
     normal = np.tile([0.0, 0.0, 1.0], (n, 1))
     none = np.zeros((n, len(mesh.motion), 3))
-    return Seeds(position, colour, size, normal, skin, none, face, np.zeros(n, bool))
+    return Seeds(position, colour, size, normal, skin, none, face, np.zeros(n, bool), anchor)
 
 
 def _uncovered(camera, views: list[_View], mesh: MovingMesh, spacing: float):
-    """Positions, colours and skinning logits, view by view, each cell of the mean image once."""
+    """Positions, colours, skinning logits and anchors, view by view, each cell of the mean image once."""
     margin = 0.25
     columns, rows = (
         int(camera.width * (1 + 2 * margin) / spacing) + 2,
@@ -283,7 +309,10 @@ def _uncovered(camera, views: list[_View], mesh: MovingMesh, spacing: float):
             if not len(x):
                 continue
             pixels = np.stack([x, y], 1) + 0.5
-            points = view.lift(pixels, height, 1.0 / (1.0 + np.exp(-logits[label])))
+            share, seen_by, places = 1.0 / (1.0 + np.exp(-logits[label])), view, pixels
+            if view.rest is not None and label != MaskClass.EYES:
+                seen_by, places = view.rest, view.at_rest(pixels)
+            points = seen_by.lift(places, height, share)
             cell = ((view.rest_pixels(points) + margin * camera.width) / spacing).astype(int)
             fine = (cell >= 0).all(1) & (cell < [columns, rows]).all(1)
             flat = cell[:, 1] * columns + cell[:, 0]
@@ -291,7 +320,11 @@ def _uncovered(camera, views: list[_View], mesh: MovingMesh, spacing: float):
             first = first[fine[first]]
             first = first[~taken[cell[first, 1], cell[first, 0]]]
             taken[cell[first, 1], cell[first, 0]] = True
-            yield points[first], view.colours(pixels[first]), np.full(len(first), logits[label])
+            anchor = np.zeros((len(first), ANCHOR))
+            if seen_by is not view:
+                anchor[:, POINT], anchor[:, PLACE] = points[first], places[first] / [camera.width, camera.height]
+                anchor[:, SKIN], anchor[:, WEIGHT] = share, 1.0
+            yield points[first], view.colours(pixels[first]), np.full(len(first), logits[label]), anchor
 
 
 def skull_height(mesh: Float[np.ndarray, "P 3"]) -> Height:

@@ -17,8 +17,10 @@ from gtalk.avatar.gaussian import (
     GaussianConfig,
     intrinsics,
     raw_codes,
+    shifted,
     split_code,
 )
+from gtalk.avatar.sway import learn_usual
 from gtalk.compute.device import Device, resolve_device
 from gtalk.fit.frames import ResidentFrames, TrainingFrame
 from gtalk.fit.gaussian.init import THIN, Seeds, make_seeds
@@ -37,6 +39,7 @@ from gtalk.ops import splat
 BETAS, EPSILON = (0.9, 0.99), 1e-15
 GROUPS = ("face", "rest")
 LPIPS_PATCHES = PatchConfig(side=128, count=2)  # whole images of 512 pixels would cost seven times as much
+USUAL_FRAMES = 200  # of which is learned what sways when nobody tracked it
 TEETH_FREEDOM_M = 0.002  # how far they may come forward of where they were seeded
 
 
@@ -148,6 +151,8 @@ class GaussianModel:
         self.moments["base.second"] = torch.zeros_like(self.tensors["base"])
         self.refinement = Refinement(context.numbers, raw.shape[1], config.refine, self.device)
         self.live_avatar = self._avatar(self.tensors)
+        if "anchors" in self.tensors:
+            self._learn_usual_sway()
         self.plate_planes = self.live_avatar.plate_planes(PLATE, context.camera)
         self.densification_score = torch.zeros(len(self.tensors["base"]), device=self.device)
         self.instants: dict[int, Instant] = {}
@@ -158,6 +163,13 @@ class GaussianModel:
         self.forgets = self.forgets.to(self.device)
         self.steps, self.factor = 0, 1.0
         self.weights = config.loss.regions.table().to(self.device)
+
+    def _learn_usual_sway(self) -> None:
+        """What sways when nobody tracked it."""
+        indices = self.context.indices
+        motion = self.context.dataset.motion[indices[:: max(1, len(indices) // USUAL_FRAMES)]]
+        carriers, codes = self.live_avatar.carriers(motion), self.parts.pose_code.encode(motion.head_pose)
+        learn_usual(self.tensors["anchors"], codes, motion.channels["sway"], carriers.__getitem__, self.context.camera)
 
     def train_step(self, frames: list[TrainingFrame], progress: float, rng: torch.Generator) -> StepResult | LateResult:
         """See `Model.train_step`."""
@@ -184,7 +196,7 @@ class GaussianModel:
             now = self.instants[frame.index] = Instant.of(
                 self.live_avatar.instants(frame.motion, self.context.camera)[0]
             )
-        now = self.refinement.apply(frame.index, now)
+        now = self.refinement.apply(frame.index, now._replace(shift=self.live_avatar.shifts(frame.motion)[0]))
         code = now.code + config.code_noise * torch.randn(now.code.shape, generator=rng).to(self.device)
         patches = None
         if self.perceptual is not None:
@@ -221,7 +233,7 @@ class GaussianModel:
     def _backward(
         self, frame: TrainingFrame, now: Instant, code: torch.Tensor, patches: torch.Tensor | None
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-        """The frame's Gaussians, the gradients of them and of the transforms, and the loss's parts.
+        """The frame's Gaussians without what sways, the gradients of them and of the transforms, and the loss's parts.
 
         These are as `photo_loss` says; where LPIPS looks at `patches`, its weighted value is a fifth.
         """
@@ -229,7 +241,8 @@ class GaussianModel:
         base, parts = tensors["base"], self._rows()
         gaussians = torch.cat([splat.deform(base[parts[g]], tensors[g], codes[g], self.limits) for g in GROUPS])
         transforms, view = now.transforms.float(), intrinsics(camera)
-        planes, saved = splat.rasterise_planes(gaussians, transforms, view, camera.width, camera.height)
+        placed = shifted(gaussians, now.shift)
+        planes, saved = splat.rasterise_planes(placed, transforms, view, camera.width, camera.height)
         plate = splat.framed_plate(*self.plate_planes, now.framing, camera.width, camera.height)
         rgb, matte, labels = self.images[frame]
         d_planes, parts_of_loss = splat.photo_loss(
@@ -241,7 +254,7 @@ class GaussianModel:
         if frame.face is not None:
             d_planes[:, :, : camera.width] *= torch.from_numpy(frame.face).to(d_planes) / 255.0
         d_gaussians, d_transforms = splat.rasterise_backward(
-            gaussians, transforms, view, camera.width, planes, saved, d_planes
+            placed, transforms, view, camera.width, planes, saved, d_planes
         )
         return gaussians, d_gaussians, d_transforms, parts_of_loss
 
@@ -332,7 +345,9 @@ def _initial_tensors(seeds: Seeds) -> dict[str, torch.Tensor]:
     split = int(seeds.face.sum())
     basis = np.zeros((n, code_size, splat.CHANNELS), np.float32)
     basis[:, :, splat.POSITION] = seeds.motion
+    swaying = {"anchors": torch.from_numpy(seeds.anchor.astype(np.float32))} if seeds.anchor.any() else {}
     return {
+        **swaying,
         "base": torch.from_numpy(base),
         "face": torch.from_numpy(basis[:split, :-PLACES].copy()),
         "rest": torch.from_numpy(basis[split:, -REST_CODES:].copy()),

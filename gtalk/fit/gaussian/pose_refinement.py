@@ -37,6 +37,8 @@ class Instant(NamedTuple):
     transforms: Float[torch.Tensor, "2 3 4"]
     """T_camera_head and T_camera_torso, float64."""
     framing: tuple[float, float, float]
+    shift: Float[torch.Tensor, "N 3"] | None = None
+    """See `FrameParams`."""
 
     @classmethod
     def of(cls, now: FrameParams) -> Instant:
@@ -246,7 +248,7 @@ def moved(now: Instant, correction: Float[torch.Tensor, " C"]) -> Instant:
     values = correction.double()
     head = corrected_head(now.transforms[0], values[POSE])
     torso = corrected_torso(now.transforms[1], values[TORSO])
-    return Instant(now.code + correction[PLACED:], torch.stack([head, torso]), now.framing)
+    return now._replace(code=now.code + correction[PLACED:], transforms=torch.stack([head, torso]))
 
 
 def correction_gradient(

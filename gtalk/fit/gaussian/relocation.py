@@ -42,6 +42,8 @@ def relocate(
     base[dead] = base[parent]
     base[dead, splat.POSITION] += 0.7 * turned
     table[dead] = table[parent]
+    if "anchors" in tensors:
+        tensors["anchors"][rows][dead] = tensors["anchors"][rows][parent]
     for name in ("base.first", "base.second"):
         moments[name][rows][dead] = moments[name][rows][parent]
     moments[f"{basis}.first"][dead] = 0.0

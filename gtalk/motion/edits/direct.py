@@ -9,7 +9,7 @@ import numpy as np
 from gtalk.geometry.rotation import exp_so3
 from gtalk.types import Motion
 
-TORSO_CHANNELS = ("torso", "torso_bend")
+TORSO_CHANNELS = ("torso", "torso_bend", "sway")
 
 
 @dataclass(frozen=True)
