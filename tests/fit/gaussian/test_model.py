@@ -1,5 +1,6 @@
 """A Gaussian fit on a head of known truth: it learns, resumes exactly, corrects tracking, keeps teeth behind lips."""
 
+import copy
 import dataclasses
 
 import cv2
@@ -9,10 +10,12 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from gtalk.avatar.gaussian import REST_CODES, torso_motion
+from gtalk.avatar.sway import WEIGHT
 from gtalk.config import from_mapping, load_preset, to_mapping
 from gtalk.dataset.split import train_test_split
 from gtalk.fit.checkpoint import load_checkpoint
 from gtalk.fit.events import DoneEvent, StepEvent
+from gtalk.fit.frames import FrameCache
 from gtalk.fit.gaussian.init import skull_height
 from gtalk.fit.gaussian.model import FitConfig, make_model
 from gtalk.fit.gaussian.pose_refinement import (
@@ -29,7 +32,9 @@ from gtalk.fit.gaussian.pose_refinement import (
 )
 from gtalk.fit.gaussian.relocation import relocate
 from gtalk.fit.trainer import CHECKPOINT_NAME, train
+from gtalk.geometry.similarity import apply, matrices
 from gtalk.ops import splat_torch
+from gtalk.types import SWAY_GRID
 from tests.support.synthetic_dataset import make_synthetic_dataset
 
 TRAINER = {"size": 64, "steps": 240, "report_every": 80, "preview_every": 0, "checkpoint_every": 0}
@@ -385,3 +390,23 @@ def test_torso_at_rest_is_where_it_was():
 def test_presets_are_valid(preset):
     config = load_preset(FitConfig, "gaussian", preset)
     assert from_mapping(FitConfig, to_mapping(config)) == config
+
+
+def test_what_sways_is_anchored_where_the_clip_shows_it(fitted, dataset):
+    context = fitted[0].context
+    motion = dataset.motion
+    knots = np.stack(np.meshgrid(np.linspace(0, 64, SWAY_GRID), np.linspace(0, 64, SWAY_GRID)), -1).reshape(-1, 2)
+    moved = [apply(matrices(row, (64, 64)), knots) - knots for row in motion.channels["torso"]]
+    sway = (np.stack(moved) / 64).reshape(len(motion), -1).astype(np.float32)
+    rest = int(context.indices[np.abs(sway[context.indices]).sum(1).argmin()])
+    swaying = copy.copy(dataset)
+    swaying.__dict__["motion"] = motion.replace(channels={**motion.channels, "sway": sway})
+    cache = FrameCache(swaying, (64, 64))
+    model = make_model(CONFIG)
+    model.prepare(dataclasses.replace(context, dataset=swaying, frames=cache))
+    anchored = model.tensors["anchors"][:, WEIGHT] > 0
+    assert 0.2 < float(anchored.float().mean()) < 0.9
+    shifts = model.avatar().shifts(swaying.motion[rest])[0]
+    assert float(shifts[anchored].abs().max()) < 0.1 * float(model.tensors["base"][:, :2].std())
+    model.train_step([cache[rest]], 0.5, torch.Generator().manual_seed(0))
+    assert len(model.state()["anchors"]) == len(model.tensors["base"])
