@@ -164,6 +164,27 @@ class GaussianAvatar(SharedHalf):
         heads, rest = own.T_camera_world @ motion.head_pose, own.T_camera_world @ self.pose_code.T_world_mean
         return [(head[:3], (torso_motion(own, at[:4]) @ rest)[:3]) for head, at in zip(heads, placed, strict=True)]
 
+    def without_anchors(self) -> GaussianAvatar:
+        """The same for players that know bases only: they do what usually sways, to first order around the mean pose."""
+        anchors = self.learned.get("anchors")
+        if anchors is None:
+            return self
+        own = {n: t.clone() for n, t in self.learned.items() if n != "anchors"}
+        place = self.pose_code.regression[0, :4]
+        T_torso = torso_motion(self.camera, place) @ self.camera.T_camera_world @ self.pose_code.T_world_mean
+        carried = Carried(anchors, (self._T_camera_rest, T_torso[:3]))
+        still, size = carried.shift(carried.usual(torch.zeros(6).to(anchors))), self.basis.size
+        moved = (
+            torch.stack([carried.shift(carried.usual(unit)) for unit in torch.eye(6).to(anchors)], 1) - still[:, None]
+        )
+        moved = torch.cat([moved[:, 3:], moved[:, :3]], 1)  # codes begin with the rotation
+        codes = slice(size, size + 6)
+        own["base"][:, splat.POSITION] += still + torch.einsum("k,nkc->nc", own["code_mean"][codes], moved)
+        moved, split = moved * own["code_scale"][codes, None], len(own["face"])
+        own["face"][:, -ROTATIONS:, splat.POSITION] += moved[:split, :ROTATIONS].to(own["face"])
+        own["rest"][:, :6, splat.POSITION] += moved[split:].to(own["rest"])
+        return GaussianAvatar(self.config, self.parts, own)
+
     @cached_property
     def code_norm(self) -> tuple[Float[np.ndarray, " K"], Float[np.ndarray, " K"]]:
         """Mean and spread of codes, on the host once: reading them at every frame would stop a GPU."""

@@ -72,8 +72,10 @@ def learn_usual(
     x = np.concatenate([np.ones((len(codes), 1)), codes], axis=1)
     penalty = RIDGE * len(x) * np.diag([0.0] + [1.0] * 6)
     solver = torch.from_numpy(np.linalg.solve(x.T @ x + penalty, x.T)).to(anchors)
-    total = torch.zeros(len(anchors), 7, 2)
+    rows = torch.nonzero(anchors[:, WEIGHT])[:, 0]
+    swaying, total = anchors[rows], torch.zeros(len(rows), 7, 2).to(anchors)
     for i, row in enumerate(sway):
-        across = Carried(anchors, transforms(i)).measured(torch.from_numpy(row).to(anchors), camera)
+        across = Carried(swaying, transforms(i)).measured(torch.from_numpy(row).to(anchors), camera)
         total += solver[:, i, None] * across[:, None, :]
-    anchors[:, USUAL] = total.reshape(-1, 14)
+    swaying[:, USUAL] = total.reshape(-1, 14)
+    anchors[rows] = swaying

@@ -19,6 +19,7 @@ from gtalk.avatar.pose_code import PoseCode
 from gtalk.avatar.sway import ANCHOR, PLACE, POINT, SKIN, WEIGHT, bilinear
 from gtalk.basis import EYES, LIPS
 from gtalk.dataset.format import MaskClass
+from gtalk.fit.gaussian.backing import backing_surface, nearest_pixels
 from gtalk.fit.protocol import FitContext
 from gtalk.fit.radiance.occupancy import spread_frames
 from gtalk.shapes import Float
@@ -31,6 +32,7 @@ EARS_BEHIND_M = 0.012  # what stands out beside the skull, behind the mesh's hin
 NECK_Z, TORSO_Z = -0.01, 0.015  # head space, metres
 TEETH_BEHIND_LIPS_M = 0.012
 CHIN_REACH_M = 0.05  # below the nose, what is nearer to the mesh than this follows the whole code
+FOLLOWED_BESIDE = 0.015  # image heights from the person in the rest frame within which motion counts as known
 INFLUENCE_M = 0.025  # how far the mesh's motion reaches beyond it
 RIDGE = 1e-2
 THIN = 0.35  # thickness of a Gaussian across the surface, as a share of its size along it
@@ -65,6 +67,12 @@ class Seeds:
     def concatenate(parts: list[Seeds]) -> Seeds:
         """All rows."""
         return Seeds(**{name: np.concatenate([getattr(p, name) for p in parts]) for name in vars(parts[0])})
+
+    @staticmethod
+    def none(codes: int) -> Seeds:
+        """No row."""
+        flat, three, no = np.zeros(0), np.zeros((0, 3)), np.zeros(0, bool)
+        return Seeds(three, three, flat, three, flat, np.zeros((0, codes, 3)), no, no, np.zeros((0, ANCHOR)))
 
 
 @dataclass(frozen=True)
@@ -119,8 +127,10 @@ def make_seeds(
     n_face = round(count * face_share)
     mouth = _mouth_seeds(context, pose_code, mesh, max(8, n_face // 16))
     around = _pixel_seeds(context, views, mesh, count - round(0.75 * n_face))
-    on_mesh = _mesh_seeds(context, views, mesh, max(8, count - len(mouth.face) - len(around.face)), rng)
-    seeds = Seeds.concatenate([on_mesh, mouth, around])
+    behind = backing_seeds(views[len(views) // 2], mesh, count // 24)
+    on_mesh_count = max(8, count - len(mouth.face) - len(around.face) - len(behind.face))
+    on_mesh = _mesh_seeds(context, views, mesh, on_mesh_count, rng)
+    seeds = Seeds.concatenate([on_mesh, mouth, around, behind])
     _follow_mesh(seeds, mesh)
     order = np.argsort(~seeds.face, kind="stable")
     return seeds.select(order)
@@ -160,6 +170,14 @@ class _View:
             place = torch.from_numpy(np.clip(found / sides, 0.0, 1.0))
             found = pixels - bilinear(sway, place).numpy() * self.camera.height
         return found
+
+    def shows_person(self, pixels: np.ndarray) -> np.ndarray:
+        """Whether pixels [N,2] are of the person, or nearly so: beyond, nothing was followed."""
+        kernel = np.ones((2 * round(FOLLOWED_BESIDE * self.camera.height) + 1,) * 2, np.uint8)
+        near = cv2.dilate(self.frame.matte, kernel) > 127
+        x = np.clip(pixels[:, 0].astype(int), 0, self.camera.width - 1)
+        y = np.clip(pixels[:, 1].astype(int), 0, self.camera.height - 1)
+        return near[y, x] & (np.abs(pixels - pixels.clip(0, near.shape[::-1])).max(1) < 1.0)
 
     def lift(self, pixels: np.ndarray, height: Height, share: float) -> np.ndarray:
         """Pixels [N,2] to canonical points with z = height(points), by a few fixed-point steps."""
@@ -253,6 +271,24 @@ def _mouth_seeds(context: FitContext, pose_code: PoseCode, mesh: MovingMesh, cou
     return Seeds(position, colour, size, normal, skin, codes, yes, yes.copy(), np.zeros((n, ANCHOR)))
 
 
+def backing_seeds(view: _View, mesh: MovingMesh, count: int) -> Seeds:
+    """Behind face and hair, in the colour of what is seen nearest of hair, ears or neck; nothing where none is."""
+    beside = (view.frame.labels == MaskClass.HEAD) & ~view.mesh_mask(mesh) & (view.frame.matte > 200)
+    parts = []
+    for surface, shown, label in zip(
+        backing_surface(mesh.mean, count), (beside, view.frame.labels == MaskClass.NECK),
+        (MaskClass.HEAD, MaskClass.NECK), strict=True,
+    ):  # fmt: skip
+        if not shown.any():
+            continue
+        n, (points, normal, size_m) = len(surface.points), surface
+        near = nearest_pixels(shown, view.pixels(points))
+        none = np.zeros((n, len(mesh.motion), 3))
+        no, skin, size = np.zeros(n, bool), np.full(n, SKIN_LOGIT[label]), np.full(n, size_m)
+        parts.append(Seeds(points, view.colours(near), size, normal, skin, none, no, no, np.zeros((n, ANCHOR))))
+    return Seeds.concatenate(parts) if parts else Seeds.none(len(mesh.motion))
+
+
 def _pixel_seeds(context: FitContext, views: list[_View], mesh: MovingMesh, count: int) -> Seeds:
     """On a grid of the mean pose's image, wherever some frame shows the person and no mesh."""
     camera = context.camera
@@ -309,10 +345,14 @@ def _uncovered(camera, views: list[_View], mesh: MovingMesh, spacing: float):
             if not len(x):
                 continue
             pixels = np.stack([x, y], 1) + 0.5
-            share, seen_by, places = 1.0 / (1.0 + np.exp(-logits[label])), view, pixels
+            share = 1.0 / (1.0 + np.exp(-logits[label]))
+            points, anchor = view.lift(pixels, height, share), np.zeros((len(pixels), ANCHOR))
             if view.rest is not None and label != MaskClass.EYES:
-                seen_by, places = view.rest, view.at_rest(pixels)
-            points = seen_by.lift(places, height, share)
+                places = view.at_rest(pixels)
+                followed = view.rest.shows_person(places)
+                points[followed] = view.rest.lift(places[followed], height, share)
+                anchor[:, POINT], anchor[:, PLACE] = points, places / [camera.width, camera.height]
+                anchor[:, SKIN], anchor[:, WEIGHT] = share, followed
             cell = ((view.rest_pixels(points) + margin * camera.width) / spacing).astype(int)
             fine = (cell >= 0).all(1) & (cell < [columns, rows]).all(1)
             flat = cell[:, 1] * columns + cell[:, 0]
@@ -320,11 +360,7 @@ def _uncovered(camera, views: list[_View], mesh: MovingMesh, spacing: float):
             first = first[fine[first]]
             first = first[~taken[cell[first, 1], cell[first, 0]]]
             taken[cell[first, 1], cell[first, 0]] = True
-            anchor = np.zeros((len(first), ANCHOR))
-            if seen_by is not view:
-                anchor[:, POINT], anchor[:, PLACE] = points[first], places[first] / [camera.width, camera.height]
-                anchor[:, SKIN], anchor[:, WEIGHT] = share, 1.0
-            yield points[first], view.colours(pixels[first]), np.full(len(first), logits[label]), anchor
+            yield points[first], view.colours(pixels[first]), np.full(len(first), logits[label]), anchor[first]
 
 
 def skull_height(mesh: Float[np.ndarray, "P 3"]) -> Height:

@@ -39,7 +39,7 @@ from gtalk.ops import splat
 BETAS, EPSILON = (0.9, 0.99), 1e-15
 GROUPS = ("face", "rest")
 LPIPS_PATCHES = PatchConfig(side=128, count=2)  # whole images of 512 pixels would cost seven times as much
-USUAL_FRAMES = 200  # of which is learned what sways when nobody tracked it
+USUAL_FRAMES = 100  # of which is learned what sways when nobody tracked it
 TEETH_FREEDOM_M = 0.002  # how far they may come forward of where they were seeded
 
 
