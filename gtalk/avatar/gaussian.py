@@ -81,7 +81,7 @@ class FrameParams(NamedTuple):
     asked: Asked | None = None
     """Its expression; None where there is none."""
     shift: Float[torch.Tensor, "N 3"] | None = None
-    """Of the Gaussians in head space; None where nothing sways."""
+    """Of the Gaussians in head space, for what sways as it was tracked; None: it does as it usually does."""
 
     def transforms(self) -> Float[torch.Tensor, "2 3 4"]:
         """Both transforms, as the rasteriser takes them."""
@@ -140,22 +140,16 @@ class GaussianAvatar(SharedHalf):
         ]
 
     def shifts(self, motion: Motion) -> list[Float[torch.Tensor, "N 3"] | None]:
-        """What sways in each frame; None where nothing does."""
+        """What sways in each frame as it was tracked; None where nothing is known of that."""
         anchors, sway = self.learned.get("anchors"), motion.channels.get("sway")
-        if anchors is None:
+        if anchors is None or sway is None:
             return [None] * len(motion)
         rows = torch.nonzero(anchors[:, WEIGHT])[:, 0]
-        if sway is None:
-            motion = motion.replace(head_pose=self.pose_code.clamped(motion.head_pose))
-        codes = torch.from_numpy(self.pose_code.encode(motion.head_pose)).to(anchors)
         out: list[Float[torch.Tensor, "N 3"] | None] = []
-        for i, transforms in enumerate(self.carriers(motion)):
+        for field, transforms in zip(torch.from_numpy(sway).to(anchors), self.carriers(motion), strict=True):
             carried = Carried(anchors[rows], transforms)
-            if sway is None:
-                across = carried.usual(codes[i])
-            else:
-                across = carried.measured(torch.from_numpy(sway[i]).to(anchors), self.camera)
-            out.append(torch.zeros(len(anchors), 3).to(anchors).index_copy_(0, rows, carried.shift(across)))
+            shift = carried.shift(carried.measured(field, self.camera))
+            out.append(torch.zeros(len(anchors), 3).to(anchors).index_copy_(0, rows, shift))
         return out
 
     def carriers(self, motion: Motion) -> list[Transforms]:
@@ -164,8 +158,9 @@ class GaussianAvatar(SharedHalf):
         heads, rest = own.T_camera_world @ motion.head_pose, own.T_camera_world @ self.pose_code.T_world_mean
         return [(head[:3], (torso_motion(own, at[:4]) @ rest)[:3]) for head, at in zip(heads, placed, strict=True)]
 
-    def without_anchors(self) -> GaussianAvatar:
-        """The same for players that know bases only: they do what usually sways, to first order around the mean pose."""
+    @cached_property
+    def usual(self) -> GaussianAvatar:
+        """The same without anchors: its bases do what usually sways, to first order around the mean pose."""
         anchors = self.learned.get("anchors")
         if anchors is None:
             return self
@@ -197,7 +192,7 @@ class GaussianAvatar(SharedHalf):
 
     def _parts(self, instant: FrameParams) -> tuple[Pair, Pair, Pair]:
         """(base, bases, codes) of face and rest as the rasteriser takes them; a face with an expression has moved."""
-        own, codes = self.learned, split_code(instant.code)
+        own, codes = (self.usual if instant.shift is None else self).learned, split_code(instant.code)
         face, rest = shifted(own["base"], instant.shift).split([len(own["face"]), len(own["rest"])])
         if instant.asked is None:
             return (face, rest), (own["face"], own["rest"]), (codes["face"], codes["rest"])
@@ -208,7 +203,7 @@ class GaussianAvatar(SharedHalf):
     @cached_property
     def expression(self) -> GaussianExpression:
         """What expressions do to the Gaussians; made when first asked for. Raises UserError where no mesh is known."""
-        rig, own = self.division.rig, self.learned
+        rig, own = self.division.rig, self.usual.learned
         codes = np.concatenate([rig.shut_code[None], rig.open_code[None], rig.seen_codes])
         shown = np.stack([self._shown(code) for code in codes[:SHOWN]])
         base = own["base"][: len(own["face"])]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gtalk.geometry.pose import mean_pose
-from gtalk.geometry.rotation import exp_so3, log_so3
+from gtalk.geometry.rotation import log_so3
 from gtalk.shapes import Float, Int
 from gtalk.types import TORSO_BEND, Motion
 
@@ -73,13 +73,6 @@ class PoseCode:
         """Codes of head poses, clamped to the clip's range with a margin."""
         margin = CLAMP_MARGIN * (self.high - self.low)
         return np.clip(_raw_codes(self.T_world_mean, head_pose), self.low - margin, self.high + margin)
-
-    def clamped(self, head_pose: Float[np.ndarray, "T 4 4"]) -> Float[np.ndarray, "T 4 4"]:
-        """Head poses as near to the given ones as the clip's range allows."""
-        codes, out = self.encode(head_pose), np.array(head_pose, np.float64)
-        out[:, :3, 3] = self.T_world_mean[:3, 3] + codes[:, :3] * TRANSLATION_UNIT_M
-        out[:, :3, :3] = self.T_world_mean[:3, :3] @ exp_so3(codes[:, 3:] * ROTATION_UNIT_RAD)
-        return out
 
     def places(self, motion: Motion) -> Float[np.ndarray, "T 14"]:
         """Where head (6) and torso (4) are and how it bends (4): numbers near one, clamped to the clip's range with

@@ -3,7 +3,7 @@
 Each Gaussian outside the face has an anchor: a place in the rest frame of the channel `sway`, and the point of head
 and torso that was seen there. In a frame it is shifted by what lies between where the anchor was measured to be
 and where head and torso alone would carry it. Where nothing was measured, a regression of these shifts on the head's
-pose, learned from the clip, stands in, for head poses as far as the clip knows them.
+pose, learned from the clip, stands in, which an avatar adds to its bases (`GaussianAvatar.usual`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from gtalk.types import SWAY_GRID, Camera
 POINT, PLACE, SKIN, WEIGHT, USUAL, ANCHOR = slice(0, 3), slice(3, 5), 5, 6, slice(7, 21), 21
 """Columns of anchors: point in head space; place in the rest frame (shares of its sides); share of the torso; how much
 it is shifted, none at 0; [1, code of the head's pose] -> shift across the image (focal lengths), row by row."""
-RIDGE = 3e-2  # of codes, which are near one
+RIDGE = 1e-2  # of codes, which are near one
 Transforms = tuple[Float[np.ndarray, "3 4"], Float[np.ndarray, "3 4"]]
 """T_camera_head and T_camera_torso of the clip's own camera."""
 

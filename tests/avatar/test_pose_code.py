@@ -79,12 +79,3 @@ def test_arrays_round_trip_and_are_checked(motion: Motion) -> None:
         PoseCode.from_arrays({**arrays, "regression": np.zeros((3, 3))})
     with pytest.raises(KeyError):
         PoseCode.from_arrays({n: v for n, v in arrays.items() if n != "low"})
-
-
-def test_clamped_poses_are_the_poses_within_the_clips_range_and_nowhere_farther(motion: Motion) -> None:
-    code = PoseCode.fit(motion, np.zeros(60, int))
-    assert np.allclose(code.clamped(motion.head_pose), motion.head_pose, atol=1e-9)
-    far = motion.head_pose[:1].copy()
-    far[0, :3, 3] += 5.0
-    assert np.allclose(code.encode(code.clamped(far)), code.encode(far))
-    assert np.abs(code.clamped(far)[0, :3, 3] - far[0, :3, 3]).max() > 4.0

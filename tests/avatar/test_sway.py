@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from gtalk.avatar.gaussian import GaussianAvatar
 from gtalk.avatar.sway import ANCHOR, PLACE, POINT, SKIN, USUAL, WEIGHT, Carried, bilinear, learn_usual
 from gtalk.geometry.rotation import exp_so3
 from gtalk.types import SWAY, SWAY_GRID, Camera
+from tests.avatar.small_gaussian import small_gaussian
 
 CAMERA = Camera(800.0, 200.0, 150.0, 400, 300)
 
@@ -69,3 +71,22 @@ def test_what_follows_the_head_is_learned_from_it() -> None:
     usual = carried.usual(torch.from_numpy(code.astype(np.float32)))
     spread = float((truth - carried.measured(torch.zeros(SWAY), CAMERA)).abs().max())
     assert float((usual - truth).abs().max()) < 0.15 * spread
+
+
+def test_without_tracking_an_avatar_does_what_usually_sways() -> None:
+    plain, motion = small_gaussian()
+    count = len(plain.learned["base"])
+    rows = anchors(count, 0.5)
+    rows[:, POINT] = plain.learned["base"][:, :3]
+    rows[:, USUAL] = torch.from_numpy(np.random.default_rng(3).normal(0.0, 0.004, (count, 14)).astype(np.float32))
+    avatar = GaussianAvatar(plain.config, plain.parts, {**plain.learned, "anchors": rows})
+    now = motion.replace(channels={n: v for n, v in motion.channels.items() if n != "sway"})[3]
+    instant = avatar.instants(now)[0]
+    assert instant.shift is None
+    code = torch.from_numpy(plain.pose_code.encode(now.head_pose)[0].astype(np.float32))
+    carried = Carried(rows, avatar.carriers(now)[0])
+    wanted = carried.shift(carried.usual(code))[80:]  # of the rest, which follows where the head is
+    moved = (avatar.gaussians(instant) - plain.gaussians(plain.instants(now)[0]))[80:, :3]
+    assert float((moved - wanted).norm(dim=1).max()) < 0.25 * float(wanted.norm(dim=1).mean())
+    sway = now.replace(channels={"sway": np.zeros((1, SWAY), np.float32)})
+    assert avatar.instants(sway)[0].shift is not None

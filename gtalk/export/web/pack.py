@@ -27,7 +27,7 @@ LEVELS = 127
 
 def pack_avatar(avatar: GaussianAvatar, identity: dict[str, Any]) -> bytes:
     """The bytes of avatar.bin. `identity`: whose likeness it is, kept in the header."""
-    avatar = avatar.without_anchors()
+    avatar = avatar.usual
     own, face = avatar.learned, face_of(avatar)
     base = face.base[:, :BASE_CHANNELS]
     camera = avatar.camera
