@@ -32,6 +32,7 @@ EARS_BEHIND_M = 0.012  # what stands out beside the skull, behind the mesh's hin
 NECK_Z, TORSO_Z = -0.01, 0.015  # head space, metres
 TEETH_BEHIND_LIPS_M = 0.012
 CHIN_REACH_M = 0.05  # below the nose, what is nearer to the mesh than this follows the whole code
+LOOSE_TORSO = 0.5  # a torso whose own texture was followed in a larger share of the frames is better known by that
 FOLLOWED_BESIDE = 0.015  # image heights from the person in the rest frame within which motion counts as known
 INFLUENCE_M = 0.025  # how far the mesh's motion reaches beyond it
 RIDGE = 1e-2
@@ -294,7 +295,9 @@ def _pixel_seeds(context: FitContext, views: list[_View], mesh: MovingMesh, coun
     camera = context.camera
     area = sum(len(p) for p, *_ in _uncovered(camera, views, mesh, 4.0)) * 16.0
     spacing = max(1.0, float(np.sqrt(area / max(count, 1))))
-    parts = list(_uncovered(camera, views, mesh, spacing))
+    facts = context.dataset.manifest.get("stages", {}).get("background", {}).get("facts", {})
+    loose = float(facts.get("torso_tracked_share", 0.0) < LOOSE_TORSO)
+    parts = list(_uncovered(camera, views, mesh, spacing, loose))
     position, colour, skin, anchor = (np.concatenate([part[i] for part in parts]) for i in range(4))
     if len(position) > count:
         kept = np.linspace(0, len(position) - 1, count).astype(int)
@@ -313,7 +316,7 @@ def _pixel_seeds(context: FitContext, views: list[_View], mesh: MovingMesh, coun
     return Seeds(position, colour, size, normal, skin, none, face, np.zeros(n, bool), anchor)
 
 
-def _uncovered(camera, views: list[_View], mesh: MovingMesh, spacing: float):
+def _uncovered(camera, views: list[_View], mesh: MovingMesh, spacing: float, loose: float = 1.0):
     """Positions, colours, skinning logits and anchors, view by view, each cell of the mean image once."""
     margin = 0.25
     columns, rows = (
@@ -352,7 +355,7 @@ def _uncovered(camera, views: list[_View], mesh: MovingMesh, spacing: float):
                 followed = view.rest.shows_person(places)
                 points[followed] = view.rest.lift(places[followed], height, share)
                 anchor[:, POINT], anchor[:, PLACE] = points, places / [camera.width, camera.height]
-                anchor[:, SKIN], anchor[:, WEIGHT] = share, followed
+                anchor[:, SKIN], anchor[:, WEIGHT] = share, followed * (loose if label == MaskClass.TORSO else 1.0)
             cell = ((view.rest_pixels(points) + margin * camera.width) / spacing).astype(int)
             fine = (cell >= 0).all(1) & (cell < [columns, rows]).all(1)
             flat = cell[:, 1] * columns + cell[:, 0]
