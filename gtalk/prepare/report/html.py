@@ -40,6 +40,7 @@ STRIP_HEIGHT = 240
 COLOURS = np.array(
     [[0, 0, 0], [225, 80, 70], [80, 190, 90], [70, 110, 225], [235, 60, 220], [245, 220, 60], [60, 220, 230]], np.uint8
 )
+BEYOND_DEG = 20.0  # how far a head may turn beyond its clip before hair and outline fray
 NAMES = ("background", "head", "neck", "torso", "lips", "mouth", "eyes")
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>gtalk report: {title}</title>
 <style>body{{font:15px/1.5 system-ui,sans-serif;max-width:1240px;margin:2em auto;padding:0 1em;color:#222}}
@@ -141,6 +142,11 @@ def _numbers(job: Job, sound: Sound, image: Image, movement: Movement) -> str:
             "head, 90% of the time",
             f"yaw {_range(movement.yaw_deg)}, pitch {_range(movement.pitch_deg)}, "
             f"roll {_range(movement.roll_deg)} degrees",
+        ),
+        (
+            "turns that an avatar can make",
+            f"as shown: yaw {_range(movement.yaw_deg)}; whole, with sides that are a guess: to about "
+            f"{movement.yaw_deg[0] - BEYOND_DEG:.0f} and {movement.yaw_deg[1] + BEYOND_DEG:.0f} degrees",
         ),
         (
             "lips, 90% of the time",

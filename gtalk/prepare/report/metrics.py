@@ -18,6 +18,7 @@ HOP_S = 0.01
 SILENT_DBFS = -55.0
 SPEECH_OVER_NOISE_DB = 10.0
 SPEECH_UNDER_PEAK_DB = 32.0
+LIGHT_SAMPLES = 3  # of a level before and after a step
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,10 @@ class Image:
     """Share of face pixels burnt out."""
     under_share: float
     """Share of face pixels drowned in black."""
+    light_step: float = 0.0
+    """Largest sudden change of the face's brightness that stays, as a share of the usual."""
+    light_drift: float = 0.0
+    """How far its brightness ranges, 5th to 95th percentile, as a share of the usual."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +106,7 @@ def judge_sound(samples: Float[np.ndarray, " N"]) -> tuple[Sound, Bool[np.ndarra
 
 def judge_images(samples: Iterable[tuple[UInt8[np.ndarray, "H W 3"], Float[np.ndarray, "478 2"]]]) -> Image:
     """Facts of (frame, landmarks) pairs."""
-    heights, sharp, over, under = [], [], [], []
+    heights, sharp, over, under, levels = [], [], [], [], []
     for frame, points in samples:
         low = np.floor(np.clip(points[FACE_OVAL].min(0), 0, None)).astype(int)
         high = np.ceil(points[FACE_OVAL].max(0)).astype(int)
@@ -114,6 +119,7 @@ def judge_images(samples: Iterable[tuple[UInt8[np.ndarray, "H W 3"], Float[np.nd
             cv2.resize(face, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY
         )
         sharp.append(float(cv2.Laplacian(grey, cv2.CV_64F).var()))
+        levels.append(float(np.median(grey)))
         over.append(float((face.min(-1) >= 252).mean()))
         under.append(float((face.max(-1) <= 6).mean()))
     if not heights:
@@ -125,7 +131,19 @@ def judge_images(samples: Iterable[tuple[UInt8[np.ndarray, "H W 3"], Float[np.nd
         round(float(np.mean(np.array(sharp) < usual / 3)), 4),
         round(float(np.mean(over)), 5),
         round(float(np.mean(under)), 5),
+        *_light(np.array(levels)),
     )
+
+
+def _light(levels: Float[np.ndarray, " N"]) -> tuple[float, float]:
+    """(largest step, range) of the face's brightness in samples in time order, as shares of the usual."""
+    usual = max(float(np.median(levels)), 1.0)
+    low, high = np.percentile(levels, [5, 95])
+    sides = range(LIGHT_SAMPLES, len(levels) - LIGHT_SAMPLES + 1)
+    steps = [
+        abs(float(np.median(levels[i : i + LIGHT_SAMPLES]) - np.median(levels[i - LIGHT_SAMPLES : i]))) for i in sides
+    ]
+    return round(max(steps, default=0.0) / usual, 3), round(float(high - low) / usual, 3)
 
 
 def judge_movement(motion: Motion, jitter_px: float) -> Movement:
@@ -233,6 +251,13 @@ def judge(sound: Sound, image: Image, movement: Movement, facts: dict[str, dict[
         "the background moves",
         "Record before a still background, with the camera on a stand.",
     )
+    aside = max(movement.yaw_deg[0], -movement.yaw_deg[1])
+    check(
+        aside > 15.0,
+        severe if aside > 40.0 else mild,
+        f"the face is turned aside by {aside:.0f} degrees or more nearly throughout: its other side is a guess",
+        "Look into the camera most of the time, and turn to both sides now and then.",
+    )
     _check_faces(check, severe, mild, facts.get("landmarks", {}))
     _check_facts(check, mild, facts)
     word = "poor" if severe else "usable" if mild else "good"
@@ -338,6 +363,15 @@ def _check_image(check, image: Image, severe: list[str], mild: list[str]) -> Non
     )
     check(
         image.blurred_share > 0.1, mild, "motion blur in many frames", "Use more light, so that the shutter is short."
+    )
+    light = "Keep lamps and sun as they are, and lock the camera's exposure and white balance."
+    switched = image.light_step > 0.2
+    check(switched, mild, f"the light changes by {image.light_step:.0%} at once: looks will be a mixture", light)
+    check(
+        not switched and image.light_drift > 0.2,
+        mild,
+        f"the face's brightness drifts by {image.light_drift:.0%}",
+        light,
     )
     check(image.over_share > 0.03, mild, "parts of the face are burnt out", "Lower the exposure or soften the light.")
     check(image.under_share > 0.10, mild, "parts of the face drown in black", "Add light from the front.")

@@ -62,6 +62,35 @@ def test_blur_and_exposure() -> None:
     assert judge_images([]).face_height_px == 0.0
 
 
+def test_a_light_switch_and_a_drifting_exposure_are_told() -> None:
+    rng = np.random.default_rng(0)
+    points = np.zeros((478, 2))
+    points[FACE_OVAL] = 60 + 40 * np.stack([np.cos(np.arange(36) / 5.7), np.sin(np.arange(36) / 5.7)], 1)
+    face = rng.integers(60, 160, (120, 120, 3)).astype(float)
+
+    def told(gains: np.ndarray) -> str:
+        image = judge_images([((face * gain).astype(np.uint8), points) for gain in gains])
+        return " ".join(
+            judge(
+                GOOD_SOUND,
+                replace(GOOD_IMAGE, light_step=image.light_step, light_drift=image.light_drift),
+                GOOD_MOVEMENT,
+                {},
+            ).problems
+        )
+
+    assert "changes by 40%" in told(np.where(np.arange(20) < 12, 1.0, 1.4))
+    assert "drifts by" in told(np.linspace(1.0, 1.4, 30))
+    assert told(np.ones(20)) == "" == told(np.array([1.0] * 10 + [1.5] + [1.0] * 10))
+
+
+def test_a_face_that_is_turned_aside_throughout_is_told() -> None:
+    aside = judge(GOOD_SOUND, GOOD_IMAGE, replace(GOOD_MOVEMENT, yaw_deg=(-33.0, -20.0)), {})
+    assert aside.word == "usable" and "turned aside by 20 degrees" in aside.problems[0]
+    profile = judge(GOOD_SOUND, GOOD_IMAGE, replace(GOOD_MOVEMENT, yaw_deg=(55.0, 80.0)), {})
+    assert profile.word == "poor" and "55 degrees" in profile.problems[0]
+
+
 def test_movement() -> None:
     motion = motion_of(0.010 * (np.arange(200) % 10 < 5))
     valid = np.ones(200, bool)
