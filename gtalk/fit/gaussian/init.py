@@ -19,7 +19,6 @@ from gtalk.avatar.pose_code import PoseCode
 from gtalk.avatar.sway import ANCHOR, PLACE, POINT, SKIN, WEIGHT, bilinear
 from gtalk.basis import EYES, LIPS
 from gtalk.dataset.format import MaskClass
-from gtalk.fit.gaussian.backing import backing_surface, nearest_pixels
 from gtalk.fit.protocol import FitContext
 from gtalk.fit.radiance.occupancy import spread_frames
 from gtalk.shapes import Float
@@ -68,12 +67,6 @@ class Seeds:
     def concatenate(parts: list[Seeds]) -> Seeds:
         """All rows."""
         return Seeds(**{name: np.concatenate([getattr(p, name) for p in parts]) for name in vars(parts[0])})
-
-    @staticmethod
-    def none(codes: int) -> Seeds:
-        """No row."""
-        flat, three, no = np.zeros(0), np.zeros((0, 3)), np.zeros(0, bool)
-        return Seeds(three, three, flat, three, flat, np.zeros((0, codes, 3)), no, no, np.zeros((0, ANCHOR)))
 
 
 @dataclass(frozen=True)
@@ -128,10 +121,8 @@ def make_seeds(
     n_face = round(count * face_share)
     mouth = _mouth_seeds(context, pose_code, mesh, max(8, n_face // 16))
     around = _pixel_seeds(context, views, mesh, count - round(0.75 * n_face))
-    behind = backing_seeds(views[len(views) // 2], mesh, count // 24)
-    on_mesh_count = max(8, count - len(mouth.face) - len(around.face) - len(behind.face))
-    on_mesh = _mesh_seeds(context, views, mesh, on_mesh_count, rng)
-    seeds = Seeds.concatenate([on_mesh, mouth, around, behind])
+    on_mesh = _mesh_seeds(context, views, mesh, max(8, count - len(mouth.face) - len(around.face)), rng)
+    seeds = Seeds.concatenate([on_mesh, mouth, around])
     _follow_mesh(seeds, mesh)
     order = np.argsort(~seeds.face, kind="stable")
     return seeds.select(order)
@@ -270,24 +261,6 @@ def _mouth_seeds(context: FitContext, pose_code: PoseCode, mesh: MovingMesh, cou
     codes = np.zeros((n, len(mesh.motion), 3))
     yes, skin = np.ones(n, bool), np.full(n, SKIN_LOGIT[MaskClass.HEAD] - 2.0)
     return Seeds(position, colour, size, normal, skin, codes, yes, yes.copy(), np.zeros((n, ANCHOR)))
-
-
-def backing_seeds(view: _View, mesh: MovingMesh, count: int) -> Seeds:
-    """Behind face and hair, in the colour of what is seen nearest of hair, ears or neck; nothing where none is."""
-    beside = (view.frame.labels == MaskClass.HEAD) & ~view.mesh_mask(mesh) & (view.frame.matte > 200)
-    parts = []
-    for surface, shown, label in zip(
-        backing_surface(mesh.mean, count), (beside, view.frame.labels == MaskClass.NECK),
-        (MaskClass.HEAD, MaskClass.NECK), strict=True,
-    ):  # fmt: skip
-        if not shown.any():
-            continue
-        n, (points, normal, size_m) = len(surface.points), surface
-        near = nearest_pixels(shown, view.pixels(points))
-        none = np.zeros((n, len(mesh.motion), 3))
-        no, skin, size = np.zeros(n, bool), np.full(n, SKIN_LOGIT[label]), np.full(n, size_m)
-        parts.append(Seeds(points, view.colours(near), size, normal, skin, none, no, no, np.zeros((n, ANCHOR))))
-    return Seeds.concatenate(parts) if parts else Seeds.none(len(mesh.motion))
 
 
 def _pixel_seeds(context: FitContext, views: list[_View], mesh: MovingMesh, count: int) -> Seeds:
