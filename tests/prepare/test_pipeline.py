@@ -51,7 +51,7 @@ def film(path: Path, samples: np.ndarray | None = None) -> Path:
 
 
 def known_landmarks(
-    frames, size, n_frames=None, on_progress=None, model="auto", segment_starts=(), sound=None
+    frames, size, n_frames=None, on_progress=None, model="auto", segment_starts=(), sound=None, one_person=False
 ) -> Landmarks:
     """In place of the network, which does not take a drawing for a face. Frames 30 to 33 show none."""
     count = sum(1 for _ in frames)
