@@ -90,6 +90,15 @@ def test_a_page_draws_by_itself_and_hears_the_same() -> None:
             assert answer.read(4) == b"GTAV"
         server.main.session.interrupt()
         browser.wait("!gtalk.stats.speaking", 10)
+        browser.open(server.url + "face?alpha=1")
+        there = "document.documentElement.className === 'bare clear'"
+        browser.wait(f"{there} && window.gtalk?.drawn === 'browser' && gtalk.shown > 3", 40)
+        assert browser.run("getComputedStyle(document.querySelector('header')).display") == "none"
+        clear = browser.run("""(() => { const pen = new OffscreenCanvas(64, 64).getContext('2d');
+          pen.drawImage(document.getElementById('face'), 0, 0, 64, 64);
+          return [...pen.getImageData(0, 0, 64, 64).data].filter((_, i) => i % 4 === 3); })()""")
+        assert min(clear) == 0 and max(clear) > 200, "the person without the room"
+        assert browser.run("getComputedStyle(document.getElementById('label')).display") != "none", "it says what it is"
     finally:
         browser.close()
         server.stop()

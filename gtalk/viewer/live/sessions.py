@@ -232,5 +232,6 @@ def _pages(key: str) -> list[BaseRoute]:
         if kind is not None:
             body, is_index = file.read_bytes(), file.name == "index.html"
             body = body.replace(b"PAGE_KEY", key.encode()) if is_index else body
-            routes.append(Route("/" if is_index else f"/{file.name}", page(Page(kind, body))))
+            for path in ("/", "/face") if is_index else (f"/{file.name}",):
+                routes.append(Route(path, page(Page(kind, body))))
     return routes

@@ -11,7 +11,11 @@ const worker = new Worker("media.js");
 const sound = new Sound(worker);
 const traces = new Traces($("trace"));
 const timeline = new Timeline($, (message) => command(message), notice);
-const wantsRtc = new URLSearchParams(location.search).has("rtc");
+const asks = new URLSearchParams(location.search), wantsRtc = asks.has("rtc");
+// /face shows the face and nothing else, for OBS and kiosks; ?alpha=1 without the room behind it.
+const bare = location.pathname.endsWith("/face"), clear = bare && asks.has("alpha");
+document.documentElement.classList.toggle("bare", bare);
+document.documentElement.classList.toggle("clear", clear);
 // Browser tests and benchmarks read this.
 const state = { shown: 0, passed: 0, skew: [], latency: [], stats: null, past: [], notice: "", level: 0, connected: false, drawn: "server", log: null, sound, worker, speak, command, timeline };
 window.gtalk = state;
@@ -264,10 +268,10 @@ async function whyRefused() {
 socket.protocol = location.protocol === "https:" ? "wss:" : "ws:";
 if (face.transferControlToOffscreen) {
   const canvas = face.transferControlToOffscreen();
-  worker.postMessage({ open: socket.href, canvas }, [canvas]);
+  worker.postMessage({ open: socket.href, canvas, clear }, [canvas]);
   new ResizeObserver(() => worker.postMessage({ height: Math.max(256, Math.min(1024, Math.round(face.clientHeight * devicePixelRatio))) })).observe(face);
 } else notice("This browser is too old to show the avatar: Chrome 69, Firefox 105 or Safari 16.4 can.");
-if (matchMedia("(min-width: 1180px)").matches) toggleSettings();
+if (!bare && matchMedia("(min-width: 1180px)").matches) toggleSettings();
 setInterval(tell, 1000);
 listDevices();
 meter();

@@ -7,8 +7,8 @@ import { Renderer, readAvatar } from "./draw/renderer.js";
 const BY_PROCESSOR = /swiftshader|llvmpipe|software|basic render/i;
 
 export class Drawing {
-  /** `slowly`: also without a graphics processor. Throws an Error where this browser cannot draw. */
-  static async open(slowly) {
+  /** `slowly`: also without a graphics processor; `clear`: nothing behind the person. Throws where it cannot draw. */
+  static async open(slowly, clear = false) {
     const probe = new OffscreenCanvas(16, 16).getContext("webgl2");
     if (!probe?.getExtension("EXT_color_buffer_float")) throw new Error("this browser has no WebGL2");
     const named = probe.getExtension("WEBGL_debug_renderer_info")?.UNMASKED_RENDERER_WEBGL ?? probe.RENDERER;
@@ -23,10 +23,11 @@ export class Drawing {
       file("avatar.bin").then((answer) => answer.arrayBuffer()).then(readAvatar),
       file("plate.jpg").then((answer) => answer.blob()).then((blob) => createImageBitmap(blob)),
     ]);
-    return new Drawing(avatar, plate);
+    return new Drawing(avatar, plate, clear ? null : "plate");
   }
 
-  constructor(avatar, plate) {
+  constructor(avatar, plate, background) {
+    this.background = background;
     this.avatar = avatar;
     this.canvas = new OffscreenCanvas(512, 512);
     this.lost = false;
@@ -50,7 +51,7 @@ export class Drawing {
     const { camera } = this.avatar.header, width = Math.round((camera.width * height) / camera.height);
     if (this.canvas.width !== width || this.canvas.height !== height) Object.assign(this.canvas, { width, height });
     const { pivot_m, up } = this.avatar.header;
-    this.renderer.draw(row, { T_new_own: orbit(yaw, pitch, distance, pivot_m, up) });
+    this.renderer.draw(row, { T_new_own: orbit(yaw, pitch, distance, pivot_m, up), background: this.background });
     return this.canvas;
   }
 }

@@ -7,7 +7,7 @@ const DISPLAY_S = 0.008; // what is drawn now is seen with the next refresh, hal
 const LOOK_MS = 4; // how often waiting pictures are looked at where the display's own beat is not to be had
 const state = {
   address: "", socket: null, canvas: null, pen: null, frames: [], order: 0, drawn: -1, player: null, microphone: null,
-  drawing: null, packets: null, view: { yaw: 0, pitch: 0, distance: 1 }, height: 512, last: null, whole: [], asked: "server", rate: 48000, offset: null, offsets: [], latency: 0, running: false, capture: [], lost: 0, said: 0, apart: false,
+  drawing: null, packets: null, view: { yaw: 0, pitch: 0, distance: 1 }, height: 512, last: null, whole: [], asked: "server", clear: false, rate: 48000, offset: null, offsets: [], latency: 0, running: false, capture: [], lost: 0, said: 0, apart: false,
 };
 
 const post = (message) => self.postMessage(message);
@@ -53,7 +53,7 @@ async function drawHere(asked) {
   state.asked = asked;
   try {
     const { Drawing } = await import("./drawing.js");
-    state.drawing = await Drawing.open(asked === "browser");
+    state.drawing = await Drawing.open(asked === "browser" || state.clear, state.clear);
     await unpackHere();
     command({ do: "draw", here: true, opus: !!state.packets });
   } catch (error) {
@@ -85,6 +85,7 @@ function paint(row) {
   try {
     const drawn = drawing.draw(row, view, state.height);
     if (canvas.width !== drawn.width || canvas.height !== drawn.height) Object.assign(canvas, { width: drawn.width, height: drawn.height });
+    if (state.clear) pen.clearRect(0, 0, canvas.width, canvas.height);
     pen.drawImage(drawn, 0, 0);
   } catch (error) {
     return drawThere(error.message);
@@ -95,7 +96,7 @@ function paint(row) {
   const median = state.whole.sort((a, b) => a - b)[LOOKED_AT / 2];
   state.whole = [];
   post({ drawn: "browser", ms: median });
-  if (state.asked === "auto" && median > SLOW_MS) drawThere(`a picture took ${median.toFixed(0)} ms`);
+  if (state.asked === "auto" && !state.clear && median > SLOW_MS) drawThere(`a picture took ${median.toFixed(0)} ms`);
 }
 
 function takeNumbers(view, buffer) {
@@ -242,8 +243,9 @@ function speak({ samples, end }) {
 self.onmessage = ({ data }) => {
   if (data.open) {
     state.address = data.open;
+    state.clear = data.clear;
     state.canvas = data.canvas;
-    state.pen = data.canvas.getContext("2d", { alpha: false });
+    state.pen = data.canvas.getContext("2d", { alpha: data.clear });
     connect();
     beat();
   } else if (data.player) {
