@@ -91,7 +91,7 @@ def test_a_page_draws_by_itself_and_hears_the_same() -> None:
         server.main.session.interrupt()
         browser.wait("!gtalk.stats.speaking", 10)
         browser.open(server.url + "face?alpha=1")
-        there = "document.documentElement.className === 'bare clear'"
+        there = "document.documentElement?.className === 'bare clear'"
         browser.wait(f"{there} && window.gtalk?.drawn === 'browser' && gtalk.shown > 3", 40)
         assert browser.run("getComputedStyle(document.querySelector('header')).display") == "none"
         clear = browser.run("""(() => { const pen = new OffscreenCanvas(64, 64).getContext('2d');

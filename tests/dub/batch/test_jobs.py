@@ -146,13 +146,15 @@ def test_every_option_of_a_dub_can_be_said_in_a_line(folder):
                "mouth": 1.2, "expression": 0.5, "pose": 0, "blink_rate": 0.5, "batch": 2, "label": "on",
                "overwrite": True, "lookahead": "live", "gaze_offset_rad": [0.1, 0], "pose_offset_rad": [0, 0, 0.1],
                "smoothing_s": 0.1, "lle": 0.5, "lle_neighbours": 8, "device": "cpu", "codec": "h265",
-               "save_motion": "m.npz", "subtitles": "a.srt", "emotion": "happy:0.5"}  # fmt: skip
+               "save_motion": "m.npz", "subtitles": "a.srt", "emotion": "happy:0.5",
+               "hears": "b.wav", "hears_with": "own_ears", "sing": "auto"}  # fmt: skip
     (folder / "a.srt").write_text("1\n00:00:00,000 --> 00:00:01,000\nhello\n")
     (job,) = read_jobs(write(folder, {**GOOD, **samples}))
     assert (
         job.config.controls.mouth == 1.2
         and job.config.controls.pose == 0.0
         and job.config.save_motion == folder / "m.npz"
+        and job.config.hears == folder / "b.wav"
     )
     with pytest.raises(UserError, match=r"line 1: media file .*shot.mp4"):
         read_jobs(write(folder, {**GOOD, "onto": "shot.mp4"}))
