@@ -16,7 +16,7 @@ from gtalk.hosting.budget import Budget
 from gtalk.hosting.protocols import HEAD_LIMIT, HEAD_TIMEOUT_S, PageProtocol, SocketProtocol
 from gtalk.hosting.visits import MOST_PASSING, MOST_PASSING_TLS, Visit, Visits
 
-ARRIVALS_A_SECOND, ARRIVALS_AT_ONCE = 25.0, 192.0  # a refused socket takes 1.4 ms of a core
+ARRIVALS_A_SECOND, ARRIVALS_AT_ONCE = 15.0, 192.0  # a refused socket takes 1.4 ms of a core
 MOST_MESSAGE_BYTES = 640 * 1024  # of a socket; routes take less
 _BACKLOG = 512
 _END_S = 2.0

@@ -41,6 +41,7 @@ _MOST_MESSAGE_BYTES = _PART_BYTES + 4096
 _MOST_TEXT = 2000
 _MOST_PAGES = 16
 _MESSAGES_A_SECOND, _MESSAGES_AT_ONCE = 50.0, 100.0  # a control that is dragged sends 20
+_TOGETHER_A_SECOND, _TOGETHER_AT_ONCE = 22.0, 100.0  # of all pages; each is told to every panel
 _OPENINGS_A_SECOND, _OPENINGS_AT_ONCE = 0.2, 4.0  # each is sent all controls anew
 _CLOSE_S = 1.0
 INNER_HEADER = "X-Gtalk-Inner"  # carries a secret to viser, which refuses whoever does not know it
@@ -120,7 +121,7 @@ class GuardedViser:
         self._openings = Budget(_OPENINGS_A_SECOND, _OPENINGS_AT_ONCE)
         self._n_pages = 0
         self._uploading: _Upload | None = None
-        self._pace = Budget(_MESSAGES_A_SECOND, _MESSAGES_AT_ONCE)  # of all pages together: beyond it they wait
+        self._pace = Budget(_TOGETHER_A_SECOND, _TOGETHER_AT_ONCE)  # beyond it they wait
 
     def routes(self) -> list[BaseRoute]:
         """Its page, with its socket at the same path."""

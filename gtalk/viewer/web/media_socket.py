@@ -44,11 +44,11 @@ _COMMANDS_A_SECOND, _COMMANDS_AT_ONCE = 60.0, 240.0  # of a page; a view that is
 # Of all pages of a session together: beyond them they wait, or are told to.
 _TOGETHER_A_SECOND, _TOGETHER_AT_ONCE = 400.0, 1200.0
 _COMMANDED_A_SECOND, _COMMANDED_AT_ONCE = 50.0, 200.0  # of them, what is no sound
-_PUSHED_A_SECOND, _PUSHED_AT_ONCE = 250.0, 1000.0
+_PUSHED_A_SECOND, _PUSHED_AT_ONCE = 150.0, 1000.0
 _LETTERS_A_SECOND, _LETTERS_AT_ONCE = 40.0, 4000.0  # twice what is said in that time
 _TEXT_COSTS = 20.0  # letters, however short it is
 _RECORDINGS_A_SECOND, _RECORDINGS_AT_ONCE = 0.05, 3.0
-_OPENINGS_A_SECOND, _OPENINGS_AT_ONCE = 2.0, 24.0
+_OPENINGS_A_SECOND, _OPENINGS_AT_ONCE = 1.0, 24.0
 _AGAIN = "Too much at once: try again in a few seconds."
 _MESSAGES_PER_S = 300  # 5 ms microphone pieces, what a stalled line brings at once, and commands
 
