@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import secrets
-import signal
 import sys
 import threading
 from collections.abc import Sequence
@@ -16,6 +14,7 @@ from gtalk.dub.batch.worker import Load
 from gtalk.errors import UserError
 from gtalk.files import require_writable_folder, try_lock
 from gtalk.hosting.budget import QuietLog
+from gtalk.hosting.ending import wait_until_ended
 from gtalk.hosting.gate import is_loopback
 from gtalk.hosting.host import Host, port_taken
 from gtalk.serve.config import ServeConfig, read_keys
@@ -99,17 +98,9 @@ def serve(folders: Sequence[Path], config: ServeConfig) -> None:
     serving.start()
     _report(f"open {serving.url}   (Ctrl-C ends)")
     try:
-        with contextlib.suppress(ValueError):  # not in the main thread: whoever called sees to signals
-            for name in (signal.SIGTERM, signal.SIGHUP):
-                signal.signal(name, _ended)
-        threading.Event().wait()
+        wait_until_ended()
     finally:
         serving.stop()
-
-
-def _ended(number: int, _frame: object) -> None:
-    """Ends as Ctrl-C does: what runs goes on at the next start."""
-    raise KeyboardInterrupt(signal.Signals(number).name)
 
 
 def _report(line: str) -> None:

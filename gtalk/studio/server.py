@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import secrets
-import signal
 import sys
 import threading
 from collections.abc import Sequence
@@ -17,6 +15,7 @@ from starlette.routing import BaseRoute
 
 from gtalk.compute.threads import compute_on
 from gtalk.hosting.budget import QuietLog
+from gtalk.hosting.ending import wait_until_ended
 from gtalk.hosting.gate import is_loopback
 from gtalk.hosting.host import Host, port_taken, tls_context
 from gtalk.studio.certificate import address_here, own_certificate
@@ -130,17 +129,9 @@ def serve(folder: Path, config: StudioConfig) -> None:
     _report(f"open {studio.url}   (Ctrl-C ends)")
     studio.desk.warm()
     try:
-        with contextlib.suppress(ValueError):  # not in the main thread: whoever called sees to signals
-            for name in (signal.SIGTERM, signal.SIGHUP):
-                signal.signal(name, _ended)
-        threading.Event().wait()
+        wait_until_ended()
     finally:
         studio.stop()
-
-
-def _ended(number: int, _frame: object) -> None:
-    """Ends as Ctrl-C does: what runs goes on at the next start."""
-    raise KeyboardInterrupt(signal.Signals(number).name)
 
 
 def _report(line: str) -> None:

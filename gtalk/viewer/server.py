@@ -5,11 +5,9 @@ from __future__ import annotations
 import logging
 import math
 import secrets
-import signal
 import sys
-import threading
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 
 import torch
@@ -21,6 +19,7 @@ from gtalk.direct.score import Score
 from gtalk.direct.score_edit import ScoreEdit
 from gtalk.errors import UserError
 from gtalk.hosting.budget import QuietLog
+from gtalk.hosting.ending import wait_until_ended
 from gtalk.hosting.gate import is_loopback, page_key
 from gtalk.hosting.host import Host, port_taken, tls_context
 from gtalk.marks.identity import NOBODY, Identity
@@ -112,15 +111,7 @@ def serve(
         _open_source(config, server, cleanup)
         if first is not None:
             server.main.session.perform(first, score, math.inf)
-        with suppress(ValueError):  # not in the main thread: whoever called sees to signals
-            for name in (signal.SIGTERM, signal.SIGHUP):
-                signal.signal(name, _ended)
-        threading.Event().wait()
-
-
-def _ended(number: int, _frame: object) -> None:
-    """Ends as Ctrl-C does: recordings are finished, sockets are closed."""
-    raise KeyboardInterrupt(signal.Signals(number).name)
+        wait_until_ended()
 
 
 def drawing_threads(kind: str, wanted: int) -> int:

@@ -97,3 +97,4 @@ def test_the_port_is_free_again() -> None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind(("127.0.0.1", first.port))
+        assert probe.getsockname()[1] == first.port

@@ -321,7 +321,7 @@ def test_it_comes_back_when_the_server_does() -> None:
         try:
             shown = browser.run("gtalk.shown")
             browser.wait(f"gtalk.connected && gtalk.shown > {shown + 10}")
-            browser.wait("document.getElementById('status').dataset.state !== 'lost'")  # told once a second
+            assert browser.wait("document.getElementById('status').dataset.state !== 'lost'")  # told once a second
         finally:
             again.stop()
 
