@@ -4,6 +4,8 @@
     frames/000000.jpg    RGB images, JPEG quality 97 without chroma subsampling
     sound.wav            16 kHz mono as the clips have it, frame i of the images starts at sample i * 16000 / fps
     audio.wav            the same, each clip's advanced by its `sound_advanced_s` in `sources`: in time with the lips
+    light.npz            gain [T,3]: what a stored frame's red, green and blue are multiplied by; optional
+    camera_path.npz      H_frame_plate [T,3,3], known [T], reference: where a camera that moves sees the plate; optional
     landmarks.npz        points_px [T,478,2], valid [T], (arkit52 [T,52])
     camera.json          Camera
     person.npz           shape [478,3] metres, expressions [K,478,3], triangles [F,3]
@@ -46,6 +48,7 @@ from typing import Any, TypeVar
 import cv2
 import numpy as np
 
+from gtalk.dataset.steady import LIGHT_FILE, before_plate, evened, read_gains
 from gtalk.errors import UserError
 from gtalk.reading.untrusted import MOST_PIXELS, MOST_SIDE, member, read_arrays, read_image, read_json
 from gtalk.shapes import Bool, Float, Int, UInt8
@@ -173,9 +176,31 @@ class Dataset:
         """16 kHz mono wav, aligned with the images."""
         return self.root / "audio.wav"
 
+    @cached_property
+    def gains(self) -> Float[np.ndarray, "T 3"] | None:
+        """What evens out exposure and white balance; None where they did not drift or nobody looked."""
+        if not (self.root / LIGHT_FILE).exists():
+            return None
+        return self._part(LIGHT_FILE, lambda path: read_gains(path, self.n_frames))
+
+    @cached_property
+    def by_matte(self) -> bool:
+        """Whether only the person is worth learning from: the camera moves, or the background lives."""
+        facts = self.manifest.get("stages", {}).get("background", {}).get("facts", {})
+        return isinstance(facts, dict) and facts.get("by_matte") is True
+
+    @cached_property
+    def _plate(self) -> UInt8[np.ndarray, "H W 3"]:
+        return self.background()
+
     def frame(self, index: int) -> UInt8[np.ndarray, "H W 3"]:
-        """Image of an instant, RGB."""
-        return cv2.cvtColor(self._read("frames", index, ".jpg", cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+        """Image of an instant, RGB, as if exposure and white balance had been locked.
+
+        Where `by_matte`, it is the person before the plate.
+        """
+        stored = cv2.cvtColor(self._read("frames", index, ".jpg", cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+        even = evened(stored, None if self.gains is None else self.gains[index])
+        return before_plate(even, self.matte(index), self._plate) if self.by_matte else even
 
     def labels(self, index: int) -> UInt8[np.ndarray, "H W"]:
         """MaskClass of every pixel."""

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from gtalk.dataset.format import Dataset, MaskClass, words
+from gtalk.dataset.steady import LIGHT_FILE, PATH_FILE
 from gtalk.errors import UserError
 from gtalk.reading.untrusted import read_arrays, read_image
 from gtalk.types import AUDIO_RATE, SWAY, TORSO_BEND, Motion
@@ -76,6 +77,11 @@ def find_problems(folder: Path, deep: bool = True) -> list[str]:
         lambda: _plate_problems(dataset.root, width, height),
         lambda: _motion_problems(dataset),
     ]
+    if (dataset.root / LIGHT_FILE).exists():
+        checks.append(lambda: _array_problems(dataset.root, LIGHT_FILE, {"gain": (frames, 3)}))
+    if (dataset.root / PATH_FILE).exists():
+        shapes: dict[str, tuple[int, ...]] = {"H_frame_plate": (frames, 3, 3), "known": (frames,), "reference": ()}
+        checks.append(lambda: _array_problems(dataset.root, PATH_FILE, shapes))
     for check in checks:
         problems.extend(check())
     if not (dataset.root / "report.html").is_file():

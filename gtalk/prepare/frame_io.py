@@ -16,8 +16,9 @@ import cv2
 import numpy as np
 from threadpoolctl import threadpool_limits  # scikit-learn's, which librosa needs
 
+from gtalk.dataset.steady import evened
 from gtalk.errors import UserError
-from gtalk.shapes import UInt8
+from gtalk.shapes import Float, UInt8
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -29,6 +30,12 @@ LUMA = (
     cv2.IMREAD_REDUCED_GRAYSCALE_2,
     cv2.IMREAD_REDUCED_GRAYSCALE_4,
     cv2.IMREAD_REDUCED_GRAYSCALE_8,
+)
+COLOUR = (
+    cv2.IMREAD_COLOR,
+    cv2.IMREAD_REDUCED_COLOR_2,
+    cv2.IMREAD_REDUCED_COLOR_4,
+    cv2.IMREAD_REDUCED_COLOR_8,
 )
 
 
@@ -71,20 +78,36 @@ def one_thread_each() -> Iterator[None]:
         cv2.setNumThreads(before)
 
 
-def read_frames(folder: Path, indices: Iterable[int] | np.ndarray) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
+Gains = Float[np.ndarray, "T 3"] | None
+"""What each frame's channels are multiplied by; None where that is one."""
+
+
+def read_frames(
+    folder: Path, indices: Iterable[int] | np.ndarray, gains: Gains = None
+) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
     """RGB images `folder`/NNNNNN.jpg, decoded ahead on threads."""
-    return in_order(lambda index: read_frame(folder, int(index)), indices)
+    return in_order(lambda index: read_frame(folder, int(index), gains), indices)
 
 
-def read_frame(folder: Path, index: int | np.integer) -> UInt8[np.ndarray, "H W 3"]:
+def read_frame(folder: Path, index: int | np.integer, gains: Gains = None) -> UInt8[np.ndarray, "H W 3"]:
     """One RGB image."""
-    return cv2.cvtColor(_read(folder / f"{index:06d}.jpg", cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+    image = cv2.cvtColor(_read(folder / f"{index:06d}.jpg", cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+    return evened(image, None if gains is None else gains[index])
 
 
-def read_luma(folder: Path, index: int | np.integer, least_height: int, height: int) -> UInt8[np.ndarray, "h w"]:
+def read_small(folder: Path, index: int | np.integer, least: int, size: tuple[int, int]) -> UInt8[np.ndarray, "h w 3"]:
+    """One RGB image of `size`, halved while its longer side keeps `least` pixels: the details are not decoded."""
+    halvings = next((n for n in (3, 2, 1) if max(size) >> n >= least), 0)
+    return cv2.cvtColor(_read(folder / f"{index:06d}.jpg", COLOUR[halvings]), cv2.COLOR_BGR2RGB)
+
+
+def read_luma(
+    folder: Path, index: int | np.integer, least_height: int, height: int, gains: Gains = None
+) -> UInt8[np.ndarray, "h w"]:
     """How bright an image of `height` is, halved while it stays `least_height` high: its colours are not decoded."""
     halvings = next((n for n in (3, 2, 1) if height >> n >= least_height and height % (1 << n) == 0), 0)
-    return _read(folder / f"{index:06d}.jpg", LUMA[halvings])
+    luma = _read(folder / f"{index:06d}.jpg", LUMA[halvings])
+    return luma if gains is None else cv2.convertScaleAbs(luma, alpha=float(gains[index].mean()))
 
 
 def read_grey(folder: Path, index: int | np.integer) -> UInt8[np.ndarray, "H W"]:

@@ -1,6 +1,6 @@
 """`prepare`: clips of one person -> a dataset folder, in stages that resume.
 
-media → landmarks → sync (sound to lips) → track (camera and pose) → masks → background → motion → report
+media → landmarks → sync (sound to lips) → track (pose) → light → camera → masks → background → motion → report
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 from gtalk.config import check_ranges, to_mapping
 from gtalk.dataset.format import DATASET_VERSION, Dataset, Segment
 from gtalk.dataset.split import first_test_frame
+from gtalk.dataset.steady import LIGHT_FILE, PATH_FILE, read_gains
 from gtalk.errors import UserError
 from gtalk.files import atomic_path, require_writable_folder, sha256_of_file, write_json
 from gtalk.media.audio import read_wav
@@ -34,6 +35,8 @@ from gtalk.prepare.segmentation.clean_plate import make_background
 from gtalk.prepare.segmentation.masks import make_masks
 from gtalk.prepare.segmentation.parsing_model import load_parsing_model
 from gtalk.prepare.stages import Job, Pipeline, Stage
+from gtalk.prepare.surroundings.mosaic import ALIVE, make_mosaic
+from gtalk.prepare.surroundings.run import load_path, run_camera, run_light, save_mosaic
 from gtalk.prepare.torso.sway import WORK_HEIGHT as SWAY_HEIGHT
 from gtalk.prepare.torso.sway import track_sway
 from gtalk.prepare.torso.track import WORK_HEIGHT as TORSO_HEIGHT
@@ -127,6 +130,10 @@ def _size(job: Job) -> tuple[int, int]:
     return job.facts["media"]["width"], job.facts["media"]["height"]
 
 
+def _gains(job: Job) -> np.ndarray | None:
+    return read_gains(job.root / LIGHT_FILE, job.facts["media"]["n_frames"])
+
+
 def _run_landmarks(job: Job) -> dict[str, Any]:
     total = job.facts["media"]["n_frames"]
     frames = read_frames(job.root / "frames", range(total))
@@ -161,39 +168,54 @@ def _run_landmarks(job: Job) -> dict[str, Any]:
 def _run_track(job: Job) -> dict[str, Any]:
     landmarks = load_landmarks(job.root / "landmarks.npz")
     images = partial(read_frames, job.root / "frames", range(job.facts["media"]["n_frames"]))
-    track = track_face(landmarks, _size(job), _segments(job), job.config.track, job.on_progress, images)
-    save_track(job.root, track)
+    found = track_face(landmarks, _size(job), _segments(job), job.config.track, job.on_progress, images)
+    save_track(job.root, found)
     return {
-        "focal_px": round(track.camera.focal_px, 2),
-        "residual_px": round(float(np.sqrt(np.mean(track.residual_px[track.valid] ** 2))), 4),
-        "notes": list(track.notes),
+        "focal_px": round(found.camera.focal_px, 2),
+        "residual_px": round(float(np.sqrt(np.mean(found.residual_px[found.valid] ** 2))), 4),
+        "notes": list(found.notes),
     }
 
 
 def _run_masks(job: Job) -> dict[str, Any]:
-    track = load_track(job.root)
-    points = model_points(track)
+    tracked = load_track(job.root)
+    points = model_points(tracked)
     model = load_parsing_model(Path(job.config.parsing_model)) if job.config.parsing_model else None
-    return make_masks(job.root, points, track.valid, _segments(job), _size(job), job.on_progress, model)
+    return make_masks(
+        job.root,
+        points,
+        tracked.valid,
+        _segments(job),
+        _size(job),
+        job.on_progress,
+        model,
+        _gains(job),
+        load_path(job.root),
+    )
 
 
 def _run_background(job: Job) -> dict[str, Any]:
     import cv2
 
-    segments, size = _segments(job), _size(job)
+    segments, size, gains = _segments(job), _size(job), _gains(job)
     frames, mattes = job.root / "frames", job.root / "mattes"
-    background = make_background(
-        lambda i: (read_frame(frames, i), read_grey(mattes, i)), size, segments, job.on_progress
-    )
+
+    def read_both(index: int) -> tuple[np.ndarray, np.ndarray]:
+        return read_frame(frames, index, gains), read_grey(mattes, index)
+
+    path = load_path(job.root)
+    mosaic = make_mosaic(read_both, size, path, job.on_progress) if path.moves else None
+    background = mosaic.at_rest(size) if mosaic else make_background(read_both, size, segments, job.on_progress)
+    save_mosaic(job.root, mosaic)
     with atomic_path(job.root / "background.png") as temporary:
         cv2.imwrite(str(temporary), cv2.cvtColor(background.plate, cv2.COLOR_RGB2BGR))
 
     def read(index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        luma = read_luma(frames, index, TORSO_HEIGHT, size[1])
+        luma = read_luma(frames, index, TORSO_HEIGHT, size[1], gains)
         return luma, read_grey(job.root / "masks", index), read_grey(mattes, index)
 
     def read_pair(index: int) -> tuple[np.ndarray, np.ndarray]:
-        return read_luma(frames, index, SWAY_HEIGHT, size[1]), read_grey(mattes, index)
+        return read_luma(frames, index, SWAY_HEIGHT, size[1], gains), read_grey(mattes, index)
 
     landmarks = load_landmarks(job.root / "landmarks.npz")
     training = np.arange(len(landmarks.valid)) < first_test_frame(len(landmarks.valid))
@@ -211,6 +233,7 @@ def _run_background(job: Job) -> dict[str, Any]:
     return {
         "plate_seen_share": round(float(background.known.mean()), 4),
         "moving_share": round(background.moving_share, 4),
+        "by_matte": path.moves or background.moving_share > ALIVE,
         "drift_px": round(background.drift * size[1], 2),
         "torso_tracked_share": round(float(torso.tracked.mean()), 4),
         "torso_rest_frame": torso.rest_frame,
@@ -218,10 +241,10 @@ def _run_background(job: Job) -> dict[str, Any]:
 
 
 def _run_motion(job: Job) -> dict[str, Any]:
-    landmarks, track = load_landmarks(job.root / "landmarks.npz"), load_track(job.root)
+    landmarks, tracked = load_landmarks(job.root / "landmarks.npz"), load_track(job.root)
     with np.load(job.root / "poses.npz", allow_pickle=False) as poses:
         placed = {name: poses[name] for name in ("torso", "torso_bend", "framing", "sway")}
-    motion = motion_from_track(track, landmarks, VIDEO_FPS, placed, _segments(job))
+    motion = motion_from_track(tracked, landmarks, VIDEO_FPS, placed, _segments(job))
     motion.save(job.root / "motion.npz")
     return {}
 
@@ -248,17 +271,26 @@ STAGES = [
     Stage("landmarks", 2, ("media",), ("landmarks.npz",), _face_settings, _run_landmarks),
     Stage("sync", 3, ("media", "landmarks"), ("audio.wav",), _part("av_offset"), run_sync),
     Stage("track", 4, ("media", "landmarks"), ("camera.json", "person.npz", "track.npz"), _part("track"), _run_track),
-    Stage("masks", 10, ("media", "track"), ("mattes", "masks"), _parsing_settings, _run_masks),
+    Stage("light", 1, ("media", "landmarks"), (LIGHT_FILE,), _part(), run_light),
+    Stage("camera", 1, ("media", "track"), (PATH_FILE,), _part(), run_camera),
+    Stage("masks", 11, ("media", "track", "light", "camera"), ("mattes", "masks"), _parsing_settings, _run_masks),
     Stage(
         "background",
-        8,
-        ("media", "landmarks", "track", "masks"),
+        9,
+        ("media", "landmarks", "track", "light", "camera", "masks"),
         ("background.png", "poses.npz"),
         _part(),
         _run_background,
     ),
     Stage("motion", 2, ("landmarks", "track", "background"), ("motion.npz",), _part(), _run_motion),
-    Stage("report", 3, ("masks", "background", "sync", "motion"), ("report.html",), _part(), _run_report),
+    Stage(
+        "report",
+        4,
+        ("light", "camera", "masks", "background", "sync", "motion"),
+        ("report.html",),
+        _part(),
+        _run_report,
+    ),
 ]
 
 

@@ -21,7 +21,7 @@ _REMEDIES = (
     ("burnt", "read", r"burnt out"),
     ("dark", "read", r"drown in black"),
     ("background", "read", r"background moves"),
-    ("camera", "read", r"camera drifts"),
+    ("camera", "read", r"camera (drifts|moves)"),
     ("mouth", "read", r"before the mouth"),
     ("another", "read", r"another (person|face)"),
 )  # fmt: skip

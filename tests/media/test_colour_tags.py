@@ -1,4 +1,4 @@
-"""Range and matrix of a file's colours are those that its tags say, through real encoders; untagged as players guess."""
+"""Range and matrix of a file's colours are those of its tags, through real encoders; untagged as players guess."""
 
 from __future__ import annotations
 

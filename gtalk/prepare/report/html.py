@@ -11,6 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from gtalk.dataset.steady import LIGHT_FILE, read_gains
 from gtalk.files import atomic_path
 from gtalk.media.audio import read_wav
 from gtalk.prepare.frame_io import read_frame, read_grey
@@ -62,7 +63,8 @@ def write_report(job: Job) -> dict[str, Any]:
     pitch = extract(samples, phones=False)["pitch"]
     seen = np.flatnonzero(landmarks.valid)
     chosen = seen[np.linspace(0, len(seen) - 1, min(SAMPLED, len(seen))).astype(int)]
-    image = judge_images((read_frame(job.root / "frames", i), landmarks.points_px[i]) for i in chosen)
+    gains = read_gains(job.root / LIGHT_FILE, len(landmarks.valid))
+    image = judge_images((read_frame(job.root / "frames", i, gains), landmarks.points_px[i]) for i in chosen)
     job.on_progress(Progress("report", 1, 2))
     cuts = [segment["start"] for segment in job.facts["media"]["segments"][1:]]
     movement = judge_movement(motion, _jitter(landmarks.points_px, landmarks.valid, cuts))
@@ -122,7 +124,7 @@ def _range(values: tuple[float, float]) -> str:
 
 
 def _numbers(job: Job, sound: Sound, image: Image, movement: Movement) -> str:
-    media, background = job.facts["media"], job.facts["background"]
+    media, background, light = job.facts["media"], job.facts["background"], job.facts["light"]
     rows = [
         ("frames", f"{media['n_frames']} of {media['width']}x{media['height']} ({movement.duration_s} s)"),
         ("shots", f"{len(media['segments'])}"),
@@ -155,6 +157,12 @@ def _numbers(job: Job, sound: Sound, image: Image, movement: Movement) -> str:
         ("blinks", f"{movement.blinks_per_min} a minute"),
         ("tracking", f"residual {job.facts['track']['residual_px']:.2f} px, landmark jitter {movement.jitter_px} px"),
         ("background", f"{background['plate_seen_share']:.0%} seen, {background['moving_share']:.1%} moving"),
+        (
+            "light",
+            f"exposure ranges over {light['exposure_range']:.1%}, white balance over {light['tint_range']:.1%}"
+            if light["seen_on"] != "nothing"
+            else "does not drift",
+        ),
         ("torso", f"texture followed in {background['torso_tracked_share']:.0%} of frames"),
     ]
     rows += [(f"sound and lips of {clip['name']}", clip["words"]) for clip in job.facts["sync"]["clips"]]

@@ -245,12 +245,6 @@ def judge(sound: Sound, image: Image, movement: Movement, facts: dict[str, dict[
         "hardly a blink",
         "Blink as you usually do: what is never seen cannot be learnt.",
     )
-    check(
-        facts.get("background", {}).get("moving_share", 0) > 0.08,
-        mild,
-        "the background moves",
-        "Record before a still background, with the camera on a stand.",
-    )
     aside = max(movement.yaw_deg[0], -movement.yaw_deg[1])
     check(
         aside > 15.0,
@@ -280,13 +274,9 @@ def _check_faces(check, severe: list[str], mild: list[str], faces: dict[str, Any
 
 def _check_facts(check, mild: list[str], facts: dict[str, dict[str, Any]]) -> None:
     """What the stages found out by themselves."""
-    drift_px = facts.get("background", {}).get("drift_px", 0)
-    check(
-        drift_px > 0,
-        mild,
-        f"the camera drifts by {drift_px:.0f} px: brought to rest",
-        "Put the camera on a stand, and leave its zoom alone.",
-    )
+    _check_room(check, mild, facts.get("background", {}), facts.get("camera", {}))
+    note = facts.get("light", {}).get("note", "")
+    check(bool(note), mild, note, "Lock the camera's exposure and white balance.")
     hidden = facts.get("masks", {}).get("mouth_hidden_spans", [])
     check(
         bool(hidden),
@@ -311,6 +301,36 @@ def _check_facts(check, mild: list[str], facts: dict[str, dict[str, Any]]) -> No
         for note in source["notes"]:
             mild.append(f"{source['name']}: {note}")
     mild.extend(facts.get("track", {}).get("notes", []))
+
+
+def _check_room(check, mild: list[str], background: dict[str, Any], camera: dict[str, Any]) -> None:
+    """What stands behind, and the camera before it."""
+    alone = "only the person is learnt from, by the matte, before a plate of what stands still"
+    check(
+        background.get("moving_share", 0) > 0.08,
+        mild,
+        f"the background moves ({background.get('moving_share', 0):.0%} of it): {alone}",
+        "Record before a still background, with the camera on a stand.",
+    )
+    check(
+        camera.get("moves", False),
+        mild,
+        f"the camera moves, by up to {camera.get('reach', 0):.0%} of the image's height: {alone}",
+        "Put the camera on a stand, and leave its zoom alone.",
+    )
+    check(
+        camera.get("lost_frames", 0) > 0,
+        mild,
+        f"in {camera.get('lost_frames', 0)} frames the room is not found again: their outline is a coarser guess",
+        "Record before a wall with something to see on it.",
+    )
+    drift_px = background.get("drift_px", 0)
+    check(
+        drift_px > 0,
+        mild,
+        f"the camera drifts by {drift_px:.0f} px: brought to rest",
+        "Put the camera on a stand, and leave its zoom alone.",
+    )
 
 
 def _moments(frame_spans: list[tuple[int, int]], most: int = 3) -> str:

@@ -118,6 +118,12 @@ def framed_like(image: np.ndarray, framing: Float[np.ndarray, "3"], back: bool =
     return cv2.warpAffine(image, matrix, size, flags=flags, borderMode=cv2.BORDER_CONSTANT)
 
 
+def room_seen(matte: UInt8[np.ndarray, "H W"], height: int) -> UInt8[np.ndarray, "H W"]:
+    """255 where an image of `height` surely shows the room: a little away from the person."""
+    kernel = np.ones((2 * max(1, round(MARGIN * height)) + 1,) * 2, np.uint8)
+    return (cv2.dilate(matte, kernel) < 8).astype(np.uint8) * 255
+
+
 def masked_median(
     stack: UInt8[np.ndarray, "N H W 3"], seen: np.ndarray
 ) -> tuple[UInt8[np.ndarray, "H W 3"], np.ndarray]:
@@ -193,11 +199,10 @@ def _stack(
     small: tuple[int, int] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Images in the plate's framing and where they show background."""
-    kernel = np.ones((2 * max(1, round(MARGIN * size[1])) + 1,) * 2, np.uint8)
 
     def load(index: int) -> tuple[np.ndarray, np.ndarray]:
         frame, matte = read(index)
-        seen = (cv2.dilate(matte, kernel) < 8).astype(np.uint8) * 255
+        seen = room_seen(matte, size[1])
         frame, seen = framed_like(frame, framing[index], back=True), framed_like(seen, framing[index], back=True)
         if small is not None:
             frame = cv2.resize(frame, small, interpolation=cv2.INTER_AREA)

@@ -12,6 +12,7 @@ import numpy as np
 
 from gtalk.dataset.format import MaskClass, Segment
 from gtalk.prepare.frame_io import (
+    Gains,
     fresh_folder,
     in_order,
     one_thread_each,
@@ -26,6 +27,8 @@ from gtalk.prepare.segmentation.labels import ColourModel, Labeller
 from gtalk.prepare.segmentation.matte import Plate, coarse_mattes, refine
 from gtalk.prepare.segmentation.mouth_occlusion import covered_frames, lower_face
 from gtalk.prepare.segmentation.parsing_model import ParsingModel
+from gtalk.prepare.surroundings.camera_path import CameraPath
+from gtalk.prepare.surroundings.mosaic import Mosaic, frames_of_mosaic, make_mosaic
 from gtalk.progress import OnProgress, silent, track
 from gtalk.shapes import Bool, Float
 
@@ -40,6 +43,8 @@ def make_masks(
     size: tuple[int, int],
     on_progress: OnProgress = silent,
     model: ParsingModel | None = None,
+    gains: Gains = None,
+    path: CameraPath | None = None,
 ) -> dict[str, Any]:
     """Write mattes/ and masks/ for the images in frames/.
 
@@ -51,26 +56,28 @@ def make_masks(
         size: (width, height) of the images.
         on_progress: told after every frame.
         model: a face-parsing network whose answers go before the built-in labels.
+        gains: what evens out the light of every frame.
+        path: of the camera, where it moves.
 
     Returns:
         Mean share of the image of each class, and [start, stop) of spans in which something hides the mouth.
     """
     frames, total = root / "frames", len(points_px)
-    plate, colours = _first_look(root, points_px, valid, segments, size)
+    plate, colours = _first_look(root, points_px, valid, segments, size, gains, path)
     labeller = Labeller(colours, model)
     areas, patches = np.zeros(len(MaskClass)), list[np.ndarray]()
     with fresh_folder(root / "mattes") as mattes, fresh_folder(root / "masks") as masks, one_thread_each():
 
         def finish(item: tuple[int, tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
             index, (frame, coarse) = item
-            matte = refine(frame, coarse, _plate_of(plate, index))
+            matte = refine(frame, coarse, _plate_of(plate, index, size))
             labels = labeller.label(frame, matte, points_px[index])
             write_grey(mattes, index, matte)
             write_grey(masks, index, labels)
             shares = cv2.calcHist([labels], [0], None, [len(MaskClass)], [0, len(MaskClass)])[:, 0] / labels.size
             return shares, lower_face(frame, points_px[index])
 
-        coarse = coarse_mattes(read_frames(frames, range(total)), [segment.start for segment in segments])
+        coarse = coarse_mattes(read_frames(frames, range(total), gains), [segment.start for segment in segments])
         for shares, patch in track(in_order(finish, enumerate(coarse)), "masks", total, on_progress):
             areas += shares / total
             patches.append(patch)
@@ -84,17 +91,20 @@ def _first_look(
     valid: np.ndarray,
     segments: Sequence[Segment],
     size: tuple[int, int],
-) -> tuple[Background, ColourModel]:
+    gains: Gains,
+    path: CameraPath | None,
+) -> tuple[Background | Mosaic, ColourModel]:
     """A plate of half the images' size and a colour model, from coarse mattes of some frames."""
     frames = root / "frames"
     half = (max(1, size[0] // 2), max(1, size[1] // 2))  # all that a matte needs of a plate
-    needed = frames_needed(half, segments)
+    path = path.resized(half[1] / size[1]) if path is not None and path.moves else None
+    needed = frames_needed(half, segments) if path is None else frames_of_mosaic(path)
     seen = needed[valid[needed]] if valid[needed].any() else needed
     samples = set(seen[np.linspace(0, len(seen) - 1, min(COLOUR_FRAMES, len(seen))).astype(int)].tolist())
     with TemporaryDirectory(prefix=".coarse.part", dir=root) as folder:
 
         def keep() -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-            images = coarse_mattes(read_frames(frames, needed), range(len(needed)))
+            images = coarse_mattes(read_frames(frames, needed, gains), range(len(needed)))
             for index, (frame, coarse) in zip(needed.tolist(), images, strict=True):
                 matte = (cv2.resize(coarse, size, interpolation=cv2.INTER_LINEAR) * 255).astype(np.uint8)
                 write_grey(Path(folder), index, matte)
@@ -104,14 +114,16 @@ def _first_look(
         colours = ColourModel.learn(keep())
 
         def read(index: int) -> tuple[np.ndarray, np.ndarray]:
-            pair = read_frame(frames, index), read_grey(Path(folder), index)
+            pair = read_frame(frames, index, gains), read_grey(Path(folder), index)
             return cv2.resize(pair[0], half, interpolation=cv2.INTER_AREA), cv2.resize(pair[1], half)
 
-        background = make_background(read, half, segments)
+        background = make_background(read, half, segments) if path is None else make_mosaic(read, half, path)
     return background, colours
 
 
-def _plate_of(background: Background, index: int) -> Plate:
-    """The plate as frame `index` frames it."""
+def _plate_of(background: Background | Mosaic, index: int, size: tuple[int, int]) -> Plate:
+    """The plate as frame `index` of half of `size` frames it."""
+    if isinstance(background, Mosaic):
+        return Plate(*background.behind(index, (max(1, size[0] // 2), max(1, size[1] // 2))))
     framing = background.framing[index]
     return Plate(framed_like(background.plate, framing), framed_like(background.known.astype(np.float32), framing))
