@@ -9,7 +9,7 @@ TORCH_LIBRARY(gtalk, m) {
   m.def("hash_encode_backward(Tensor grad, Tensor points, Tensor table, int[] resolutions, int log2_table_size, "
         "bool need_points, bool need_table) -> (Tensor, Tensor)");
   m.def("march(Tensor origins, Tensor directions, Tensor near, Tensor far, Tensor occupancy, Tensor aabb, float step, "
-        "int max_samples, Tensor? jitter) -> (Tensor, Tensor, Tensor)");
+        "int max_samples, Tensor? jitter, int? capacity=None) -> (Tensor, Tensor, Tensor)");
   m.def("mlp(Tensor x, Tensor[] weights, Tensor[] biases, float slope) -> Tensor");
   m.def("mlp_backward(Tensor grad, Tensor x, Tensor[] weights, Tensor[] biases, float slope, bool need_x) "
         "-> (Tensor, Tensor[], Tensor[])");

@@ -10,6 +10,7 @@
 #include <ATen/Dispatch.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
+#include <ATen/ops/zeros_like.h>
 #include <torch/library.h>
 
 #include <cmath>
@@ -115,6 +116,14 @@ struct CompositeArguments {
 
   int64_t rays() const { return offsets.size(0) - 1; }
 
+  // Like a tensor of samples, with zeros where those are that belong to no ray; only the CPU can look how many.
+  template <class Backend>
+  at::Tensor for_samples(const at::Tensor& like) const {
+    if constexpr (Backend::is_cpu)
+      if (offsets.const_data_ptr<int64_t>()[rays()] == sigmas.size(0)) return at::empty_like(like);
+    return at::zeros_like(like);
+  }
+
   double cost() const {
     return 20.0 + (10.0 + features.size(1)) * static_cast<double>(sigmas.size(0)) / std::max<double>(1.0, rays());
   }
@@ -148,7 +157,7 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor> composite(
   const c10::OptionalDeviceGuard guard(sigmas.device());
   at::Tensor feature = at::empty({in.rays(), features.size(1)}, sigmas.options());
   at::Tensor alpha = at::empty({in.rays()}, sigmas.options()), depth = at::empty_like(alpha);
-  at::Tensor weight = at::empty_like(in.sigmas);
+  at::Tensor weight = in.for_samples<Backend>(in.sigmas);
   if constexpr (Backend::is_cpu) {
     const simd::Kernels* kernels = simd::kernels();
     if (kernels && sigmas.scalar_type() == at::kFloat) {
@@ -188,7 +197,7 @@ std::tuple<at::Tensor, at::Tensor> composite_backward(
   const c10::OptionalDeviceGuard guard(sigmas.device());
   const at::Tensor gf = grad_feature.contiguous(), ga = grad_alpha.contiguous(), gd = grad_depth.contiguous();
   const at::Tensor gw = grad_weight.contiguous(), w = weights.contiguous();
-  at::Tensor g_sigma = at::empty_like(in.sigmas), g_sample = at::empty_like(in.features);
+  at::Tensor g_sigma = in.for_samples<Backend>(in.sigmas), g_sample = in.for_samples<Backend>(in.features);
   if constexpr (Backend::is_cpu) {
     const simd::Kernels* kernels = simd::kernels();
     if (kernels && sigmas.scalar_type() == at::kFloat) {

@@ -4,11 +4,15 @@
 //
 // origins, directions [R, 3] (any unit; t is in units of a direction's length), near, far, jitter [R], occupancy
 // [G, G, G] uint8 over the box aabb [2, 3]. Result: t [S], ray [S] int32, offsets [R + 1] int64. Empty cells are
-// crossed in one go (Amanatides & Woo 1987), but every lattice point that is taken passed the same test.
+// crossed in one go (Amanatides & Woo 1987), but every lattice point that is taken passed the same test. aabb is read on
+// the host: a copy of it on a GPU is waited for. With a capacity S is that, and nobody waits for the count: what is
+// beyond it belongs to no ray, what is left of it is t = 0, ray = -1.
 #pragma once
 
+#include <ATen/ops/clamp.h>
 #include <ATen/ops/cumsum.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/full.h>
 #include <ATen/ops/zeros.h>
 #include <torch/library.h>
 
@@ -121,10 +125,19 @@ struct MarchCopy {
   }
 };
 
+// t and ray of so many samples; of a whole capacity where there is one.
+inline std::tuple<at::Tensor, at::Tensor> march_outputs(
+    const at::Tensor& like, int64_t samples, const std::optional<int64_t>& capacity) {
+  const auto numbers = like.options().dtype(at::kInt);
+  if (!capacity) return {at::empty({samples}, like.options()), at::empty({samples}, numbers)};
+  return {at::zeros({*capacity}, like.options()), at::full({*capacity}, -1, numbers)};
+}
+
 // Every ray is walked once; its samples are then copied to their place.
 template <class Backend>
 std::tuple<at::Tensor, at::Tensor, at::Tensor> march_simd(
-    const simd::Kernels& kernels, const Occupancy& grid, const RayBundle& rays, int64_t n, const at::Tensor& like) {
+    const simd::Kernels& kernels, const Occupancy& grid, const RayBundle& rays, int64_t n, const at::Tensor& like,
+    const std::optional<int64_t>& capacity) {
   at::Tensor found = at::empty({n * rays.max_samples}, like.options());
   at::Tensor offsets = at::empty({n + 1}, like.options().dtype(at::kLong));
   auto* samples = found.mutable_data_ptr<float>();
@@ -134,8 +147,9 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> march_simd(
     kernels.march(grid, rays, begin, end, ends + 1, samples);
   });
   for (int64_t r = 0; r < n; ++r) ends[r + 1] += ends[r];
-  at::Tensor t = at::empty({ends[n]}, like.options());
-  at::Tensor ray = at::empty({ends[n]}, like.options().dtype(at::kInt));
+  if (capacity)
+    for (int64_t r = 1; r <= n; ++r) ends[r] = std::min(ends[r], *capacity);
+  auto [t, ray] = march_outputs(like, ends[n], capacity);
   Backend::for_each(n, 20.0, MarchCopy{samples, rays.max_samples, ends, t.mutable_data_ptr<float>(),
                                        ray.mutable_data_ptr<int32_t>()});
   return {t, ray, offsets};
@@ -145,8 +159,9 @@ template <class Backend>
 std::tuple<at::Tensor, at::Tensor, at::Tensor> march(
     const at::Tensor& origins, const at::Tensor& directions, const at::Tensor& near, const at::Tensor& far,
     const at::Tensor& occupancy, const at::Tensor& aabb, double step, int64_t max_samples,
-    const std::optional<at::Tensor>& jitter) {
+    const std::optional<at::Tensor>& jitter, const std::optional<int64_t>& capacity) {
   check_rays(origins, directions, near, far, occupancy, step, max_samples);
+  TORCH_CHECK_VALUE(!capacity || *capacity >= 0, "capacity: expected a number from 0; got ", *capacity, ".");
   const c10::OptionalDeviceGuard guard(origins.device());
   const int64_t n = origins.size(0);
   const at::Tensor o = origins.contiguous(), d = directions.contiguous(), a = near.contiguous(), b = far.contiguous();
@@ -164,16 +179,17 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> march(
                        static_cast<float>(step), static_cast<int>(std::min<int64_t>(max_samples, 1 << 30))};
   if constexpr (Backend::is_cpu) {
     const simd::Kernels* kernels = simd::kernels();
-    if (kernels && n * rays.max_samples < int64_t{1} << 26) return march_simd<Backend>(*kernels, grid, rays, n, origins);
+    if (kernels && n * rays.max_samples < int64_t{1} << 26) 
+      return march_simd<Backend>(*kernels, grid, rays, n, origins, capacity);
   }
   const double cost = 200.0;
   at::Tensor offsets = at::zeros({n + 1}, origins.options().dtype(at::kLong));
   at::Tensor counts = offsets.narrow(0, 1, n);
   Backend::for_each(n, cost, MarchCount{grid, rays, counts.mutable_data_ptr<int64_t>()});
-  counts.copy_(at::cumsum(counts, 0));
-  const int64_t total = n > 0 ? offsets[n].template item<int64_t>() : 0;
-  at::Tensor t = at::empty({total}, origins.options());
-  at::Tensor ray = at::empty({total}, origins.options().dtype(at::kInt));
+  const at::Tensor ends = at::cumsum(counts, 0);
+  counts.copy_(capacity ? at::clamp(ends, std::nullopt, at::Scalar(*capacity)) : ends);
+  const int64_t total = n > 0 && !capacity ? offsets[n].template item<int64_t>() : 0;
+  auto [t, ray] = march_outputs(origins, total, capacity);
   Backend::for_each(n, cost, MarchFill{grid, rays, offsets.const_data_ptr<int64_t>(), t.mutable_data_ptr<float>(),
                                        ray.mutable_data_ptr<int32_t>()});
   return {t, ray, offsets};

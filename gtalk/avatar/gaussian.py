@@ -25,6 +25,7 @@ from gtalk.avatar.parts import AvatarParts, SharedHalf, require_size, view
 from gtalk.avatar.pose_code import BENDS, PLACE_UNITS, PoseCode
 from gtalk.avatar.sway import ANCHOR, WEIGHT, Carried, Transforms
 from gtalk.basis import MotionBasis
+from gtalk.compute.device import sent, worth_picking
 from gtalk.config import from_mapping
 from gtalk.geometry.similarity import apply, matrices
 from gtalk.ops import splat
@@ -126,10 +127,10 @@ class GaussianAvatar(SharedHalf):
         heads = camera.T_camera_world @ motion.head_pose
         torso_rest = self.camera.T_camera_world @ self.pose_code.T_world_mean
         T_new_own = camera.T_camera_world @ np.linalg.inv(self.camera.T_camera_world)
-        device = self.learned["base"].device
+        rows = sent(codes, self.device)
         return [
             FrameParams(
-                torch.from_numpy(codes[i]).to(device),
+                rows[i],
                 heads[i, :3],
                 (T_new_own @ torso_motion(self.camera, placed[i, :4]) @ torso_rest)[:3],
                 (float(placed[i, 4]), float(placed[i, 5]), float(placed[i, 6])),
@@ -144,12 +145,14 @@ class GaussianAvatar(SharedHalf):
         anchors, sway = self.learned.get("anchors"), motion.channels.get("sway")
         if anchors is None or sway is None:
             return [None] * len(motion)
-        rows = torch.nonzero(anchors[:, WEIGHT])[:, 0]
+        rows = worth_picking(anchors[:, WEIGHT] != 0)
         out: list[Float[torch.Tensor, "N 3"] | None] = []
-        for field, transforms in zip(torch.from_numpy(sway).to(anchors), self.carriers(motion), strict=True):
+        for field, transforms in zip(sent(sway, anchors), self.carriers(motion), strict=True):
             carried = Carried(anchors[rows], transforms)
             shift = carried.shift(carried.measured(field, self.camera))
-            out.append(torch.zeros(len(anchors), 3).to(anchors).index_copy_(0, rows, shift))
+            whole = anchors.new_zeros(len(anchors), 3)
+            whole[rows] = shift
+            out.append(whole)
         return out
 
     def carriers(self, motion: Motion) -> list[Transforms]:
@@ -309,7 +312,7 @@ class GaussianAvatar(SharedHalf):
         """What stands behind, as planes, and their width in pixels."""
         if not isinstance(background, str):
             require_size(background, camera)
-            return splat.plate_planes(torch.from_numpy(background).to(self.limits.device)), camera.width
+            return splat.plate_planes(sent(background, self.limits.device)), camera.width
         pad = 2 * round(self.config.plate_margin * camera.height)
         size = (camera.width + pad, camera.height + pad)
         if size not in self._plates:
@@ -317,7 +320,7 @@ class GaussianAvatar(SharedHalf):
                 self._plates.clear()
             shrinks = size[0] < self.plate.shape[1]
             resized = cv2.resize(self.plate, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-            self._plates[size] = splat.plate_planes(torch.from_numpy(resized).to(self.limits.device))
+            self._plates[size] = splat.plate_planes(sent(resized, self.limits.device))
         return self._plates[size], size[0]
 
 

@@ -18,9 +18,10 @@ from gtalk.avatar.expressing.warp import WarpExpression
 from gtalk.avatar.head import HeadConfig
 from gtalk.avatar.parts import AvatarParts, SharedHalf, require_size, view
 from gtalk.avatar.torso import TorsoConfig
+from gtalk.compute.device import sent, worth_picking
 from gtalk.config import from_mapping
 from gtalk.geometry.similarity import undo_similarity
-from gtalk.render.bounds import DepthBounds, depth_bounds, voxel_centres
+from gtalk.render.bounds import DepthBounds, cell_size, depth_bounds, outermost, voxel_centres
 from gtalk.render.field import Traced, Volume, query, trace
 from gtalk.render.image import framed_plate, over
 from gtalk.render.rays import onto_plane, pixel_centres, rays_in
@@ -79,6 +80,7 @@ class RadianceAvatar(SharedHalf):
             config.head.max_samples,
         )
         self.voxels_m = voxel_centres(self.volume.occupied, self.volume.origin_m, self.volume.extent_m)
+        self.outermost_m = outermost(self.volume.occupied, self.volume.origin_m, self.volume.extent_m)
         self.torso_depth_m = float((self.camera.T_camera_world @ self.pose_code.T_world_mean)[2, 3])
 
     @classmethod
@@ -93,29 +95,23 @@ class RadianceAvatar(SharedHalf):
 
     def instants(self, motion: Motion) -> list[FrameParams]:
         """What the fields need to know of each frame."""
-        device = self.head["basis"].device
         codes, wanted = self.basis.encode(motion), motion.channels.get("expression")
         asked = self.division.express(codes, wanted) if wanted is not None and wanted.any() else [None] * len(motion)
-        mean, spread = self.torso["place_mean"].cpu().numpy(), self.torso["place_spread"].cpu().numpy()
+        mean, spread = self.place_norm
         places = (self.pose_code.places(motion) - mean) / spread
         placed = self.pose_code.torso_and_framing(motion)
         torso_codes = np.concatenate([places, codes[:, : self.config.torso.jaw_codes]], axis=1)
 
-        def tensor(value: np.ndarray) -> torch.Tensor:
-            return torch.as_tensor(value, dtype=torch.float32, device=device)
-
+        rows = [sent(rows, self.device, torch.float32) for rows in (codes, places, torso_codes, placed)]
         return [
-            FrameParams(
-                tensor(codes[i]),
-                tensor(places[i]),
-                tensor(torso_codes[i]),
-                tensor(placed[i, :4]),
-                tensor(placed[i, 4:]),
-                motion.head_pose[i],
-                asked[i],
-            )
-            for i in range(len(motion))
+            FrameParams(code, place, torso_code, at[:4], at[4:], motion.head_pose[i], asked[i])
+            for i, (code, place, torso_code, at) in enumerate(zip(*rows, strict=True))
         ]
+
+    @cached_property
+    def place_norm(self) -> tuple[Float[np.ndarray, " P"], Float[np.ndarray, " P"]]:
+        """Mean and spread of places, on the host once: reading them at every frame would stop a GPU."""
+        return self.torso["place_mean"].cpu().numpy(), self.torso["place_spread"].cpu().numpy()
 
     @cached_property
     def expression(self) -> WarpExpression:
@@ -143,17 +139,17 @@ class RadianceAvatar(SharedHalf):
         shape = (camera.height, camera.width)
         points_px = pixel_centres(camera, self.head["basis"].device)
         near, far = self.head_bounds(now, camera).at(points_px)
-        met = (far > near).nonzero()[:, 0]
+        met = worth_picking(far > near)
         origin, directions = rays_in(camera, now.T_world_head, points_px[met])
         table = head_field.blended_table(self.head, now.code, self.inference_dtype)
         field = head_field.frame_field(self.config.head, self.head, now.code, now.places, table)
         if now.asked is not None:
-            field = field._replace(warp=field.warp + self.expression.warp(now.asked).to(field.warp.device))
+            field = field._replace(warp=field.warp + sent(self.expression.warp(now.asked), field.warp))
         head_rgb, head_alpha, head_depth = query(field, self.volume, origin, directions, near[met], far[met])
         torso_rgb, torso_alpha = self.torso_layer(now, camera, points_px)
         layer = torch.cat([torso_rgb, torso_alpha[:, None], torso_alpha[:, None] * self.torso_depth_m], -1)
         front = torch.cat([head_rgb, head_alpha[:, None], head_depth[:, None]], -1)
-        layer = layer.index_copy(0, met, over(front, head_alpha, layer[met]))
+        layer[met] = over(front, head_alpha, layer[met])
         rgb, alpha, depth = layer[:, :3], layer[:, 3], layer[:, 4]
         depth = torch.where(alpha > 1e-3, depth / alpha.clamp_min(1e-3), torch.zeros_like(depth))
         if background is not None:
@@ -161,18 +157,25 @@ class RadianceAvatar(SharedHalf):
         return rgb.reshape(*shape, 3), alpha.reshape(shape), depth.reshape(shape)
 
     def trace_head(
-        self, now: FrameParams, camera: Camera, points_px: Float[torch.Tensor, "N 2"], table: torch.Tensor | None = None
+        self,
+        now: FrameParams,
+        camera: Camera,
+        points_px: Float[torch.Tensor, "N 2"],
+        table: torch.Tensor | None = None,
+        capacity: int | None = None,
     ) -> Traced:
-        """The head along the rays of some pixels. `table` overrides the blended table."""
+        """The head along the rays of some pixels. `table` overrides the blended table; `capacity` as of `march`."""
         near, far = self.head_bounds(now, camera).at(points_px)
         origin, directions = rays_in(camera, now.T_world_head, points_px)
         frame = head_field.frame_field(self.config.head, self.head, now.code, now.places, table)
-        return trace(frame, self.volume, origin, directions, near, far)
+        return trace(frame, self.volume, origin, directions, near, far, capacity)
 
     def head_bounds(self, now: FrameParams, camera: Camera) -> DepthBounds:
         """Between which depths the head can be met, across the image."""
         voxel_m = self.volume.extent_m / self.volume.occupied.shape[0]
-        return depth_bounds(self.voxels_m, voxel_m, self.volume.step_m, camera, now.T_world_head)
+        cell_px = cell_size(self.outermost_m, voxel_m, camera, now.T_world_head)
+        T_camera_head = sent((camera.T_camera_world @ now.T_world_head)[:3], self.voxels_m)
+        return depth_bounds(self.voxels_m, cell_px, voxel_m, self.volume.step_m, camera, T_camera_head)
 
     def torso_layer(
         self, now: FrameParams, camera: Camera, points_px: Float[torch.Tensor, "N 2"], table: torch.Tensor | None = None
@@ -182,10 +185,14 @@ class RadianceAvatar(SharedHalf):
         seen = onto_plane(camera, own, self.torso_depth_m, points_px)
         rest = undo_similarity(seen, now.torso, (0.5 * own.width / own.height, 0.5))
         unit = torso_field.to_unit(rest, own.width / own.height)
-        inside = torso_field.inside_area(unit, self.torso["area"].bool()).nonzero()[:, 0]
+        mask = torso_field.inside_area(unit, self.torso["area"].bool())
+        inside = worth_picking(mask)
         rgb, alpha = torso_field.evaluate(self.config.torso, self.torso, now.torso_code, unit[inside], table)
-        zeros = points_px.new_zeros(len(points_px), 4)
-        layer = zeros.index_copy(0, inside, torch.cat([rgb, alpha[:, None]], -1))
+        seen = torch.cat([rgb, alpha[:, None]], -1)
+        if isinstance(inside, slice):
+            layer = torch.where(mask[:, None], seen, 0.0)
+        else:
+            layer = points_px.new_zeros(len(points_px), 4).index_copy(0, inside, seen)
         return layer[:, :3], layer[:, 3]
 
     def plate_at(self, height: int) -> Float[torch.Tensor, "h w 3"]:
@@ -210,7 +217,7 @@ class RadianceAvatar(SharedHalf):
         if isinstance(background, str):
             return self.behind(framing, camera, points_px)
         require_size(background, camera)
-        return torch.from_numpy(background).to(framing.device).float().reshape(-1, 3) / 255.0
+        return sent(background, framing.device).float().reshape(-1, 3) / 255.0
 
 
 def initial_tensors(

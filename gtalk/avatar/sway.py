@@ -13,6 +13,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from gtalk.compute.device import sent
 from gtalk.shapes import Float
 from gtalk.types import SWAY_GRID, Camera
 
@@ -30,7 +31,7 @@ class Carried:
     def __init__(self, anchors: Float[torch.Tensor, "N 21"], transforms: Transforms) -> None:
         self.anchors = anchors
         both = np.stack(transforms)
-        placed = torch.from_numpy(np.concatenate([both, np.linalg.inv(both[:, :, :3])], 2)).to(anchors)
+        placed = sent(np.concatenate([both, np.linalg.inv(both[:, :, :3])], 2), anchors)
         share = torch.stack([1.0 - anchors[:, SKIN], anchors[:, SKIN]], 1)
         blended = (share @ placed.reshape(2, -1)).reshape(-1, 3, 7)
         self.back = blended[:, :, 4:6]
@@ -39,8 +40,8 @@ class Carried:
     def measured(self, sway: Float[torch.Tensor, " S"], camera: Camera) -> Float[torch.Tensor, "N 2"]:
         """How far across the image from there the anchors were measured to be, focal lengths."""
         place = self.anchors[:, PLACE]
-        seen_px = place * torch.tensor([camera.width, camera.height]).to(place) + bilinear(sway, place) * camera.height
-        seen = (seen_px - torch.tensor([camera.cx_px, camera.cy_px]).to(place)) / camera.focal_px
+        seen_px = place * sent([camera.width, camera.height], place) + bilinear(sway, place) * camera.height
+        seen = (seen_px - sent([camera.cx_px, camera.cy_px], place)) / camera.focal_px
         return seen - self.points[:, :2] / self.points[:, 2:]
 
     def usual(self, code: Float[torch.Tensor, "6"]) -> Float[torch.Tensor, "N 2"]:

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import torch
 
+from gtalk.compute.device import sent
 from gtalk.dataset.format import Dataset
 from gtalk.shapes import UInt8
 from gtalk.types import Motion
@@ -91,7 +92,7 @@ class ResidentFrames:
         """rgb, matte, labels."""
         if frame.index in self._kept:
             return self._kept[frame.index]
-        rgb, matte, labels = (torch.from_numpy(v).to(self.device) for v in (frame.rgb, frame.matte, frame.labels))
+        rgb, matte, labels = (sent(v, self.device) for v in (frame.rgb, frame.matte, frame.labels))
         if self._room < 0:
             free = torch.cuda.mem_get_info(self.device)[0] if self.device.type == "cuda" else 1 << 30
             self._room = int(self.SHARE * free)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from gtalk.compute.device import sent
 from gtalk.shapes import Float
 
 IDENTITY = np.zeros(4)
@@ -75,7 +76,7 @@ def undo_similarity(
     points: Float[torch.Tensor, "N 2"], similarity: Float[torch.Tensor, "4"], centre: tuple[float, float]
 ) -> Float[torch.Tensor, "N 2"]:
     """Points of the image to points of the rest image, both in image heights. Differentiable."""
-    middle = points.new_tensor(centre)
+    middle = sent(centre, points)
     dx, dy, angle, log_scale = similarity.unbind(-1)
     shrink = torch.exp(-log_scale)
     cos, sin = torch.cos(angle) * shrink, torch.sin(angle) * shrink

@@ -20,6 +20,7 @@ def march(
     step: float,
     max_samples: int,
     jitter: Float[torch.Tensor, " R"] | None = None,
+    capacity: int | None = None,
 ) -> tuple[Float[torch.Tensor, " S"], Int[torch.Tensor, " S"], Int[torch.Tensor, " R1"]]:
     """Lattice points t_i = near + (i + jitter) * step, t_i < far, that lie in occupied cells.
 
@@ -29,10 +30,12 @@ def march(
         near: first and
         far: last t of each ray.
         occupancy: cell [i, j, k] spans the i-th part along x, j-th along y, k-th along z of the box; 0 is empty.
-        aabb: lowest and highest corner of the box that occupancy covers.
+        aabb: lowest and highest corner of the box that occupancy covers; best in host memory, where it is read.
         step: distance of lattice points.
         max_samples: of one ray, at most; the nearest are kept.
         jitter: shift of each ray's lattice in steps, 0 <= jitter < 1; 0.5 where not given.
+        capacity: S, fixed beforehand, so that a GPU need not be waited for. Samples beyond it are left out, last
+            rays first; what is left of it has t = 0, ray = -1, and belongs to no ray.
 
     Returns:
         t of S samples, ray by ray and front to back; the ray of each (int32); ray_offsets (int64), so
@@ -41,9 +44,11 @@ def march(
     Source: empty cells are crossed as in Amanatides & Woo 1987, "A Fast Voxel Traversal Algorithm".
     """
     check(origins, directions, near, far, occupancy, aabb, step, max_samples, jitter)
+    checks.require(capacity is None or capacity >= 0, "capacity", "a number from 0", capacity)
     if not native.available(origins):
-        return reference.march(origins, directions, near, far, occupancy, aabb, step, max_samples, jitter)
-    return torch.ops.gtalk.march(origins, directions, near, far, occupancy, aabb, step, max_samples, jitter)
+        return reference.march(origins, directions, near, far, occupancy, aabb, step, max_samples, jitter, capacity)
+    limit = {} if capacity is None else {"capacity": capacity}
+    return torch.ops.gtalk.march(origins, directions, near, far, occupancy, aabb, step, max_samples, jitter, **limit)
 
 
 def check(
@@ -68,13 +73,12 @@ def check(
     checks.has_dtype("occupancy", occupancy, torch.uint8)
     checks.require(step > 0.0, "step", "a positive number", step)
     checks.require(max_samples > 0, "max_samples", "a positive number", max_samples)
-    names = ["origins", "directions", "near", "far", "aabb"]
-    tensors = [origins, directions, near, far, aabb]
+    names, tensors = ["origins", "directions", "near", "far"], [origins, directions, near, far]
     if jitter is not None:
         checks.has_shape("jitter", jitter, rays)
         names.append("jitter")
         tensors.append(jitter)
-    for name, tensor in zip(names, tensors, strict=True):
+    for name, tensor in zip([*names, "aabb"], [*tensors, aabb], strict=True):
         checks.has_dtype(name, tensor, torch.float32)
     checks.on_one_device([*names, "occupancy"], [*tensors, occupancy])
 
@@ -90,7 +94,8 @@ def _fake(
     step: float,
     max_samples: int,
     jitter: torch.Tensor | None,
+    capacity: int | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    samples = torch.library.get_ctx().new_dynamic_size()
+    samples = torch.library.get_ctx().new_dynamic_size() if capacity is None else capacity
     offsets = origins.new_empty(origins.shape[0] + 1, dtype=torch.int64)
     return origins.new_empty(samples), origins.new_empty(samples, dtype=torch.int32), offsets

@@ -11,6 +11,7 @@ import math
 import torch
 import torch.nn.functional as F
 
+from gtalk.compute.device import sent
 from gtalk.ops.reference import splat as reference
 
 WINDOW = 7
@@ -41,9 +42,9 @@ def gsplat_planes(gaussians, transforms, intrinsics, width, height):
     """Planes [5, H, W] by gsplat, from centres and covariances that are already in the camera's frame."""
     from gsplat import rasterization
 
-    centres, covariances = reference.place(gaussians, transforms.to(gaussians.device))
+    centres, covariances = reference.place(gaussians, sent(transforms, gaussians))
     fx, fy, cx, cy = intrinsics
-    lens = gaussians.new_tensor([[[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]]])
+    lens = sent([[[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]]], gaussians)
     eye = torch.eye(4, device=gaussians.device)[None]
     unused = torch.ones(len(centres), 4, device=gaussians.device)
     seen, alpha, _ = rasterization(
@@ -162,7 +163,7 @@ def _frame(
     # Drawn at the size of the fit and then averaged or enlarged, the image has the sharpness it was fitted with.
     own = [round(v / scale) for v in (width, height)]
     lens = [v / scale for v in intrinsics]
-    planes = _planes(torch.cat([face, rest]), transforms.to(base.device), lens, *own)
+    planes = _planes(torch.cat([face, rest]), sent(transforms, base), lens, *own)
     if own != [width, height]:
         mode = "area" if scale < 1 else "bilinear"
         planes = F.interpolate(planes[None], size=(height, width), mode=mode)[0]

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import torch
 
+from gtalk.compute.device import sent
 from gtalk.ops import composite, march, render_rays
 from gtalk.ops.adapters.encoding import Encoding
 from gtalk.shapes import Float, Shaped, UInt8
@@ -54,6 +55,7 @@ class Traced(NamedTuple):
     weights: Float[torch.Tensor, " S"]
     depths_m: Float[torch.Tensor, " S"]
     ray_of: torch.Tensor
+    """-1 for what is left of the capacity."""
     points: Float[torch.Tensor, "S 3"]
     """Samples in the unit cube."""
 
@@ -65,16 +67,17 @@ def trace(
     directions_m: Float[torch.Tensor, "N 3"],
     near_m: Float[torch.Tensor, " N"],
     far_m: Float[torch.Tensor, " N"],
+    capacity: int | None = None,
 ) -> Traced:
     """Colours, coverage and depth along rays of head space (directions of unit length along the axis).
 
-    Samples lie at near + (i + 1/2) * step, below far.
+    Samples lie at near + (i + 1/2) * step, below far. `capacity`: as of `march`.
     """
     origins, directions = _in_unit_cube(volume, origin_m, directions_m)
-    box = UNIT_CUBE.to(near_m)
     depths, ray_of, starts = march(
-        origins, directions, near_m, far_m, volume.occupied, box, volume.step_m, volume.max_samples
-    )
+        origins, directions, near_m, far_m, volume.occupied, UNIT_CUBE, volume.step_m, volume.max_samples,
+        capacity=capacity,
+    )  # fmt: skip
     points = origins[0] + depths[:, None] * directions[ray_of]
     encoded = field.encoding.encode(points + displacement(field.warp, points), field.table)
     weights, biases = [field.density_w0, field.density_w1], [field.density_b0, field.density_b1]
@@ -108,7 +111,7 @@ def query(
         near_m,
         far_m,
         volume.occupied,
-        UNIT_CUBE.to(near_m),
+        UNIT_CUBE,
         volume.step_m,
         volume.max_samples,
         field.table,
@@ -128,7 +131,7 @@ def _in_unit_cube(
     volume: Volume, origin_m: torch.Tensor, directions_m: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Origins, all the same as of one camera, and directions in the volume's unit cube."""
-    corner = origin_m.new_tensor(volume.origin_m)
+    corner = sent(volume.origin_m, origin_m)
     return ((origin_m - corner) / volume.extent_m).expand_as(directions_m), directions_m / volume.extent_m
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
+from gtalk.compute.device import sent
 from gtalk.shapes import Float
 
 
@@ -23,9 +24,9 @@ def framed_plate(
     the image should be averaged beforehand.
     """
     width, height = size
-    centre = points_px.new_tensor([width / 2, height / 2])
+    centre = sent([width / 2, height / 2], points_px)
     place = (points_px - centre - framing[:2] * height) * torch.exp(-framing[2])
-    reach = points_px.new_tensor([width / 2 + margin * height, height / 2 + margin * height])
+    reach = sent([width / 2 + margin * height, height / 2 + margin * height], points_px)
     image = plate.permute(2, 0, 1)[None]
     seen = F.grid_sample(image, (place / reach)[None, None], "bilinear", "border", False)
     return seen[0, :, 0].T

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from gtalk.compute.device import sent
 from gtalk.shapes import Float
 from gtalk.types import Camera
 
@@ -31,9 +32,9 @@ def rays_in(
     T_frame_camera = np.eye(4)
     T_frame_camera[:3, :3] = T_camera_frame[:3, :3].T
     T_frame_camera[:3, 3] = -T_camera_frame[:3, :3].T @ T_camera_frame[:3, 3]
-    rotation = torch.as_tensor(T_frame_camera[:3, :3], dtype=torch.float32, device=points_px.device)
-    origin = torch.as_tensor(T_frame_camera[:3, 3], dtype=torch.float32, device=points_px.device)
-    centre = points_px.new_tensor([camera.cx_px, camera.cy_px])
+    placed = sent(T_frame_camera[:3], points_px.device, torch.float32)
+    rotation, origin = placed[:, :3], placed[:, 3]
+    centre = sent([camera.cx_px, camera.cy_px], points_px)
     flat = (points_px - centre) / camera.focal_px
     directions = flat @ rotation[:, :2].T + rotation[:, 2]
     return origin, directions
@@ -50,6 +51,6 @@ def onto_plane(
     origin, directions = rays_in(camera, np.linalg.inv(reference.T_camera_world), points_px)
     distance = (depth_m - origin[2]) / torch.where(directions[:, 2].abs() < 1e-6, 1e-6, directions[:, 2])
     point = origin + distance[:, None] * directions
-    centre = points_px.new_tensor([reference.cx_px, reference.cy_px])
+    centre = sent([reference.cx_px, reference.cy_px], points_px)
     seen = (point[:, :2] / depth_m * reference.focal_px + centre) / reference.height
     return torch.where((distance > 0)[:, None], seen, torch.full_like(seen, 1e3))

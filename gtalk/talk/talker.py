@@ -8,7 +8,7 @@ Nothing here depends on how the samples are cut into chunks, and nothing grows w
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -128,14 +128,19 @@ class Talker:
 
     def draw(self, moments: Sequence[MotionFrame], view: View | None = None) -> list[Frame]:
         """Images of decided moments, as one batch, in the talker's view or another one."""
-        if not moments:
-            return []
+        return self._begin(moments, view)() if moments else []
+
+    def _begin(self, moments: Sequence[MotionFrame], view: View | None = None) -> Callable[[], list[Frame]]:
+        """`draw` without waiting for a GPU's images: what is returned does."""
         motion = moments[0].motion if len(moments) == 1 else Motion.concatenate([m.motion for m in moments])
         shown = view or self.view
-        rgb, alpha = byte_images(self.avatar, motion, shown.camera, shown.size, shown.background)
-        return [
-            Frame(moment.time_s, rgb[i], alpha[i], moment.motion, moment.samples) for i, moment in enumerate(moments)
-        ]
+        images = byte_images(self.avatar, motion, shown.camera, shown.size, shown.background)
+
+        def frames() -> list[Frame]:
+            rgb, alpha = images.wait()
+            return [Frame(m.time_s, rgb[i], alpha[i], m.motion, m.samples) for i, m in enumerate(moments)]
+
+        return frames
 
     @cached_property
     def rest_mouth(self) -> Float[np.ndarray, "37 3"]:
@@ -145,9 +150,15 @@ class Talker:
         return Motion.concatenate([silence, stream.finish()]).landmarks[-1, MOUTH_GROUP]
 
     def drawn(self, moments: Iterator[MotionFrame]) -> Iterator[Frame]:
-        """Images of moments as they come, `batch` at a time."""
+        """Images of moments as they come, `batch` at a time. A GPU draws the next ones while these are taken."""
+        drawing: list[Callable[[], list[Frame]]] = []
+        behind = 0 if self.avatar.device.type == "cpu" else 1
         while group := list(islice(moments, self.batch)):
-            yield from self.draw(group)
+            drawing.append(self._begin(group))
+            if len(drawing) > behind:
+                yield from drawing.pop(0)()
+        for frames in drawing:
+            yield from frames()
 
     def _model(self) -> MotionModel:
         if self.motion_model is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import tempfile
 from pathlib import Path
@@ -48,3 +49,18 @@ def small_avatar() -> tuple[RadianceAvatar, Motion]:
     tensors["torso.area"][14:] = 1
     pose_code = PoseCode.fit(motion, np.zeros(12, int))
     return RadianceAvatar(CONFIG, AvatarParts(basis, camera, dataset.fps, plate, pose_code), tensors), motion
+
+
+def moved_to_meta(avatar: RadianceAvatar, learned: dict[str, torch.Tensor] | None = None) -> RadianceAvatar:
+    """On the meta device, with what is read once in an avatar's life as the one given knows it.
+
+    `learned`: tensors of the meta device, which must stay the ones that they are.
+    """
+    there, known = copy.copy(avatar), avatar.place_norm
+    there.learned = learned or {n: t.detach().to("meta") for n, t in avatar.learned.items()}
+    there.head = {n.removeprefix("head."): t for n, t in there.learned.items() if n.startswith("head.")}
+    there.torso = {n.removeprefix("torso."): t for n, t in there.learned.items() if n.startswith("torso.")}
+    there.plate_tensor, there.voxels_m = avatar.plate_tensor.to("meta"), avatar.voxels_m.to("meta")
+    there.volume, there._plates = avatar.volume._replace(occupied=there.head["occupied"]), {}
+    there.__dict__["place_norm"] = known
+    return there

@@ -11,7 +11,8 @@ import torch
 from gtalk.avatar.base import Avatar
 from gtalk.config import to_mapping
 from gtalk.errors import UserError
-from tests.avatar.small_radiance import small_avatar
+from tests.avatar.small_radiance import moved_to_meta, small_avatar
+from tests.support.host_waits import HostWaits
 
 
 def test_it_is_an_avatar_and_renders_batches() -> None:
@@ -114,3 +115,26 @@ def test_codes_that_reach_outside_the_tables_are_refused() -> None:
     tensors["head.reach"] = tensors["head.reach"] + len(tensors["head.coarse"])
     with pytest.raises(ValueError, match=r"head\.reach"):
         type(avatar).from_parts(to_mapping(avatar.config), avatar.parts, tensors)
+
+
+def test_no_frame_waits_for_its_device() -> None:
+    avatar, motion = small_avatar()
+    there = moved_to_meta(avatar)
+    there.render(motion[:1])  # the plate is reduced once
+    picture = np.zeros((avatar.camera.height, avatar.camera.width, 3), np.uint8)
+    with HostWaits() as waits:
+        out = there.render(motion[:3])
+        there.render(motion[:1], background=picture)
+        there.render(motion[:1], background=None)
+    assert out.rgb.is_meta and out.rgb.shape == (3, avatar.camera.height, avatar.camera.width, 3)
+    assert not waits.found
+
+
+def test_every_pixel_looked_at_is_the_same_image(monkeypatch) -> None:
+    """As on a GPU, where nothing is picked out."""
+    avatar, motion = small_avatar()
+    wanted = avatar.render(motion[:2])
+    monkeypatch.setattr("gtalk.avatar.radiance.worth_picking", lambda mask: slice(None))
+    got = avatar.render(motion[:2])
+    for name in ("rgb", "alpha", "depth"):
+        torch.testing.assert_close(getattr(got, name), getattr(wanted, name), atol=1e-5, rtol=1e-5)

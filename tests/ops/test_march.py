@@ -9,10 +9,14 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gtalk.ops import march
+from gtalk.ops import composite, march
+from gtalk.ops.reference.composite import composite as composite_reference
 from gtalk.ops.reference.march import march as reference
 from tests.ops.cases import ray_inputs, uniform
-from tests.ops.test_ops import cuda
+from tests.ops.test_ops import cuda, isa
+from tests.support.host_waits import HostWaits
+
+__all__ = ["isa"]  # the fixture, with the functors that CUDA runs
 
 
 def taken(result: tuple, step: float) -> torch.Tensor:
@@ -95,3 +99,46 @@ def test_no_rays_and_empty_intervals() -> None:
     assert len(t) == len(ray) == 0 and offsets.tolist() == [0]
     t, _, offsets = march(origins, directions, far, near - 1.0, occupancy, aabb, 0.1, 5)
     assert len(t) == 0 and offsets.tolist() == [0] * 9
+
+
+@pytest.mark.parametrize("capacity", [0, 7, 100, 5000])
+def test_a_fixed_number_of_samples_is_the_first_of_them(isa, capacity) -> None:
+    inputs = ray_inputs(60, 12, 0.3)
+    t, ray, offsets = march(*inputs, 1 / 64, 20)
+    assert 100 < len(t) < 5000
+    for function in (march, reference):
+        cut_t, cut_ray, cut_offsets = function(*inputs, 1 / 64, 20, capacity=capacity)
+        assert cut_t.shape == cut_ray.shape == (capacity,) and cut_offsets.shape == offsets.shape
+        kept = min(capacity, len(t))
+        assert int(cut_offsets[-1]) == kept and (cut_offsets == offsets.clamp_max(kept)).all()
+        assert torch.allclose(cut_t[:kept], t[:kept], atol=1e-6) and torch.equal(cut_ray[:kept], ray[:kept])
+        assert (cut_t[kept:] == 0).all() and (cut_ray[kept:] == -1).all()
+
+
+def test_what_is_left_of_a_capacity_weighs_nothing(isa) -> None:
+    """Neither in the image nor in gradients."""
+    t, _, offsets = march(*ray_inputs(60, 12, 0.3), 1 / 64, 20, capacity=5000)
+    owned = int(offsets[-1])
+    sigma, feature = uniform(5000, seed=1).requires_grad_(), uniform(5000, 3, seed=2).requires_grad_()
+    both = []
+    for function in (composite, composite_reference):
+        values = function(sigma, feature, t, 1 / 64, offsets)
+        loss = sum((v * uniform(*v.shape, seed=5)).sum() for v in values)
+        both.append([*values, *torch.autograd.grad(loss, [sigma, feature])])
+        assert all((v[owned:] == 0).all() and bool(v[:owned].any()) for v in both[-1][3:])
+    for ours, wanted in zip(*both, strict=True):
+        torch.testing.assert_close(ours, wanted, atol=1e-5, rtol=1e-4)
+
+
+def test_a_capacity_below_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="capacity: expected a number from 0; got -1"):
+        march(*ray_inputs(4, 4, 0.3), 1 / 64, 20, capacity=-1)
+
+
+def test_on_another_device_samples_come_without_being_counted() -> None:
+    origins, directions, near, far, occupancy, aabb = ray_inputs(60, 12, 0.3)
+    there = [v.to("meta") for v in (origins, directions, near, far, occupancy)]
+    with HostWaits() as waits:
+        t, ray, offsets = march(*there, aabb, 1 / 64, 20, capacity=64)  # where the box is, is read on the host
+    assert not waits.found
+    assert t.is_meta and t.shape == ray.shape == (64,) and offsets.shape == (61,)

@@ -21,7 +21,7 @@ from gtalk.avatar.gaussian import (
     split_code,
 )
 from gtalk.avatar.sway import learn_usual
-from gtalk.compute.device import Device, resolve_device
+from gtalk.compute.device import Device, resolve_device, sent
 from gtalk.fit.frames import ResidentFrames, TrainingFrame
 from gtalk.fit.gaussian.init import THIN, Seeds, make_seeds
 from gtalk.fit.gaussian.pose_refinement import Instant, RefineConfig, Refinement, correction_gradient
@@ -197,10 +197,10 @@ class GaussianModel:
                 self.live_avatar.instants(frame.motion, self.context.camera)[0]
             )
         now = self.refinement.apply(frame.index, now._replace(shift=self.live_avatar.shifts(frame.motion)[0]))
-        code = now.code + config.code_noise * torch.randn(now.code.shape, generator=rng).to(self.device)
+        code = now.code + config.code_noise * sent(torch.randn(now.code.shape, generator=rng), self.device)
         patches = None
         if self.perceptual is not None:
-            patches = draw_patches(frame, self.context.camera, LPIPS_PATCHES, rng).to(self.device)
+            patches = sent(draw_patches(frame, self.context.camera, LPIPS_PATCHES, rng), self.device)
         schedule = LearningRate(self.factor, config.rates.final_factor).at(progress)
         if self.refinement.wants_probe(self.steps, progress):
             self.refinement.probe(now, partial(self._slope, frame, patches))
@@ -252,7 +252,7 @@ class GaussianModel:
             value = self.perceptual.on_planes(planes, plate, rgb, patches, d_planes)
             parts_of_loss = torch.cat([parts_of_loss, value.to(parts_of_loss)[None]])
         if frame.face is not None:
-            d_planes[:, :, : camera.width] *= torch.from_numpy(frame.face).to(d_planes) / 255.0
+            d_planes[:, :, : camera.width] *= sent(frame.face, d_planes) / 255.0
         d_gaussians, d_transforms = splat.rasterise_backward(
             placed, transforms, view, camera.width, planes, saved, d_planes
         )

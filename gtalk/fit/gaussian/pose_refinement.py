@@ -22,6 +22,7 @@ import numpy as np
 import torch
 
 from gtalk.avatar.gaussian import FrameParams
+from gtalk.compute.device import sent
 from gtalk.shapes import Float, Int
 
 POSE, TORSO, PLACED = slice(0, 6), slice(6, 10), 10
@@ -43,8 +44,8 @@ class Instant(NamedTuple):
     @classmethod
     def of(cls, now: FrameParams) -> Instant:
         """What an avatar says of a frame."""
-        placed = torch.from_numpy(np.stack([now.T_camera_head, now.T_camera_torso]).astype(np.float64))
-        return cls(now.code, placed.to(now.code.device), now.framing)
+        placed = np.stack([now.T_camera_head, now.T_camera_torso]).astype(np.float64)
+        return cls(now.code, sent(placed, now.code.device), now.framing)
 
 
 Slope = Callable[[Instant], torch.Tensor]
@@ -117,7 +118,7 @@ class Curvature:
         part, step = PARTS[name], torch.zeros(len(units))
         rng = torch.Generator().manual_seed(self.count)  # so that the fit's own draws stay what they are
         step[part] = 0.5 * torch.randn(len(units[part]), generator=rng)
-        step = step.to(units.device)
+        step = sent(step, units)
         change = (slope(moved(now, step * units)) - slope(now)) * units
         d, g = step[part], change[part]
         product, square = (g * d, d * d) if name == "code" else (torch.outer(g, d), torch.outer(d, d))
@@ -226,7 +227,7 @@ class Refinement:
         self.values[row] = (1.0 - config.pull) * self.values[row] + self.units * newton.clamp(-2.0, 2.0)
         if int(self.visits.sum()) % 16 == 0:  # what all frames share belongs to the Gaussians
             seen = self.visits > 0
-            shares = (seen.float() / seen.sum()).to(self.values.device)
+            shares = sent(seen.float() / seen.sum(), self.values)
             self.values -= (shares > 0)[:, None] * (shares @ self.values)
 
     def state(self) -> dict[str, torch.Tensor]:

@@ -33,9 +33,11 @@ class RegionWeights:
         return table
 
 
-def pixel_weights(labels: UInt8[torch.Tensor, "*batch"], weights: RegionWeights) -> Float[torch.Tensor, "*batch"]:
-    """Weight of every pixel, mean one over the pixels given."""
-    looked_up = weights.table().to(labels.device)[labels.long()]
+def pixel_weights(
+    labels: UInt8[torch.Tensor, "*batch"], table: Float[torch.Tensor, "256"]
+) -> Float[torch.Tensor, "*batch"]:
+    """Weight of every pixel by `RegionWeights.table`, mean one over the pixels given."""
+    looked_up = table[labels.long()]
     return looked_up / looked_up.mean().clamp_min(1e-6)
 
 

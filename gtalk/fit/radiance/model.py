@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,15 +13,16 @@ from gtalk.avatar import head as head_field
 from gtalk.avatar import radiance
 from gtalk.avatar import torso as torso_field
 from gtalk.avatar.radiance import FrameParams, RadianceAvatar, RadianceConfig
-from gtalk.compute.device import Device, resolve_device
+from gtalk.compute.device import Device, resolve_device, sent
 from gtalk.dataset.format import HEAD_CLASSES, MaskClass
 from gtalk.dataset.split import first_test_frame
-from gtalk.fit.frames import TrainingFrame
+from gtalk.fit.frames import ResidentFrames, TrainingFrame
 from gtalk.fit.losses.patches import PatchConfig, draw_patches
 from gtalk.fit.losses.perceptual import LpipsConfig, open_perceptual
 from gtalk.fit.losses.terms import RegionWeights, alpha_loss, dssim_loss, l1_loss, pixel_weights
 from gtalk.fit.optimiser import Adam
-from gtalk.fit.protocol import FitContext, StepResult
+from gtalk.fit.protocol import FitContext, LateResult, StepResult
+from gtalk.fit.radiance.budget import SampleBudget
 from gtalk.fit.radiance.influence import face_reach
 from gtalk.fit.radiance.occupancy import ShellConfig, head_volume, prune
 from gtalk.fit.radiance.torso_area import torso_area
@@ -149,32 +151,52 @@ class RadianceModel:
         self.pixels = pixel_centres(context.camera, self.device)
         self.instants = self.live_avatar.instants(dataset.motion[:stop])
         self.strongest = torch.full((config.avatar.head.occupancy_resolution**3,), -1.0, device=self.device)
+        self.images = ResidentFrames(self.device)
+        self.weights = config.loss.regions.table().to(self.device)
+        self.is_head = torch.zeros(256)
+        self.is_head[list(HEAD_CLASSES)] = 1.0
+        self.is_head = self.is_head.to(self.device)
+        patches = config.patches
+        self.budget = None if self.device.type == "cpu" else SampleBudget(patches.count * patches.side**2, head)
         self.factor, self.prunes, self.steps = 1.0, 0, 0
 
-    def train_step(self, frames: list[TrainingFrame], progress: float, rng: torch.Generator) -> StepResult:
+    def train_step(self, frames: list[TrainingFrame], progress: float, rng: torch.Generator) -> StepResult | LateResult:
         """See `Model.train_step`."""
         while self.prunes < len(self.config.prune_at) and progress >= self.config.prune_at[self.prunes]:
             self._prune()
             self.prunes += 1
         gradients: dict[str, list[tuple[torch.Tensor, torch.Tensor]]] = {n: [] for n in FIELDS}
-        results = [self._look(frame, progress, rng, gradients) for frame in frames]
+        looks = [self._look(frame, rng, gradients) for frame in frames]
         self._update(progress, gradients, len(frames))
         self.steps += 1
-        count = len(results)
-        terms = {name: sum(parts[name] for _, _, parts in results) / count for name in results[0][2]}
-        return StepResult(sum(r[0] for r in results) / count, sum(r[1] for r in results) / count, terms)
+        values = torch.stack([values for values, _ in looks])
+        read = partial(self._result, looks[0][1])
+        return read(values.flatten().tolist()) if self.budget is None else LateResult(values.flatten(), read)
+
+    def _result(self, names: list[str], values: list[float]) -> StepResult:
+        """Of the values of all images, one after the other: samples taken, loss, and the parts by name."""
+        width = 2 + len(names)
+        rows = [values[i : i + width] for i in range(0, len(values), width)]
+        if self.budget is not None:
+            self.budget.learn(max(row[0] for row in rows))
+        loss, *parts = (sum(column) / len(rows) for column in list(zip(*rows, strict=True))[1:])
+        terms = dict(zip(names, parts, strict=True))
+        return StepResult(loss, terms.pop("error"), terms)
 
     def _look(
         self,
         frame: TrainingFrame,
-        progress: float,
         rng: torch.Generator,
         gradients: dict[str, list[tuple[torch.Tensor, torch.Tensor]]],
-    ) -> tuple[float, float, dict[str, float]]:
-        """Forward and backward on one image; table gradients and codes are appended to `gradients`."""
+    ) -> tuple[torch.Tensor, list[str]]:
+        """Forward and backward on one image; table gradients and codes are appended to `gradients`.
+
+        Returns, on the device, how many samples there were, the loss and its parts; and the parts' names.
+        """
         config, camera = self.config, self.context.camera
         flat = draw_patches(frame, camera, config.patches, rng)
-        pixels = flat.reshape(-1).to(self.device)
+        flat = sent(flat, self.device)
+        pixels = flat.reshape(-1)
         now = self._instant(frame, rng)
         codes = {"head": now.code, "torso": now.torso_code}
         tables = {}
@@ -184,21 +206,22 @@ class RadianceModel:
             )
             tables[name] = kind.blended_table(fields, codes[name]).detach().requires_grad_()
         points = self.pixels[pixels]
-        head = self.live_avatar.trace_head(now, camera, points, tables["head"])
+        limit = None if self.budget is None else self.budget.samples
+        head = self.live_avatar.trace_head(now, camera, points, tables["head"], limit)
         torso_rgb, torso_alpha = self.live_avatar.torso_layer(now, camera, points, tables["torso"])
         behind = over(torso_rgb, torso_alpha, self.live_avatar.behind(now.framing, camera, points))
         render = over(head.rgb, head.alpha, behind)
         alpha = head.alpha + (1.0 - head.alpha) * torso_alpha
         terms = self._losses(frame, flat, render, alpha, head.alpha, torso_alpha)
-        error = float(terms.pop("error"))
-        loss = torch.stack(list(terms.values())).sum()
+        loss = torch.stack([value for name, value in terms.items() if name != "error"]).sum()
         loss.backward()
         self._remember(head)
         for name in FIELDS:
             gradient = tables[name].grad
             assert gradient is not None
             gradients[name].append((gradient, codes[name]))
-        return float(loss.detach()), error, {name: float(value.detach()) for name, value in terms.items()}
+        samples = (head.ray_of >= 0).sum().to(loss) if self.budget is not None else loss.new_zeros(())
+        return torch.stack([samples, loss.detach(), *(value.detach() for value in terms.values())]), list(terms)
 
     def _losses(
         self,
@@ -209,15 +232,12 @@ class RadianceModel:
         head_alpha: torch.Tensor,
         torso_alpha: torch.Tensor,
     ) -> dict[str, torch.Tensor]:
-        weight, device = self.config.loss, self.device
-        index = flat.reshape(-1).numpy()
-        truth = torch.from_numpy(frame.rgb.reshape(-1, 3)[index]).to(device).float() / 255.0
-        coverage = torch.from_numpy(frame.matte.reshape(-1)[index]).to(device).float() / 255.0
-        classes = frame.labels.reshape(-1)[index]
-        labels = torch.from_numpy(classes).to(device)
-        weights = pixel_weights(labels, weight.regions)
+        weight, index, (rgb, matte, classes) = self.config.loss, flat.reshape(-1), self.images[frame]
+        truth, coverage = rgb.reshape(-1, 3)[index].float() / 255.0, matte.reshape(-1)[index].float() / 255.0
+        labels = classes.reshape(-1)[index]
+        weights = pixel_weights(labels, self.weights)
         patches = (*flat.shape, 3)
-        is_head = torch.from_numpy(np.isin(classes, HEAD_CLASSES).astype(np.float32)).to(device)
+        is_head = self.is_head[labels.long()]
         is_torso = (labels == MaskClass.TORSO).float()
         layers = (is_head * (coverage - head_alpha) ** 2 + is_torso * head_alpha**2).mean()
         layers = layers + (is_torso * (coverage - torso_alpha) ** 2).mean()
@@ -274,7 +294,7 @@ class RadianceModel:
     def _instant(self, frame: TrainingFrame, rng: torch.Generator) -> FrameParams:
         now = self.instants[frame.index]
         noise = self.config.code_noise * torch.randn(now.code.shape[0] + now.torso_code.shape[0], generator=rng)
-        face, torso = noise.to(self.device).split([now.code.shape[0], now.torso_code.shape[0]])
+        face, torso = sent(noise, self.device).split([now.code.shape[0], now.torso_code.shape[0]])
         places = now.places + torso[: len(now.places)]
         return FrameParams(now.code + face, places, now.torso_code + torso, now.torso, now.framing, now.T_world_head)
 
@@ -283,7 +303,10 @@ class RadianceModel:
         resolution = self.live_avatar.volume.occupied.shape[0]
         cell = torch.floor(head.points * resolution).long().clamp_(0, resolution - 1)
         place = (cell[:, 0] * resolution + cell[:, 1]) * resolution + cell[:, 2]
-        self.strongest.scatter_reduce_(0, place, head.weights.detach(), "amax")
+        weights = head.weights.detach()
+        if self.budget is not None:
+            weights = torch.where(head.ray_of >= 0, weights, -1.0)  # what no ray took shows nothing
+        self.strongest.scatter_reduce_(0, place, weights, "amax")
 
     @torch.no_grad()
     def _prune(self) -> None:

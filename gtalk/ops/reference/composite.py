@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch.nn.functional import pad
 
 from gtalk.shapes import Float, Int
 
@@ -19,6 +20,8 @@ def composite(
     rays = len(ray_offsets) - 1
     counts = ray_offsets[1:] - ray_offsets[:-1]
     ray = torch.arange(rays, device=sigmas.device).repeat_interleave(counts)
+    spare, (sigmas, features, t) = len(sigmas) - len(ray), (v[: len(ray)] for v in (sigmas, features, t))
+    dt = dt[: len(ray)] if isinstance(dt, torch.Tensor) else dt
     thickness = sigmas * dt
     # in float64: a running sum over all rays loses digits that a single ray needs
     running = torch.cat([thickness.new_zeros(1), thickness]).double().cumsum(0)
@@ -30,4 +33,4 @@ def composite(
     def per_ray(values: torch.Tensor) -> torch.Tensor:
         return values.new_zeros((rays, *values.shape[1:])).index_add(0, ray, values)
 
-    return per_ray(weights[:, None] * features), per_ray(weights), per_ray(weights * t), weights
+    return per_ray(weights[:, None] * features), per_ray(weights), per_ray(weights * t), pad(weights, (0, spare))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from gtalk.compute.device import sent
 from gtalk.shapes import Float, Int, UInt8
 
 RAYS_AT_ONCE = 4096
@@ -19,10 +20,12 @@ def march(
     step: float,
     max_samples: int,
     jitter: Float[torch.Tensor, " R"] | None = None,
+    capacity: int | None = None,
 ) -> tuple[Float[torch.Tensor, " S"], Int[torch.Tensor, " S"], Int[torch.Tensor, " R1"]]:
     """As `gtalk.ops.march`."""
     if jitter is None:
         jitter = torch.full_like(near, 0.5)
+    aabb = sent(aabb, origins)
     ts, counts = [], []
     for start in range(0, len(origins), RAYS_AT_ONCE):
         part = slice(start, start + RAYS_AT_ONCE)
@@ -32,11 +35,22 @@ def march(
         counts.append(taken.sum(1))
     offsets = torch.zeros(len(origins) + 1, dtype=torch.int64, device=origins.device)
     if not ts:
-        return origins.new_zeros(0), offsets[:0].int(), offsets
+        return _fixed(origins.new_zeros(0), offsets[:0].int(), offsets, capacity)
     count = torch.cat(counts)
     offsets[1:] = count.cumsum(0)
     ray_index = torch.arange(len(origins), device=origins.device).repeat_interleave(count)
-    return torch.cat(ts), ray_index.int(), offsets
+    return _fixed(torch.cat(ts), ray_index.int(), offsets, capacity)
+
+
+def _fixed(
+    t: torch.Tensor, ray: torch.Tensor, offsets: torch.Tensor, capacity: int | None
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """So many samples, whatever was found."""
+    if capacity is None:
+        return t, ray, offsets
+    spare = max(0, capacity - len(t))
+    t, ray = torch.cat([t, t.new_zeros(spare)])[:capacity], torch.cat([ray, ray.new_full((spare,), -1)])[:capacity]
+    return t, ray, offsets.clamp_max(capacity)
 
 
 def _lattice(

@@ -62,6 +62,6 @@ def test_region_weights_have_mean_one_and_the_wanted_ratio() -> None:
     labels = torch.tensor(
         [[MaskClass.HEAD, MaskClass.MOUTH], [MaskClass.HEAD, MaskClass.BACKGROUND]], dtype=torch.uint8
     )
-    weights = pixel_weights(labels, RegionWeights(head=2.0, mouth=6.0))
+    weights = pixel_weights(labels, RegionWeights(head=2.0, mouth=6.0).table())
     assert float(weights.mean()) == pytest.approx(1.0)
     assert float(weights[0, 1] / weights[0, 0]) == pytest.approx(3.0)

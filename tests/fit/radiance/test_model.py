@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
@@ -17,16 +18,20 @@ import torch
 
 from gtalk.avatar.base import Consent
 from gtalk.avatar.bundle import load_avatar
+from gtalk.avatar.head import HeadConfig
 from gtalk.config import load_preset
 from gtalk.dataset.format import Dataset
 from gtalk.errors import UserError
 from gtalk.fit.events import DoneEvent, StepEvent
-from gtalk.fit.protocol import Model
+from gtalk.fit.protocol import LateResult, Model
+from gtalk.fit.radiance.budget import SampleBudget
 from gtalk.fit.radiance.model import FitConfig, RadianceModel, make_model
 from gtalk.fit.run import fit, load_config
 from gtalk.fit.trainer import CHECKPOINT_NAME, train
+from tests.avatar.small_radiance import moved_to_meta
 from tests.fit.small_fit import small_config
 from tests.ops.tcnn_stand_in import stand_in
+from tests.support.host_waits import THERE, HostWaits
 from tests.support.synthetic_dataset import make_synthetic_dataset
 
 __all__ = ["stand_in"]  # the fixture
@@ -150,3 +155,58 @@ def test_every_preset_is_a_whole_config(preset: str) -> None:
     config = load_config("radiance", preset)
     assert isinstance(config, FitConfig) and config == load_preset(FitConfig, "radiance", preset)
     assert config.trainer.steps > 0
+
+
+def test_no_step_waits_for_its_device(dataset: Dataset, tmp_path: Path) -> None:
+    """Samples are counted late; pruning, which happens seven times a fit, may read."""
+    config = dataclasses.replace(small_config(steps=2), prune_at=())
+    here, there = make_model(config), make_model(config)
+    list(train(here, dataset, tmp_path, config.trainer))
+    context, there.device = here.context, THERE
+    there._avatar = partial(moved_to_meta, here.live_avatar)
+    there.prepare(context)
+    rng = torch.Generator().manual_seed(0)
+    frames = [context.frames[int(i)] for i in context.indices[:3]]
+    for frame in frames:
+        there.train_step([frame], 0.1, rng)
+    with HostWaits() as waits:
+        late = [there.train_step(frames[:2], 0.2, rng) for _ in range(20)]
+        assert not waits.found
+    assert all(isinstance(one, LateResult) and one.values.is_meta for one in late)
+    names = 2 + len(late[0].read([0.0] * len(late[0].values)).terms) + 1
+    assert len(late[0].values) == 2 * names
+
+
+def test_a_step_with_a_fixed_number_of_samples_learns_the_same(dataset: Dataset, tmp_path: Path) -> None:
+    config = dataclasses.replace(small_config(steps=12), prune_at=(0.5,))
+    runs = []
+    for fixed in (False, True):
+        model = make_model(config)
+        prepare = model.prepare
+        if fixed:
+
+            def with_budget(context, model=model, prepare=prepare) -> None:
+                prepare(context)
+                model.budget = SampleBudget(config.patches.count * config.patches.side**2, config.avatar.head)
+
+            model.prepare = with_budget
+        events = list(train(model, dataset, tmp_path / str(fixed), dataclasses.replace(config.trainer, report_every=1)))
+        runs.append((model, [e.loss for e in events if isinstance(e, StepEvent)], events[-1].avatar.tensors()))
+    (_, exact, wanted), (model, late, got) = runs
+    assert model.budget.samples <= model.budget.most
+    np.testing.assert_allclose(late, exact, rtol=1e-5)
+    assert torch.equal(wanted["head.occupied"], got["head.occupied"])
+    torch.testing.assert_close(got["head.basis"], wanted["head.basis"], atol=1e-5, rtol=1e-3)
+
+
+def test_a_budget_follows_what_is_used_and_doubles_where_it_did_not_suffice() -> None:
+    budget = SampleBudget(100_000, HeadConfig(max_samples=48))
+    assert budget.samples == budget.most >= 4_800_000
+    for _ in range(200):
+        budget.learn(50_000)
+    assert 65_000 <= budget.samples <= 70_000
+    budget.learn(budget.samples)
+    assert 130_000 <= budget.samples <= 140_000
+    for _ in range(10):
+        budget.learn(budget.samples)
+    assert budget.samples == budget.most
