@@ -28,6 +28,7 @@ settings.load_profile("gtalk")
 BROWSERS = {
     "tests/export/web/test_page.py",
     "tests/export/web/test_speaking.py",
+    "tests/serve/test_live_page.py",
     "tests/viewer/test_browser.py",
     "tests/viewer/test_drawn_there.py",
     "tests/viewer/test_player.py",
@@ -49,6 +50,7 @@ SLOW = {
     "prepare/segmentation/test_clean_plate.py", "prepare/segmentation/test_mouth_occlusion.py", "serve/test_serving.py",
     "prepare/segmentation/test_parsing_model.py", "prepare/test_hard_clips.py", "prepare/test_pipeline.py",
     "prepare/torso/test_track.py", "prepare/tracking/test_rasterise.py", "prepare/tracking/test_track.py",
+    "serve/test_live.py",
     "rig/test_shapes.py", "robustness/test_faults.py", "robustness/test_places.py", "robustness/test_strangers.py",
     "talk/test_talker.py", "test_architecture.py", "test_bad_input.py", "test_distribution.py", "test_one_motion.py",
     "tools/make/test_demo_clip.py", "viewer/audio/test_strangers_file.py", "viewer/live/test_recorder.py",

@@ -52,15 +52,21 @@ class Gate:
         key: what the page's own sockets show as `?key=`; empty lets them in by their Origin alone.
         open_paths: what is answered without a token.
         cookie: remembers the token; ports of one machine share their cookies.
+        guests: secrets that open one place alone: whose guest it is, and the path that theirs begin with.
+        root: the path under which a proxy shows all this, where it does not say so (`forwarded_root`).
         policy: Content-Security-Policy of answers that have none of their own.
     """
 
     def __init__(
         self, app: ASGIApp, *, secrets: Mapping[str, str], hosts: Iterable[str] | None, report: Callable[[str], None],
         key: str = "", open_paths: Iterable[str] = (), cookie: str = COOKIE, policy: str = OWN_CONTENT,
+        guests: Mapping[str, tuple[str, str]] | None = None, root: str = "",
     ) -> None:  # fmt: skip
+        self._guests, self._root = dict(guests or {}), root
         self._app, self._secrets, self._report, self._key = app, dict(secrets), report, key
         self._cookie, self._policy = cookie, policy
+        self.ending = False
+        """Whether the host is about to end every connection."""
         self.framed_by = ""
         """Origins, beside its own, whose pages may show these in a frame; set before the first visitor."""
         self._hosts = None if hosts is None else set(hosts)
@@ -149,6 +155,7 @@ class Gate:
         bearer = bearer.strip() if kind.lower() == "bearer" else ""
         for given in (bearer, asked.query_params.get("token", ""), _cookie(asked, self._cookie)):
             whose = [name for secret, name in self._secrets.items() if _same(given, secret)]
+            whose += [name for name, place in self._guest(given) if asked.scope["path"].startswith(place)]
             if whose:
                 asked.scope.setdefault("state", {})[VISITOR] = whose[0]
                 return given
@@ -157,13 +164,22 @@ class Gate:
             "a valid ?token= or Authorization: Bearer is needed; a token was printed when the server started",
         )
 
+    def _guest(self, given: str) -> list[tuple[str, str]]:
+        return [guest for secret, guest in self._guests.items() if _same(given, secret)]
+
     def _cookies(self, asked: HTTPConnection, given: str) -> list[tuple[str, str, bool]]:
         """(name, value with its rules, whether on pages only)."""
+        root = forwarded_root(asked, self._root)
+        place = root + next((place for _, place in self._guest(given)), "/")
         tls = asked.url.scheme in {"https", "wss"} or asked.headers.get("x-forwarded-proto") == "https"
-        rules = "HttpOnly; SameSite=Strict; Path=/" + ("; Secure" if tls else "")
+        secure = "; Secure" if tls else ""
         shown = given if given and not asked.headers.get("authorization") else ""
-        kept = ((self._cookie, shown, False), (KEY_COOKIE, self._key, True))
-        return [(name, f"{name}={quote(value, safe='')}; {rules}", page) for name, value, page in kept if value]
+        kept = ((self._cookie, shown, place, False), (KEY_COOKIE, self._key, f"{root}/", True))
+        return [
+            (name, f"{name}={quote(value, safe='')}; HttpOnly; SameSite=Strict; Path={path}{secure}", page)
+            for name, value, path, page in kept
+            if value
+        ]
 
 
 class _Answer:
@@ -203,6 +219,18 @@ def is_loopback(host: str) -> bool:
         return ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
+
+
+def forwarded_root(asked: HTTPConnection, root: str = "") -> str:
+    """What stands before every path as visitors see it: what a proxy says of it, or `root`."""
+    told = asked.headers.get("x-forwarded-prefix", "").rstrip("/")
+    plain = told.startswith("/") and not told.startswith("//") and all(c.isalnum() or c in "/-_.~" for c in told)
+    return told if plain and told.isascii() else root
+
+
+def guest_secret(secret: str, place: str) -> str:
+    """What lets a guest of `secret` into one place; the secret cannot be guessed from it."""
+    return hmac.new(secret.encode(), f"guest of {place}".encode(), "sha256").hexdigest()[:32]
 
 
 def page_key(secret: str) -> str:

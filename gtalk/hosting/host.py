@@ -34,7 +34,7 @@ class Host:
             to loopback are answered.
         report: gets one line for every refused request.
         keys: more of them, with whose each is: a request's `state.visitor`.
-        key, cookie, policy, open_paths: as of `Gate`.
+        key, cookie, policy, open_paths, guests, root: as of `Gate`.
         tls: for https.
         shown: the address that people are given; `host` by default.
         lifespan: is entered in the host's thread before the first visitor, and left after the last.
@@ -44,7 +44,7 @@ class Host:
         self, routes: Sequence[BaseRoute], host: str, *, token: str | None, report: Callable[[str], None],
         keys: Mapping[str, str] | None = None, key: str = "", tls: ssl.SSLContext | None = None, shown: str = "",
         lifespan: Lifespan | None = None, open_paths: Iterable[str] = (), cookie: str = COOKIE,
-        policy: str = OWN_CONTENT,
+        policy: str = OWN_CONTENT, guests: Mapping[str, tuple[str, str]] | None = None, root: str = "",
     ) -> None:  # fmt: skip
         self._host, self._token, self._tls, self._shown = host, token, tls, shown or host
         self._lifespan, self._alive = lifespan, AsyncExitStack()
@@ -52,7 +52,7 @@ class Host:
         router = Router(routes, redirect_slashes=False, default=_nowhere)
         self.gate = Gate(
             router, secrets=secrets, hosts=None if secrets else {host}, report=report, key=key, open_paths=open_paths,
-            cookie=cookie, policy=policy,
+            cookie=cookie, policy=policy, guests=guests, root=root,
         )  # fmt: skip
         self.listener = Listener(self.gate, report, tls)
         self.port = 0
@@ -99,6 +99,7 @@ class Host:
         self.port = await self.listener.start(self._host, port)
 
     async def _close(self) -> None:
+        self.gate.ending = True
         await self.listener.stop()
         await self._alive.aclose()
 

@@ -39,6 +39,12 @@ class Socket:
         """Whether the client was lost without a goodbye."""
         return self._visit is not None and self._visit.vanished
 
+    @property
+    def host_ends(self) -> bool:
+        """Whether it ends because the server does."""
+        gate = self._websocket.scope.get("app")
+        return isinstance(gate, Gate) and gate.ending
+
     async def accept(self, subprotocol: str | None = None) -> None:
         """Let it in."""
         await self._websocket.accept(subprotocol)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from gtalk.errors import UserError
+from gtalk.viewer.webrtc.ice import ice_servers
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,13 @@ class ServeConfig:
     """Jobs of one key that may wait."""
     keep_days: float = 7.0
     """Results and uploads are deleted after so long."""
+    most_live: int = 4
+    """Conversations on live pages (/live/NAME/) at once; 0 for none."""
+    draw: Literal["auto", "browser", "server"] = "auto"
+    """Who draws live pages. browser: the visitor's own, which is given the avatar for that. auto: the browser where it
+    draws fast enough. server: always here."""
+    ice: tuple[str, ...] = ()
+    """Servers that help WebRTC of live pages through routers: stun:HOST:PORT, turn:USER:PASSWORD@HOST:PORT."""
     root: str = ""
     """Path under which a proxy shows the server, such as /gtalk: links begin with it. X-Forwarded-Prefix tells too."""
 
@@ -37,11 +46,13 @@ class ServeConfig:
             ("--port", self.port, (0, 65_535)),
             ("--most-upload-mb", self.most_upload_mb, (1, 100_000)),
             ("--most-waiting", self.most_waiting, (1, 100_000)),
+            ("--most-live", self.most_live, (0, 1000)),
             ("--keep-days", self.keep_days, (0.001, 36_500)),
             ("--workers", 1 if self.workers is None else self.workers, (1, 1024)),
         ):
             if not low <= value <= high:
                 raise UserError(name, expected=f"{low} to {high}", got=str(value), remedy="Choose one of these.")
+        ice_servers(self.ice)
         if self.root and (not self.root.startswith("/") or self.root.endswith("/")):
             raise UserError("--root", expected="a path such as /gtalk", got=self.root, remedy="Begin it with /.")
 

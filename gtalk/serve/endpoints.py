@@ -10,15 +10,17 @@ from http import HTTPStatus
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from gtalk.errors import UserError
-from gtalk.hosting.gate import VISITOR
+from gtalk.hosting.gate import VISITOR, forwarded_root
 from gtalk.hosting.visits import stay
 from gtalk.serve.config import ServeConfig
+from gtalk.serve.live import LivePages, place_of
 from gtalk.serve.openapi import described
 from gtalk.serve.queue import Order, Orders
 from gtalk.serve.shelf import Uploads, facts_of
@@ -47,7 +49,7 @@ class Endpoint:
 
 
 class Server:
-    """What the endpoints do. `open_live` makes an avatar's live page and returns its address."""
+    """What the endpoints do. `guest` gives what a guest of a client shows at a live page; `live` tells who is there."""
 
     def __init__(
         self,
@@ -55,17 +57,19 @@ class Server:
         orders: Orders,
         uploads: Uploads,
         config: ServeConfig,
-        open_live: Callable[[str], str],
+        guest: Callable[[str, str], str],
+        live: LivePages,
     ) -> None:
         self._avatars, self._orders, self._uploads, self._config = avatars, orders, uploads, config
-        self._open_live = open_live
+        self._guest, self._live = guest, live
         json_file = "application/octet-stream"
         self.endpoints = (
             Endpoint("GET", "/v1/avatars", self.list_avatars, "The avatars, and whose likeness each is.",
                      gives="Avatars"),
             Endpoint("GET", "/v1/avatars/{name}", self.one_avatar, "One avatar.", gives="Avatar"),
             Endpoint("GET", "/v1/avatars/{name}/preview.jpg", self.preview, "A picture of it.", tells="image/jpeg"),
-            Endpoint("GET", "/v1/avatars/{name}/live", self.live, "Opens its live page, and says where it is.",
+            Endpoint("GET", "/v1/avatars/{name}/live", self.live, "Where its live page is, for a browser. The "
+                     "address lets whoever has it talk there, and do nothing else.",
                      gives="Live"),
             Endpoint("POST", "/v1/files", self.send_file,
                      "Sends a sound, a motion file, a score, subtitles, a picture or a shot. `?name=` with its suffix.",
@@ -106,7 +110,10 @@ class Server:
 
     async def live(self, request: Request) -> Response:
         """See the table."""
-        return JSONResponse({"url": await asyncio.to_thread(self._open_live, self._name(request))})
+        place = place_of(self._name(request))
+        secret = self._guest(_owner(request), place)
+        url = self._root(request) + quote(place) + (f"?token={secret}" if secret else "")
+        return JSONResponse({"url": url})
 
     async def send_file(self, request: Request) -> Response:
         """See the table."""
@@ -184,6 +191,16 @@ class Server:
                   f"gtalk_video_seconds_total {self._orders.done_video_s:.3f}",
                   "# HELP gtalk_avatars Avatars that are served.", "# TYPE gtalk_avatars gauge",
                   f"gtalk_avatars {len(self._avatars)}"]  # fmt: skip
+        stats = [room.session.stats() for room in self._live.rooms]
+        for name, help_text, value in (
+            ("live_sessions", "Conversations on live pages.", len(stats)),
+            ("live_visitors", "Pages and streams that look at them.", sum(one.listeners for one in stats)),
+            ("live_late_pictures", "Pictures of open conversations that came too late.",
+             sum(one.dropped for one in stats)),
+            ("live_latency_p95_ms", "Sound to picture, of the slowest conversation.",
+             max((one.latency_p95_ms for one in stats), default=0.0)),
+        ):  # fmt: skip
+            lines += [f"# HELP gtalk_{name} {help_text}", f"# TYPE gtalk_{name} gauge", f"gtalk_{name} {value:g}"]
         return PlainTextResponse("\n".join(lines) + "\n", media_type="text/plain; version=0.0.4")
 
     async def health(self, _request: Request) -> Response:
@@ -205,9 +222,7 @@ class Server:
 
     def _root(self, request: Request) -> str:
         """What stands before every path as visitors see it."""
-        told = request.headers.get("x-forwarded-prefix", "").rstrip("/")
-        plain = told.startswith("/") and not told.startswith("//") and all(c.isalnum() or c in "/-_.~" for c in told)
-        return told if plain else self._config.root
+        return forwarded_root(request, self._config.root)
 
     def _name(self, request: Request) -> str:
         name = request.path_params["name"]

@@ -5,30 +5,25 @@ from __future__ import annotations
 import logging
 import secrets
 import sys
-import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from gtalk.compute.threads import compute_on
 from gtalk.dub.batch.worker import Load
 from gtalk.errors import UserError
 from gtalk.files import require_writable_folder, try_lock
 from gtalk.hosting.budget import QuietLog
 from gtalk.hosting.ending import wait_until_ended
-from gtalk.hosting.gate import is_loopback
+from gtalk.hosting.gate import guest_secret, is_loopback
 from gtalk.hosting.host import Host, port_taken
 from gtalk.serve.config import ServeConfig, read_keys
 from gtalk.serve.endpoints import Server
+from gtalk.serve.live import LivePages, guests_of
 from gtalk.serve.queue import Orders
 from gtalk.serve.shelf import Uploads, avatars_of
 from gtalk.talk import load_character
-from gtalk.viewer.config import ViewConfig
-from gtalk.viewer.server import LiveServer, cast_of, drawing_threads
 
 _DAY_S = 86_400.0
-_COOKIE = "gtalk"  # live pages have one of their own, and ports share them
-MOST_LIVE = 4
-"""Live pages of avatars at once."""
+_COOKIE = "gtalk"  # other servers of gtalk on this machine have another, and ports share them
 
 
 class Serving:
@@ -42,12 +37,15 @@ class Serving:
         require_writable_folder(config.jobs)
         self.orders = Orders(config.jobs.resolve(), config.workers, config.keep_days * _DAY_S, load)
         uploads = Uploads(config.jobs.resolve() / "files", config.most_upload_mb * 1_000_000)
-        server = Server(self._avatars, self.orders, uploads, config, self._open_live)
+        shown = {**keys, **({self.token: ""} if self.token else {})}
+        report = QuietLog(_report)
+        self.live = LivePages(self._avatars, config, " ".join(sorted(shown)), report, load)
+        server = Server(self._avatars, self.orders, uploads, config, _guest(shown), self.live)
         self._host = Host(
-            server.routes(), config.host, token=self.token, keys=keys, report=QuietLog(_report), cookie="gtalk"
-        )
-        self._live: dict[str, LiveServer] = {}
-        self._lock = threading.Lock()
+            [*server.routes(), *self.live.routes()], config.host, token=self.token, keys=keys, key=self.live.key,
+            report=report, cookie=_COOKIE, guests=guests_of(shown, self._avatars), root=config.root,
+            open_paths=("/health",), lifespan=self.live.lifespan,
+        )  # fmt: skip
 
     @property
     def url(self) -> str:
@@ -69,27 +67,16 @@ class Serving:
         self.orders.start()
 
     def stop(self) -> None:
-        """Close the ports, finish recordings, end the workers; what was under way goes on at the next start."""
+        """Close the port, finish recordings, end the workers; what was under way goes on at the next start."""
         self._host.stop()
-        for live in self._live.values():
-            live.stop()
         self.orders.stop()
         self._release()
 
-    def _open_live(self, name: str) -> str:
-        """An avatar's live page, on a port of its own. Raises UserError when too many are open."""
-        with self._lock:
-            if name not in self._live:
-                if len(self._live) >= MOST_LIVE:
-                    raise UserError("live pages", expected=f"at most {MOST_LIVE}", got="one more",
-                                    remedy="Use one that is open.")  # fmt: skip
-                config = ViewConfig(host=self.config.host, port=0)
-                cast, identity = cast_of(self._avatars[name], config)
-                compute_on(drawing_threads(cast().avatar.kind, config.threads))
-                live = LiveServer(cast, config, _report, identity)
-                live.start()
-                self._live[name] = live
-            return self._live[name].url
+
+def _guest(keys: Mapping[str, str]) -> Callable[[str, str], str]:
+    """Gives a client's guests their secret for a place; none where nobody is asked."""
+    of_whom = {whose: key for key, whose in keys.items()}
+    return lambda whose, place: guest_secret(of_whom[whose], place) if whose in of_whom else ""
 
 
 def serve(folders: Sequence[Path], config: ServeConfig) -> None:

@@ -28,7 +28,7 @@ from gtalk.motion.base import EditFactory
 from gtalk.motion.edits.emotion import no_voice
 from gtalk.motion.model.model import PersonMotionModel
 from gtalk.talk import View
-from gtalk.talk.load import load_character
+from gtalk.talk.load import Character, load_character
 from gtalk.viewer.audio.sources import FileSource, check_rate
 from gtalk.viewer.config import ViewConfig
 from gtalk.viewer.live.recorder import RECORDING
@@ -122,13 +122,15 @@ def drawing_threads(kind: str, wanted: int) -> int:
     return wanted or (1 if kind == "gaussian" else torch.get_num_threads())
 
 
-def cast_of(avatar_folder: Path, config: ViewConfig) -> tuple[TalkerFactory, Identity]:
+def cast_of(
+    avatar_folder: Path, config: ViewConfig, load: Callable[[Path], Character] = load_character
+) -> tuple[TalkerFactory, Identity]:
     """Talkers of one avatar, which share its weights and nothing else, and whose likeness it is.
 
     Raises UserError when it cannot speak.
     """
     no_voice(config.controls.emotion, "a live session")
-    character = load_character(avatar_folder).to(config.device)
+    character = load(avatar_folder).to(config.device)
     camera = character.avatar.camera
     if character.motion_model is None:
         raise UserError(

@@ -51,10 +51,11 @@ async def listening(
     tls=None,
     open_paths=(),
     framed_by="",
+    guests=None,
 ) -> AsyncIterator[tuple[int, Listener]]:
     router = Router(routes, redirect_slashes=False, default=_nowhere)
     secrets = {} if token is None else {token: ""}
-    gate = Gate(router, secrets=secrets, hosts=hosts, report=report, key=key, open_paths=open_paths)
+    gate = Gate(router, secrets=secrets, hosts=hosts, report=report, key=key, open_paths=open_paths, guests=guests)
     gate.framed_by = framed_by
     listener = Listener(gate, report, tls)
     port = await listener.start("127.0.0.1", 0)

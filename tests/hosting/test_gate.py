@@ -12,7 +12,7 @@ from starlette.websockets import WebSocket
 
 from gtalk.hosting.answers import Page, download, image_stream, moved, page
 from gtalk.hosting.budget import Budget
-from gtalk.hosting.gate import is_loopback
+from gtalk.hosting.gate import forwarded_root, is_loopback
 from gtalk.hosting.sockets import opened, socket_routes
 from tests.hosting.asking import SOCKET, UPGRADE, ask, echo, exchange, get, listening, status, visited
 
@@ -70,6 +70,37 @@ def test_a_token_is_asked_for_and_then_remembered() -> None:
     other, _ = exchange(get("/", Host="x", Authorization="Basic secret"), token="secret", hosts=None)
     assert status(bearer) == 200 and b"gtalk_token" not in bearer and status(other) == 401
     assert status(exchange(get("/", Host="x"), token="secret", hosts=None, open_paths=["/"])[0]) == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "token", "wanted", "cookie"),
+    [
+        ("/live/me/", "guest", 200, "gtalk_token=guest; HttpOnly; SameSite=Strict; Path=/faces/live/me/"),
+        ("/live/me/", "secret", 200, "gtalk_token=secret; HttpOnly; SameSite=Strict; Path=/faces/"),
+        ("/live/you/", "guest", 401, ""),
+        ("/live/me", "guest", 401, ""),
+        ("/", "guest", 401, ""),
+    ],
+)
+def test_a_guest_gets_to_one_place(path: str, token: str, wanted: int, cookie: str) -> None:
+    async def name(request: Request) -> Response:
+        return Response(request.state.visitor)
+
+    asked = get(f"{path}?token={token}", Host="x", X_Forwarded_Prefix="/faces")
+    options = {"token": "secret", "hosts": None, "guests": {"guest": ("Ada", "/live/me/")}}
+    answer, _ = exchange(asked, [Route("/{rest:path}", name)], **options)
+    assert status(answer) == wanted
+    assert cookie.encode() in answer
+    assert answer.endswith(b"Ada") == (wanted == 200 and token == "guest")
+
+
+@pytest.mark.parametrize(
+    ("told", "root"),
+    [("/faces", "/faces"), ("/a/b/", "/a/b"), ("//evil.example", "/r"), ("/x;y", "/r"), ("", "/r"), ("/\xe9", "/r")],
+)
+def test_what_a_proxy_says_of_its_path_is_believed_where_it_is_one(told: str, root: str) -> None:
+    headers = [(b"x-forwarded-prefix", told.encode("latin-1"))]
+    assert forwarded_root(Request({"type": "http", "headers": headers}), "/r") == root
 
 
 def test_cookies_are_secure_behind_a_proxy_that_speaks_tls() -> None:

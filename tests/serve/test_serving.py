@@ -14,23 +14,11 @@ import pytest
 
 from gtalk.errors import UserError
 from gtalk.media.audio import read_audio, write_wav
-from gtalk.serve.config import ServeConfig, read_keys
+from gtalk.serve.config import read_keys
 from gtalk.serve.server import Serving
 from gtalk.types import AudioTrack
-from tests.support.toys import load_toy_character, speech_like, write_toy_folder
-
-ADA, BEN = "a-key-of-sixteen-a", "b-key-of-sixteen-b"
-JSON = {"content-type": "application/json"}
-
-
-def serving(folder: Path, **options: Any) -> Serving:
-    if not (folder / "me").is_dir():
-        write_toy_folder(folder / "me", 32)
-        (folder / "keys").write_text(f"{ADA} Ada\n# nobody\n{BEN} Ben\n")
-    config = ServeConfig(port=0, keys=folder / "keys", jobs=folder / "jobs", workers=1, most_upload_mb=1, **options)
-    made = Serving([folder / "me"], config, load_toy_character)
-    made.start()
-    return made
+from tests.serve.serving import ADA, BEN, JSON, ask, serving
+from tests.support.toys import speech_like
 
 
 @pytest.fixture(scope="module")
@@ -38,17 +26,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     made = serving(tmp_path_factory.mktemp("serve"), most_waiting=3)
     yield made
     made.stop()
-
-
-def ask(server: Serving, method: str, path: str, body: Any = None, key: str = ADA, **headers: str) -> tuple[int, Any]:
-    connection = http.client.HTTPConnection("127.0.0.1", server._host.port, timeout=30)
-    data = json.dumps(body).encode() if isinstance(body, dict | list) else body
-    connection.request(method, path, data, {"authorization": f"Bearer {key}", **headers})
-    answer = connection.getresponse()
-    content = answer.read()
-    connection.close()
-    is_json = (answer.getheader("content-type") or "").startswith("application/json")
-    return answer.status, json.loads(content) if is_json else content
 
 
 def sound(seconds: float = 0.3) -> bytes:

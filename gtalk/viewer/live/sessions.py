@@ -116,8 +116,36 @@ class HostedSession:
         self.panels.stop()
 
 
+class Places:
+    """How many conversations there may be; several managers may share them.
+
+    Args:
+        most: of them.
+        option: the option that says so.
+    """
+
+    def __init__(self, most: int, option: str = "--max-sessions") -> None:
+        self._most, self._option, self.taken = most, option, 0
+
+    @property
+    def free(self) -> int:
+        """How many may still be opened."""
+        return self._most - self.taken
+
+    def take(self) -> None:
+        """One more. Raises Refused where all are taken."""
+        if self.taken >= self._most:
+            words = f"{self._most} sessions are open, as many as this server allows ({self._option})"
+            raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, words)
+        self.taken += 1
+
+    def leave(self) -> None:
+        """One less."""
+        self.taken -= 1
+
+
 class SessionManager:
-    """All conversations of a server, at most `config.max_sessions`."""
+    """All conversations with one avatar. `places` are shared with other managers; else it has `config.max_sessions`."""
 
     def __init__(
         self,
@@ -127,12 +155,13 @@ class SessionManager:
         speaker: Speaker,
         key: str,
         report: Callable[[str], None],
+        places: Places | None = None,
     ) -> None:
         drawn = None if config.draw == "server" else Drawn.of(cast().avatar, identity)
         self._make = lambda: HostedSession(cast, identity, speaker, config, key, report, drawn)
         self.on_open: Callable[[HostedSession], Callable[[], None]] | None = None
         """Joins each conversation that opens; what it returns is called when that closes."""
-        self._limit, self._report = config.max_sessions, report
+        self._places, self._report = places or Places(config.max_sessions), report
         self._rooms: dict[str, HostedSession] = {}
         self._opening = asyncio.Lock()
 
@@ -145,6 +174,11 @@ class SessionManager:
     def names(self) -> list[str]:
         """Names of the conversations that are open."""
         return list(self._rooms)
+
+    @property
+    def rooms(self) -> list[HostedSession]:
+        """The conversations that are open."""
+        return list(self._rooms.values())
 
     def routes(self) -> list[BaseRoute]:
         """Where the conversations are, for any host; they are there within `lifespan`."""
@@ -164,7 +198,7 @@ class SessionManager:
         finally:
             keeper.cancel()
             while self._rooms:
-                await self._rooms.popitem()[1].close()
+                await self._leave(next(iter(self._rooms)))
 
     async def _first(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._find(scope)
@@ -188,20 +222,28 @@ class SessionManager:
     async def _enter(self, name: str) -> HostedSession:
         async with self._opening:
             if name not in self._rooms:
-                if len(self._rooms) >= self._limit:
-                    raise Refused(
-                        HTTPStatus.SERVICE_UNAVAILABLE,
-                        f"{self._limit} sessions are open, as many as this server allows (--max-sessions)",
-                    )
-                room = await asyncio.to_thread(self._make)
-                await room.open()
-                if self.on_open is not None:
-                    room.on_close = await asyncio.to_thread(self.on_open, room)
-                self._rooms[name] = room
+                self._rooms[name] = await self._opened()
                 if name:
                     self._report(f"session {name!r} opened")
             self._rooms[name].seen_s = time.monotonic()
             return self._rooms[name]
+
+    async def _opened(self) -> HostedSession:
+        self._places.take()
+        try:
+            room = await asyncio.to_thread(self._make)
+            await room.open()
+            if self.on_open is not None:
+                room.on_close = await asyncio.to_thread(self.on_open, room)
+        except BaseException:
+            self._places.leave()
+            raise
+        return room
+
+    async def _leave(self, name: str) -> None:
+        room = self._rooms.pop(name)
+        self._places.leave()
+        await room.close()
 
     async def _close_idle(self) -> None:
         while True:
@@ -210,8 +252,7 @@ class SessionManager:
                 if name == MAIN or room.session.stats().listeners:
                     room.seen_s = time.monotonic()
                 elif time.monotonic() - room.seen_s > _IDLE_S:
-                    del self._rooms[name]
-                    await room.close()
+                    await self._leave(name)
                     self._report(f"session {name!r} closed, nobody was there")
 
 

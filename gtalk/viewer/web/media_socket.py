@@ -188,8 +188,9 @@ class MediaSocket:
             self._mute(page)
             if self._recording is page:  # nobody would end it
                 self._recording = None
-                await asyncio.to_thread(self._recorder.stop)
-                self._report("the page that recorded left: its recording ends, /recording.mp4 has it")
+                if not page.connection.host_ends:  # else the session finishes it, and keeps it
+                    await asyncio.to_thread(self._recorder.stop)
+                    self._report("the page that recorded left: its recording ends, /recording.mp4 has it")
 
     async def _send(self, page: _Page) -> None:
         told = 0.0
