@@ -33,7 +33,7 @@ ARROWS = {
     "dub": {"direct", "hearing", "marks", "talk", "motion", "media", "dataset", "prepare", "speech", "voice"},
     "scene": {"direct", "dub", "hearing", "marks", "media", "motion", "speech", "talk"},
     "viewer": {"direct", "export", "hosting", "marks", "talk", "motion", "media", "speech", "voice"},
-    "agents": {"direct", "media", "speech", "viewer", "voice"},
+    "agents": {"direct", "marks", "media", "speech", "viewer", "voice"},
     "export": {"avatar", "marks", "talk", "motion", "media", "ops", "rig", "speech"},
     "eval": {"talk", "dataset", "media", "speech", "voice", "motion", "avatar", "prepare", "ops", "rig"},
     "hosting": set(),

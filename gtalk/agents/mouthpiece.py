@@ -15,7 +15,9 @@ from functools import partial
 
 import numpy as np
 
+from gtalk.marks.label import labelled
 from gtalk.shapes import Float, UInt8
+from gtalk.types import AUDIO_RATE
 from gtalk.viewer.audio.sources import PushSource, check_rate
 from gtalk.viewer.live.frames import LiveFrame
 from gtalk.viewer.live.session import LiveSession
@@ -44,14 +46,16 @@ class Mouthpiece:
 
     Args:
         session: a live face that nothing else speaks through.
+        label: whether words in its pictures say that it is generated: no page around them does.
     """
 
-    def __init__(self, session: LiveSession) -> None:
-        self._session = session
+    def __init__(self, session: LiveSession, *, label: bool = True) -> None:
+        self._session, self._label = session, label
         self._loop = asyncio.get_running_loop()
         self._there = asyncio.Event()
         self._listener = session.listen(partial(_wake, self._loop, self._there), encodes=True)
         self._said: deque[PushSource] = deque()  # utterances not yet shown to their end; the last may be open
+        self._position_s = 0.0
 
     def say(self, pcm: bytes, rate: int, channels: int = 1) -> None:
         """More 16-bit sound of the open utterance; begins one where none is. Raises UserError for a strange rate."""
@@ -71,7 +75,12 @@ class Mouthpiece:
     @property
     def position_s(self) -> float:
         """Of the utterance that is said: so much of it was handed out."""
-        return self._said[0].shown_s if self._said else 0.0
+        return self._position_s
+
+    @property
+    def n_waiting(self) -> int:
+        """Utterances that were begun and not yet handed out to their end."""
+        return len(self._said)
 
     @property
     def speaking(self) -> bool:
@@ -80,7 +89,7 @@ class Mouthpiece:
 
     def cut(self) -> float:
         """Be quiet now, whatever waits; how much of the utterance was handed out, in seconds."""
-        position_s = self.position_s
+        position_s, self._position_s = self._position_s, 0.0
         said, self._said = self._said, deque()
         for source in said:
             source.close()
@@ -105,15 +114,21 @@ class Mouthpiece:
     def _tick(self, frame: LiveFrame) -> Tick:
         samples = frame.samples if frame.audible else np.zeros_like(frame.samples)
         rgb = None if frame.picture is None else frame.picture.rgb
+        if rgb is not None and self._label:
+            rgb = labelled(rgb)
         if not self._said:
             return Tick(rgb, samples, False, 0.0, False)
         source = self._said[0]
-        ended = source.all_shown
+        if frame.source is source:
+            self._position_s = frame.said_s
+        position_s = self._position_s
+        ended = source.all_shown and (frame.source is not source or round(frame.said_s * AUDIO_RATE) >= source.n_read)
         if ended:
             self._said.popleft()
+            self._position_s = 0.0
             if self._said:
                 self._session.play(self._said[0])
-        return Tick(rgb, samples, True, source.shown_s, ended)
+        return Tick(rgb, samples, True, position_s, ended)
 
 
 def _wake(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:

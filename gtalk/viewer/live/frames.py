@@ -49,6 +49,8 @@ class LiveFrame:
     """What a page that draws itself is told instead of the image."""
     picture: Picture | None = None
     """The image itself, where a listener asked for that."""
+    said_s: float = 0.0
+    """So much of `source` is said when this image's time is over."""
 
 
 @dataclass

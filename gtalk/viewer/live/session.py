@@ -364,13 +364,15 @@ class LiveSession:
             samples = np.zeros_like(moment.samples) if self._n_cuts != n_cuts else moment.samples
             speaker = heard.source or (self._taken[0].source if self._taken else None)  # it may begin within this tick
             audible = bool(speaker and speaker.audible)
+            said_s = 0.0
             if isinstance(heard.source, PushSource) and self._n_cuts == n_cuts:
                 heard.source.show(heard.n_read + self._sooner)
+                said_s = heard.source.shown_s
             self._guard.play(samples if audible else np.zeros_like(samples))
             live = LiveFrame(
                 moment.time_s, made.jpeg, made.labelled_jpeg, samples, audible, aperture_of(moment), heard.pitch_hz,
                 heard.heard_ms, heard.source, made.numbers,
-                Picture(made.frame.rgb, made.frame.alpha) if made.frame is not None else None,
+                Picture(made.frame.rgb, made.frame.alpha) if made.frame is not None else None, said_s,
             )  # fmt: skip
             for listener in self._listeners:
                 listener.frames.append(live)
