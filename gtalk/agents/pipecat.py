@@ -1,9 +1,11 @@
 """A face in a Pipecat pipeline: behind the voice, before the transport.
 
-    transport.input() ─▶ .. ─▶ llm ─▶ tts ─▶ GtalkVideo(session) ─▶ transport.output()
+    face = GtalkVideo(session)
+    transport.input() ─▶ .. ─▶ llm ─▶ tts ─▶ face ─▶ transport.output() ─▶ face.played
 
-Takes TTSAudioRawFrame and gives sound and pictures in step; an InterruptionFrame shuts the mouth at once. Needs the
-package pipecat-ai, and a transport with `video_out_is_live=True`: pictures come as often as they are to be shown.
+Takes TTSAudioRawFrame and gives sound and pictures in step; an InterruptionFrame shuts the mouth at once. `played` sees
+what the transport sent: by it the position is what left, not what waits, and the transport's queue stays short. Needs
+the package pipecat-ai, and a transport with `video_out_is_live=True`: pictures come as often as they are to be shown.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import asyncio
 import numpy as np
 
 from gtalk.agents.mouthpiece import Mouthpiece, Tick
+from gtalk.agents.playback import Playback
 from gtalk.errors import UserError
 from gtalk.types import AUDIO_RATE
 from gtalk.viewer.live.session import LiveSession
@@ -23,6 +26,7 @@ try:
         EndFrame,
         Frame,
         InterruptionFrame,
+        OutputAudioRawFrame,
         OutputImageRawFrame,
         SpeechOutputAudioRawFrame,
         StartFrame,
@@ -35,24 +39,33 @@ except ImportError as error:
                     remedy="Install it: pip install 'pipecat-ai[webrtc]'.") from error  # fmt: skip
 
 
+_ENOUGH_WAITING_S = 0.06
+"""Silence is left out while more waits in the transport: else what once was late is late for ever."""
+
+
 class GtalkVideo(FrameProcessor):
     """Says through a live session what the voice before it makes.
 
     Args:
         session: a `LiveSession` with nobody else speaking through it; started and stopped by the caller.
+        label: whether words in the picture say that it is generated: no page around it does.
     """
 
-    def __init__(self, session: LiveSession) -> None:
+    def __init__(self, session: LiveSession, *, label: bool = True) -> None:
         super().__init__(name="gtalk")
-        self._session = session
+        self._session, self._label = session, label
+        self._playback = Playback()
+        self.played = Played(self._playback)
+        """To stand behind the transport's output."""
         self._mouth: Mouthpiece | None = None
         self._showing: asyncio.Task[None] | None = None
+        self._n_cuts = 0
         self._stops: list[TTSStoppedFrame] = []  # handed on when the last picture of their utterance was
 
     @property
     def position_s(self) -> float:
-        """How much of the utterance that is said has been handed to the transport, in seconds."""
-        return self._mouth.position_s if self._mouth is not None else 0.0
+        """How much of the utterance left, in seconds; without `played` in the pipeline, how much was handed on."""
+        return self._playback.position_s
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """See Pipecat."""
@@ -60,7 +73,7 @@ class GtalkVideo(FrameProcessor):
         match frame:
             case StartFrame():
                 await self.push_frame(frame, direction)
-                self._mouth = Mouthpiece(self._session)
+                self._mouth = Mouthpiece(self._session, label=self._label)
                 self._showing = self.create_task(self._show(self._mouth))
                 return
             case TTSAudioRawFrame() if self._mouth is not None:
@@ -72,6 +85,8 @@ class GtalkVideo(FrameProcessor):
                 return
             case InterruptionFrame() if self._mouth is not None:
                 self._mouth.cut()
+                self._playback.forget()
+                self._n_cuts += 1
                 self._stops.clear()
             case EndFrame() | CancelFrame():
                 await self._stop()
@@ -98,10 +113,31 @@ class GtalkVideo(FrameProcessor):
                 await self.push_frame(self._stops.pop(0))
 
     async def _push(self, tick: Tick) -> None:
+        n_cuts = self._n_cuts
         if tick.rgb is not None:
             height, width = tick.rgb.shape[:2]
             image = OutputImageRawFrame(image=tick.rgb.tobytes(), size=(width, height), format="RGB")
             await self.push_frame(image)
+        if self._n_cuts != n_cuts:  # cut off meanwhile: its sound must not come behind the interruption
+            return
+        if self._playback.waiting_s > _ENOUGH_WAITING_S and not tick.samples.any():
+            return
+        self._playback.give(len(tick.samples) / AUDIO_RATE, tick.position_s, tick.speaking)
         pcm = (np.clip(tick.samples, -1, 1) * 32767).astype("<i2").tobytes()
         kind = TTSAudioRawFrame if tick.speaking else SpeechOutputAudioRawFrame
         await self.push_frame(kind(audio=pcm, sample_rate=AUDIO_RATE, num_channels=1))
+
+
+class Played(FrameProcessor):
+    """Sees what the transport sent."""
+
+    def __init__(self, playback: Playback) -> None:
+        super().__init__(name="gtalk played")
+        self._playback = playback
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        """See Pipecat."""
+        await super().process_frame(frame, direction)
+        if isinstance(frame, OutputAudioRawFrame):
+            self._playback.play(len(frame.audio) / (2 * frame.num_channels * frame.sample_rate))
+        await self.push_frame(frame, direction)

@@ -94,7 +94,7 @@ class Watched:
             self.url,
             out,
             seconds,
-            *([speech] if speech else []),
+            *(["--speak", speech] if speech else []),
         ]
         subprocess.run(list(map(str, words)), check=True)
         return dict(np.load(out))

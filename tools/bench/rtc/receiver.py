@@ -1,13 +1,13 @@
 """The other peer: watches, notes what came and when, and speaks a file as its microphone.
 
-python -m tools.bench.rtc.receiver WHEP_URL OUT.npz SECONDS [SPEECH.wav]
+python -m tools.bench.rtc.receiver WHEP_URL OUT.npz SECONDS [--speak SPEECH.wav] [--small]
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import fractions
-import sys
 import time
 import urllib.request
 from pathlib import Path
@@ -45,7 +45,9 @@ class Speech(MediaStreamTrack):
 class Log:
     """What came."""
 
-    def __init__(self) -> None:
+    def __init__(self, small: bool) -> None:
+        self.small: list[np.ndarray] | None = [] if small else None
+        self.packets: list[tuple[float, int]] = []  # of sound: when, RTP
         self.pictures: list[tuple[float, float, int, int]] = []  # when, pts in ticks of 90 kHz, number, bytes
         self.sound: list[tuple[float, int]] = []  # when, pts
         self.samples: list[np.ndarray] = []
@@ -60,6 +62,8 @@ class Log:
             number = number_of(rgb)
             self.pictures.append((time.monotonic(), frame.pts, -1 if number is None else number, 0))
             self.last = [*self.last[-_KEEP:], rgb]
+            if self.small is not None:
+                self.small.append(rgb[::3, ::3])
 
     async def hear(self, track: MediaStreamTrack) -> None:
         while True:
@@ -73,6 +77,8 @@ class Log:
 
         async def packet(one, arrival_time_ms: int) -> None:
             self.first.setdefault(kind, one.timestamp)
+            if kind == "audio":
+                self.packets.append((time.monotonic(), one.timestamp))
             await packets(one, arrival_time_ms=arrival_time_ms)
 
         async def report(one) -> None:
@@ -83,8 +89,8 @@ class Log:
         receiver._handle_rtp_packet, receiver._handle_rtcp_packet = packet, report
 
 
-async def main(url: str, out: Path, seconds: float, speech: Path | None) -> None:
-    connection, log, tasks = RTCPeerConnection(RTCConfiguration([])), Log(), []
+async def main(url: str, out: Path, seconds: float, speech: Path | None, small: bool) -> None:
+    connection, log, tasks = RTCPeerConnection(RTCConfiguration([])), Log(small), []
     microphone = None
     if speech is not None:
         microphone = Speech(read_audio(speech, RATE).samples)
@@ -115,11 +121,17 @@ async def main(url: str, out: Path, seconds: float, speech: Path | None) -> None
         video_reports=np.array(log.reports["video"], np.uint64),
         audio_reports=np.array(log.reports["audio"], np.uint64),
         first=np.array([log.first["video"], log.first["audio"]]), last=np.stack(log.last), asked_s=asked_s,
-        microphone_s=0.0 if microphone is None else microphone.begin_s,
+        microphone_s=0.0 if microphone is None else microphone.begin_s, packets=np.array(log.packets),
+        small=np.stack(log.small) if log.small else np.zeros(0, np.uint8),
     )  # fmt: skip
 
 
 if __name__ == "__main__":
-    asyncio.run(
-        main(sys.argv[1], Path(sys.argv[2]), float(sys.argv[3]), Path(sys.argv[4]) if len(sys.argv) > 4 else None)
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("url")
+    parser.add_argument("out", type=Path)
+    parser.add_argument("seconds", type=float)
+    parser.add_argument("--speak", type=Path)
+    parser.add_argument("--small", action="store_true", help="keep every picture, small")
+    given = parser.parse_args()
+    asyncio.run(main(given.url, given.out, given.seconds, given.speak, given.small))
