@@ -20,7 +20,7 @@ import torch
 
 from gtalk.avatar.base import PLATE, Consent
 from gtalk.dub.background import TRANSPARENT, Background, Still, make_background
-from gtalk.dub.render import image_size
+from gtalk.dub.outputs import image_size
 from gtalk.errors import UserError
 from gtalk.making.events import events_of
 from gtalk.making.train import Preset, Renderer, TrainEvent, make_avatar

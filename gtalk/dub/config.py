@@ -32,6 +32,9 @@ class DubConfig:
     """Footage of the same person, of which only the mouth and jaw are replaced, with the shot's light and grain."""
     onto_length: Literal["loop", "retime"] = "loop"
     """When shot and sound differ in length. loop: the shot runs to and fro, or is cut. retime: it is stretched."""
+    camera_from: Path | None = None
+    """A shot to stand in: the person is put before it and moves as its camera does, in its size and rate. With
+    --background transparent the person alone, for compositing."""
     seed: int = 0
     """Chooses head motion, gaze and blinks."""
     controls: Controls = field(default_factory=Controls)

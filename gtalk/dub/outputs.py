@@ -19,6 +19,7 @@ from gtalk.marks.identity import Identity
 from gtalk.marks.provenance import can_sign, sign
 from gtalk.media.sinks import MADE_WITH
 from gtalk.media.writer import WriteConfig, check_output_format
+from gtalk.types import Camera
 
 _SUBTITLES = (".srt", ".vtt")
 _OURS = re.compile(rf"\d{{6,}}\.png|audio\.wav|{re.escape(MADE_WITH)}")
@@ -119,3 +120,20 @@ def sweep(output: Path) -> None:
             shutil.rmtree(left, ignore_errors=True)
         else:
             left.unlink(missing_ok=True)
+
+
+def image_size(camera: Camera, height: int | None) -> tuple[int, int]:
+    """(width, height) of the camera's aspect ratio, both even, nearest to `height`: encoders want even sizes.
+
+    Raises UserError when there is none between 16 and 8192 pixels.
+    """
+    wanted = camera.height if height is None else height
+    if not 16 <= wanted <= 8192:
+        raise UserError("height", expected="16 to 8192 pixels", got=str(wanted), remedy="Choose another height.")
+    shape = camera.width / camera.height
+    for even in sorted(range(wanted % 2 + wanted - 64, wanted + 65, 2), key=lambda h: abs(h - wanted)):
+        width = 2 * round(even * shape / 2)
+        if even > 0 and width > 0 and abs(even - width / shape) <= 0.5:
+            return width, even
+    raise UserError("height", expected=f"a size of the aspect {camera.width}:{camera.height}", got=str(wanted),
+                    remedy="Choose a larger height.")  # fmt: skip

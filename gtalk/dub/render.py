@@ -24,7 +24,8 @@ from gtalk.direct.style import read_style
 from gtalk.dub.background import TRANSPARENT, Background, Still, make_background
 from gtalk.dub.config import DubConfig
 from gtalk.dub.footage.compositor import FootageCompositor, shot_order, track_shot
-from gtalk.dub.outputs import check_output, putting_in_place
+from gtalk.dub.footage.moving_shot import follow_shot
+from gtalk.dub.outputs import check_output, image_size, putting_in_place
 from gtalk.dub.sung import events_of_song, singing
 from gtalk.dub.whose import of_this_face, shape_to_find
 from gtalk.errors import UserError
@@ -43,7 +44,7 @@ from gtalk.progress import OnProgress, Progress, silent
 from gtalk.speech.known_phones import KnownPhones
 from gtalk.talk import PLATE, Character, MotionFrame, Talker, View, frame_count, load_character
 from gtalk.talk.interpolate import exact_rate, first_sample, resampled_count
-from gtalk.types import AUDIO_RATE, Camera, Motion
+from gtalk.types import AUDIO_RATE, Motion
 
 MOTION_SUFFIX = ".npz"
 _AHEAD_S = 0.5  # sound is written this much before its images, as players like to read it
@@ -117,6 +118,11 @@ def check_dub(source: Path | None, output: Path, config: DubConfig) -> None:
         if config.background != PLATE or config.height is not None:
             raise UserError("onto", expected="neither background nor height: the shot has its own", got="one of them",
                             remedy="Leave them out.")  # fmt: skip
+    if config.camera_from is not None:
+        require_video(probe(config.camera_from))
+        if config.onto is not None or config.height is not None or config.background not in (PLATE, TRANSPARENT):
+            raise UserError("camera-from", expected="neither onto nor height, and transparent as the only background: "
+                            "the shot has its own", got="one of them", remedy="Leave them out.")  # fmt: skip
     expected_s = 0.0 if sound is None else Soundtrack.of(Path(sound)).expected_s
     if config.style:
         read_style(config.style)
@@ -154,23 +160,6 @@ def render_dub(
         raise
 
 
-def image_size(camera: Camera, height: int | None) -> tuple[int, int]:
-    """(width, height) of the camera's aspect ratio, both even, nearest to `height`: encoders want even sizes.
-
-    Raises UserError when there is none between 16 and 8192 pixels.
-    """
-    wanted = camera.height if height is None else height
-    if not 16 <= wanted <= 8192:
-        raise UserError("height", expected="16 to 8192 pixels", got=str(wanted), remedy="Choose another height.")
-    shape = camera.width / camera.height
-    for even in sorted(range(wanted % 2 + wanted - 64, wanted + 65, 2), key=lambda h: abs(h - wanted)):
-        width = 2 * round(even * shape / 2)
-        if even > 0 and width > 0 and abs(even - width / shape) <= 0.5:
-            return width, even
-    raise UserError("height", expected=f"a size of the aspect {camera.width}:{camera.height}", got=str(wanted),
-                    remedy="Choose a larger height.")  # fmt: skip
-
-
 @dataclass
 class DubPlan:
     """What is written: frames, the sound that goes with them, and what is known beforehand."""
@@ -201,11 +190,14 @@ def plan_dub(
 ) -> DubPlan:
     """What a dub will write. Nothing is drawn yet."""
     avatar = character.avatar
-    rate = config.fps if config.fps is not None or config.onto is None else probe(config.onto).fps
+    film = config.onto or config.camera_from
+    rate = config.fps if config.fps is not None or film is None else probe(film).fps
     fps = float(exact_rate(float(avatar.fps if rate is None else rate)))
-    size = image_size(avatar.camera, config.height)
+    shot = None if config.camera_from is None else follow_shot(config.camera_from, fps, on_progress)
+    size = image_size(avatar.camera, config.height if shot is None else shot.size[1])
     background = make_background(config.background, size, fps)
-    view = View(size=size, background=background.rendered) if config.onto is None else View(background=None)
+    view = View(background=None) if config.onto else View(size=size, background=background.rendered)
+    view = view if shot is None else View(size=size, background=None)
     direction = _directed(character, source, config, known)
     talker = character.talker(
         controls=config.controls, edits=direction.edits, lookahead=config.lookahead, fps=fps, seed=config.seed,
@@ -215,12 +207,17 @@ def plan_dub(
     told = (*told, *direction.notes)
     moments = Timed(moments)
     frames = talker.drawn(moments)
-    onto = None
+    onto, total = None, n_frames
+    if film is not None and not is_motion(source):
+        total = frame_count(_count_samples(source), fps)
+    if shot is not None:
+        alone = config.background == TRANSPARENT
+        frames, size = shot.with_person(frames, shot.order(total or 0), alone), shot.size
+        background, told = Still(None if alone else PLATE), (*told, *shot.warnings)
     if config.onto is not None:
-        shot = track_shot(config.onto, fps, on_progress, shape_to_find(avatar))
-        total = n_frames if is_motion(source) else frame_count(_count_samples(source), fps)
-        onto = FootageCompositor(talker, shot, shot_order(len(shot.motion), total or 0, config.onto_length))
-        frames, size, background = onto.frames(moments), shot.size, Still(PLATE)
+        footage = track_shot(config.onto, fps, on_progress, shape_to_find(avatar))
+        onto = FootageCompositor(talker, footage, shot_order(len(footage.motion), total or 0, config.onto_length))
+        frames, size, background = onto.frames(moments), footage.size, Still(PLATE)
     return DubPlan(moments, Timed(frames), fps, size, background, sound, n_frames, stop, onto, told)
 
 

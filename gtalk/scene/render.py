@@ -16,8 +16,7 @@ import numpy as np
 from gtalk.direct.at_work import directed
 from gtalk.direct.directors.listening import events_of_conversation
 from gtalk.direct.score import Event, Score
-from gtalk.dub.outputs import check_output, putting_in_place
-from gtalk.dub.render import image_size
+from gtalk.dub.outputs import check_output, image_size, putting_in_place
 from gtalk.errors import UserError
 from gtalk.files import is_full, no_room
 from gtalk.marks.label import labelled

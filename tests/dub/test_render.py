@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from gtalk.dub.config import DubConfig
-from gtalk.dub.render import DubResult, check_dub, dub, image_size, render_dub
+from gtalk.dub.outputs import image_size
+from gtalk.dub.render import DubResult, check_dub, dub, render_dub
 from gtalk.errors import UserError
 from gtalk.marks.scan import read_file
 from gtalk.media.audio import read_audio, write_wav

@@ -62,7 +62,9 @@ _HUSH_S = 0.3  # of quiet around a cut
 
 def is_long(source: Path, config: DubConfig, split_s: float) -> bool:
     """Whether a job is done in parts: long speech. Footage and moving backgrounds run through from their start."""
-    if split_s <= 0 or is_motion(source) or config.onto is not None or moves(config.background):
+    if split_s <= 0 or is_motion(source) or moves(config.background):
+        return False
+    if config.onto is not None or config.camera_from is not None:
         return False
     if config.score is not None and Look.of(Score.load(config.score)) is not None:
         return False  # the look of a part would have to know where the part lies

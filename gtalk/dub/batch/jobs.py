@@ -31,7 +31,7 @@ from gtalk.talk.load import AVATAR_VERSION
 from gtalk.voice.voices import open_voice
 
 AVATAR_JSON = "avatar.json"
-_PATHS = {"audio", "hears", "onto", "score", "save_motion", "sign_cert", "sign_key", "subtitles"}
+_PATHS = {"audio", "camera_from", "hears", "onto", "score", "save_motion", "sign_cert", "sign_key", "subtitles"}
 _OPTIONS = {field.name for field in dataclasses.fields(DubConfig)} - {"controls"}
 _CONTROLS = {spec.name for spec in (*control_specs(), *word_specs())}
 _OF_TEXT = {"voice": str, "words_per_minute": int}
@@ -133,6 +133,7 @@ def read_job(number: int, line: str, folder: Path, started: frozenset[str] = fro
         config.audio,
         config.hears,
         config.onto,
+        config.camera_from,
         config.score,
         config.subtitles,
         config.sign_cert,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 
 import cv2
 import numpy as np
@@ -104,11 +104,42 @@ def find_path(
             own = own if link is None else own @ link
         found[segment.start : segment.stop], known[segment.start : segment.stop] = own, seen
         on_progress(Progress("camera", segment.stop, total))
-    scale = read(reference)[0].shape[0] / size[1]
-    to_size = np.diag([1 / scale, 1 / scale, 1.0])
+    return CameraPath(_at_size(found, read(reference)[0].shape[0] / size[1]), known, reference)
+
+
+def path_of_frames(
+    frames: Iterator[tuple[UInt8[np.ndarray, "h w"], UInt8[np.ndarray, "h w"]]],
+    size: tuple[int, int],
+    segments: Sequence[Segment],
+    on_progress: OnProgress = silent,
+) -> CameraPath:
+    """The path of every frame, in order and without asking first whether anything moves.
+
+    Each segment's homographies are from its own middle.
+
+    Args:
+        frames: (grey image, 255 where the room is), all of one size.
+        size: (width, height) of the images that the homographies are for.
+        segments: parts without a cut.
+    """
+    homographies, known, scale = [], [], 1.0
+    for segment in segments:
+        first = next(frames)
+        scale = first[0].shape[0] / size[1]
+        own, seen = _follow(chain([first], islice(frames, segment.stop - segment.start - 1)))
+        homographies.append(own @ np.linalg.inv(own[len(own) // 2]))
+        known.append(seen)
+        on_progress(Progress("camera", segment.stop, segments[-1].stop))
+    longest = max(segments, key=lambda segment: segment.stop - segment.start)
+    reference = longest.start + (longest.stop - longest.start) // 2
+    return CameraPath(_at_size(np.concatenate(homographies), scale), np.concatenate(known), reference)
+
+
+def _at_size(homographies: np.ndarray, scale: float) -> np.ndarray:
+    """OpenCV's maps of images `scale` times as large as maps of pixels whose centres lie at .5."""
     shift = np.array([[1.0, 0.0, 0.5], [0.0, 1.0, 0.5], [0.0, 0.0, 1.0]])
-    found = shift @ found @ np.linalg.inv(shift)
-    return CameraPath(to_size @ found @ np.linalg.inv(to_size), known, reference)
+    to_size = np.diag([1 / scale, 1 / scale, 1.0]) @ shift
+    return to_size @ homographies @ np.linalg.inv(to_size)
 
 
 @dataclass(frozen=True)

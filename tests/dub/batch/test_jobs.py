@@ -158,7 +158,9 @@ def test_every_option_of_a_dub_can_be_said_in_a_line(folder):
     )
     with pytest.raises(UserError, match=r"line 1: media file .*shot.mp4"):
         read_jobs(write(folder, {**GOOD, "onto": "shot.mp4"}))
-    named = {*samples, "onto", "score", "style", "audio", "sign_cert", "sign_key"}
+    with pytest.raises(UserError, match=r"line 1: media file .*shot.mp4"):
+        read_jobs(write(folder, {**GOOD, "camera_from": "shot.mp4"}))
+    named = {*samples, "onto", "camera_from", "score", "style", "audio", "sign_cert", "sign_key"}
     options = {field.name for kind in (DubConfig, Controls) for field in dataclasses.fields(kind)}
     assert named == options - {"controls"}
 
