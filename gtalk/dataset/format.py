@@ -9,7 +9,7 @@
     landmarks.npz        points_px [T,478,2], valid [T], (arkit52 [T,52])
     camera.json          Camera
     person.npz           shape [478,3] metres, expressions [K,478,3], triangles [F,3]
-    poses.npz            T_world_head [T,4,4], torso [T,4], torso_bend [T,36], framing [T,3], sway [T,512]
+    poses.npz            T_world_head [T,4,4], torso [T,4], torso_bend [T,36], framing [T,3], (sway [T,512])
     masks/000000.png     MaskClass of every pixel
     mattes/000000.png    soft coverage by the person, 0 to 255
     background.png       the plate: what stands behind the person

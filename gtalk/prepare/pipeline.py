@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -37,8 +37,9 @@ from gtalk.prepare.segmentation.parsing_model import load_parsing_model
 from gtalk.prepare.stages import Job, Pipeline, Stage
 from gtalk.prepare.surroundings.mosaic import ALIVE, make_mosaic
 from gtalk.prepare.surroundings.run import load_path, run_camera, run_light, save_mosaic
+from gtalk.prepare.torso.looseness import measure_looseness
 from gtalk.prepare.torso.sway import WORK_HEIGHT as SWAY_HEIGHT
-from gtalk.prepare.torso.sway import track_sway
+from gtalk.prepare.torso.sway import Alignment, track_sway
 from gtalk.prepare.torso.track import WORK_HEIGHT as TORSO_HEIGHT
 from gtalk.prepare.torso.track import track_torso
 from gtalk.prepare.tracking.to_motion import motion_from_track
@@ -217,18 +218,25 @@ def _run_background(job: Job) -> dict[str, Any]:
     def read_pair(index: int) -> tuple[np.ndarray, np.ndarray]:
         return read_luma(frames, index, SWAY_HEIGHT, size[1], gains), read_grey(mattes, index)
 
-    landmarks = load_landmarks(job.root / "landmarks.npz")
-    training = np.arange(len(landmarks.valid)) < first_test_frame(len(landmarks.valid))
+    landmarks, poses = load_landmarks(job.root / "landmarks.npz"), load_track(job.root).T_world_head
+    usable = landmarks.valid & (np.arange(len(landmarks.valid)) < first_test_frame(len(landmarks.valid)))
+    placed: dict[str, np.ndarray] = {}
     with one_thread_each():
         torso = track_torso(read, size, segments, job.on_progress)
-        sway = track_sway(read_pair, landmarks.points_px, size, landmarks.valid & training, job.on_progress)
+        alignment = Alignment(read_pair, landmarks.points_px, size, usable)
+        labels = read_grey(job.root / "masks", alignment.rest)
+        loose = measure_looseness(alignment, labels, poses, np.flatnonzero(usable).tolist())
+        sways = loose.sways(torso.mostly_tracked)
+        if sways:
+            sway = track_sway(read_pair, landmarks.points_px, size, usable, job.on_progress, alignment)
+            placed["sway"] = sway.astype(np.float32)
     save_arrays(
         job.root / "poses.npz",
-        T_world_head=load_track(job.root).T_world_head,
+        T_world_head=poses,
         torso=torso.torso,
         torso_bend=torso.bend,
         framing=background.framing,
-        sway=sway.astype(np.float32),
+        **placed,
     )
     return {
         "plate_seen_share": round(float(background.known.mean()), 4),
@@ -237,13 +245,15 @@ def _run_background(job: Job) -> dict[str, Any]:
         "drift_px": round(background.drift * size[1], 2),
         "torso_tracked_share": round(float(torso.tracked.mean()), 4),
         "torso_rest_frame": torso.rest_frame,
+        "looseness": asdict(loose),
+        "sway_tracked": sways,
     }
 
 
 def _run_motion(job: Job) -> dict[str, Any]:
     landmarks, tracked = load_landmarks(job.root / "landmarks.npz"), load_track(job.root)
     with np.load(job.root / "poses.npz", allow_pickle=False) as poses:
-        placed = {name: poses[name] for name in ("torso", "torso_bend", "framing", "sway")}
+        placed = {name: poses[name] for name in ("torso", "torso_bend", "framing", "sway") if name in poses}
     motion = motion_from_track(tracked, landmarks, VIDEO_FPS, placed, _segments(job))
     motion.save(job.root / "motion.npz")
     return {}
@@ -276,7 +286,7 @@ STAGES = [
     Stage("masks", 11, ("media", "track", "light", "camera"), ("mattes", "masks"), _parsing_settings, _run_masks),
     Stage(
         "background",
-        9,
+        10,
         ("media", "landmarks", "track", "light", "camera", "masks"),
         ("background.png", "poses.npz"),
         _part(),

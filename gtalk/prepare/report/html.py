@@ -164,6 +164,7 @@ def _numbers(job: Job, sound: Sound, image: Image, movement: Movement) -> str:
             else "does not drift",
         ),
         ("torso", f"texture followed in {background['torso_tracked_share']:.0%} of frames"),
+        ("hair, neck, clothes", _looseness(background["looseness"], background["sway_tracked"])),
     ]
     rows += [(f"sound and lips of {clip['name']}", clip["words"]) for clip in job.facts["sync"]["clips"]]
     for source in media["sources"]:
@@ -184,6 +185,12 @@ def _numbers(job: Job, sound: Sound, image: Image, movement: Movement) -> str:
         )
     cells = "".join(f"<tr><th>{html.escape(a)}</th><td>{html.escape(b)}</td></tr>" for a, b in rows)
     return f"<h2>Numbers</h2><table>{cells}</table>"
+
+
+def _looseness(loose: dict[str, float], tracked: bool) -> str:
+    off = ", ".join(f"{part} {100 * share:.1f}" for part, share in loose.items())
+    what = "move on their own: tracked" if tracked else "go with head and torso: nothing more is tracked"
+    return f"{what} (off by {off} % of the face's height where only the head's pose is known)"
 
 
 def _section(title: str, content: str) -> str:

@@ -32,12 +32,43 @@ Read = Callable[[int], tuple[UInt8[np.ndarray, "H W"], UInt8[np.ndarray, "H W"]]
 """Frame index -> (grey image, matte), of any size."""
 
 
+class Alignment:
+    """One rest frame, and where dense flow finds in other frames what it shows of the person."""
+
+    def __init__(
+        self,
+        read: Read,
+        points_px: Float[np.ndarray, "T P 2"],
+        size: tuple[int, int],
+        usable: Bool[np.ndarray, " T"],
+    ) -> None:
+        """See `track_sway`."""
+        scale = WORK_HEIGHT / size[1]
+        self.read, self.work = read, (round(size[0] * scale), WORK_HEIGHT)
+        self.points_px = points_px * scale
+        """Of the face, in pixels of `work` = (width, height)."""
+        self.rest = _nearest_to_median(self.points_px, usable)
+        self.grey, self.matte = _at_work(read, self.rest, self.work)
+        self.places_px, self.worth = _places(self.grey, self.matte)
+        """Whole pixels of the rest frame at which flow is looked at, and how much they say."""
+
+    def follow(self, index: int) -> tuple[Float[np.ndarray, "2 3"], Float[np.ndarray, "N 2"], Float[np.ndarray, " N"]]:
+        """(similarity of the face from the rest frame, what the places move besides, how far to believe it)."""
+        follows = _similarity(self.points_px[self.rest], self.points_px[index])
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        now = cv2.warpAffine(_at_work(self.read, index, self.work)[0], _for_opencv(follows), self.work, flags=flags)
+        flow, doubt = _flow(self.grey, now)
+        x, y = self.places_px.T
+        return follows, flow[y, x], doubt[y, x]
+
+
 def track_sway(
     read: Read,
     points_px: Float[np.ndarray, "T P 2"],
     size: tuple[int, int],
     usable: Bool[np.ndarray, " T"],
     on_progress: OnProgress = silent,
+    alignment: Alignment | None = None,
 ) -> Float[np.ndarray, "T S"]:
     """Displacements (x, y) of the control points from the rest frame to each frame, in image heights, row by row.
 
@@ -47,31 +78,24 @@ def track_sway(
         size: (width, height).
         usable: frames that may be the rest; it is the one whose face lies nearest to the median of theirs. All its
             displacements are zero.
+        on_progress: told after every frame.
+        alignment: of the same arguments, where there is one already.
     """
-    scale = WORK_HEIGHT / size[1]
-    work = (round(size[0] * scale), WORK_HEIGHT)
-    points = points_px * scale
-    rest = _nearest_to_median(points, usable)
-    grey, matte = _at_work(read, rest, work)
-    shares, places, worth = _places(grey, matte)
-    prior = _prior(len(places))
-    knots = _knots(work)
+    aligned = alignment or Alignment(read, points_px, size, usable)
+    shares = _shares(aligned.places_px, aligned.work)
+    prior, knots = _prior(len(aligned.places_px)), _knots(aligned.work)
 
     def sway(index: int) -> np.ndarray:
-        if index == rest:
+        if index == aligned.rest:
             return np.zeros(SWAY)
-        follows = _similarity(points[rest], points[index])
-        now = cv2.warpAffine(
-            _at_work(read, index, work)[0], _for_opencv(follows), work, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        )
-        flow, doubt = _flow(grey, now)
-        left = _gather(shares, prior, flow[places[:, 1], places[:, 0]], worth * doubt[places[:, 1], places[:, 0]])
+        follows, flow, doubt = aligned.follow(index)
+        left = _gather(shares, prior, flow, aligned.worth * doubt)
         return ((apply(follows, knots + left) - knots) / WORK_HEIGHT).ravel()
 
     rows = []
-    for index, row in enumerate(in_order(sway, range(len(points)))):
+    for index, row in enumerate(in_order(sway, range(len(points_px)))):
         rows.append(row)
-        on_progress(Progress("hair", index + 1, len(points)))
+        on_progress(Progress("hair", index + 1, len(points_px)))
     return np.stack(rows)
 
 
@@ -86,8 +110,8 @@ def _nearest_to_median(points: np.ndarray, usable: np.ndarray) -> int:
     return int(rows[np.argmin(np.square(points[rows] - middle).sum((1, 2)))])
 
 
-def _places(grey: np.ndarray, matte: np.ndarray) -> tuple[csr_matrix, np.ndarray, np.ndarray]:
-    """(bilinear shares of the control points, pixels, worth) of the places at which flow is looked at."""
+def _places(grey: np.ndarray, matte: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(pixels, worth) of the places at which flow is looked at."""
     height, width = grey.shape
     y, x = np.mgrid[STEP // 2 : height : STEP, STEP // 2 : width : STEP].reshape(2, -1)
     slope = np.hypot(cv2.Scharr(grey, cv2.CV_32F, 1, 0), cv2.Scharr(grey, cv2.CV_32F, 0, 1))
@@ -95,8 +119,12 @@ def _places(grey: np.ndarray, matte: np.ndarray) -> tuple[csr_matrix, np.ndarray
     inner = cv2.erode(matte, np.ones((3, 3), np.uint8))[y, x] / 255.0
     kept = inner > 0.5
     x, y, slope, inner = x[kept], y[kept], slope[kept], inner[kept]
-    worth = inner * slope / (slope + max(float(np.median(slope)) if len(slope) else 1.0, 1e-6))
-    at = np.stack([x + 0.5, y + 0.5], 1) / [width, height] * (SWAY_GRID - 1)
+    return np.stack([x, y], 1), inner * slope / (slope + max(float(np.median(slope)) if len(slope) else 1.0, 1e-6))
+
+
+def _shares(places_px: np.ndarray, work: tuple[int, int]) -> csr_matrix:
+    """Bilinear shares of the control points."""
+    at = (places_px + 0.5) / work * (SWAY_GRID - 1)
     low = np.clip(np.floor(at).astype(int), 0, SWAY_GRID - 2)
     part = at - low
     columns, values = [], []
@@ -104,9 +132,8 @@ def _places(grey: np.ndarray, matte: np.ndarray) -> tuple[csr_matrix, np.ndarray
         for dx in (0, 1):
             columns.append((low[:, 1] + dy) * SWAY_GRID + low[:, 0] + dx)
             values.append(np.abs(1 - dx - part[:, 0]) * np.abs(1 - dy - part[:, 1]))
-    rows = np.tile(np.arange(len(x)), 4)
-    shares = csr_matrix((np.concatenate(values), (rows, np.concatenate(columns))), (len(x), SWAY_GRID**2))
-    return shares, np.stack([x, y], 1), worth
+    rows = np.tile(np.arange(len(places_px)), 4)
+    return csr_matrix((np.concatenate(values), (rows, np.concatenate(columns))), (len(places_px), SWAY_GRID**2))
 
 
 def _prior(n_places: int) -> Float[np.ndarray, "C C"]:

@@ -72,6 +72,11 @@ class TorsoTrack:
     bend: Float[np.ndarray, "T B"]
     """What the similarity leaves; see `torso_bend`."""
 
+    @property
+    def mostly_tracked(self) -> bool:
+        """Whether its own texture says where it is."""
+        return bool(self.tracked.mean() >= 0.5)
+
 
 def track_torso(
     read: Read, size: tuple[int, int], segments: Sequence[Segment], on_progress: OnProgress = silent
