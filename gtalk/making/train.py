@@ -15,6 +15,7 @@ from gtalk.compute.device import resolve_device
 from gtalk.errors import UserError
 from gtalk.files import exclusive
 from gtalk.fit.events import FitEvent
+from gtalk.making.beside import lips_beside
 from gtalk.marks.consent import require_yes
 from gtalk.progress import Progress
 
@@ -77,7 +78,7 @@ def make_avatar(
     with ExitStack() as stack:
         for held in dict.fromkeys((output, folder)):
             stack.enter_context(exclusive(held))
-        from gtalk.motion.training.train import check_dataset, train_motion
+        from gtalk.motion.training.train import check_dataset
         from gtalk.prepare import pipeline
 
         pipeline.prepare(list(clips), folder, prepare or pipeline.PrepareConfig(), on_event)
@@ -88,11 +89,17 @@ def make_avatar(
             from gtalk.making.takes import prepare_take, save_expressions
 
             take, rows = prepare_take(expressions, folder, labels, on_event)
-        fit_avatar(
-            folder, output, consent, renderer, preset, device=device, keep=True, take=take and take.root,
-            on_event=on_event,
-        )  # fmt: skip
-        train_motion([folder], output, on_progress=on_event, device=device, take=take and take.root)
+        with lips_beside(folder, output, device, take and take.root) as lips:
+
+            def show(event: TrainEvent) -> None:
+                on_event(event)
+                lips.tell(on_event)
+
+            fit_avatar(
+                folder, output, consent, renderer, preset, device=device, keep=True, take=take and take.root,
+                on_event=show,
+            )  # fmt: skip
+            lips.wait(on_event)
         if take is not None and expressions is not None:
             save_expressions(take, rows, output, expressions.name)
             on_event(Note(f"expressions: {', '.join(row.name for row in rows)} ({output / 'expressions.yaml'})"))

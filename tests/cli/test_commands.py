@@ -43,6 +43,7 @@ def calls(monkeypatch) -> list[tuple]:
     monkeypatch.setattr("gtalk.fit.run.is_fitted", lambda *arguments: False)
     monkeypatch.setattr("gtalk.motion.training.train.train_motion", train_motion)
     monkeypatch.setattr("gtalk.motion.training.train.check_dataset", lambda folder: None)
+    monkeypatch.setattr("gtalk.making.beside.is_worthwhile", lambda device: False)
     return seen
 
 

@@ -48,3 +48,19 @@ def test_unknown_stages_and_totals_move_nothing_back() -> None:
     other = Pace("dub")
     other.report("dub", 3, 12)
     assert other.share == 0.25 and other.left_s() is None
+
+
+def test_a_stage_beside_another_hides_it_not() -> None:
+    pace = Pace("train")
+    pace.report("motion features", 1, 3)
+    pace.report("fit", 20, 2500)
+    share = pace.share
+    pace.report("motion", 300, 600)
+    assert pace.stage == "fit" and share <= pace.share < 0.75
+    pace.report("fit", 2500, 2500)
+    assert pace.share < 1.0
+    pace.report("motion", 301, 600)
+    assert pace.stage == "motion"
+    for stage in ("motion features", "motion"):
+        pace.report(stage, 1, 1)
+    assert pace.share == pytest.approx(1.0)
