@@ -25,7 +25,8 @@ from gtalk.studio.takes import Take, is_name
 
 LEAST_FREE_BYTES = 2 << 30
 """Less than this on the disk is told before a recording begins."""
-_SIZES_KEPT_S = 20.0
+SIZES_KEPT_S = 20.0
+"""So long a size on the disk is told before it is looked up anew."""
 _CARD, _AVATAR, _MOTION, _MADE = "studio.json", "avatar.json", "motion.json", "made-"
 
 
@@ -149,7 +150,7 @@ class Library:
         now_s = time.monotonic()
         with self._lock:
             kept = self._sizes.get(entry.name)
-            if kept is None or now_s - kept[0] > _SIZES_KEPT_S:
+            if kept is None or now_s - kept[0] > SIZES_KEPT_S:
                 kept = (now_s, _size_of(entry.folder))
                 self._sizes[entry.name] = kept
             return kept[1]

@@ -86,15 +86,16 @@ class Shots:
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
 
-    def __call__(self, name: str, *, phone: bool = False) -> None:
+    def __call__(self, name: str, *, phone: bool = False, of: Page | None = None) -> None:
         if self._folder is None:
             return
-        (self._folder / f"{name}.png").write_bytes(self._page.screenshot())
+        page = of or self._page
+        (self._folder / f"{name}.png").write_bytes(page.screenshot())
         if phone:
-            self._page.resize(390, 844, phone=True)
+            page.resize(390, 844, phone=True)
             time.sleep(0.6)
-            (self._folder / f"{name}_phone.png").write_bytes(self._page.screenshot())
-            self._page.resize(1200, 760)
+            (self._folder / f"{name}_phone.png").write_bytes(page.screenshot())
+            page.resize(1200, 760)
             time.sleep(0.3)
 
 

@@ -37,10 +37,12 @@ export function size(bytes) {
 }
 
 export function notice(words, kind = 'warn') {
-  const place = $('notice');
+  const place = $('notice'), close = place.querySelector('button');
   place.hidden = !words;
   place.dataset.kind = kind;
-  say(place, words || '');
+  close.setAttribute('aria-label', t('nav.close'));
+  close.onclick = () => notice('');
+  say(place.querySelector('span'), words || '');
 }
 
 // What a fault of the server or the browser means, in the page's language.

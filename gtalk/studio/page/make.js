@@ -110,7 +110,7 @@ export class MakeView {
     dialog(t('make.export'), (close) => [...['glb', 'ply'].map((kind) => el('div', { class: 'row' }, el('button', { id: `export-as-${kind}`, onclick: async () => {
       close();
       await this.#do(`api/avatars/${one.name}/export/${kind}`);
-    } }, kind.toUpperCase()), el('code', {}, `gtalk export ${one.path} --format ${kind} -o ${one.name}.${kind}`))), el('button', { class: 'ghost', onclick: close }, t('make.cancel'))]);
+    } }, kind.toUpperCase()), el('span', {}, t(`make.as_${kind}`)), el('code', {}, `gtalk export ${one.path} --format ${kind} -o ${one.name}.${kind}`))), el('button', { class: 'ghost', onclick: close }, t('make.cancel'))]);
   }
 
   async #do(path, options = { method: 'POST' }) {

@@ -64,7 +64,7 @@ export class MeetView {
         const path = `api/avatars/${this.name}/files/films/${job.output.split('/').pop()}`;
         const before = ahead.filter((each) => each.number < job.number).length;
         return el('li', { id: `film-${job.number}`, 'data-state': job.state }, el('div', { class: 'row spread' }, el('b', {}, job.label),
-          job.state === 'done' ? [el('a', { href: path, target: '_blank', rel: 'noopener' }, '▶'), el('a', { class: 'button small', href: `${path}?save=1` }, t('make.download'))]
+          job.state === 'done' ? [el('a', { href: path, target: '_blank', rel: 'noopener', 'aria-label': `${t('make.watch')}: ${job.label}` }, t('make.watch')), el('a', { class: 'button small', href: `${path}?save=1` }, t('make.download'))]
             : job.state === 'waiting' ? el('span', { class: 'soft' }, before ? t('meet.queue', { n: before }) : t('make.waiting')) : null,
           ['waiting', 'running'].includes(job.state) ? this.#button(job, 'stop', 'stop') : this.#button(job, job.state === 'done' ? 'delete' : 'again', job.state === 'done' ? 'forget' : 'again')),
         job.state === 'running' ? el('progress', { max: 1, value: job.share, 'aria-label': job.label }) : null,
@@ -101,7 +101,7 @@ export class MeetView {
 
   async #send(files) {
     for (const file of files) {
-      try { await ask(`api/avatars/${this.name}/dub?file=${encodeURIComponent(file.name)}`, { method: 'POST', body: file }); notice(''); } catch (error) { notice(`${file.name}: ${fault(error)}`); }
+      try { await ask(`api/avatars/${this.name}/dub?file=${encodeURIComponent(file.name)}`, { method: 'POST', body: file }); notice(''); } catch (error) { notice(error.status === 422 ? t('faults.not_sound', { file: file.name }) : `${file.name}: ${fault(error)}`); }
       await this.app.refresh();
     }
   }
