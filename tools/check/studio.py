@@ -15,6 +15,7 @@ import argparse
 import json
 import os
 import random
+import sys
 import tempfile
 import time
 import urllib.request
@@ -103,7 +104,8 @@ def first_load(browser: Page) -> float:
 
 def kills(film: Path, count: int, seed: int, work: bool) -> dict[str, Any]:
     """Record while the server is killed and the tab closed at random moments; then count what is there."""
-    rng, told = random.Random(seed), []
+    rng, told = random.Random(seed), list[dict[str, Any]]()
+    order = rng.sample(("server", "tab") * (count // 2 + 1), count)
     with tempfile.TemporaryDirectory() as place:
         files = camera_of(film, Path(place), 8.0, (640, 360))
         server, browser = Server(Path(place) / "studio"), Browser(files["microphone"], camera=files["camera"])
@@ -114,10 +116,10 @@ def kills(film: Path, count: int, seed: int, work: bool) -> dict[str, Any]:
             click(page, "camera-on")
             consent(page)
             for number in range(count):
-                what = ("server", "tab")[number % 2]
-                page.wait("!!studio.views.record.camera.stream && !studio.views.record.stretch")
+                what = order[number]
+                page.wait("!!studio.views.record.camera.stream && !studio.views.record.stretch", 60)
                 page.run("void studio.views.record.begin('read', false)")
-                page.wait("!!(window.watched = studio.views.record.stretch)")
+                page.wait("!!(window.watched = studio.views.record.stretch)", 60)
                 moment_s = rng.uniform(1.0, 6.0)
                 time.sleep(moment_s)
                 recorded_s = page.run("watched.seconds")
@@ -128,7 +130,7 @@ def kills(film: Path, count: int, seed: int, work: bool) -> dict[str, Any]:
                     time.sleep(1.0)
                     recorded_s = page.run("watched.seconds")
                     click(page, "stop")
-                    page.wait("!studio.views.record.stretch")
+                    page.wait("!studio.views.record.stretch", 60)
                     recorded_s = page.run("watched.seconds")
                 else:
                     another = browser.tab()
@@ -136,10 +138,11 @@ def kills(film: Path, count: int, seed: int, work: bool) -> dict[str, Any]:
                     page = another
                     time.sleep(0.5)
                     page.open(server.url)
-                    page.wait("!!window.studio?.state")
+                    page.wait("!!window.studio?.state", 60)
                     page.run("studio.open('record')")
-                page.wait("studio.outbox.waiting === 0", 60)
+                page.wait("studio.outbox.waiting === 0", 120)
                 told.append({"killed": what, "after_s": round(moment_s, 2), "recorded_s": round(recorded_s, 2)})
+                print(json.dumps(told[-1]), file=sys.stderr, flush=True)
                 if what == "tab":
                     click(page, "camera-on")
             server.kill()  # whatever was acknowledged must be on the disk
