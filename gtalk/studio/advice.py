@@ -28,6 +28,21 @@ _REMEDIES = (
 """(name of the complaint for the page's texts, part to do again, how the report's sentence is known)."""
 
 
+_FAULTS = (
+    ("too_short", r"frames with a face at|at least \d+ frames"),
+    ("no_face", r"expected a face that looks towards the camera|training frames with a face"),
+    ("other_take", r"expression take .* expected the person of the clip"),
+    ("disk_full", r"room on the disk"),
+    ("memory", r"not enough memory"),
+)
+"""(name of the fault for the page's texts, how the command's sentence is known)."""
+
+
+def fault_name(text: str) -> str:
+    """What the page calls the reason that a command gave for failing; nothing where its own words have to do."""
+    return next((name for name, pattern in _FAULTS if re.search(pattern, text)), "")
+
+
 def advice(verdict: dict[str, Any] | None) -> dict[str, Any] | None:
     """The verdict of a dataset's manifest with, for each problem, its name and the part to record again.
 

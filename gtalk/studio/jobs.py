@@ -23,6 +23,7 @@ from gtalk.errors import UserError
 from gtalk.files import atomic_path, write_json
 from gtalk.reading.untrusted import read_json
 from gtalk.studio import commands
+from gtalk.studio.advice import fault_name
 from gtalk.studio.pace import Pace
 
 KEPT = 40
@@ -55,6 +56,8 @@ class Job:
     seconds: float = 0.0
     picture: int = 0
     """Step of the last picture; 0 without one."""
+    share: float = 0.0
+    """How much of it was done when it last stopped."""
 
 
 class Jobs:
@@ -151,8 +154,10 @@ class Jobs:
             return [self._plain(job, running) for job in sorted(self._jobs.values(), key=lambda job: -job.number)]
 
     def _plain(self, job: Job, running: tuple[Job, Pace, float] | None) -> dict[str, Any]:
-        told = asdict(job) | {"command": commands.shown(job.words), "share": 1.0 if job.state == "done" else 0.0}
+        told = asdict(job) | {"command": commands.shown(job.words), "share": 1.0 if job.state == "done" else job.share}
         del told["words"]
+        if job.error is not None:
+            told["error"] = job.error | {"code": fault_name(job.error.get("text", ""))}
         if running is not None and running[0] is job:
             _, pace, began_s = running
             left_s = pace.left_s()
@@ -201,6 +206,7 @@ class Jobs:
             if job.error is None or job.error.get("expected") != _BUSY or self._ended.wait(_BUSY_S):
                 break
         job.seconds += time.monotonic() - began_s
+        job.share = self._running[1].share if self._running is not None else job.share
         if self._ended.is_set() and job.state == _RUNNING and status:
             job.state = _WAITING  # goes on at the next start
         elif job.state == _RUNNING:

@@ -136,12 +136,13 @@ class Library:
             with contextlib.suppress(OSError, ValueError, AttributeError):
                 verdict = read_json(dataset / "manifest.json").get("verdict")
         person = facts.get("person") or _person_of(avatar)
+        to_make = entry.to_make() if facts and entry.take.clips else None
         return {
             "name": entry.name, "title": entry.card.get("title") or person or entry.name, "person": person,
             "statement": facts.get("statement", ""), "recorded": bool(facts),
             "parts": entry.take.parts() if facts else {}, "avatar": avatar is not None,
             "path": str(avatar or entry.folder), "seen": _seen(avatar), "report": advice(verdict),
-            "new_clips": bool(facts) and bool(entry.take.clips) and avatar != entry.to_make(),
+            "new_clips": to_make is not None and avatar != to_make, "to_make": str(to_make or ""),
             "measured": avatar is not None and (avatar / "eval.html").exists(),
             "bytes": self._size(entry),
         }  # fmt: skip

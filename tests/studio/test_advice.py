@@ -1,11 +1,14 @@
 """Each thing that the report complains of leads to the part that mends it."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from gtalk.files import no_room
+from gtalk.making.takes import SAME_PERSON
 from gtalk.prepare.report.metrics import Image, Movement, Sound, judge
-from gtalk.studio.advice import advice
+from gtalk.studio.advice import advice, fault_name
 
 SOUND = Sound(-20.0, -60.0, 0.4, 0.0)
 IMAGE = Image(250.0, 80.0, 0.0, 0.0, 0.0)
@@ -59,3 +62,19 @@ def test_two_sentences_about_one_thing_are_told_once() -> None:
     assert told is not None and [problem["text"] for problem in told["problems"]] == [
         "the head turns over 4 degrees only"
     ]
+
+
+ERRORS = {
+    "no_face": ["expected a face that looks towards the camera; got no face in any of 30 frames.",
+                "expected at least 3 training frames with a face; got 2."],
+    "too_short": ["expected at least 50 training frames with a face at 25 fps; got 9 at 25 fps.",
+                  "expected at least 3 frames; got 1 at 25 fps."],
+    "other_take": [f"expression take a.webm: expected the person of the clip (bones within {SAME_PERSON:.1%}); got"],
+    "disk_full": [str(no_room(Path("a")))],
+    "": ["port 8090: expected a free port; got one in use."],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_why_a_job_failed_is_known_where_the_page_has_words_for_it(name) -> None:
+    assert {fault_name(error) for error in ERRORS[name]} == {name}

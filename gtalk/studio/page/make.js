@@ -35,7 +35,8 @@ export class MakeView {
     const picture = one.seen ? el('img', { class: 'seen', src: `api/avatars/${one.name}/preview.jpg?${one.seen}`, alt: '' })
       : el('div', { class: 'seen nobody', 'aria-hidden': 'true' }, one.title.slice(0, 1).toUpperCase());
     const button = (name, onclick, kind = '') => el('button', { class: kind, id: `${name}-${one.name}`, 'aria-label': `${t(`make.${name}`)}: ${one.title}`, onclick }, t(`make.${name}`));
-    const makes = one.recorded && one.new_clips && !busy;
+    const begun = job && ['stopped', 'failed'].includes(job.state) && job.output === one.to_make;  // "Go on" does it
+    const makes = one.recorded && one.new_clips && !busy && !begun;
     return el('li', { class: 'card avatar', id: `avatar-${one.name}` },
       el('div', { class: 'top' }, picture, el('div', {}, el('h2', {}, one.title),
         el('p', { class: 'soft' }, [one.avatar ? t('make.ready') : t('make.recorded', { time: clock(recorded) }), el('span', { id: `size-${one.name}` })].flatMap((part, i) => (i ? [' · ', part] : [part]))))),
@@ -53,13 +54,13 @@ export class MakeView {
 
   #job(job) {
     const over = ['failed', 'stopped'].includes(job.state);
-    const act = (name, what) => el('button', { id: `job-${what}-${job.number}`, onclick: () => this.#do(`api/jobs/${job.number}/${what}`) }, t(`make.${name}`));
+    const act = (name, what) => el('button', { class: name === 'go_on' ? 'main' : '', id: `job-${what}-${job.number}`, onclick: () => this.#do(`api/jobs/${job.number}/${what}`) }, t(`make.${name}`));
     return el('div', { class: 'job', 'data-state': job.state, id: `job-${job.number}` },
       job.state === 'done' ? el('p', { class: 'soft' }, t('make.done_in', { time: clock(job.seconds) })) : [
         el('progress', { max: 1, value: 0, 'aria-label': t('make.making', { share: '' }) }),
         el('div', { class: 'row spread' }, el('span', { class: 'stage-words', role: 'status' }), el('span', { class: 'left' }),
           over ? act('go_on', 'again') : act('stop', 'stop'))],
-      job.state === 'failed' ? el('p', { class: 'bad' }, `${t('make.failed')}: ${fault(job.error ?? {})}`) : null,
+      job.state === 'failed' ? el('p', { class: 'bad', title: job.error?.text ?? '' }, fault(job.error ?? {})) : null,
       job.picture ? el('figure', {}, el('img', { class: 'pair-picture', alt: t('make.picture'), src: `api/jobs/${job.number}/picture.jpg?${job.picture}` }),
         el('figcaption', {}, el('span', {}, t('make.truth')), el('span', {}, t('make.render')))) : null,
       Object.assign(commandLine(job.command), { id: `command-${job.number}` }));
@@ -71,7 +72,7 @@ export class MakeView {
     if (!place?.querySelector('progress')) return;
     place.querySelector('progress').value = job.share;
     const words = texts.now.stages[job.stage] ?? '';
-    const at = { waiting: t('make.waiting'), failed: t('make.failed'), stopped: t('make.stopped') }[job.state] ?? `${share(job.share)} · ${words}`;
+    const at = { waiting: t('make.waiting'), failed: t('make.failed'), stopped: `${share(job.share)} · ${t('make.stopped')}` }[job.state] ?? `${share(job.share)} · ${words}`;
     say(place.querySelector('.stage-words'), at);
     say(place.querySelector('.left'), job.state === 'running' ? left(job.left_s) : '');
     const picture = place.querySelector('.pair-picture');
