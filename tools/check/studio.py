@@ -129,9 +129,7 @@ def kills(film: Path, count: int, seed: int, work: bool) -> dict[str, Any]:
                     server.start()
                     time.sleep(1.0)
                     recorded_s = page.run("watched.seconds")
-                    if page.run(
-                        "!!studio.views.record.stretch"
-                    ):  # a busy machine may have closed it as if it had slept
+                    if page.run("!!studio.views.record.stretch"):  # else it was closed as if it had slept
                         click(page, "stop")
                     page.wait("!studio.views.record.stretch", 60)
                     recorded_s = page.run("watched.seconds")
