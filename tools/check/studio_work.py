@@ -138,7 +138,7 @@ def measures(page: Page, tab: Callable[[], Page], shot: Shots, wait_s: float) ->
     page.wait("!!document.querySelector('a[href$=\"measures.html\"]')")
     seen = tab()
     seen.open(page.run("document.querySelector('a[href$=\"measures.html\"]').href"))
-    seen.wait("document.body.innerText.length > 200", 20)
+    seen.wait("document.body?.innerText.length > 200", 20)
     shot("work_measures", of=seen)
     words = seen.run("document.body.innerText.slice(0, 120)")
     seen.close()
