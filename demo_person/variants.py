@@ -141,7 +141,7 @@ def headscarf(cutout: Cutout, number: int) -> Cutout:
     """Around the face, over hair, ears and neck."""
     oval = cutout.points_px[FACE_OVAL]
     middle, height = oval.mean(0), np.ptp(oval[:, 1])
-    outer = middle + (oval - middle) * [1.42, 1.35] - [0, 0.06 * height]
+    outer = middle + (oval - middle) * [1.45, 1.55] - [0, 0.14 * height]
     inner = middle + (oval - middle) * [0.98, 0.94]
     bottom = float(oval[:, 1].max())
     across = np.ptp(oval[:, 0])
@@ -289,8 +289,8 @@ VARIANTS = (
     Variant("very dark", lit=partial(times, 0.22)),
     Variant("very bright", lit=partial(times, 1.75)),
     Variant("light from the side", lit=from_the_side),
-    Variant("face at the border", (partial(scaled, 1.0, shift=(-0.27, 0.0)),)),
-    Variant("face of 40 px", (partial(scaled, 0.34),)),
+    Variant("face at the border", (partial(scaled, 1.0, shift=(-0.40, 0.0)),)),
+    Variant("face of 40 px", (partial(scaled, 0.38),)),
     Variant("face of 95 %", (partial(scaled, 2.05),)),
     Variant("exposure that drifts", lit=drifting),
     Variant("people behind", room=passers_by),

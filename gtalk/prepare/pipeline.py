@@ -295,7 +295,7 @@ STAGES = [
     Stage("motion", 2, ("landmarks", "track", "background"), ("motion.npz",), _part(), _run_motion),
     Stage(
         "report",
-        4,
+        5,
         ("light", "camera", "masks", "background", "sync", "motion"),
         ("report.html",),
         _part(),

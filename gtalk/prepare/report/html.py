@@ -11,17 +11,21 @@ from typing import Any
 import cv2
 import numpy as np
 
+from gtalk.dataset.format import Segment
 from gtalk.dataset.steady import LIGHT_FILE, read_gains
 from gtalk.files import atomic_path
 from gtalk.media.audio import read_wav
-from gtalk.prepare.frame_io import read_frame, read_grey
+from gtalk.prepare.frame_io import Gains, read_frame, read_grey
+from gtalk.prepare.landmarks.detect import Landmarks
 from gtalk.prepare.records import load_landmarks
+from gtalk.prepare.report.changes import Complaint, above_the_face, alternating_cameras, changed_hair
 from gtalk.prepare.report.curves import ANGLE_LEGEND, SOUND_LEGEND, angle_curves, lips_over_sound
 from gtalk.prepare.report.metrics import (
     Image,
     Movement,
     Sound,
     Verdict,
+    head_angles,
     judge,
     judge_images,
     judge_movement,
@@ -33,7 +37,7 @@ from gtalk.prepare.stages import Job
 from gtalk.progress import Progress
 from gtalk.speech.features import extract
 from gtalk.topology import RIGID
-from gtalk.types import Motion
+from gtalk.types import VIDEO_FPS, Motion
 
 SAMPLED = 60
 STRIP, STRIP_ROW = 10, 5
@@ -68,7 +72,7 @@ def write_report(job: Job) -> dict[str, Any]:
     job.on_progress(Progress("report", 1, 2))
     cuts = [segment["start"] for segment in job.facts["media"]["segments"][1:]]
     movement = judge_movement(motion, _jitter(landmarks.points_px, landmarks.valid, cuts))
-    verdict = judge(sound, image, movement, job.facts)
+    verdict = judge(sound, image, movement, job.facts | {"changes": _changes(job, landmarks, motion, chosen, gains)})
     shown = shapes_seen(motion)
     body = "".join(
         [
@@ -92,6 +96,16 @@ def write_report(job: Job) -> dict[str, Any]:
     job.on_progress(Progress("report", 2, 2))
     facts = {"sound": asdict(sound), "image": asdict(image), "movement": asdict(movement), "shapes_seen": shown}
     return json.loads(json.dumps({"verdict": verdict.to_json(), **facts}))
+
+
+def _changes(job: Job, landmarks: Landmarks, motion: Motion, chosen: np.ndarray, gains: Gains) -> list[Complaint]:
+    """What becomes another within the clip."""
+    frames, masks, points = job.root / "frames", job.root / "masks", landmarks.points_px
+    looks = (above_the_face(read_frame(frames, i, gains), read_grey(masks, i), points[i]) for i in chosen)
+    segments = [Segment(**segment) for segment in job.facts["media"]["segments"]]
+    yaw_deg = np.degrees(head_angles(motion.head_pose)[:, 0])
+    cameras = alternating_cameras(points, yaw_deg, landmarks.valid, segments)
+    return [*changed_hair(looks, (chosen / VIDEO_FPS).tolist()), *cameras]
 
 
 def _jitter(points_px: np.ndarray, valid: np.ndarray, cuts: list[int]) -> float:

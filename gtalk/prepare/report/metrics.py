@@ -194,7 +194,7 @@ def spans(flags: Bool[np.ndarray, " T"]) -> list[tuple[int, int]]:
     return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
-def judge(sound: Sound, image: Image, movement: Movement, facts: dict[str, dict[str, Any]]) -> Verdict:
+def judge(sound: Sound, image: Image, movement: Movement, facts: dict[str, Any]) -> Verdict:
     """A verdict with advice, from everything that was measured."""
     severe: list[str] = []
     mild: list[str] = []
@@ -272,9 +272,11 @@ def _check_faces(check, severe: list[str], mild: list[str], faces: dict[str, Any
     mild.extend(faces.get("notes", []))
 
 
-def _check_facts(check, mild: list[str], facts: dict[str, dict[str, Any]]) -> None:
+def _check_facts(check, mild: list[str], facts: dict[str, Any]) -> None:
     """What the stages found out by themselves."""
     _check_room(check, mild, facts.get("background", {}), facts.get("camera", {}))
+    for problem, remedy in facts.get("changes", []):
+        check(True, mild, problem, remedy)
     note = facts.get("light", {}).get("note", "")
     check(bool(note), mild, note, "Lock the camera's exposure and white balance.")
     hidden = facts.get("masks", {}).get("mouth_hidden_spans", [])
