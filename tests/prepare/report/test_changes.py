@@ -52,7 +52,7 @@ def cameras(places: list[tuple[float, float, float]], yaws: list[float]) -> list
     segments = [Segment(20 * i, 20 * i + 20, "a") for i in range(len(places))]
     points = np.concatenate([np.tile(face(*place), (20, 1, 1)) for place in places])
     points += np.random.default_rng(0).normal(0, 0.5, points.shape)
-    return alternating_cameras(points, np.repeat(yaws, 20), np.ones(len(points), bool), segments)
+    return alternating_cameras(points, np.repeat(np.array(yaws, float), 20), np.ones(len(points), bool), segments)
 
 
 def test_two_cameras_that_alternate_are_told() -> None:
