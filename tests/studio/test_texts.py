@@ -48,7 +48,7 @@ def test_the_script_has_every_phone_of_its_language(language: str) -> None:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_script_takes_three_minutes_in_all(language: str) -> None:
     script = texts(language)["script"]
-    reading_s = sum(max(2.4, 0.35 * len(line.split()) + 0.9) for line in script)  # page/prompter.js
+    reading_s = sum(max(2.4, 0.06 * len(line) + 0.9) for line in script)  # page/prompter.js
     assert 70 < reading_s < 110 and max(map(len, script)) < 100
     assert 140 < reading_s + 25 + 2.5 * len(texts(language)["vowels"]) + 20 < 200
 

@@ -228,7 +228,7 @@ def faults_of(page: Page, axe: Path | None) -> list[str]:
     """What axe-core finds, worst first, with the elements it is about."""
     if axe is None:
         return []
-    page.run(axe.read_text(encoding="utf-8") + "; true")
+    page.run(f"void (0, eval)({json.dumps(axe.read_text(encoding='utf-8'))})")
     found = page.run(
         "axe.run(document, { iframes: false }).then((all) => all.violations.map((one) => `${one.impact} ${one.id}: ` "
         "+ one.nodes.map((node) => node.target.join(' ')).slice(0, 4).join(', ')))"

@@ -3,7 +3,7 @@
 
 import { $, el, say, t, texts } from './dom.js';
 
-const SPOKEN_S = { word: 0.35, pause: 0.9, least: 2.4 };
+const SPOKEN_S = { letter: 0.06, pause: 0.9, least: 2.4 };
 const VOWEL_S = 2.5, SILENCE_S = 20, FACE_S = 3.5;
 const TURNS = [['centre', 0, 0, 2], ['left', -1, 0, 3], ['centre', 0, 0, 2], ['right', 1, 0, 3], ['centre', 0, 0, 2], ['up', 0, -1, 2.5],
   ['centre', 0, 0, 1.5], ['down', 0, 1, 2.5], ['centre', 0, 0, 1.5], ['nod', 0, 0.7, 1], ['nod', 0, -0.4, 1], ['nod', 0, 0.7, 1], ['centre', 0, 0, 2]];
@@ -17,7 +17,7 @@ function steps(part, stage) {
   const big = (words) => () => stage.replaceChildren(el('p', { class: 'line' }, words));
   if (part === 'read') {
     return texts.now.script.map((words) => ({
-      seconds: Math.max(SPOKEN_S.least, SPOKEN_S.word * words.split(/\s+/).length + SPOKEN_S.pause), words, how: big(words), bar: true,
+      seconds: Math.max(SPOKEN_S.least, SPOKEN_S.letter * words.length + SPOKEN_S.pause), words, how: big(words), bar: true,
     }));
   }
   if (part === 'turn') {
