@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import cv2
@@ -37,6 +38,12 @@ class Looker:
         self._lock = threading.Lock()
         self._finder: FaceMeshFinder | None = None
         self._looks: dict[str, deque[np.ndarray]] = {}
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Nothing is looked at while the block runs: loading the detector keeps everybody's stderr quiet."""
+        with self._lock:
+            yield
 
     def warm(self) -> None:
         """Load the detector now."""

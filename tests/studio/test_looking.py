@@ -1,5 +1,7 @@
 """What a look tells; the detector is a stand-in here, its faces are the canonical face's."""
 
+import threading
+
 import cv2
 import numpy as np
 import pytest
@@ -77,3 +79,15 @@ def test_the_person_of_another_day_is_known_and_somebody_else_is_not(looker) -> 
 def test_what_is_no_picture(looker, data) -> None:
     with pytest.raises(UserError, match="a small JPEG"):
         looker.look(data)
+
+
+def test_a_look_waits_while_what_is_said_must_be_heard(monkeypatch) -> None:
+    looker, looked = Looker(), threading.Event()
+    monkeypatch.setattr(looker, "_find", lambda _picture: looked.set() or [])
+    jpeg = cv2.imencode(".jpg", np.zeros((64, 64, 3), np.uint8))[1].tobytes()
+    with looker.held():
+        thread = threading.Thread(target=looker.look, args=(jpeg,))
+        thread.start()
+        assert not looked.wait(0.2)
+    assert looked.wait(10)
+    thread.join()
