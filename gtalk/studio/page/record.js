@@ -16,8 +16,11 @@ const DEAF_MS = 4000;
 const kept = {  // what a reload finds again
   get take() { return localStorage.getItem('gtalk-take') || ''; },
   set take(name) { name ? localStorage.setItem('gtalk-take', name) : localStorage.removeItem('gtalk-take'); },
-  at: (part) => Number(localStorage.getItem(`gtalk-at-${kept.take}-${part}`)) || 0,  // the step at which a part was broken off
-  reach: (part, step) => localStorage.setItem(`gtalk-at-${kept.take}-${part}`, String(step)),
+  place: (part) => `gtalk-at-${kept.take}-${part}`,
+  broken: (part) => localStorage.getItem(kept.place(part)) !== null,
+  at: (part) => Number(localStorage.getItem(kept.place(part))) || 0,  // the step at which a part was broken off
+  reach: (part, step) => PARTS.includes(part) && localStorage.setItem(kept.place(part), String(step)),
+  end: (part) => localStorage.removeItem(kept.place(part)),
 };
 export const setTake = (name) => { kept.take = name; };
 
@@ -125,7 +128,7 @@ export class RecordView {
     this.stretch.addEventListener('asleep', ({ detail }) => notice(t('faults.asleep', { time: clock(detail) })));
     this.stretch.addEventListener('stop', () => this.#stopped());
     this.prompter = new Prompter(part, $('prompt'), $('spoken'), {
-      first: fresh ? 0 : kept.at(part), onstep: (step) => kept.reach(part, step), onend: () => { kept.reach(part, 0); this.finish(); },
+      first: fresh ? 0 : kept.at(part), onstep: (step) => kept.reach(part, step), onend: () => { kept.end(part); this.finish(); },
     });
     this.#wrong = 0;
     this.#deaf = performance.now();
@@ -151,7 +154,7 @@ export class RecordView {
     this.stretch = this.prompter = null;
     const at = PARTS.indexOf(part);
     const next = PARTS.find((name, i) => i > at && !this.entry?.parts[name]);
-    if (next && !kept.at(part)) this.part = next;
+    if (next && !kept.broken(part)) this.part = next;
     say($('spoken') ?? el('p'), t('record.part_done', { part: t(`parts.${part}.name`) }));
     this.draw();
     outbox.settled().then(() => this.app.refresh());
@@ -235,7 +238,7 @@ export class RecordView {
     const known = this.entry, parts = known?.parts ?? {};
     const rows = PARTS.map((part) => {
       const there = parts[part]?.stretches > 0;
-      const broken = there && kept.at(part) > 0;
+      const broken = there && kept.broken(part);
       return el('li', { class: part === this.part ? 'chosen' : '', 'data-state': there ? 'good' : 'open' }, el('i'),
         el('div', {}, el('b', {}, t(`parts.${part}.name`)), el('small', {}, there ? t('record.done', { time: clock(parts[part].seconds) })
           : `${part === 'faces' ? t('record.optional') : t('record.open')} · ${clock(seconds(part))}`),
@@ -278,7 +281,7 @@ export class RecordView {
     if (file.size > this.state.most_upload) {
       notice(t('faults.too_large', { size: size(file.size) }));
       dialog(t('record.upload'), (close) => [el('p', {}, t('faults.too_large', { size: size(file.size) })),
-        commandLine(`gtalk train ${/^[\w.-]+$/.test(file.name) ? file.name : `'${file.name}'`} -o ${this.entry.name} --person '${this.entry.person}' --consent '${this.entry.statement}'`),
+        Object.assign(commandLine(`gtalk train ${/^[\w.-]+$/.test(file.name) ? file.name : `'${file.name}'`} -o ${this.entry.name} --person '${this.entry.person}' --consent '${this.entry.statement}'`), { open: true }),
         el('button', { class: 'main', onclick: close }, t('phone.close'))]);
       return;
     }
