@@ -34,12 +34,14 @@ class Attention:
         self._state: list[Event] = []
         self._nodded_s = -math.inf
         self._side = 1.0
+        self._listens = True
         if emotion:
             self._tags.take([Tag(emotion.lower(), 0)], Speech(0.0))
 
     def enter(self, state: State, now_s: float) -> None:
         """Another state from now on."""
         start_s = now_s + _SOON_S
+        self._listens = state == "listening"
         if state == "listening":
             self._state = [Event("attend.yaw", 0.0, start_s, by=BY)]
         elif state == "thinking":
@@ -50,6 +52,11 @@ class Attention:
             ]
         else:
             self._state = []
+
+    def listen(self, events: Sequence[Event]) -> None:
+        """What ears ask for (`gtalk.direct.directors.attentive`), while nothing is being said or thought."""
+        if self._listens:
+            self._asked += events
 
     def nod(self, now_s: float) -> bool:
         """A small nod, if the last was not a moment ago."""

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from gtalk.agents.completions import PATIENCE_S, ChatEndpoint
 from gtalk.agents.conversation import Conversation
 from gtalk.agents.hearing import Hearing, TranscriptionEndpoint
@@ -73,12 +75,17 @@ class Talks:
         if is_main:
             self.main = talk
         room.media.on_text = talk.hear
+        ears = room.listen(talk.attends)  # the face mouths nobody's words
         hearing: Hearing | None = None
         if self._config.hear is not None:
-            hearing = Hearing(TranscriptionEndpoint(self._config.hear), talk.hear, talk.listens, show)
-            room.session.on_heard = hearing.hear
-        else:
-            room.session.on_heard = lambda _samples, _deaf: None  # the face mouths nobody's words
+            hearing = Hearing(TranscriptionEndpoint(self._config.hear), talk.hear, show=show)
+
+        def hear(samples: np.ndarray, deaf: bool) -> None:
+            ears.hear(samples, deaf)
+            if hearing is not None:
+                hearing.hear(samples, deaf)
+
+        room.session.on_heard = hear
         left = threading.Event()
         threading.Thread(target=self._greet, args=(room, talk, left), name="gtalk-greeting", daemon=True).start()
 

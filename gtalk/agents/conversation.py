@@ -12,7 +12,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -22,6 +22,7 @@ from gtalk.agents.completions import Answer, ChatModel, Message
 from gtalk.agents.persona import Persona
 from gtalk.direct.directors.speech import Speech
 from gtalk.direct.directors.tags import Tag, split_tags
+from gtalk.direct.score import Event
 from gtalk.errors import UserError
 from gtalk.viewer.audio.sources import PushSource
 from gtalk.viewer.live.session import LiveSession
@@ -136,11 +137,13 @@ class Conversation:
             turn = _Turn()
             self._begin(turn, "thinking", self._pieces(turn, [system, *self._history]))
 
-    def listens(self) -> None:
-        """Somebody is speaking: now and then a nod."""
+    def attends(self, events: Sequence[Event]) -> float:
+        """Somebody is heard: what ears ask for. Returns the instant of the first frame that can still change."""
         with self._lock:
-            if self.state == "listening" and self._attention.nod(self._now_s()):
+            if events:
+                self._attention.listen(events)
                 self._direct()
+            return self._now_s()
 
     def interrupt(self) -> None:
         """Be quiet now."""

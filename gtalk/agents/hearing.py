@@ -83,7 +83,6 @@ class Hearing:
     Args:
         transcriber: makes the texts.
         on_text: gets each, from a thread of this.
-        on_voice: told when somebody begins, and about once a second while somebody speaks.
         show: gets a line for what fails.
     """
 
@@ -91,10 +90,9 @@ class Hearing:
         self,
         transcriber: Transcriber,
         on_text: Callable[[str], None],
-        on_voice: Callable[[], None] = lambda: None,
         show: Callable[[str], None] = lambda _line: None,
     ) -> None:
-        self._transcriber, self._on_text, self._on_voice, self._show = transcriber, on_text, on_voice, show
+        self._transcriber, self._on_text, self._show = transcriber, on_text, show
         self._sound: queue.Queue[tuple[np.ndarray, bool] | None] = queue.Queue(_WAITING)
         self._listener = Utterances()
         self._writer = ThreadPoolExecutor(1, "gtalk-hearing")
@@ -113,14 +111,9 @@ class Hearing:
         self._writer.shutdown(wait=False, cancel_futures=True)
 
     def _run(self) -> None:
-        told_rows = 0
         while (heard := self._sound.get()) is not None:
             said = self._listener.push(*heard)
-            if self._listener.n_rows and self._listener.n_rows >= told_rows:
-                told_rows = self._listener.n_rows + round(RATE_HZ)
-                self._on_voice()
             if said is not None:
-                told_rows = 0
                 self._writer.submit(self._write, said)
 
     def _write(self, samples: np.ndarray) -> None:

@@ -29,6 +29,8 @@ class View:
 
     gtalk view me --play speech.wav
 
+    gtalk view talk.yaml
+
     my_tts "hello" | gtalk view me --mic stdin --stdin-rate 24000
 
     The page is at the address that is printed; /s/NAME/ is a conversation of its own; /live.mjpg is an image
@@ -40,11 +42,16 @@ class View:
     """
 
     avatar: AvatarFolder
-    """Folder of the avatar."""
+    """Folder of the avatar; or a scene.yaml, for several faces (docs/scenes.md)."""
     config: ViewConfig = field(default_factory=ViewConfig)
 
     def run(self) -> None:
         """Do it."""
+        if self.avatar.suffix.lower() in (".yaml", ".yml"):
+            from gtalk.scene.live import serve_scene
+
+            serve_scene(self.avatar, self.config)
+            return
         from gtalk.viewer.server import serve
 
         serve(self.avatar, self.config)

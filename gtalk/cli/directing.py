@@ -115,6 +115,8 @@ class Score:
     """How long its answer may take."""
     voice: bool = False
     """Let the voice direct too: how aroused it sounds against the speaker's own neutral, as `dub --emotion auto`."""
+    emotion_from: Path | None = None
+    """A picture or a clip of one face, which shows what is to be expressed throughout."""
     overwrite: bool = False
     """Replace an output that exists."""
 
@@ -134,16 +136,24 @@ class Score:
         endpoint = ModelEndpoint(self.llm, self.model, self.llm_timeout_s) if self.llm else None
         words = None if self.words is None else Words.load(self.words)
         written = write_score(read_audio(self.speech).samples, Wish(self.say, self.text, words, endpoint, self.voice))
-        check_own(written.score.events, model.expressions)
-        written.score.save(self.output)
-        for note in (*written.notes, *beyond_range(written.score.events, model)):
+        score, shown = written.score, tuple[str, ...]()
+        if self.emotion_from is not None:
+            from gtalk.dub.shown import events_of_picture
+
+            events, shown = events_of_picture(self.emotion_from)
+            score = score.plus(events)
+        check_own(score.events, model.expressions)
+        score.save(self.output)
+        for note in (*written.notes, *beyond_range(score.events, model)):
             print(f"warning: {note}", file=sys.stderr)
-        print(f"{self.output}: {len(written.score.events)} events, {len(written.score.words)} words")
-        for event in written.score.events:
+        for note in shown:
+            print(f"note: {note}", file=sys.stderr)
+        print(f"{self.output}: {len(score.events)} events, {len(score.words)} words")
+        for event in score.events:
             print(f"  {event.plain()}")
 
     def _check(self) -> None:
-        if not (self.say or self.text or self.words or self.voice):
+        if not (self.say or self.text or self.words or self.voice or self.emotion_from):
             raise UserError("score", expected="what it is to say", got="neither --say nor --text",
                             remedy="Add --say \"smile at 'finally'\", or --text with what is spoken.")  # fmt: skip
         if bool(self.llm) != bool(self.model):

@@ -29,6 +29,7 @@ DEPTH = ".depth"
 BLINK_S, SHUT_AT = 0.32, 0.4
 """How long a blink takes, and when of it the lids are shut."""
 _FOREVER_S = 1e9
+_OVER_S = 2.0  # behind its ease, which may have been lengthened
 _NOT_MINE = ("key", "place")
 _START, _END, _EASE_IN, _EASE_OUT, _WEIGHT, _VALUE, _TIMES = range(7)
 
@@ -66,8 +67,9 @@ class Composer:
         self._lengthen()
 
     def add_late(self, events: Iterable[Event], now_s: float) -> None:
-        """More events, which may be late: they ease in from LATE_S after now on; what is over is left out."""
-        self.put([*self.events, *(moved for e in events if (moved := _in_time(e, now_s)) is not None)])
+        """More events, which may be late: they ease in from LATE_S after now on; what is over is forgotten."""
+        left = (e for e in self.events if e.end_s + max(e.ease_out_s, EASE_S) + _OVER_S > now_s)
+        self.put([*left, *(moved for e in events if (moved := _in_time(e, now_s)) is not None)])
 
     def receive(self, event: object, now_s: float) -> None:
         """What an edit is told: a Score, which replaces the former, an Event or several, which may be late."""

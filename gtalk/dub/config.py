@@ -43,13 +43,26 @@ class DubConfig:
     """A .score.yaml: what the face does when (docs/direction.md)."""
     style: str = ""
     """Whose way of talking: x.style:0.8, see `gtalk style`."""
+    emotion_from: Path | None = None
+    """A picture or a clip of one face, which shows what is to be expressed throughout."""
     hears: Path | None = None
     """A stereo recording of what happens around meanwhile: the face turns to who speaks or what bangs, and to the
     camera when it speaks itself."""
     hears_with: Literal["camera", "own_ears"] = "camera"
     """Where its two microphones stand. camera: channel 2 is the image's right. own_ears: it is the face's own right."""
+    listens: Path | None = None
+    """What somebody else says meanwhile, as the other side of a call: while the face does not speak itself it looks,
+    nods after phrases, smiles back a little, blinks at turns and breathes; that voice moves no lips."""
     sing: Literal["off", "auto", "on"] = "off"
     """Hold vowels through notes, with vibrato, breath and melody. auto: where the sound is found to be sung."""
+    vocals: Path | None = None
+    """A song's voice alone (a stem): notes and lips follow it, heard is the song."""
+    accompanied: bool = False
+    """No stem is there: the voice is told from its accompaniment first, as far as that can be."""
+    lyrics: Path | None = None
+    """What is sung when, .lrc or .srt: lips go by its words."""
+    lyrics_in: str = "en-us"
+    """Their language, as espeak-ng calls it."""
     lookahead: Literal["file", "live"] = "file"
     """How far ahead of the sound lips may open. file: as this person does. live: no further than in `gtalk view`."""
     audio: Path | None = None

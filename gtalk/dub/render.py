@@ -26,7 +26,8 @@ from gtalk.dub.config import DubConfig
 from gtalk.dub.footage.compositor import FootageCompositor, shot_order, track_shot
 from gtalk.dub.footage.moving_shot import follow_shot
 from gtalk.dub.outputs import check_output, image_size, putting_in_place
-from gtalk.dub.sung import events_of_song, singing
+from gtalk.dub.shown import check_picture, events_of_picture
+from gtalk.dub.sung import check_song, events_of_song, known_lyrics, singing, voice_of
 from gtalk.dub.whose import of_this_face, shape_to_find
 from gtalk.errors import UserError
 from gtalk.files import is_full, no_room
@@ -124,6 +125,9 @@ def check_dub(source: Path | None, output: Path, config: DubConfig) -> None:
             raise UserError("camera-from", expected="neither onto nor height, and transparent as the only background: "
                             "the shot has its own", got="one of them", remedy="Leave them out.")  # fmt: skip
     expected_s = 0.0 if sound is None else Soundtrack.of(Path(sound)).expected_s
+    check_song(None if source is None else Path(source), config)
+    if config.emotion_from is not None:
+        check_picture(config.emotion_from)
     if config.style:
         read_style(config.style)
     if config.score is not None:
@@ -198,6 +202,7 @@ def plan_dub(
     background = make_background(config.background, size, fps)
     view = View(background=None) if config.onto else View(size=size, background=background.rendered)
     view = view if shot is None else View(size=size, background=None)
+    known = known or known_lyrics(source, config)
     direction = _directed(character, source, config, known)
     talker = character.talker(
         controls=config.controls, edits=direction.edits, lookahead=config.lookahead, fps=fps, seed=config.seed,
@@ -225,13 +230,17 @@ def _directed(character: Character, source: Path, config: DubConfig, known: Know
     """The edits of the dub's score, and of what the voice asks for where it may."""
     cap = voice_cap(config.controls.emotion)
     style = None if not config.style else read_style(config.style)
-    if config.score is None and cap is None and style is None and config.hears is None and config.sing == "off":
+    asked = (config.score, cap, style, config.hears, config.listens, config.emotion_from)
+    if all(one is None for one in asked) and config.sing == "off":
         return Directed()
     score = Score() if config.score is None else Score.load(config.score)
     heard: tuple[str, ...] = ()
     if cap is not None:
         score, heard = _with_voice(score, source, config, cap)
-    if config.hears is not None:
+    if config.emotion_from is not None:
+        events, told = events_of_picture(config.emotion_from)
+        score, heard = score.plus(events), (*heard, *told)
+    if config.hears is not None or config.listens is not None:
         score, told = _with_hearing(score, source, config)
         heard = (*heard, *told)
     song = _song_of(source, config)
@@ -247,7 +256,7 @@ def _directed(character: Character, source: Path, config: DubConfig, known: Know
             return iter([EditChain(edits)(moves)])
         model = character.talker(lookahead=config.lookahead).motion_model
         assert model is not None  # or there would be no score at work
-        return drive(model, stream_audio(source, AUDIO_RATE), config.seed, edits, known)
+        return drive(model, voice_of(source, config), config.seed, edits, known)
 
     direction = directed(character.motion_model, score, motion_of, style, config.seed)
     first = () if song is None else (singing(song, motion_of),)
@@ -258,7 +267,7 @@ def _song_of(source: Path, config: DubConfig) -> Song | None:
     """What of the sound is sung, where that is asked for."""
     if config.sing == "off" or is_motion(source):
         return None
-    song = heard_song(stream_audio(source, AUDIO_RATE))
+    song = heard_song(voice_of(source, config))
     return song if song.notes and (config.sing == "on" or song.is_sung) else None
 
 
@@ -278,16 +287,21 @@ def _with_voice(score: Score, source: Path, config: DubConfig, cap: float) -> tu
 
 
 def _with_hearing(score: Score, source: Path, config: DubConfig) -> tuple[Score, tuple[str, ...]]:
-    """The score with turns to what is heard around, and what there is to say."""
-    from gtalk.dub.heard import events_of_hearing
+    """The score with what the face does about what it hears, and what there is to say."""
+    from gtalk.dub.heard import events_of_hearing, events_of_listening
     from gtalk.hearing.turns import speech_spans
 
-    assert config.hears is not None
     spoken = config.audio if is_motion(source) else source
     duration_s = Motion.load(source).duration_s if is_motion(source) else _count_samples(source) / AUDIO_RATE
     own = [] if spoken is None else speech_spans(stream_audio(spoken, AUDIO_RATE))
-    events, told = events_of_hearing(config.hears, own, duration_s, config.hears_with == "own_ears")
-    return score.plus(events), told
+    notes: tuple[str, ...] = ()
+    if config.hears is not None:
+        events, notes = events_of_hearing(config.hears, own, duration_s, config.hears_with == "own_ears")
+        score = score.plus(events)
+    if config.listens is not None:
+        events, told = events_of_listening(config.listens, own, duration_s, config.seed)
+        score, notes = score.plus(events), (*notes, *told)
+    return score, notes
 
 
 def _plan_sound(
@@ -297,7 +311,7 @@ def _plan_sound(
     if not is_motion(source):
         sound = Soundtrack.of(source)
         expected = frame_count(round(sound.expected_s * AUDIO_RATE), talker.fps) or None
-        return talker.moments(stream_audio(source, AUDIO_RATE), known), sound, expected, None, ()
+        return talker.moments(voice_of(source, config), known), sound, expected, None, ()
     motion, words = of_this_face(character, Motion.load(source))
     told = (words,) if words else ()
     count = resampled_count(len(motion), motion.fps, talker.fps)

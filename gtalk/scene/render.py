@@ -117,8 +117,12 @@ def render_scene(
     return SceneResult(output, count, count / config.fps, time.perf_counter() - start_s, staged.notes)
 
 
-def stage(scene: Scene, config: SceneConfig, load: Callable[[Path], Character] = load_character) -> Staged:
+def stage(
+    scene: Scene, config: SceneConfig, load: Callable[[Path], Character] = load_character, live: bool = False
+) -> Staged:
     """Load the cast, hear the sound, decide who stands and looks where. Nothing is drawn yet.
+
+    `live`: nobody knows yet who will say what, or when.
 
     Raises UserError for avatars without a motion model, images that are too large, and sounds that do not fit.
     """
@@ -137,7 +141,7 @@ def stage(scene: Scene, config: SceneConfig, load: Callable[[Path], Character] =
                         got=f"{sum(w * h for w, h in sizes) / 1e6:.0f}",
                         remedy="Make the picture or the heights smaller.")  # fmt: skip
     boxes = [_sized(box, size) for box, size in zip(boxes, sizes, strict=True)]
-    voices = voices_of(scene)
+    voices = Voices({}, [], {}, 0.0) if live else voices_of(scene)
     known = zip(scene.cast, boxes, cameras, heads, strict=True)
     stands = {member.name: stand_of(box, camera, head) for member, box, camera, head in known}
     places = eyelines(scene.cast, stands)
@@ -147,8 +151,8 @@ def stage(scene: Scene, config: SceneConfig, load: Callable[[Path], Character] =
         view = View(size=size, background=PLATE if own_rooms else None)
         edits, told = _direction(member, character, voices, places[member.name], config.seed + 101 * i)
         notes += [f"{member.name}: {words}" for words in told]
-        talker = character.talker(edits=edits, seed=config.seed + 101 * i, fps=config.fps, view=view,
-                                  batch=config.batch)  # fmt: skip
+        talker = character.talker(edits=edits, lookahead="live" if live else "file", seed=config.seed + 101 * i,
+                                  fps=config.fps, view=view, batch=config.batch)  # fmt: skip
         players.append(Player(member, character, talker, box))
     return Staged(scene, voices, tuple(players), places, tuple(notes))
 
@@ -156,6 +160,7 @@ def stage(scene: Scene, config: SceneConfig, load: Callable[[Path], Character] =
 def _direction(
     member: Member, character: Character, voices: Voices, places: dict[str, tuple[float, float]], seed: int
 ) -> tuple[tuple[EditFactory, ...], tuple[str, ...]]:
+    """What directs a member; told more while it runs in a live scene, which has no turns beforehand."""
     own = Score() if member.score is None else Score.load(member.score)
     events = events_of_conversation(member.name, voices.turns, voices.phrases, places, voices.duration_s, seed)
     if member.facing:
@@ -191,7 +196,7 @@ def _write(
     on_progress: OnProgress,
     on_frames: Callable[[Sequence[Motion]], None] | None,
 ) -> int:
-    marks = _Marks(staged)
+    marks = Marks(staged)
     total = round(staged.voices.duration_s * config.fps)
     start_s, done = time.perf_counter(), 0
     on_progress(Progress("scene", 0, total))
@@ -213,7 +218,7 @@ def _write(
     return done
 
 
-class _Marks:
+class Marks:
     """Each member's mark in the part of the picture that is nearest: one picture can carry several side by side."""
 
     def __init__(self, staged: Staged) -> None:

@@ -30,7 +30,7 @@ FOUND = "found"
 MOST_CAST = 6
 _SIZE = (1280, 720)
 _KEYS = ("version", "layout", "size", "background", "sound", "turns", "cast")
-_MEMBER_KEYS = ("name", "avatar", "voice", "channel", "speaker", "x", "height", "facing", "front", "score")
+_MEMBER_KEYS = ("name", "avatar", "voice", "channel", "speaker", "x", "height", "facing", "front", "score", "says_with")
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,8 @@ class Member:
     """Who has more of it covers the others."""
     score: Path | None = None
     """A .score.yaml of its own."""
+    says_with: str = ""
+    """Live: the voice of its texts, as of `gtalk say`."""
 
 
 @dataclass(frozen=True)
@@ -70,17 +72,17 @@ class Scene:
     """An RTTM file, FOUND, or None where each has a voice or a channel."""
 
 
-def read_scene(path: Path) -> Scene:
-    """Raises UserError with the entry at fault."""
+def read_scene(path: Path, live: bool = False) -> Scene:
+    """Raises UserError with the entry at fault. `live`: nobody needs a voice, and what there is is not heard."""
     path = Path(path)
     try:
         content = parse_yaml(read_text(path))
     except (OSError, ValueError) as error:
         raise _wrong(f"scene {path}", "a readable scene.yaml", f"{type(error).__name__}: {error}") from error
-    return scene_of(content, path.parent, f"scene {path}")
+    return scene_of(content, path.parent, f"scene {path}", live)
 
 
-def scene_of(content: Any, folder: Path, where: str = "scene") -> Scene:
+def scene_of(content: Any, folder: Path, where: str = "scene", live: bool = False) -> Scene:
     """From plain values as in the file; paths are taken from `folder`. Raises UserError with the entry at fault."""
     if not isinstance(content, Mapping):
         raise _wrong(where, "a mapping with `version` and `cast`", type(content).__name__)
@@ -105,7 +107,8 @@ def scene_of(content: Any, folder: Path, where: str = "scene") -> Scene:
         cast, layout, (size[0] // 2 * 2, size[1] // 2 * 2), _text(content, "background", where) or "plate", sound,
         FOUND if turns == FOUND else _file(content, "turns", folder, where),
     )  # fmt: skip
-    _check_voices(scene, where)
+    if not live:
+        _check_voices(scene, where)
     return scene
 
 
@@ -124,7 +127,7 @@ def _member(entry: Any, folder: Path, where: str) -> Member:
         _text(entry, "speaker", where),
         _number(entry, "x", -0.5, 1.5, where), _number(entry, "height", 0.1, 3.0, where),
         _number(entry, "facing", -30.0, 30.0, where) or 0.0, _number(entry, "front", -100.0, 100.0, where) or 0.0,
-        _file(entry, "score", folder, where),
+        _file(entry, "score", folder, where), _text(entry, "says_with", where) or "",
     )  # fmt: skip
 
 

@@ -18,7 +18,19 @@ from gtalk.motion.edits.controls import control_specs, word_specs
 from gtalk.voice.synthesis import ESPEAK_VOICES, MAX_TEXT
 
 FORMATS = {"mp4": "video/mp4", "mov": "video/quicktime", "webm": "video/webm"}
-FILES = ("audio", "motion", "score", "subtitles", "onto", "camera_from", "hears")
+FILES = (
+    "audio",
+    "motion",
+    "score",
+    "subtitles",
+    "onto",
+    "camera_from",
+    "hears",
+    "listens",
+    "vocals",
+    "lyrics",
+    "emotion_from",
+)
 """Options that name an uploaded file."""
 _OURS = {"sign_cert", "sign_key", "save_motion", "overwrite", "device", "batch", "controls"}
 OPTIONS = tuple(sorted(typing.get_type_hints(DubConfig).keys() - _OURS - set(FILES) - {"RANGES"}))

@@ -5,7 +5,7 @@ from gtalk.marks.identity import Identity
 from gtalk.talk.interpolate import MotionResampler, frame_count, interpolate, resample_motion
 from gtalk.talk.load import Character, LookAhead, load_character
 from gtalk.talk.pixels import to_uint8
-from gtalk.talk.talker import MotionFrame, Talker, TalkSession
+from gtalk.talk.talker import MotionFrame, TakesTurns, Talker, TalkSession
 from gtalk.talk.view import View
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "LookAhead",
     "MotionFrame",
     "MotionResampler",
+    "TakesTurns",
     "TalkSession",
     "Talker",
     "View",

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -176,6 +177,15 @@ class Talker:
             end = first_sample(first + i + 1, self.fps) - sound_start
             moments.append(MotionFrame((first + i) / self.fps, motion[i], sound[begin:end]))
         return moments
+
+
+@runtime_checkable
+class TakesTurns(Protocol):
+    """A session of several who speak one after another."""
+
+    def give_word(self, name: str) -> None:
+        """The next sound is said by this one; by nobody where the name is none of theirs."""
+        ...
 
 
 class TalkSession:

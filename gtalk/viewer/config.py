@@ -30,6 +30,9 @@ class ViewConfig:
     """Which sound card for `--mic local`, a part of its name; the system's default otherwise."""
     barge_in: bool = True
     """A voice in the microphone cuts off what the avatar says; its own voice coming back does not."""
+    listens: bool = False
+    """The microphone is listened to and not mouthed: the face looks at who speaks, nods after phrases, smiles back a
+    little, and keeps its lips still."""
     stdin_rate: int = 16000
     """Samples a second of raw sound on stdin; a header goes before it."""
     play: Path | None = None

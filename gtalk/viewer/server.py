@@ -32,7 +32,7 @@ from gtalk.talk.load import Character, load_character
 from gtalk.viewer.audio.sources import FileSource, check_rate
 from gtalk.viewer.config import ViewConfig
 from gtalk.viewer.live.recorder import RECORDING
-from gtalk.viewer.live.sessions import HostedSession, SessionManager, TalkerFactory
+from gtalk.viewer.live.sessions import HostedSession, Leave, SessionManager, TalkerFactory
 from gtalk.voice.synthesis import Speaker
 
 
@@ -45,6 +45,7 @@ class LiveServer:
         config: ViewConfig,
         report: Callable[[str], None] | None = None,
         identity: Identity = NOBODY,
+        leaving: Leave | None = None,
     ) -> None:
         if config.sign_cert is not None and config.sign_key is not None:
             can_sign(Path(RECORDING), config.sign_cert, config.sign_key)
@@ -52,7 +53,8 @@ class LiveServer:
         self.token = config.token or (None if is_loopback(config.host) else secrets.token_urlsafe(18))
         secret = secrets.token_hex(16)
         self.key = page_key(config.token or secret)  # of the token it is the same after a restart
-        self.rooms = SessionManager(cast, identity, config, Speaker(config.piper_voice), self.key, self._report)
+        speaker = Speaker(config.piper_voice)
+        self.rooms = SessionManager(cast, identity, config, speaker, self.key, self._report, leaving=leaving)
         self.hosted = Host(
             self.rooms.routes(), config.host, token=self.token, key=self.key, report=self._report,
             tls=tls_context(config.tls_cert, config.tls_key), lifespan=self.rooms.lifespan,
@@ -91,15 +93,25 @@ def serve(
     on_open: Callable[[HostedSession], Callable[[], None]] | None = None,
 ) -> None:
     """Open an avatar in the browser until interrupted. `on_open`: as of `SessionManager`."""
+    serve_cast(*cast_of(avatar_folder, config), config, on_open)
+
+
+def serve_cast(
+    cast: TalkerFactory,
+    identity: Identity,
+    config: ViewConfig,
+    on_open: Callable[[HostedSession], Callable[[], None]] | None = None,
+    leaving: Leave | None = None,
+) -> None:
+    """`serve` with talkers that are made already. `leaving`: marks their pictures; by default as of one avatar."""
     check_rate(config.stdin_rate)
     first = None if config.play is None else FileSource(config.play)
     score = Score() if config.score is None else Score.load(config.score)
-    cast, identity = cast_of(avatar_folder, config)
     talker = cast()
     model = talker.motion_model
     check_own(score.events, model.expressions if isinstance(model, PersonMotionModel) else {})
     compute_on(drawing_threads(talker.avatar.kind, config.threads))
-    server = LiveServer(cast, config, identity=identity)
+    server = LiveServer(cast, config, identity=identity, leaving=leaving)
     server.rooms.on_open = on_open
     server.start()
     address, _, query = server.url.partition("?")

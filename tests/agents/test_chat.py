@@ -1,8 +1,10 @@
 """The page of a chat: what is typed there is answered, and what fails is shown."""
 
 import asyncio
+import itertools
 import json
 
+import numpy as np
 import pytest
 from websockets.asyncio.client import connect
 from websockets.typing import Origin
@@ -10,8 +12,11 @@ from websockets.typing import Origin
 from gtalk.agents import chat as chat_module
 from gtalk.agents.chat import ChatConfig, Talks
 from gtalk.agents.persona import Persona
+from gtalk.direct.score import Event
 from gtalk.errors import UserError
 from tests.agents.scripted import ToyVoice, endpoint, stream
+from tests.agents.test_conversation import until
+from tests.speech.voices import vowel
 from tests.viewer.live_servers import live_server
 
 
@@ -46,6 +51,22 @@ def test_what_is_typed_on_the_page_is_answered(monkeypatch) -> None:
         asyncio.run(visit())
         leave()
     assert [one["content"] for one in asked[0]["messages"][1:]][-1] == "How are you?"
+
+
+def test_whoever_speaks_to_it_is_listened_to_and_not_mouthed(monkeypatch) -> None:
+    monkeypatch.setattr(chat_module, "open_voice", lambda _name, _pace: ToyVoice())
+    with live_server(16) as (server, _):
+        talks = Talks(ChatConfig("http://localhost:1", "small"), Persona(greeting=""))
+        leave = talks.join(server.main)
+        assert talks.main is not None and server.main.session.on_heard is not None
+        asked: list[Event] = []
+        ticks = itertools.count()
+        monkeypatch.setattr(talks.main, "attends", lambda events: asked.extend(events) or 0.04 * next(ticks))
+        server.main.listen(talks.main.attends)
+        for piece in np.array_split(vowel("a", 3.0), 75):
+            server.main.session.on_heard(piece, False)
+        until(lambda: {"attend.yaw", "emotion.smile"} <= {event.track for event in asked})
+        leave()
 
 
 def test_what_is_no_address_is_told() -> None:

@@ -10,7 +10,7 @@ import pytest
 from gtalk.agents.completions import ChatEndpoint
 from gtalk.agents.conversation import MOST_MESSAGES, Conversation
 from gtalk.agents.persona import Persona
-from gtalk.direct.score import Score
+from gtalk.direct.score import Event, Score
 from gtalk.viewer.audio.sources import PushSource
 from gtalk.viewer.live.session import LiveSession
 from tests.agents.scripted import ScriptedModel, ToyVoice, dripping, endpoint, silent, stream
@@ -152,3 +152,14 @@ def test_a_greeting_is_said_once_and_not_to_who_speaks_first() -> None:
         talk.greet()
         assert speaker.texts == ["Hello!"]
         assert np.isfinite(session.stats().buffered_s)
+
+
+def test_what_ears_ask_for_is_done_while_it_listens_and_not_while_it_thinks(monkeypatch) -> None:
+    with talking(ScriptedModel()) as (talk, session, _, _):
+        asked: list[Score] = []
+        monkeypatch.setattr(session, "direct", lambda what: (asked.append(what) if what else None, 5.0)[1])
+        nod = Event("head.nod", 4.0, 5.5, 6.0, by="listening")
+        assert talk.attends([nod]) == 5.0 and nod in asked[-1].events
+        talk._enter("thinking")
+        talk.attends([Event("head.nod", 3.0, 7.0, 7.5, by="listening")])
+        assert not any(event.start_s == 7.0 for event in asked[-1].events)

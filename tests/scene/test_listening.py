@@ -37,10 +37,12 @@ def test_smiles_a_little_blinks_at_turns_and_is_about_to_speak() -> None:
     smiles = [e for e in found if e.track == "emotion.smile"]
     assert smiles and all(float(e.value or 0.0) <= 0.2 and not 4.85 < e.start_s < 9.0 for e in smiles)
     assert any(e.track == "blink" for e in found)
-    soon = [
+    raised = [
         e for e in events_of_conversation("ann", TURNS, PHRASES, {"bob": (30.0, 0.0)}, 15.0) if e.track == "head.raise"
     ]
+    soon, breaths = [e for e in raised if e.weight == 1.0], [e for e in raised if e.weight < 1.0]
     assert [(round(e.start_s, 2), e.end_s) for e in soon] == [(0.15, 0.5), (12.15, 12.5)]
+    assert breaths and all(5.0 < e.start_s < 12.15 for e in breaths), "it breathes while others speak"
     assert Score(tuple(found)).events
 
 

@@ -12,21 +12,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from gtalk.direct.directors.backchannel import SMILES_FROM_S, SOON_S, Backchannel, Place
 from gtalk.direct.score import Event
 from gtalk.hearing.turns import Turn
 
 BY = "scene"
-_REACT_S = (0.16, 0.34)  # how long after another begins to speak the eyes go there
-_NOD_P, _NOD_DEG, _NOD_S, _NODS_APART_S = 0.55, (2.5, 5.0), (0.5, 0.7), 2.2
-_PHRASE_S = 1.2  # shorter phrases are not nodded at
-_SMILE, _SMILE_FROM_S = 0.14, 2.0
-_BLINK_P, _BLINK_S = 0.65, 0.32
-_SOON_S, _SOON_DEG, _SOON_BROWS = 0.35, 1.5, 0.12
 _GLANCE_AFTER_S, _GLANCE_S, _GLANCE_DEG = (2.5, 5.0), (0.4, 0.9), (9.0, -6.0)  # away from whom it speaks to
-_STAYS_S = 1.0  # a gap so long changes no gaze
-
-Place = tuple[float, float]
-"""Yaw towards the image's right and pitch up, degrees, from the camera."""
 
 
 def events_of_conversation(
@@ -46,31 +37,36 @@ def events_of_conversation(
         duration_s: of the scene.
         seed: of this member.
     """
-    rng = np.random.default_rng([seed, 7])
-    out = _gazes(me, turns, places, duration_s, rng)
+    rng, does = np.random.default_rng([seed, 11]), Backchannel(seed, BY)
+    out = _gazes(me, turns, places, duration_s, does, rng)
     others = [turn for turn in turns if turn.speaker != me]
     mine = [turn for turn in turns if turn.speaker == me]
     free = _free(mine, duration_s)
-    out += _nods(others, phrases, free, rng)
+    for begun_s, ended_s in _phrases(others, phrases):
+        out += [e for e in does.nods(ended_s - begun_s, ended_s) if _common(e.start_s, e.end_s, free)]
     for turn in others:
         for a, b in _common(turn.start_s + 1.0, turn.end_s, free):
-            if b - a > _SMILE_FROM_S:
-                out.append(Event("emotion.smile", _SMILE, a, b, by=BY))
+            if b - a > SMILES_FROM_S:
+                out += does.smiles(a, b)
     for turn in turns:
-        at_s = turn.start_s + rng.uniform(0.05, 0.45)
-        if rng.random() < _BLINK_P and at_s + _BLINK_S < duration_s:
-            out.append(Event("blink", 1.0, at_s, at_s + _BLINK_S, by=BY))
+        out += [blink for blink in does.blinks(turn.start_s) if blink.end_s < duration_s]
     for before, turn in zip([None, *mine], mine, strict=False):
-        start_s = turn.start_s - _SOON_S
-        if start_s > (0.0 if before is None else before.end_s + 2.0 * _SOON_S):
-            ease = {"ease_in_s": 0.25, "ease_out_s": 0.4, "by": BY}
-            out.append(Event("head.raise", _SOON_DEG, start_s, turn.start_s, **ease))
-            out.append(Event("shape.browInnerUp", _SOON_BROWS, start_s, turn.start_s, **ease))
+        start_s = turn.start_s - SOON_S
+        if start_s > (0.0 if before is None else before.end_s + 2.0 * SOON_S):
+            out += does.about_to_speak(start_s, turn.start_s)
+    for a, b in free:
+        does.holds_breath()
+        out += [e for e in (*does.breathes(a), *does.breathes(b)) if e.start_s < b]
     return sorted(out, key=lambda event: (event.start_s, event.track))
 
 
 def _gazes(
-    me: str, turns: Sequence[Turn], places: Mapping[str, Place], duration_s: float, rng: np.random.Generator
+    me: str,
+    turns: Sequence[Turn],
+    places: Mapping[str, Place],
+    duration_s: float,
+    does: Backchannel,
+    rng: np.random.Generator,
 ) -> list[Event]:
     """Whom it looks at from when on: the speaker, or, speaking, who spoke last (before that: who speaks next)."""
     seen = [turn for turn in turns if turn.speaker == me or turn.speaker in places]
@@ -81,7 +77,7 @@ def _gazes(
             partner = turn.speaker
         if partner is None:
             continue
-        start_s = turn.start_s + (rng.uniform(*_REACT_S) if turn.speaker != me else -_SOON_S)
+        start_s = does.reacts_at(turn.start_s) if turn.speaker != me else turn.start_s - SOON_S
         start_s = 0.0 if turn is seen[0] else max(0.0, start_s)
         out += _at(places[partner], start_s, duration_s if after is None else after.start_s + 2.0)
         if turn.speaker == me:
@@ -109,33 +105,17 @@ def _glances(place: Place, turn: Turn, rng: np.random.Generator) -> list[Event]:
     return out
 
 
-def _nods(
-    others: Sequence[Turn],
-    phrases: Mapping[str, Sequence[tuple[float, float]]],
-    free: Sequence[tuple[float, float]],
-    rng: np.random.Generator,
-) -> list[Event]:
-    ends = sorted(
-        {b for turn in others for a, b in phrases.get(turn.speaker, ())
-         if b - a >= _PHRASE_S and turn.start_s < b <= turn.end_s + 0.05}
-    )  # fmt: skip
-    out: list[Event] = []
-    for end_s in ends:
-        start_s, length_s = end_s + rng.uniform(0.05, 0.3), rng.uniform(*_NOD_S)
-        depth, wants = rng.uniform(*_NOD_DEG), rng.random() < _NOD_P
-        if (
-            wants
-            and (not out or start_s - out[-1].end_s > _NODS_APART_S)
-            and _common(start_s, start_s + length_s, free)
-        ):
-            times = 1 + int(rng.random() < 0.3)
-            out.append(Event("head.nod", depth, start_s, start_s + times * length_s, times=times, by=BY))
-    return out
+def _phrases(others: Sequence[Turn], phrases: Mapping[str, Sequence[tuple[float, float]]]) -> list[tuple[float, float]]:
+    """(start, end) of what others say in their turns, in the order of ends."""
+    found = {
+        (a, b) for turn in others for a, b in phrases.get(turn.speaker, ()) if turn.start_s < b <= turn.end_s + 0.05
+    }
+    return sorted(found, key=lambda phrase: (phrase[1], phrase[0]))
 
 
 def _free(mine: Sequence[Turn], duration_s: float) -> list[tuple[float, float]]:
     """When it does not speak."""
-    edges = [0.0, *(x for turn in mine for x in (turn.start_s - _SOON_S, turn.end_s)), duration_s]
+    edges = [0.0, *(x for turn in mine for x in (turn.start_s - SOON_S, turn.end_s)), duration_s]
     return [(a, b) for a, b in zip(edges[::2], edges[1::2], strict=True) if b > a]
 
 

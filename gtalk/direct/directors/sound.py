@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from gtalk.direct.score import Event
@@ -13,6 +14,7 @@ _ANSWER_S = 0.3  # before it speaks, a face looks at whom it speaks to
 _STARTLE = (("shape.eyeWide", 0.35), ("shape.browInnerUp", 0.2))
 _STARTLE_S, _STARTLE_EASE_S = 0.25, 0.12
 _MOST_DEG = 90.0
+_AGAIN_S, _HOLDS_S = 0.5, 1.2  # live: how often a gaze is asked for again, and how long it lasts then
 
 
 def events_of_sources(
@@ -41,6 +43,35 @@ def events_of_sources(
             ease = {"ease_in_s": _STARTLE_EASE_S, "by": BY}
             out += [Event(track, x, start_s, start_s + _STARTLE_S, **ease) for track, x in _STARTLE]
     return out
+
+
+class Turning:
+    """The same while sounds come: told sources as they are found. Times are seconds of whoever obeys."""
+
+    def __init__(self, mirrored: bool = False) -> None:
+        """`mirrored`: as above."""
+        self._sign = -1.0 if mirrored else 1.0
+        self._asked_s = -math.inf
+        self.yaw_deg: float | None = None
+        """Where what is followed is seen, to the image's right; None where nothing is."""
+
+    def push(self, sources: Sequence[Source], now_s: float, speaks: bool = False) -> list[Event]:
+        """What to do from `now_s` on. While the face speaks itself it looks at the camera."""
+        out: list[Event] = []
+        for source in sources:
+            if source.azimuth_deg is None:
+                self.yaw_deg = None
+                continue
+            ahead = abs(source.azimuth_deg) < AHEAD_DEG
+            yaw = 0.0 if ahead else max(-_MOST_DEG, min(_MOST_DEG, self._sign * source.azimuth_deg))
+            self.yaw_deg, self._asked_s = round(yaw, 1), -math.inf
+            if source.sudden and not ahead and not speaks:
+                ease = {"ease_in_s": _STARTLE_EASE_S, "by": BY}
+                out += [Event(track, x, now_s, now_s + _STARTLE_S, **ease) for track, x in _STARTLE]
+        if self.yaw_deg is None or speaks or now_s < self._asked_s:
+            return out
+        self._asked_s = now_s + _AGAIN_S
+        return [*out, Event("attend.yaw", self.yaw_deg, now_s, now_s + _AGAIN_S + _HOLDS_S, by=BY)]
 
 
 def _without(start_s: float, end_s: float, own: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:

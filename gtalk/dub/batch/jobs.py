@@ -31,7 +31,21 @@ from gtalk.talk.load import AVATAR_VERSION
 from gtalk.voice.voices import open_voice
 
 AVATAR_JSON = "avatar.json"
-_PATHS = {"audio", "camera_from", "hears", "onto", "score", "save_motion", "sign_cert", "sign_key", "subtitles"}
+_PATHS = {
+    "audio",
+    "camera_from",
+    "emotion_from",
+    "hears",
+    "listens",
+    "lyrics",
+    "vocals",
+    "onto",
+    "score",
+    "save_motion",
+    "sign_cert",
+    "sign_key",
+    "subtitles",
+}
 _OPTIONS = {field.name for field in dataclasses.fields(DubConfig)} - {"controls"}
 _CONTROLS = {spec.name for spec in (*control_specs(), *word_specs())}
 _OF_TEXT = {"voice": str, "words_per_minute": int}
@@ -131,7 +145,11 @@ def read_job(number: int, line: str, folder: Path, started: frozenset[str] = fro
         source,
         *spoken.pop("files"),
         config.audio,
+        config.emotion_from,
         config.hears,
+        config.listens,
+        config.vocals,
+        config.lyrics,
         config.onto,
         config.camera_from,
         config.score,

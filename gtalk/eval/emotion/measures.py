@@ -6,32 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gtalk.rig.expression import Expression
-from gtalk.rig.shapes import SHAPES, UNREADABLE
 from gtalk.shapes import Bool, Float, UInt8
 
-FACE_LANDMARKER = (
-    "_neutral", "browDownLeft", "browDownRight", "browInnerUp", "browOuterUpLeft", "browOuterUpRight", "cheekPuff",
-    "cheekSquintLeft", "cheekSquintRight", "eyeBlinkLeft", "eyeBlinkRight", "eyeLookDownLeft", "eyeLookDownRight",
-    "eyeLookInLeft", "eyeLookInRight", "eyeLookOutLeft", "eyeLookOutRight", "eyeLookUpLeft", "eyeLookUpRight",
-    "eyeSquintLeft", "eyeSquintRight", "eyeWideLeft", "eyeWideRight", "jawForward", "jawLeft", "jawOpen", "jawRight",
-    "mouthClose", "mouthDimpleLeft", "mouthDimpleRight", "mouthFrownLeft", "mouthFrownRight", "mouthFunnel",
-    "mouthLeft", "mouthLowerDownLeft", "mouthLowerDownRight", "mouthPressLeft", "mouthPressRight", "mouthPucker",
-    "mouthRight", "mouthRollLower", "mouthRollUpper", "mouthShrugLower", "mouthShrugUpper", "mouthSmileLeft",
-    "mouthSmileRight", "mouthStretchLeft", "mouthStretchRight", "mouthUpperUpLeft", "mouthUpperUpRight",
-    "noseSneerLeft", "noseSneerRight",
-)  # fmt: skip
-"""What Face Landmarker's 52 scores are called, in its order."""
 SHUT_M = 0.0015
 COLOUR_BITS = 5
-
-
-def readable(expression: Expression) -> Float[np.ndarray, "52"]:
-    """An expression's weights as Face Landmarker would name them, without what it cannot read."""
-    weights = dict(zip(SHAPES, expression.vector(), strict=True))
-    for side in ("Left", "Right"):
-        weights["browInnerUp"] = weights["browInnerUp"] + 0.5 * weights[f"browInnerUp{side}"]
-    return np.array([0.0 if n in UNREADABLE or n not in weights else weights[n] for n in FACE_LANDMARKER])
 
 
 def strength(offset: Float[np.ndarray, "52"], wanted: Float[np.ndarray, "52"]) -> float:

@@ -26,6 +26,7 @@ from gtalk.prepare.landmarks.detectors import FaceLandmarkerFinder
 from gtalk.progress import OnProgress, silent, track
 from gtalk.reading.assets import find_asset
 from gtalk.rig.expression import named, recipes
+from gtalk.rig.reading import readable
 from gtalk.shapes import Float, UInt8
 from gtalk.talk import Character
 from gtalk.types import AUDIO_RATE, Motion
@@ -184,7 +185,7 @@ def _row(
     if not neutral.scores:
         keys = ("strength", "strength_of_real", "monotonic", "recognised", "recognised_change", "identity")
         return dict.fromkeys(keys)
-    zero, wanted = np.mean(neutral.scores, 0), measures.readable(named(name))
+    zero, wanted = np.mean(neutral.scores, 0), readable(named(name))
     changes = [np.zeros_like(zero)]
     for level in INTENSITIES[1:]:
         scores = looks[name, level].scores
@@ -292,7 +293,7 @@ def real_rows(people: People) -> dict[str, Any]:
     """Their rows, by emotion; `strength_of_real` is against the others of them."""
     rows: dict[str, Any] = {}
     for name in emotion_names():
-        changes, wanted, found = changes_of(people, name), measures.readable(named(name)), []
+        changes, wanted, found = changes_of(people, name), readable(named(name)), []
         shown = [looks for looks in people.values() if changes_of({"": looks}, name)]
         for i, (looks, change) in enumerate(zip(shown, changes, strict=True)):
             others = changes[:i] + changes[i + 1 :]

@@ -49,8 +49,11 @@ class PushSource:
         bounded: bool = True,
         limit_s: float = 120.0,
         echo_cancelled: bool = False,
+        speaker: str = "",
     ) -> None:
         self.name, self.audible, self.live = name, audible, bounded
+        self.speaker = speaker
+        """Which of several faces says it."""
         self.echo_cancelled = echo_cancelled
         """Whether the avatar's own voice was removed from it beforehand, as browsers do."""
         self._limit = round((_LIVE_LIMIT_S if bounded else limit_s) * AUDIO_RATE)
@@ -181,9 +184,10 @@ class PushSource:
         return captured_ms + (sample - first) * 1e3 / AUDIO_RATE
 
 
-def speech_source(samples: Float[np.ndarray, " N"]) -> PushSource:
-    """A source of speech that is whole already: a synthesised text."""
-    source = PushSource("text", audible=True, bounded=False, limit_s=len(samples) / AUDIO_RATE + 1.0)
+def speech_source(samples: Float[np.ndarray, " N"], speaker: str = "") -> PushSource:
+    """A source of speech that is whole already: a synthesised text. `speaker`: which of several faces says it."""
+    limit_s = len(samples) / AUDIO_RATE + 1.0
+    source = PushSource("text", audible=True, bounded=False, limit_s=limit_s, speaker=speaker)
     source.push(samples)
     source.close()
     return source

@@ -26,13 +26,14 @@ from gtalk.direct.score import Event, Score
 from gtalk.motion.edits.controls import Controls
 from gtalk.shapes import Float, UInt8
 from gtalk.speech.known_phones import KnownPhones
-from gtalk.talk import MotionFrame, Talker, TalkSession, View
+from gtalk.talk import MotionFrame, TakesTurns, Talker, TalkSession, View
 from gtalk.types import AUDIO_RATE, Camera, Frame
 from gtalk.viewer.audio.double_talk import DoubleTalkDetector
 from gtalk.viewer.audio.sources import AudioSource, PushSource
 from gtalk.viewer.live.clock import MicrophoneClock, sooner_samples
 from gtalk.viewer.live.frames import Listener, LiveFrame, Picture, aperture_of
 from gtalk.viewer.live.heard import HeardTick, PitchMeter
+from gtalk.viewer.live.line import Line
 from gtalk.viewer.live.pictures import Made, Numbers, Pictures, Wanted
 from gtalk.viewer.live.stats import LiveStats, Timings
 
@@ -75,6 +76,8 @@ class LiveSession:
         self._sooner = sooner_samples(talker)
         self._guard = DoubleTalkDetector(echo_cancelled=False)
         self._speech: AudioSource | None = None
+        self.line = Line()
+        """What is spoken after that."""
         self._microphone: PushSource | None = None
         self._deaf_until = 0  # tick
         self._mic_clock = MicrophoneClock()
@@ -113,7 +116,16 @@ class LiveSession:
         with self._lock:
             if self._speech is not None:
                 self._flush()
+            self.line.clear()
             self._speech = source
+
+    def play_after(self, source: AudioSource) -> bool:
+        """Speak this once everything that waits has been said; False where too much waits already."""
+        with self._lock:
+            if self._speech is not None:
+                return self.line.add(source)
+            self._speech = source
+            return True
 
     def speak_on(
         self, source: PushSource, samples: Float[np.ndarray, " N"], phones: KnownPhones | None = None
@@ -149,6 +161,7 @@ class LiveSession:
         """Barge-in: drop what is being said and everything that waits, and ease the mouth shut."""
         with self._lock:
             self._speech = None
+            self.line.clear()
             if self._microphone is not None:
                 self._microphone.clear()
             self._flush()
@@ -238,6 +251,8 @@ class LiveSession:
             heard = self._take(self._tick_samples())
             self._taken.append(heard)
             self._n_ticks += 1
+            if isinstance(self._talk, TakesTurns):
+                self._talk.give_word(getattr(heard.source, "speaker", ""))
             moments, n_cuts = self._talk.advance(heard.samples), self._n_cuts
         for moment in moments:
             late = self._clock() - self._start_of(self._n_ticks) > _LATE_S
@@ -306,7 +321,7 @@ class LiveSession:
         if source is not None:
             samples = self._read(source, count)
             if samples is None:
-                self._speech = None
+                self._speech = self.line.next()
                 self._deaf_until = self._n_ticks + round(_ECHO_S * self.talker.fps)
             elif self._microphone is not None and self._hears_a_voice(self._microphone):
                 self.interrupt()

@@ -17,6 +17,7 @@ from http import HTTPStatus
 from importlib import resources
 from pathlib import Path
 
+import numpy as np
 from starlette.routing import BaseRoute, Match, Mount, Route, Router
 from starlette.types import Receive, Scope, Send
 
@@ -25,10 +26,12 @@ from gtalk.hosting.answers import Page, later, moved, page
 from gtalk.hosting.refused import Refused
 from gtalk.marks.identity import Identity
 from gtalk.marks.leaving import Leaving
+from gtalk.shapes import UInt8
 from gtalk.talk import Talker
 from gtalk.viewer.config import ViewConfig
 from gtalk.viewer.gui.guard import GuardedViser
 from gtalk.viewer.gui.panels import Panels
+from gtalk.viewer.live.ears import Ears, Obey
 from gtalk.viewer.live.pictures import warm_face
 from gtalk.viewer.live.recorder import Recorder
 from gtalk.viewer.live.session import LiveSession
@@ -48,6 +51,10 @@ TalkerFactory = Callable[[], Talker]
 """Makes a fresh talker for a conversation."""
 
 
+Leave = Callable[[UInt8[np.ndarray, "H W 3"]], UInt8[np.ndarray, "H W 3"]]
+"""Makes a picture ready to leave: its mark."""
+
+
 class HostedSession:
     """One conversation with everything that serves it."""
 
@@ -60,9 +67,10 @@ class HostedSession:
         key: str,
         report: Callable[[str], None],
         drawn: Drawn | None = None,
+        leaving: Leave | None = None,
     ) -> None:
         self.session = LiveSession(
-            cast(), controls=config.controls, jpeg_quality=config.jpeg_quality, leaving=Leaving(identity),
+            cast(), controls=config.controls, jpeg_quality=config.jpeg_quality, leaving=leaving or Leaving(identity),
             numbers=None if drawn is None else drawn.numbers, report=report,
         )  # fmt: skip
         draw = "server" if drawn is None else config.draw
@@ -77,7 +85,7 @@ class HostedSession:
         self.session.on_trouble = self.media.notify
         secret = secrets.token_hex(16)
         self.panels = Panels(self.session, self.media.notify, secret)
-        self._report = report
+        self._report, self._seed = report, config.seed
         self.routes: list[BaseRoute] = [
             *_pages(key),
             *([] if drawn is None else _drawing(drawn)),
@@ -89,12 +97,25 @@ class HostedSession:
         self.seen_s = time.monotonic()
         self._warming, self._is_warm = threading.Lock(), False
         self.on_close: Callable[[], None] = lambda: None
+        self.ears: Ears | None = None
+        """What listens to the microphone in place of the face; None while the face mouths what is heard."""
+        if config.listens:
+            self.listen(self.session.direct)
 
     async def open(self) -> None:
         """Begin to live."""
         self.media.start()
         self.session.start()
         threading.Thread(target=self.warm, name="gtalk-warm", daemon=True).start()
+
+    def listen(self, obey: Obey) -> Ears:
+        """Have the microphone listened to from now on, and what that asks of the face obeyed."""
+        if self.ears is None:
+            self.ears = Ears(obey, self._seed, self._report, self.media.notify)
+        self.ears.obey = obey
+        self.session.on_heard = self.ears.hear
+        self.media.on_both = self.ears.hear_both
+        return self.ears
 
     def warm(self) -> None:
         """Have made, once, what expressions are drawn with; returns when it is there."""
@@ -111,6 +132,8 @@ class HostedSession:
     def _stop(self) -> None:
         self.on_close()
         self.session.stop()
+        if self.ears is not None:
+            self.ears.close()
         if (path := self.recorder.close()) is not None:
             self._report(f"the recording that was running is whole: {path}")
         self.panels.stop()
@@ -156,9 +179,10 @@ class SessionManager:
         key: str,
         report: Callable[[str], None],
         places: Places | None = None,
+        leaving: Leave | None = None,
     ) -> None:
         drawn = None if config.draw == "server" else Drawn.of(cast().avatar, identity)
-        self._make = lambda: HostedSession(cast, identity, speaker, config, key, report, drawn)
+        self._make = lambda: HostedSession(cast, identity, speaker, config, key, report, drawn, leaving)
         self.on_open: Callable[[HostedSession], Callable[[], None]] | None = None
         """Joins each conversation that opens; what it returns is called when that closes."""
         self._places, self._report = places or Places(config.max_sessions), report

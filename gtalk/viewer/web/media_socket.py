@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial
 
+import numpy as np
 from starlette.routing import BaseRoute
 from starlette.websockets import WebSocket
 
@@ -18,6 +19,7 @@ from gtalk.hosting.answers import download, image_stream
 from gtalk.hosting.budget import Budget
 from gtalk.hosting.sockets import Socket, SocketClosed, opened, socket_routes
 from gtalk.marks.label import Label
+from gtalk.shapes import Float
 from gtalk.talk.orbit import DISTANCES, MAX_PITCH_RAD, MAX_YAW_RAD
 from gtalk.viewer.audio.sources import PushSource, speech_source
 from gtalk.viewer.live.frames import Listener, LiveFrame
@@ -113,6 +115,8 @@ class MediaSocket:
         self._loop: asyncio.AbstractEventLoop | None = None
         self.on_text: Callable[[str], None] | None = None
         """Gets the texts of pages, which are not said then: a conversation answers them."""
+        self.on_both: Callable[[Float[np.ndarray, "N 2"], int], None] | None = None
+        """Gets both channels of a stereo microphone and their rate: ears that know directions."""
         self.skew_ms: float | None = None
         """Sound against image as the newest page measured it; positive: the image is late."""
 
@@ -179,7 +183,8 @@ class MediaSocket:
         sender = asyncio.create_task(self._send(page))
         self._pages.append(page)
         try:
-            hello = {"voices": self._speaker.voices, "mic": self._mic, "label": self._label, "draw": self._draw}
+            hello = {"voices": self._speaker.voices, "mic": self._mic, "label": self._label, "draw": self._draw,
+                     "cast": getattr(self._session.talker, "names", ()), "ears": self.on_both is not None}  # fmt: skip
             await page.tell(hello=hello)
             await self._receive(page)
         finally:
@@ -225,6 +230,8 @@ class MediaSocket:
             if isinstance(parsed, MicPiece):
                 if page.microphones and self._session.microphone is page.microphones[-1]:
                     page.microphones[-1].push(parsed.samples, parsed.rate, parsed.captured_ms)
+                    if parsed.both is not None and self.on_both is not None:
+                        self.on_both(parsed.both, parsed.rate)
             else:
                 await self._commanded.wait()
                 await self._command(page, parsed, len(message))
@@ -234,7 +241,7 @@ class MediaSocket:
             raise BadMessage("too many commands a second")
         match command["do"]:
             case "mic":
-                await self._listen_to(page)
+                await self._listen_to(page, echo_cancelled=command.get("raw") is not True)
             case "mute":
                 self._mute(page)
             case "draw":
@@ -279,7 +286,7 @@ class MediaSocket:
         with suppress(SocketClosed):
             await self._record(page, False)
 
-    async def _listen_to(self, page: _Page) -> None:
+    async def _listen_to(self, page: _Page, echo_cancelled: bool) -> None:
         if not self._mic:
             await page.tell(notice="The microphone is off: the server was started with another --mic.", muted=True)
             return
@@ -287,7 +294,7 @@ class MediaSocket:
             if other is not page and other.microphones:
                 self._mute(other)
                 await other.tell(notice="Another page speaks now.", muted=True)
-        page.microphones.append(PushSource("browser microphone", audible=False, echo_cancelled=True))
+        page.microphones.append(PushSource("browser microphone", audible=False, echo_cancelled=echo_cancelled))
         del page.microphones[:-2]  # what the last one said may still be on its way
         self._session.hear(page.microphones[-1])
 

@@ -7,6 +7,7 @@
                      b"O" ... the same with a packet of Opus instead of PCM, for pages that asked for it
                      text: {"stats": ..} {"notice": ..} {"flush": true}
     page -> server   b"M" u32 sample rate, f64 captured_ms, i16 PCM                       microphone
+                     b"S" ... the same of two channels, left and right by turns           for ears that know directions
                      text: {"do": "mic" | "mute" | "stop" | "say" | "orbit" | "record" | "skew" | "draw" | "apart", ..}
 
 `captured_ms` is when the first sample entered the page, on a clock of the page's own; it comes back as
@@ -46,6 +47,8 @@ class MicPiece:
     rate: int
     captured_ms: float
     samples: Float[np.ndarray, " N"]
+    both: Float[np.ndarray, "N 2"] | None = None
+    """Left and right, of a stereo microphone; `samples` is their mean then."""
 
 
 def pack_frame(frame: LiveFrame, *, own: bool = False) -> bytes:
@@ -92,14 +95,19 @@ def parse(message: bytes | str) -> MicPiece | dict[str, Any]:
     """A message of the page. Raises BadMessage for anything else."""
     if isinstance(message, str):
         return parse_command(message)
-    if len(message) < _MIC.size or message[:1] != b"M":
+    if len(message) < _MIC.size or message[:1] not in (b"M", b"S"):
         raise BadMessage("unknown binary message")
-    if len(message) > MAX_MIC_BYTES or (len(message) - _MIC.size) % 2:
+    channels = 1 if message[:1] == b"M" else 2
+    if len(message) > MAX_MIC_BYTES * channels or (len(message) - _MIC.size) % (2 * channels):
         raise BadMessage("microphone piece of a wrong size")
     _, rate, captured_ms = _MIC.unpack_from(message)
     if not RATES_HZ[0] <= rate <= RATES_HZ[1]:
         raise BadMessage(f"sample rate {rate}")
-    return MicPiece(rate, captured_ms, from_pcm(message[_MIC.size :]))
+    samples = from_pcm(message[_MIC.size :])
+    if channels == 1:
+        return MicPiece(rate, captured_ms, samples)
+    both = samples.reshape(-1, 2)
+    return MicPiece(rate, captured_ms, both.mean(1), both)
 
 
 def parse_command(message: str) -> dict[str, Any]:

@@ -4,17 +4,18 @@ import pytest
 from gtalk.eval.emotion import measures
 from gtalk.eval.emotion.run import emotion_names
 from gtalk.rig.expression import Expression, named
+from gtalk.rig.reading import SCORES, readable
 
 
 def test_strength_is_one_when_all_that_was_asked_is_read() -> None:
-    wanted = measures.readable(named("happy"))
+    wanted = readable(named("happy"))
     assert measures.strength(wanted, wanted) == pytest.approx(1.0)
     assert measures.strength(0.3 * wanted, wanted) == pytest.approx(0.3)
     assert measures.strength(np.roll(wanted, 3) * 0.0, wanted) == 0.0
 
 
 def test_strength_of_real_is_in_units_of_what_people_show() -> None:
-    wanted = measures.readable(named("sad"))
+    wanted = readable(named("sad"))
     real = [0.2 * wanted, 0.4 * wanted]
     assert measures.strength_of_real(0.3 * wanted, real, wanted) == pytest.approx(1.0)
     other = np.where(wanted > 0.0, 0.0, 5.0)  # what the expression does not ask for does not count
@@ -24,12 +25,12 @@ def test_strength_of_real_is_in_units_of_what_people_show() -> None:
 
 
 def test_what_cannot_be_read_is_not_asked_for() -> None:
-    asked = measures.readable(Expression({"cheekPuffLeft": 1.0, "noseSneerLeft": 1.0, "mouthSmileLeft": 0.5}))
+    asked = readable(Expression({"cheekPuffLeft": 1.0, "noseSneerLeft": 1.0, "mouthSmileLeft": 0.5}))
     assert asked.sum() == pytest.approx(0.5)
-    assert asked[measures.FACE_LANDMARKER.index("mouthSmileLeft")] == 0.5
-    brows = measures.readable(Expression({"browInnerUpLeft": 1.0, "browInnerUpRight": 1.0}))
-    assert brows[measures.FACE_LANDMARKER.index("browInnerUp")] == pytest.approx(1.0)
-    assert len(measures.FACE_LANDMARKER) == 52
+    assert asked[SCORES.index("mouthSmileLeft")] == 0.5
+    brows = readable(Expression({"browInnerUpLeft": 1.0, "browInnerUpRight": 1.0}))
+    assert brows[SCORES.index("browInnerUp")] == pytest.approx(1.0)
+    assert len(SCORES) == 52
 
 
 def test_order() -> None:

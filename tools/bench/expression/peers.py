@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from gtalk.eval.config import EvalConfig
-from gtalk.eval.emotion.measures import readable, strength, strength_of_real
+from gtalk.eval.emotion.measures import strength, strength_of_real
 from gtalk.eval.emotion.run import (
     Judges,
     People,
@@ -31,6 +31,7 @@ from gtalk.eval.emotion.run import (
 )
 from gtalk.media.video import read_video
 from gtalk.rig.expression import named
+from gtalk.rig.reading import readable
 
 KEYS = ("strength", "strength_of_real", "recognised", "recognised_change")
 

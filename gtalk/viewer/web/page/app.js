@@ -69,7 +69,14 @@ async function openRtc() {
   }
 }
 
-function welcome({ voices, mic, label }) {
+function welcome({ voices, mic, label, cast, ears }) {
+  state.ears = ears;
+  if (cast.length) { // several faces: who is to say it stands before it
+    $("voice").hidden = true;
+    $("words").title = `NAME: words, of ${cast.join(", ")}; several one after the other`;
+    if (!state.cast) $("words").value = cast.map((name, i) => `${name}: ${i ? "It is good to be here." : "Hello, and welcome."}`).join(" ");
+    state.cast = cast;
+  }
   if (wantsRtc) openRtc();
   $("label").hidden = label === false;
   $("voice").replaceChildren(...voices.map((name) => new Option(name)));
@@ -132,7 +139,7 @@ async function speak() {
   if (sound.microphone) return hush();
   notice("");
   try {
-    await sound.listen($("device").value, () => { notice("The microphone was unplugged."); hush(); });
+    await sound.listen($("device").value, () => { notice("The microphone was unplugged."); hush(); }, state.ears);
     await state.rtc?.speak(sound.microphone.track);
     label($("mic"), true, "Mute");
     listDevices();

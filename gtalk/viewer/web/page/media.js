@@ -221,20 +221,22 @@ function captured(end, now) {
   return end * 1000 + Math.min(...state.capture);
 }
 
-function speak({ samples, end }) {
+function speak({ samples, right, end }) {
   if (state.apart) { // WebRTC carries it
     if (++state.said % 6 === 0) post({ level: Math.sqrt(samples.reduce((sum, value) => sum + value * value, 0) / samples.length) });
     return;
   }
   if (!state.microphone || !state.socket || state.socket.readyState !== 1) return;
-  const message = new DataView(new ArrayBuffer(13 + 2 * samples.length));
+  const two = !!right && state.ears, step = two ? 4 : 2;
+  const message = new DataView(new ArrayBuffer(13 + step * samples.length));
   let sum = 0;
-  message.setUint8(0, "M".charCodeAt(0));
+  message.setUint8(0, (two ? "S" : "M").charCodeAt(0));
   message.setUint32(1, state.rate, true);
   message.setFloat64(5, captured(end, performance.now()) - (samples.length * 1000) / state.rate, true);
   samples.forEach((value, i) => {
     sum += value * value;
-    message.setInt16(13 + 2 * i, Math.max(-1, Math.min(1, value)) * 32767, true);
+    message.setInt16(13 + step * i, Math.max(-1, Math.min(1, value)) * 32767, true);
+    if (two) message.setInt16(15 + step * i, Math.max(-1, Math.min(1, right[i])) * 32767, true);
   });
   if (state.socket.bufferedAmount < 1 << 16) state.socket.send(message.buffer); // a line that is stuck: old sound is of no use
   if (++state.said % 6 === 0) post({ level: Math.sqrt(sum / samples.length) });
@@ -259,7 +261,8 @@ self.onmessage = ({ data }) => {
     state.capture = [];
     state.microphone = data.microphone;
     state.microphone.onmessage = ({ data: piece }) => speak(piece);
-    if (!state.apart) command({ do: "mic" });
+    state.ears = data.ears;
+    if (!state.apart) command({ do: "mic", raw: !!data.ears });
   } else if (data.apart) {
     state.apart = true;
     command({ do: "apart", on: true });

@@ -51,16 +51,18 @@ export class Sound {
     return this.gain.gain.value > 0;
   }
 
-  async listen(device, onEnded) {
+  // `ears`: the server tells directions of two channels. Browsers that remove echoes give one channel only.
+  async listen(device, onEnded, ears = false) {
     await this.start();
     // The avatar's own voice must not drive it: the browser removes what it plays itself.
-    const wish = { echoCancellation: true, noiseSuppression: false, autoGainControl: true, ...(device && { deviceId: { exact: device } }) };
+    const wish = { echoCancellation: !ears, noiseSuppression: false, autoGainControl: !ears, ...(ears && { channelCount: { ideal: 2 } }), ...(device && { deviceId: { exact: device } }) };
     const stream = await navigator.mediaDevices.getUserMedia({ audio: wish });
     const source = new MediaStreamAudioSourceNode(this.context, { mediaStream: stream });
     const node = new AudioWorkletNode(this.context, "gtalk-microphone", { numberOfOutputs: 0 });
     const { port1, port2 } = new MessageChannel();
     node.port.postMessage(port1, [port1]);
-    this.worker.postMessage({ microphone: port2, rate: this.context.sampleRate }, [port2]);
+    const two = ears && stream.getAudioTracks()[0].getSettings().channelCount === 2;
+    this.worker.postMessage({ microphone: port2, rate: this.context.sampleRate, ears: two }, [port2]);
     source.connect(node);
     const track = stream.getAudioTracks()[0];
     track.onended = onEnded;

@@ -6,18 +6,19 @@ const quanta = (seconds) => 128 * Math.max(1, Math.round((sampleRate * seconds) 
 class Microphone extends AudioWorkletProcessor {
   constructor() {
     super();
-    this.block = new Float32Array(quanta(0.005));
+    this.blocks = [0, 1].map(() => new Float32Array(quanta(0.005)));
     this.filled = 0;
     this.port.onmessage = ({ data }) => { this.out = data; };
   }
   process(inputs) {
-    const input = inputs[0][0];
+    const [input, right] = inputs[0];
     if (!input || !this.out) return true;
-    this.block.set(input, this.filled);
+    this.blocks[0].set(input, this.filled);
+    this.blocks[1].set(right ?? input, this.filled);
     this.filled += input.length;
-    if (this.filled >= this.block.length) {
+    if (this.filled >= this.blocks[0].length) {
       const end = currentTime + input.length / sampleRate;
-      this.out.postMessage({ samples: this.block.slice(), end });
+      this.out.postMessage({ samples: this.blocks[0].slice(), right: right ? this.blocks[1].slice() : null, end });
       this.filled = 0;
     }
     return true;
