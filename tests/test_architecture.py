@@ -30,7 +30,7 @@ ARROWS = {
     "direct": {"hearing", "motion", "rig", "speech", "voice"},
     "marks": {"media"},
     "talk": {"avatar", "marks", "motion", "media", "speech"},
-    "dub": {"direct", "hearing", "marks", "talk", "motion", "media", "dataset", "prepare", "speech", "voice"},
+    "dub": {"direct", "hearing", "marks", "talk", "motion", "media", "dataset", "prepare", "rig", "speech", "voice"},
     "scene": {"avatar", "direct", "dub", "hearing", "marks", "media", "motion", "speech", "talk", "viewer", "voice"},
     "viewer": {"direct", "export", "hearing", "hosting", "marks", "talk", "motion", "media", "speech", "voice"},
     "agents": {"direct", "marks", "media", "speech", "viewer", "voice"},
