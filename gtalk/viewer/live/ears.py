@@ -99,7 +99,7 @@ class Ears:
         if self._levels.min() < _SILENT < _LOUD < self._levels.max():
             side = "left" if self._levels.argmin() == 0 else "right"
             self._once(self._show, f"The {side} channel of the microphone is silent: no sound has a direction.")
-        if self._tracker.contradicts:
+        elif self._tracker.contradicts:
             self._once(self._show, "The louder channel of the microphone is mostly the later one, as where one is "
                        "swapped or delayed: what contradicts itself turns no head.")  # fmt: skip
 
