@@ -13,8 +13,8 @@ from gtalk.motion.model.model import load_motion_model
 from gtalk.scene.compose import Compositor, alike
 from gtalk.scene.config import SceneConfig
 from gtalk.scene.layout import Box, Stand, eyelines
-from gtalk.scene.render import mixed, render_scene
-from gtalk.scene.script import Member, Scene
+from gtalk.scene.render import mixed, render_scene, stage
+from gtalk.scene.script import Member, Scene, scene_of
 from gtalk.types import AudioTrack, Frame, Motion
 from tests.support.toys import motion_of, speech_like, toy_character
 
@@ -56,6 +56,13 @@ def test_a_scene_is_rendered_whole_or_not_at_all(talk, small_person) -> None:
 def test_who_has_no_motion_model_cannot_be_in_a_scene(talk) -> None:
     with pytest.raises(UserError, match="motion model"):
         render_scene(talk / "s.yaml", talk / "c.mp4", load=lambda _: toy_character(160))
+
+
+def test_a_scene_larger_than_memory_is_refused_before_its_first_picture(talk, small_person) -> None:
+    character = dataclasses.replace(toy_character(160), motion_model=load_motion_model(small_person))
+    plain = {"version": 1, "size": [8192, 4096], "cast": [{"name": n, "avatar": "me"} for n in ("ann", "bob")]}
+    with pytest.raises(UserError, match="at most 40 megapixels"):
+        stage(scene_of(plain, talk, live=True), SceneConfig(), lambda _: character, live=True)
 
 
 def frame(rgb: tuple[int, int, int], alpha: int, size: tuple[int, int] = (40, 40)) -> Frame:

@@ -7,6 +7,8 @@ python -m tools.bench.scene listen SCENE.yaml
 python -m tools.bench.scene cost SCENE.yaml
 python -m tools.bench.scene turns SOUND.wav TRUTH.rttm
 python -m tools.bench.scene sing AVATAR SONG ...
+python -m tools.bench.scene singer AVATAR CLIP [LYRICS.lrc]
+python -m tools.bench.scene mixtures ASSETS
 """
 
 from __future__ import annotations
@@ -38,6 +40,14 @@ def main(argv: list[str]) -> None:
         from tools.bench.scene.spatial import turns
 
         turns(*files)
+    elif what == "singer" and len(files) in (2, 3):
+        from tools.bench.scene.singer import singer
+
+        singer(*files)
+    elif what == "mixtures" and len(files) == 1:
+        from tools.bench.scene.mixtures import measured
+
+        measured(files[0])
     elif what == "sing" and len(files) > 1:
         from tools.bench.scene.sing import sing
 
