@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -33,6 +33,8 @@ class Dub:
     """Any sound or video file with speech, or a .motion.npz."""
     output: OutputPath
     """The video to write."""
+    size: int | None = None
+    """Height of the image in pixels, whatever the avatar's: another word for --height."""
     config: DubConfig = field(default_factory=DubConfig)
 
     def run(self) -> None:
@@ -40,9 +42,10 @@ class Dub:
         from gtalk.compute.threads import compute_on
         from gtalk.dub import dub
 
+        config = self.config if self.size is None else replace(self.config, height=self.size)
         compute_on()
         with Bars() as bars:
-            _tell(bars, self.output, dub(self.avatar, self.source, self.output, self.config, bars))
+            _tell(bars, self.output, dub(self.avatar, self.source, self.output, config, bars))
 
 
 @dataclass(frozen=True)

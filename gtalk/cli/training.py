@@ -98,6 +98,8 @@ class Fit:
     """cpu: minutes without a GPU. gpu: 512 x 512 in minutes on one. quality: slower and finer. auto: by machine."""
     config: Path | None = None
     """A YAML file instead of a preset."""
+    size: int | None = None
+    """Height of the images that are learned, never above the dataset's; by default the preset's."""
     device: Device = "auto"
     """Where to fit. auto: on a GPU where there is one."""
     restart: bool = False
@@ -111,7 +113,7 @@ class Fit:
         validate(self.dataset, deep=False)
         with exclusive(self.output), Bars() as bars:
             fit_avatar(
-                self.dataset, self.output, consent, self.renderer, self.preset, config=self.config,
+                self.dataset, self.output, consent, self.renderer, self.preset, config=self.config, size=self.size,
                 device=self.device, restart=self.restart, on_event=shown(bars),
             )  # fmt: skip
             bars.say(f"avatar: {self.output}")

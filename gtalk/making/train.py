@@ -62,7 +62,7 @@ def make_avatar(
         consent: whose likeness it is and why it may be used; kept in the avatar.
         renderer, preset, device: see `gtalk train --help`; auto is what suits this machine.
         dataset: where the dataset is kept; `output`/dataset by default.
-        prepare: how clips become a dataset.
+        prepare: how clips become a dataset. Gaussians learn images of its `size` where that is not the default.
         expressions: a video of the person making faces; learned as the avatar's own expressions, and looked at by the
             fit, so that they are drawn as they looked.
         labels: a CSV of start_s,end_s,name for that video.
@@ -81,7 +81,9 @@ def make_avatar(
         from gtalk.motion.training.train import check_dataset
         from gtalk.prepare import pipeline
 
-        pipeline.prepare(list(clips), folder, prepare or pipeline.PrepareConfig(), on_event)
+        prepare = prepare or pipeline.PrepareConfig()
+        size = None if kind != "gaussian" or prepare.size == pipeline.PrepareConfig().size else prepare.size
+        pipeline.prepare(list(clips), folder, prepare, on_event)
         on_event(Note(f"report: {folder / 'report.html'}"))
         check_dataset(folder)  # too short a clip is told now, not after the fit
         take, rows = None, []
@@ -96,8 +98,8 @@ def make_avatar(
                 lips.tell(on_event)
 
             fit_avatar(
-                folder, output, consent, renderer, preset, device=device, keep=True, take=take and take.root,
-                on_event=show,
+                folder, output, consent, renderer, preset, size=size, device=device, keep=True,
+                take=take and take.root, on_event=show,
             )  # fmt: skip
             lips.wait(on_event)
         if take is not None and expressions is not None:
@@ -113,6 +115,7 @@ def fit_avatar(
     preset: Preset = "auto",
     *,
     config: Path | None = None,
+    size: int | None = None,
     device: str = "auto",
     restart: bool = False,
     keep: bool = False,
@@ -121,15 +124,23 @@ def fit_avatar(
 ) -> None:
     """Fit a renderer to a dataset; with `keep`, not where the folder holds what it would make.
 
-    `take`: dataset of an expression take of the same person, whose face is looked at too.
+    `take`: dataset of an expression take of the same person, whose face is looked at too. `size`: height of the images
+    that are learned; by default the preset's. A file's config stays as it is but for that.
 
     Raises UserError as `gtalk.fit.run.fit` does.
     """
+    from gtalk.dataset.format import Dataset
     from gtalk.fit import run
+    from gtalk.fit.sizes import sized_for
 
     kind, named, why = choose(renderer, preset, device)
     on_event(Note(f"renderer: {kind}, preset {config or named} ({why})"))
     chosen = run.load_config(kind, str(config or named))
+    if config is None:
+        chosen, told = sized_for(chosen, Dataset(dataset), size)
+        on_event(Note(f"pictures: {told}"))
+    elif size is not None:
+        chosen = dataclasses.replace(chosen, trainer=dataclasses.replace(chosen.trainer, size=size))
     if device != "auto":
         chosen = dataclasses.replace(chosen, device=device)
     if keep and run.is_fitted(dataset, output, kind, chosen, consent, take):

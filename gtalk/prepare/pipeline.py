@@ -58,7 +58,8 @@ class PrepareConfig:
     RANGES: ClassVar = {"size": (64, 4096), "av_offset": (-10, 10), "jpeg_quality": (1, 100)}
 
     size: int = 512
-    """Longest side of the dataset's images in pixels; smaller clips keep their size."""
+    """Longest side of the dataset's images in pixels, which Gaussians learn; smaller clips keep their size. 768 or 1024
+    for a face that fills much of a large film."""
     framing: Literal["auto", "full"] = "auto"
     """auto crops clips larger than `size` to a square around the person; full keeps the whole image."""
     landmark_model: str = "auto"

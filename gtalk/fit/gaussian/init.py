@@ -6,39 +6,28 @@ the torso) that the fit corrects.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from gtalk.avatar.gaussian import torso_motion
 from gtalk.avatar.pose_code import PoseCode
-from gtalk.avatar.sway import ANCHOR, PLACE, POINT, SKIN, WEIGHT, bilinear
+from gtalk.avatar.sway import ANCHOR, PLACE, POINT, SKIN, WEIGHT
 from gtalk.basis import EYES, LIPS
 from gtalk.dataset.format import MaskClass
+from gtalk.fit.gaussian.views import SKIN_LOGIT, ClipView, Height, MovingMesh, rest_view
 from gtalk.fit.protocol import FitContext
 from gtalk.fit.radiance.occupancy import spread_frames
 from gtalk.shapes import Float
-from gtalk.topology import MOUTH_TRIANGLES
 
 REFERENCE_FRAMES = 10
-SKIN_LOGIT = {MaskClass.HEAD: -4.0, MaskClass.NECK: 0.0, MaskClass.TORSO: 4.0}
 SKULL_CENTRE, SKULL_RADII = np.array([0.0, 0.03, 0.0]), np.array([0.003, 0.14, 0.085])  # beyond the mesh's half width
 EARS_BEHIND_M = 0.012  # what stands out beside the skull, behind the mesh's hindmost points
 NECK_Z, TORSO_Z = -0.01, 0.015  # head space, metres
 TEETH_BEHIND_LIPS_M = 0.012
 CHIN_REACH_M = 0.05  # below the nose, what is nearer to the mesh than this follows the whole code
 LOOSE_TORSO = 0.5  # a torso whose own texture was followed in a larger share of the frames is better known by that
-FOLLOWED_BESIDE = 0.015  # image heights from the person in the rest frame within which motion counts as known
 INFLUENCE_M = 0.025  # how far the mesh's motion reaches beyond it
-RIDGE = 1e-2
-THIN = 0.35  # thickness of a Gaussian across the surface, as a share of its size along it
-
-
-Height = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass
@@ -69,55 +58,17 @@ class Seeds:
         return Seeds(**{name: np.concatenate([getattr(p, name) for p in parts]) for name in vars(parts[0])})
 
 
-@dataclass(frozen=True)
-class MovingMesh:
-    """The tracked mesh as a linear function of the code."""
-
-    mean: Float[np.ndarray, "P 3"]
-    motion: Float[np.ndarray, "K P 3"]
-    triangles: NDArray[np.integer]
-
-
-def moving_mesh(context: FitContext, codes: Float[np.ndarray, "N K"], n_face_codes: int) -> MovingMesh:
-    """Ridge regression of the mesh's points on the training frames' codes.
-
-    Rotation, the last codes, moves nothing in head space. Where only 68 landmarks were tracked, the
-    mesh's points follow the landmarks near them.
-    """
-    person, motion = context.dataset.person, context.dataset.motion[context.indices]
-    dense = motion.channels.get("landmarks478")
-    if dense is not None:
-        points, mean = dense.astype(np.float64), dense.mean(0, dtype=np.float64)
-    else:
-        mean = person.shape.astype(np.float64)
-        rest = motion.landmarks.mean(0)
-        distance = np.linalg.norm(mean[:, None] - rest[None], axis=-1)
-        weight = np.exp(-((distance / 0.015) ** 2))
-        weight /= np.maximum(weight.sum(1, keepdims=True), 0.3)
-        points = mean + np.einsum("pl,tlc->tpc", weight, motion.landmarks - rest)
-    x = codes[:, :n_face_codes]
-    offsets = (points - mean).reshape(len(points), -1)
-    slope = np.linalg.solve(x.T @ x + RIDGE * len(x) * np.eye(x.shape[1]), x.T @ offsets)
-    moved = np.zeros((codes.shape[1], *mean.shape))
-    moved[:n_face_codes] = slope.reshape(n_face_codes, *mean.shape)
-    closing = {tuple(sorted(row)) for row in MOUTH_TRIANGLES.tolist()}  # a skin over the open mouth would hide teeth
-    kept = [tuple(sorted(row)) not in closing for row in person.triangles.tolist()]
-    return MovingMesh(mean, moved, person.triangles[kept] if dense is not None else person.triangles)
-
-
 def make_seeds(
     context: FitContext,
     pose_code: PoseCode,
-    codes: Float[np.ndarray, "N K"],
-    n_face_codes: int,
+    mesh: MovingMesh,
     count: int,
     face_share: float,
 ) -> Seeds:
     """`count` seeds at most; face seeds first."""
     rng = np.random.default_rng(context.seed)
-    mesh = moving_mesh(context, codes, n_face_codes)
-    rest = _rest_view(context, pose_code)
-    views = [_View(context, pose_code, int(i), rest) for i in spread_frames(context, REFERENCE_FRAMES)]
+    rest = rest_view(context, pose_code)
+    views = [ClipView(context, pose_code, int(i), rest) for i in spread_frames(context, REFERENCE_FRAMES)]
     n_face = round(count * face_share)
     mouth = _mouth_seeds(context, pose_code, mesh, max(8, n_face // 16))
     around = _pixel_seeds(context, views, mesh, count - round(0.75 * n_face))
@@ -128,89 +79,8 @@ def make_seeds(
     return seeds.select(order)
 
 
-class _View:
-    """One training frame, and how canonical points are seen in it."""
-
-    def __init__(self, context: FitContext, pose_code: PoseCode, index: int, rest: _View | None = None) -> None:
-        """`rest`: the rest frame of what sways."""
-        camera, self.rest = context.camera, rest
-        self.frame = context.frames[index]
-        self.camera, self.index = camera, index
-        placed = pose_code.torso_and_framing(self.frame.motion)[0]
-        self.T_head = camera.T_camera_world @ self.frame.motion.head_pose[0]
-        self.T_rest = camera.T_camera_world @ pose_code.T_world_mean
-        self.T_torso = torso_motion(camera, placed[:4]) @ self.T_rest
-
-    def pixels(self, points: np.ndarray) -> np.ndarray:
-        """Points of the head in pixels [N,2]."""
-        return self._seen(self.T_head, points)
-
-    def rest_pixels(self, points: np.ndarray) -> np.ndarray:
-        """Canonical points as the mean pose shows them."""
-        return self._seen(self.T_rest, points)
-
-    def _seen(self, T: np.ndarray, points: np.ndarray) -> np.ndarray:
-        seen = points @ T[:3, :3].T + T[:3, 3]
-        return seen[:, :2] / seen[:, 2:] * self.camera.focal_px + [self.camera.cx_px, self.camera.cy_px]
-
-    def at_rest(self, pixels: np.ndarray) -> np.ndarray:
-        """Where the rest frame shows what is at pixels [N,2] here, by a few fixed-point steps."""
-        sides = np.array([self.camera.width, self.camera.height])
-        sway = torch.from_numpy(self.frame.motion.channels["sway"][0].astype(np.float64))
-        found = pixels
-        for _ in range(5):
-            place = torch.from_numpy(np.clip(found / sides, 0.0, 1.0))
-            found = pixels - bilinear(sway, place).numpy() * self.camera.height
-        return found
-
-    def shows_person(self, pixels: np.ndarray) -> np.ndarray:
-        """Whether pixels [N,2] are of the person, or nearly so: beyond, nothing was followed."""
-        kernel = np.ones((2 * round(FOLLOWED_BESIDE * self.camera.height) + 1,) * 2, np.uint8)
-        near = cv2.dilate(self.frame.matte, kernel) > 127
-        x = np.clip(pixels[:, 0].astype(int), 0, self.camera.width - 1)
-        y = np.clip(pixels[:, 1].astype(int), 0, self.camera.height - 1)
-        return near[y, x] & (np.abs(pixels - pixels.clip(0, near.shape[::-1])).max(1) < 1.0)
-
-    def lift(self, pixels: np.ndarray, height: Height, share: float) -> np.ndarray:
-        """Pixels [N,2] to canonical points with z = height(points), by a few fixed-point steps."""
-        inverse = np.linalg.inv(self.T_head + share * (self.T_torso - self.T_head))
-        centre = np.array([self.camera.cx_px, self.camera.cy_px])
-        ray = np.concatenate([(pixels - centre) / self.camera.focal_px, np.ones((len(pixels), 1))], 1)
-        direction, origin = ray @ inverse[:3, :3].T, inverse[:3, 3]
-        points = origin + (height(np.zeros((len(pixels), 3))) - origin[2])[:, None] / direction[:, 2:] * direction
-        for _ in range(4):
-            step = (height(points) - origin[2]) / direction[:, 2]
-            points = origin + step[:, None] * direction
-        return points
-
-    def colours(self, pixels: np.ndarray) -> np.ndarray:
-        """Colour [N,3] of pixels, averaged over 3x3."""
-        smooth = cv2.blur(self.frame.rgb, (3, 3))
-        x = np.clip(pixels[:, 0].astype(int), 0, self.camera.width - 1)
-        y = np.clip(pixels[:, 1].astype(int), 0, self.camera.height - 1)
-        return smooth[y, x] / 255.0
-
-    def mesh_mask(self, mesh: MovingMesh) -> np.ndarray:
-        """Where the mesh covers the image."""
-        dense = self.frame.motion.channels.get("landmarks478")
-        points = mesh.mean if dense is None else dense[0]
-        corners = self.pixels(points)[mesh.triangles]
-        mask = np.zeros((self.camera.height, self.camera.width), np.uint8)
-        for triangle in np.round(corners * 16).astype(np.int32):
-            cv2.fillConvexPoly(mask, triangle, (1.0,), shift=4)
-        return mask > 0
-
-
-def _rest_view(context: FitContext, pose_code: PoseCode) -> _View | None:
-    """The rest frame of what sways, the one that is displaced least; None where that was not tracked."""
-    sway = context.dataset.motion.channels.get("sway")
-    if sway is None:
-        return None
-    return _View(context, pose_code, int(context.indices[np.abs(sway[context.indices]).sum(1).argmin()]))
-
-
 def _mesh_seeds(
-    context: FitContext, views: list[_View], mesh: MovingMesh, count: int, rng: np.random.Generator
+    context: FitContext, views: list[ClipView], mesh: MovingMesh, count: int, rng: np.random.Generator
 ) -> Seeds:
     corners = mesh.mean[mesh.triangles]
     cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
@@ -236,11 +106,11 @@ def _mesh_seeds(
 
 
 def _mouth_seeds(context: FitContext, pose_code: PoseCode, mesh: MovingMesh, count: int) -> Seeds:
-    """AsyncSink the lips, from the frames where the mouth is widest."""
+    """Behind the lips, from the frames where the mouth is widest."""
     landmarks = context.dataset.motion.landmarks[context.indices]
     opening = np.linalg.norm(landmarks[:, 62] - landmarks[:, 66], axis=-1)
     widest = context.indices[np.argsort(-opening)[: max(1, len(opening) // 50)]]
-    view = _View(context, pose_code, int(widest[len(widest) // 2]))
+    view = ClipView(context, pose_code, int(widest[len(widest) // 2]))
     lips = view.frame.motion.landmarks[0, LIPS]
     low, high = lips[:, :2].min(0), lips[:, :2].max(0)
     aspect = (high[0] - low[0]) / max(high[1] - low[1], 1e-4)
@@ -263,13 +133,13 @@ def _mouth_seeds(context: FitContext, pose_code: PoseCode, mesh: MovingMesh, cou
     return Seeds(position, colour, size, normal, skin, codes, yes, yes.copy(), np.zeros((n, ANCHOR)))
 
 
-def _pixel_seeds(context: FitContext, views: list[_View], mesh: MovingMesh, count: int) -> Seeds:
+def _pixel_seeds(context: FitContext, views: list[ClipView], mesh: MovingMesh, count: int) -> Seeds:
     """On a grid of the mean pose's image, wherever some frame shows the person and no mesh."""
     camera = context.camera
     area = sum(len(p) for p, *_ in _uncovered(camera, views, mesh, 4.0)) * 16.0
     spacing = max(1.0, float(np.sqrt(area / max(count, 1))))
     facts = context.dataset.manifest.get("stages", {}).get("background", {}).get("facts", {})
-    loose = float(facts.get("torso_tracked_share", 0.0) < LOOSE_TORSO)
+    loose = facts.get("torso_tracked_share", 0.0) < LOOSE_TORSO
     parts = list(_uncovered(camera, views, mesh, spacing, loose))
     position, colour, skin, anchor = (np.concatenate([part[i] for part in parts]) for i in range(4))
     if len(position) > count:
@@ -289,7 +159,7 @@ def _pixel_seeds(context: FitContext, views: list[_View], mesh: MovingMesh, coun
     return Seeds(position, colour, size, normal, skin, none, face, np.zeros(n, bool), anchor)
 
 
-def _uncovered(camera, views: list[_View], mesh: MovingMesh, spacing: float, loose: float = 1.0):
+def _uncovered(camera, views: list[ClipView], mesh: MovingMesh, spacing: float, loose: bool = True):
     """Positions, colours, skinning logits and anchors, view by view, each cell of the mean image once."""
     margin = 0.25
     columns, rows = (
@@ -323,12 +193,13 @@ def _uncovered(camera, views: list[_View], mesh: MovingMesh, spacing: float, loo
             pixels = np.stack([x, y], 1) + 0.5
             share = 1.0 / (1.0 + np.exp(-logits[label]))
             points, anchor = view.lift(pixels, height, share), np.zeros((len(pixels), ANCHOR))
-            if view.rest is not None and label != MaskClass.EYES:
+            sways = label != MaskClass.EYES and (loose or label != MaskClass.TORSO)
+            if view.rest is not None and sways:  # what does not sway lies where its own motion has it, to the edge
                 places = view.at_rest(pixels)
                 followed = view.rest.shows_person(places)
                 points[followed] = view.rest.lift(places[followed], height, share)
                 anchor[:, POINT], anchor[:, PLACE] = points, places / [camera.width, camera.height]
-                anchor[:, SKIN], anchor[:, WEIGHT] = share, followed * (loose if label == MaskClass.TORSO else 1.0)
+                anchor[:, SKIN], anchor[:, WEIGHT] = share, followed
             cell = ((view.rest_pixels(points) + margin * camera.width) / spacing).astype(int)
             fine = (cell >= 0).all(1) & (cell < [columns, rows]).all(1)
             flat = cell[:, 1] * columns + cell[:, 0]

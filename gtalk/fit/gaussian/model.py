@@ -23,13 +23,16 @@ from gtalk.avatar.gaussian import (
 from gtalk.avatar.sway import learn_usual
 from gtalk.compute.device import Device, resolve_device, sent
 from gtalk.fit.frames import ResidentFrames, TrainingFrame
-from gtalk.fit.gaussian.init import THIN, Seeds, make_seeds
+from gtalk.fit.gaussian.backing import make_backing
+from gtalk.fit.gaussian.init import Seeds, make_seeds
 from gtalk.fit.gaussian.pose_refinement import Instant, RefineConfig, Refinement, correction_gradient
 from gtalk.fit.gaussian.relocation import relocate
+from gtalk.fit.gaussian.views import THIN, ClipView, moving_mesh
 from gtalk.fit.losses.patches import PatchConfig, draw_patches
 from gtalk.fit.losses.perceptual import LpipsConfig, open_perceptual
 from gtalk.fit.losses.terms import RegionWeights
 from gtalk.fit.protocol import FitContext, LateResult, StepResult
+from gtalk.fit.radiance.occupancy import spread_frames
 from gtalk.fit.schedule import LearningRate
 from gtalk.fit.setup import LEAST_SPREAD, clip_parts, model_mapping
 from gtalk.fit.trainer import TrainerConfig
@@ -39,6 +42,7 @@ from gtalk.ops import splat
 BETAS, EPSILON = (0.9, 0.99), 1e-15
 GROUPS = ("face", "rest")
 LPIPS_PATCHES = PatchConfig(side=128, count=2)  # whole images of 512 pixels would cost seven times as much
+BACKING_FRAMES = 12
 USUAL_FRAMES = 100  # of which is learned what sways when nobody tracked it
 TEETH_FREEDOM_M = 0.002  # how far they may come forward of where they were seeded
 
@@ -91,7 +95,10 @@ class RatesConfig:
 class FitConfig:
     """Everything that a Gaussian fit can be told."""
 
-    RANGES: ClassVar = {"relocate_every": (0, 1e6), "relocate_until": (0, 1), "code_noise": (0, 10)}
+    RANGES: ClassVar = {
+        "relocate_every": (0, 1e6), "relocate_until": (0, 1), "code_noise": (0, 10),
+        "backing_share": (0, 0.5), "backed_from": (0, 1),
+    }  # fmt: skip
 
     avatar: GaussianConfig = field(default_factory=GaussianConfig)
     trainer: TrainerConfig = field(default_factory=lambda: TrainerConfig(size=512, steps=3000))
@@ -102,6 +109,10 @@ class FitConfig:
     """Steps between looks for dead Gaussians; 0 for never."""
     relocate_until: float = 0.7
     """Progress after which none moves any more."""
+    backing_share: float = 0.0625
+    """Share of the Gaussians that stand behind what the clip shows, so that a head that turns farther is whole."""
+    backed_from: float = 0.7
+    """Progress from which the fit sees them; they are never learned."""
     code_noise: float = 0.05
     """Standard deviation of noise on codes, so that neighbouring codes look alike."""
     device: Device = "auto"
@@ -136,9 +147,11 @@ class GaussianModel:
             mean[: face.shape[1]], spread[: face.shape[1]] = face.mean(0), face.std(0)
         scale = np.where(spread > LEAST_SPREAD, spread, 1.0)
         codes = (raw - mean) / scale
-        seeds = make_seeds(
-            context, self.parts.pose_code, codes, context.basis.size, config.avatar.count, config.avatar.face_share
-        )
+        mesh, pose_code, sizes = moving_mesh(context, codes, context.basis.size), self.parts.pose_code, config.avatar
+        views = [ClipView(context, pose_code, int(i)) for i in spread_frames(context, BACKING_FRAMES)]
+        backing = make_backing(views, mesh, round(config.backing_share * sizes.count))
+        self.backing, self.backed = torch.from_numpy(backing).to(self.device), False
+        seeds = make_seeds(context, pose_code, mesh, sizes.count - len(backing), sizes.face_share)
         tensors = _initial_tensors(seeds)
         tensors["code_mean"] = torch.from_numpy(mean.astype(np.float32))
         tensors["code_scale"] = torch.from_numpy(scale.astype(np.float32))
@@ -173,6 +186,7 @@ class GaussianModel:
 
     def train_step(self, frames: list[TrainingFrame], progress: float, rng: torch.Generator) -> StepResult | LateResult:
         """See `Model.train_step`."""
+        self.backed = len(self.backing) > 0 and progress >= self.config.backed_from
         parts_of_loss = [self._learn(frame, progress, rng) for frame in frames]
         every = self.config.relocate_every
         if every and self.steps % every == 0 and progress < self.config.relocate_until:
@@ -241,7 +255,9 @@ class GaussianModel:
         base, parts = tensors["base"], self._rows()
         gaussians = torch.cat([splat.deform(base[parts[g]], tensors[g], codes[g], self.limits) for g in GROUPS])
         transforms, view = now.transforms.float(), intrinsics(camera)
-        placed = shifted(gaussians, now.shift)
+        placed, learned = shifted(gaussians, now.shift), len(gaussians)
+        if self.backed:
+            placed = torch.cat([placed, self.backing])
         planes, saved = splat.rasterise_planes(placed, transforms, view, camera.width, camera.height)
         plate = splat.framed_plate(*self.plate_planes, now.framing, camera.width, camera.height)
         rgb, matte, labels = self.images[frame]
@@ -256,7 +272,7 @@ class GaussianModel:
         d_gaussians, d_transforms = splat.rasterise_backward(
             placed, transforms, view, camera.width, planes, saved, d_planes
         )
-        return gaussians, d_gaussians, d_transforms, parts_of_loss
+        return gaussians, d_gaussians[:learned], d_transforms, parts_of_loss
 
     def _rows(self) -> dict[str, slice]:
         split = len(self.tensors["face"])
@@ -321,6 +337,10 @@ class GaussianModel:
     def avatar(self) -> GaussianAvatar:
         """See `Model.avatar`."""
         tensors = {n: t.clone() for n, t in self.tensors.items()}
+        for name in ("base", "rest", "anchors"):
+            if name in tensors:
+                behind = tensors[name].new_zeros(len(self.backing), *tensors[name].shape[1:])
+                tensors[name] = torch.cat([tensors[name], self.backing if name == "base" else behind])
         return self._avatar({**tensors, **{g: tensors[g].half() for g in GROUPS}})
 
     def config_mapping(self) -> dict[str, Any]:

@@ -45,7 +45,8 @@ STRIP_HEIGHT = 240
 COLOURS = np.array(
     [[0, 0, 0], [225, 80, 70], [80, 190, 90], [70, 110, 225], [235, 60, 220], [245, 220, 60], [60, 220, 230]], np.uint8
 )
-BEYOND_DEG = 20.0  # how far a head may turn beyond its clip before hair and outline fray
+BEYOND_DEG = 30.0  # how far a head may turn beyond its clip before hair and outline fray
+LOST = 1.3  # times larger than the dataset's that a face in the clip must be, to be told
 NAMES = ("background", "head", "neck", "torso", "lips", "mouth", "eyes")
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>gtalk report: {title}</title>
 <style>body{{font:15px/1.5 system-ui,sans-serif;max-width:1240px;margin:2em auto;padding:0 1em;color:#222}}
@@ -145,7 +146,8 @@ def _numbers(job: Job, sound: Sound, image: Image, movement: Movement) -> str:
         ("frames without a face", f"{job.facts['landmarks']['faceless_frames']}"),
         (
             "face",
-            f"{image.face_height_px:.0f} px high, sharpness {image.sharpness:.0f}, burnt out {image.over_share:.2%}",
+            f"{image.face_height_px:.0f} px high{_in_clip(image.face_height_px, media)}, "
+            f"sharpness {image.sharpness:.0f}, burnt out {image.over_share:.2%}",
         ),
         (
             "voice",
@@ -199,6 +201,15 @@ def _numbers(job: Job, sound: Sound, image: Image, movement: Movement) -> str:
         )
     cells = "".join(f"<tr><th>{html.escape(a)}</th><td>{html.escape(b)}</td></tr>" for a, b in rows)
     return f"<h2>Numbers</h2><table>{cells}</table>"
+
+
+def _in_clip(face_px: float, media: dict[str, Any]) -> str:
+    """What was lost of a face's size, and how to keep it."""
+    times = max((s["crop"]["width"] for s in media["sources"] if s.get("crop")), default=0) / media["width"]
+    if times < LOST or face_px <= 0.0:
+        return ""
+    size = min(1024, 256 * round(media["height"] * times / 256))
+    return f" ({face_px * times:.0f} in the clip: --size {size} shows more)"
 
 
 def _looseness(loose: dict[str, float], tracked: bool) -> str:

@@ -135,7 +135,8 @@ def test_operators_that_cuda_runs_fit_the_same(fitted, dataset, tmp_path, monkey
     start = make_model(config)
     start.prepare(fitted[0].context)
     for name in ("base", "face", "rest"):
-        before, ours, theirs = (v[name].float() for v in (start.tensors, runs[0][1], runs[1][1]))
+        before = start.tensors[name]
+        ours, theirs = (v[name][: len(before)].float() for v in (runs[0][1], runs[1][1]))
         moved = (ours - before).norm()
         assert moved > 0
         assert (ours - theirs).norm() < 0.05 * moved, name
@@ -377,3 +378,12 @@ def test_what_sways_is_anchored_where_the_clip_shows_it(fitted, dataset):
     assert float(shifts[anchored].abs().max()) < 0.1 * float(model.tensors["base"][:, :2].std())
     model.train_step([cache[rest]], 0.5, torch.Generator().manual_seed(0))
     assert len(model.state()["anchors"]) == len(model.tensors["base"])
+
+
+def test_what_stands_behind_is_kept_as_it_was_made(fitted):
+    model, avatar = fitted
+    behind = len(model.backing)
+    assert behind > 20
+    torch.testing.assert_close(avatar.tensors()["base"][-behind:], model.backing)
+    assert not avatar.tensors()["rest"][-behind:].any()
+    assert len(model.tensors["base"]) + behind <= CONFIG.avatar.count
