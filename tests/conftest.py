@@ -51,7 +51,7 @@ SLOW = {
     "prepare/segmentation/test_clean_plate.py", "prepare/segmentation/test_mouth_occlusion.py", "serve/test_serving.py",
     "prepare/segmentation/test_parsing_model.py", "prepare/test_hard_clips.py", "prepare/test_pipeline.py",
     "prepare/torso/test_track.py", "prepare/tracking/test_rasterise.py", "prepare/tracking/test_track.py",
-    "serve/test_live.py",
+    "serve/test_container.py", "serve/test_live.py",
     "rig/test_shapes.py", "robustness/test_faults.py", "robustness/test_places.py", "robustness/test_strangers.py",
     "studio/test_page.py",
     "talk/test_talker.py", "test_architecture.py", "test_bad_input.py", "test_distribution.py", "test_one_motion.py",

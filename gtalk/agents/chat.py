@@ -13,7 +13,7 @@ import numpy as np
 
 from gtalk.agents.completions import PATIENCE_S, ChatEndpoint
 from gtalk.agents.conversation import Conversation
-from gtalk.agents.hearing import Hearing, TranscriptionEndpoint
+from gtalk.agents.hearing import Hearing, open_transcriber
 from gtalk.agents.persona import Persona
 from gtalk.errors import UserError
 from gtalk.viewer.config import ViewConfig
@@ -39,16 +39,18 @@ class ChatConfig:
     voice: str | None = None
     """As of `gtalk say`; the persona's otherwise."""
     hear: str | None = None
-    """An OpenAI-compatible /v1/audio/transcriptions: what visitors say into their microphones is sent there and
-    answered. Without it, only what is typed is."""
+    """What hears visitors' microphones. whisper: this machine (extra `hearing`), with the model of `gtalk assets get
+    whisper-tiny.en.whl` or whisper:FOLDER#de. An address: an OpenAI-compatible /v1/audio/transcriptions, where what
+    they say is sent. Without it, only what is typed is answered."""
     patience_s: float = PATIENCE_S
     """How long an answer may take."""
 
     def __post_init__(self) -> None:
-        for name, url in (("--llm", self.llm), ("--hear", self.hear or "http://")):
-            if not url.startswith(("http://", "https://")):
-                raise UserError(name, expected="an address such as http://localhost:11434/v1", got=repr(url[:60]),
-                                remedy="Write it with http:// or https://.")  # fmt: skip
+        if not self.llm.startswith(("http://", "https://")):
+            raise UserError("--llm", expected="an address such as http://localhost:11434/v1", got=repr(self.llm[:60]),
+                            remedy="Write it with http:// or https://.")  # fmt: skip
+        if self.hear is not None:
+            open_transcriber(self.hear)
 
 
 class Talks:
@@ -59,6 +61,7 @@ class Talks:
         pace = persona.words_per_minute
         self._voice: Voice = open_voice(persona.voice if config.voice is None else config.voice, pace)
         self._model = ChatEndpoint(config.llm, config.model, persona.temperature, config.patience_s)
+        self._transcriber = None if config.hear is None else open_transcriber(config.hear)
         self.main: Conversation | None = None
 
     def join(self, room: HostedSession) -> Callable[[], None]:
@@ -77,8 +80,8 @@ class Talks:
         room.media.on_text = talk.hear
         ears = room.listen(talk.attends)  # the face mouths nobody's words
         hearing: Hearing | None = None
-        if self._config.hear is not None:
-            hearing = Hearing(TranscriptionEndpoint(self._config.hear), talk.hear, show=show)
+        if self._transcriber is not None:
+            hearing = Hearing(self._transcriber, talk.hear, show=show)
 
         def hear(samples: np.ndarray, deaf: bool) -> None:
             ears.hear(samples, deaf)

@@ -26,6 +26,7 @@ from gtalk.speech.base import HOP, RATE_HZ
 from gtalk.speech.frontend import FrontEnd
 from gtalk.speech.normalise import SpeechActivity
 from gtalk.types import AUDIO_RATE
+from gtalk.voice.transcripts import is_local, open_local
 
 KEY_VARIABLE = "GTALK_HEAR_KEY"
 """Environment variable whose value is sent as the bearer token."""
@@ -75,6 +76,16 @@ class TranscriptionEndpoint:
         if not isinstance(text, str):
             raise call.failed("a transcript without text", "Use another model.")
         return text
+
+
+def open_transcriber(name: str) -> Transcriber:
+    """By its name: an endpoint's address, or `whisper` (gtalk/voice/transcripts.py). Raises UserError for another."""
+    if is_local(name):
+        return open_local(name)
+    if name.startswith(("http://", "https://")):
+        return TranscriptionEndpoint(name)
+    raise UserError("--hear", expected="whisper, or an address such as http://localhost:8000/v1/audio/transcriptions",
+                    got=repr(name[:60]), remedy="Write it with http:// or https://.")  # fmt: skip
 
 
 class Hearing:

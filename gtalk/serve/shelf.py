@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import secrets
 import shutil
 from collections.abc import AsyncIterator, Sequence
@@ -16,11 +17,11 @@ _SPARE_BYTES = 256 << 20  # of the disk: less room takes no upload
 
 
 def avatars_of(folders: Sequence[Path]) -> dict[str, Path]:
-    """Avatars by name. Raises UserError where one is none, or two have the same name."""
+    """Avatars by name; a folder of avatars stands for all in it. Raises UserError for none, and for a name twice."""
     found: dict[str, Path] = {}
-    for folder in folders:
-        if not (folder / "avatar.json").is_file():
-            raise UserError(f"avatar {folder}", expected="a folder with an avatar.json", got="none",
+    for folder in itertools.chain.from_iterable(map(_avatars_in, folders)):
+        if not _is_avatar(folder):
+            raise UserError(f"avatar {folder}", expected="a folder with an avatar.json, or of such folders", got="none",
                             remedy="Fit one with `gtalk train`, or check the path.")  # fmt: skip
         name = folder.resolve().name
         if name in found:
@@ -28,6 +29,16 @@ def avatars_of(folders: Sequence[Path]) -> dict[str, Path]:
                             remedy="Rename one.")  # fmt: skip
         found[name] = folder.resolve()
     return found
+
+
+def _avatars_in(folder: Path) -> list[Path]:
+    """The folder itself where it is an avatar or holds none; else the avatars in it."""
+    inside = sorted(path.parent for path in folder.glob("*/avatar.json"))
+    return [folder] if _is_avatar(folder) else inside or [folder]
+
+
+def _is_avatar(folder: Path) -> bool:
+    return (folder / "avatar.json").is_file()
 
 
 def facts_of(name: str, folder: Path) -> dict[str, Any]:

@@ -7,6 +7,7 @@ Writes, into requirements/:
 
     dev.lock     what `make test` installs: gtalk's dependencies and those of the extra `dev`
     run.lock     what `make demo` installs, in the same versions
+    serve.lock   what the container holds (extra `serve`), in the same versions
     torch.txt    torch, in a step of its own: which build of it is installed (for the CPU, for one CUDA or another) is
                  the user's choice, told to pip; so it has an exact version and no hash. What only some of its
                  builds need (nvidia-*, triton) is pinned by torch itself, and is in neither lock.
@@ -23,6 +24,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "requirements"
 DEV, RUN, TORCH = FOLDER / "dev.lock", FOLDER / "run.lock", FOLDER / "torch.txt"
+SERVE = FOLDER / "serve.lock"
 TORCHS = re.compile(r"torch|triton|nvidia-.*|cuda-.*")
 OLDEST_PYTHON = "3.11"
 LOCKED_FOR = {"python_full_version < '3.13'", "sys_platform == 'linux'", "platform_machine == 'x86_64'"}
@@ -59,13 +61,14 @@ def tidy(block: str) -> str:
 
 
 def main() -> None:
-    """Write the three files."""
+    """Write the four files."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--upgrade", action="store_true", help="take the newest of everything, not only what is new")
     FOLDER.mkdir(exist_ok=True)
     compile_lock(DEV, "dev", *(["--upgrade"] if parser.parse_args().upgrade else []))
-    compile_lock(RUN, "prepare", "--upgrade", "--constraint", str(DEV.relative_to(ROOT)))
-    for path in (DEV, RUN):
+    for path, extra in ((RUN, "prepare"), (SERVE, "serve")):
+        compile_lock(path, extra, "--upgrade", "--constraint", str(DEV.relative_to(ROOT)))
+    for path in (DEV, RUN, SERVE):
         found = entries(path.read_text(encoding="utf-8"))
         kept = [tidy(b) for name, blocks in found.items() if not TORCHS.fullmatch(name) for b in blocks]
         path.write_text(HEADER + "\n".join(kept) + "\n", encoding="utf-8")

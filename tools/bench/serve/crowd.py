@@ -7,7 +7,7 @@ notes when each picture arrives against the instant that it shows. Phases withou
 other work on the machine falls on both: 200 connections that say nothing, 50 that send a request's head a line a
 second; whoever is turned away comes back a second later. A picture's delay is counted from the quickest of all.
 
---soak: crowd, visitors that come and go, a short dub every half minute, and the server's memory, with its workers'.
+--soak: crowd, visitors that come and go, a short dub every minute, and the server's memory, with its workers'.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from pathlib import Path
 
 import numpy as np
 from websockets.asyncio.client import connect
+from websockets.exceptions import WebSocketException
 
 ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT))
@@ -106,7 +107,8 @@ def serving(avatar: Path, folder: Path) -> Iterator[tuple[int, subprocess.Popen[
 async def watch(port: int, name: str, seconds: float, settle_s: float = 3.0) -> np.ndarray:
     """Arrival minus shown instant of each picture, in seconds on one clock for all watchers, and ticks without one."""
     arrivals: list[tuple[float, float]] = []
-    async with connect(f"ws://127.0.0.1:{port}/live/{name}/media", open_timeout=60, max_size=1 << 24) as socket:
+    url = f"ws://127.0.0.1:{port}/live/{name}/media"
+    async with connect(url, open_timeout=60, ping_interval=None, max_size=1 << 24) as socket:
         begun = time.perf_counter()
         while (now := time.perf_counter()) - begun < settle_s + seconds:
             message = await asyncio.wait_for(socket.recv(), 30)
@@ -167,7 +169,7 @@ async def come_and_go(port: int, name: str, until_s: float) -> int:
     """Visitors that look for two seconds each; how many there were."""
     visits = 0
     while time.perf_counter() < until_s:
-        with suppress(OSError, TimeoutError, asyncio.TimeoutError):
+        with suppress(OSError, TimeoutError, WebSocketException):
             await asyncio.to_thread(lambda: urllib.request.urlopen(f"http://127.0.0.1:{port}/live/{name}/").read())
             await watch(port, name, 2.0, 0.0)
             visits += 1
@@ -200,7 +202,7 @@ def soaked(port: int, name: str, minutes: float, process: subprocess.Popen[str])
             one.start()
         begun, asked = time.perf_counter(), 0
         while (now := time.perf_counter()) < until_s:
-            if (now - begun) / 30 > asked:
+            if (now - begun) / 60 > asked:
                 asked += 1
                 dub(port, name)
             sizes.append((now - begun, *memory_mb(process)))
