@@ -10,6 +10,7 @@ from gtalk.compute.device import Device
 from gtalk.errors import UserError
 from gtalk.marks.label import Label
 from gtalk.motion.edits.controls import Controls
+from gtalk.viewer.outlets.config import OutConfig
 from gtalk.viewer.webrtc.ice import ice_servers
 
 QUALITIES, _SIZES = (10, 100), (16, 4096)
@@ -57,6 +58,8 @@ class ViewConfig:
     ice: tuple[str, ...] = ()
     """Servers that help WebRTC find a way through routers: stun:HOST:PORT, turn:USER:PASSWORD@HOST:PORT. None are asked
     unless they are named here."""
+    out: OutConfig = field(default_factory=OutConfig)
+    """Where picture and sound go beside the page."""
     jpeg_quality: int = 85
     """Quality of the images sent to the page, 10 to 100."""
     max_sessions: int = 4

@@ -23,7 +23,7 @@ from gtalk.hosting.ending import wait_until_ended
 from gtalk.hosting.gate import is_loopback, page_key
 from gtalk.hosting.host import Host, port_taken, tls_context
 from gtalk.marks.identity import NOBODY, Identity
-from gtalk.marks.provenance import can_sign
+from gtalk.marks.provenance import can_sign, provenance_tags
 from gtalk.motion.base import EditFactory
 from gtalk.motion.edits.emotion import no_voice
 from gtalk.motion.model.model import PersonMotionModel
@@ -33,6 +33,8 @@ from gtalk.viewer.audio.sources import FileSource, check_rate
 from gtalk.viewer.config import ViewConfig
 from gtalk.viewer.live.recorder import RECORDING
 from gtalk.viewer.live.sessions import HostedSession, Leave, SessionManager, TalkerFactory
+from gtalk.viewer.outlets.opened import open_outlets
+from gtalk.viewer.webrtc.ice import ice_servers
 from gtalk.voice.synthesis import Speaker
 
 
@@ -121,6 +123,11 @@ def serve_cast(
     with ExitStack() as cleanup:
         cleanup.callback(server.stop)
         _open_source(config, server, cleanup)
+        for end in open_outlets(
+            server.main.session, config.out, _report, label=config.label == "on",
+            tags=provenance_tags(identity, config.label), ice=ice_servers(config.ice),
+        ):  # fmt: skip
+            cleanup.callback(end)
         if first is not None:
             server.main.session.perform(first, score, math.inf)
         wait_until_ended()

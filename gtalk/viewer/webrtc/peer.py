@@ -37,6 +37,7 @@ class Peer:
         mic: whether it may speak.
         ice: servers that help to find a way.
         on_end: called once, when the connection is over.
+        everything: whether the sound of a microphone that drives the face is sent too.
     """
 
     def __init__(
@@ -47,12 +48,13 @@ class Peer:
         mic: bool,
         ice: Sequence[IceServer] = (),
         on_end: Callable[[], None] = lambda: None,
+        everything: bool = False,
     ) -> None:
         aiortc.codecs.vpx.DEFAULT_BITRATE = BITS_A_SECOND
         servers = [RTCIceServer(one.url, one.username, one.credential) for one in ice]
         self._connection = RTCPeerConnection(RTCConfiguration(servers))  # no list would mean a server of Google's
         self._session, self._mic, self._on_end = session, mic, on_end
-        self._feed = Feed(session, label=label)
+        self._feed = Feed(session, label=label, everything=everything)
         self._microphone: PushSource | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._over = False

@@ -22,12 +22,12 @@ from gtalk.marks.label import labelled
 from gtalk.media.raw import PICTURE_CLOCK_HZ, picture_frame, sound_frame
 from gtalk.types import AUDIO_RATE
 from gtalk.viewer.live.frames import Listener, LiveFrame
+from gtalk.viewer.live.onwards import Onwards
 from gtalk.viewer.live.session import LiveSession
 
 _PACKET = AUDIO_RATE // 50  # samples of an Opus packet
 _HEAD = 40  # samples of silence first: Opus's resampler keeps so many back, and would wait for another packet
 _WAITING = 6  # packets of sound, three ticks: who is slower loses the oldest
-_JUMP_S = 1.0  # a step of the session's time that is a new beginning of it
 
 
 class PictureTrack(MediaStreamTrack):
@@ -108,16 +108,17 @@ class SoundTrack(MediaStreamTrack):
 
 class Feed:
     """Listens to a session for the two tracks of one peer. Ticks whose sound is not a whole number of packets
-    (another frame rate than 25) are cut where they fall.
+    (another frame rate than 25) are cut where they fall. `everything`: also the sound of a microphone that drives
+    the face, which its own visitor must not hear.
     """
 
-    def __init__(self, session: LiveSession, *, label: bool) -> None:
+    def __init__(self, session: LiveSession, *, label: bool, everything: bool = False) -> None:
+        self._everything = everything
         self.pictures, self.sound = PictureTrack(), SoundTrack()
         self.pictures.label = label
         self._session, self._there = session, asyncio.Event()
         self._listener: Listener = session.listen(partial(_wake, asyncio.get_running_loop(), self._there), encodes=True)
-        self._zero_s: float | None = None  # the session's time at the feed's beginning
-        self._last_s = 0.0
+        self._onwards = Onwards()
         self._left = np.zeros(0, np.float32)  # of a tick, less than a packet
         self._task = asyncio.create_task(self._follow())
 
@@ -140,25 +141,14 @@ class Feed:
                 self._take(self._listener.frames.popleft())
 
     def _take(self, frame: LiveFrame) -> None:
-        time_s = self._time_s(frame)
-        samples = frame.samples if frame.audible else np.zeros_like(frame.samples)
+        time_s = self._onwards(frame)
+        samples = frame.samples if frame.audible or self._everything else np.zeros_like(frame.samples)
         joined = np.concatenate([self._left, samples])
         whole = len(joined) // _PACKET * _PACKET
         self.sound.put(joined[:whole].copy(), time_s - len(self._left) / AUDIO_RATE)
         self._left = joined[whole:]
         if frame.picture is not None:
             self.pictures.put(frame, time_s)
-
-    def _time_s(self, frame: LiveFrame) -> float:
-        """Since the first tick, ever onwards: a session that began anew goes on after its last tick."""
-        if self._zero_s is None:
-            self._zero_s = frame.time_s
-        time_s = frame.time_s - self._zero_s
-        if not 0 < time_s - self._last_s < _JUMP_S and time_s:
-            self._zero_s += time_s - self._last_s - len(frame.samples) / AUDIO_RATE
-            time_s = frame.time_s - self._zero_s
-        self._last_s = time_s
-        return time_s
 
 
 def _wake(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
