@@ -27,6 +27,7 @@ from gtalk.viewer.webrtc.peers import peer_type
 _BACK_OFF_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 _STEADY_S = 20.0
 _PATIENCE_S = 10.0
+_LOOK_EVERY_S = 0.1
 _MOST_BYTES = 64 * 1024
 _MOST_MOVES = 3
 _MEANINGS = {
@@ -127,8 +128,7 @@ class Whip:
             await peer.accept(answer.sdp)
             connected = False
             while not (ended.is_set() or self._stopped):
-                await asyncio.wait({asyncio.ensure_future(e.wait()) for e in (ended, self._over)}, timeout=0.5,
-                                   return_when=asyncio.FIRST_COMPLETED)  # fmt: skip
+                await asyncio.sleep(_LOOK_EVERY_S)
                 if peer.state == "connected" and not connected:
                     connected = True
                     self._say("on")
