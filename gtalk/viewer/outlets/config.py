@@ -18,15 +18,13 @@ class OutConfig:
     """Where picture and sound go beside the page."""
 
     whip: str | None = None
-    """A media server's WHIP address (https://...): picture and sound go there by WebRTC (extra `webrtc`). Its bearer
-    token is $GTALK_WHIP_TOKEN. A connection that breaks is made again."""
+    """A media server's WHIP address (extra `webrtc`); its bearer token is $GTALK_WHIP_TOKEN."""
     push_out: str | None = None
-    """A server that takes RTMP or SRT: rtmp://HOST/APP/KEY, rtmps://..., srt://HOST:PORT?streamid=... H.264 and AAC;
-    a connection that breaks is made again."""
+    """A server for H.264 and AAC: rtmp://HOST/APP/KEY, rtmps://... or srt://HOST:PORT."""
     camera: Path | None = None
-    """A virtual camera (/dev/video9 of v4l2loopback) that video calls on this machine can choose."""
+    """A v4l2loopback device (/dev/video9): a camera for calls on this machine."""
     loudspeaker: str | None = None
-    """A sound device of this machine, a part of its name or "default", that plays what is said (extra `live`)."""
+    """A sound device that plays what is said: part of its name, or `default` (extra `live`)."""
 
     def __post_init__(self) -> None:
         for name, url, schemes in (
