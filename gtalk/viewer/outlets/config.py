@@ -18,13 +18,13 @@ class OutConfig:
     """Where picture and sound go beside the page."""
 
     whip: str | None = None
-    """A media server's WHIP address (extra `webrtc`); its bearer token is $GTALK_WHIP_TOKEN."""
+    """WHIP address of a media server; token: $GTALK_WHIP_TOKEN."""
     push_out: str | None = None
-    """A server for H.264 and AAC: rtmp://HOST/APP/KEY, rtmps://... or srt://HOST:PORT."""
+    """rtmp://HOST/APP/KEY, rtmps:// or srt://: H.264 and AAC."""
     camera: Path | None = None
-    """A v4l2loopback device (/dev/video9): a camera for calls on this machine."""
-    loudspeaker: str | None = None
-    """A sound device that plays what is said: part of its name, or `default` (extra `live`)."""
+    """A v4l2loopback device, such as /dev/video9, for calls."""
+    speaker: str | None = None
+    """Part of a sound device's name, or `default`: it plays."""
 
     def __post_init__(self) -> None:
         for name, url, schemes in (

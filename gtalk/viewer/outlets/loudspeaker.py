@@ -38,7 +38,7 @@ class Loudspeaker:
             )  # fmt: skip
             self._stream.start()
         except (sounddevice.PortAudioError, ValueError) as error:
-            raise UserError(f"--loudspeaker {device}", expected="a sound device that plays", got=str(error),
+            raise UserError(f"--speaker {device}", expected="a sound device that plays", got=str(error),
                             remedy="`python -m sounddevice` lists them.") from error  # fmt: skip
 
     def send(self, rgb: UInt8[np.ndarray, "H W 3"] | None, samples: Float[np.ndarray, " N"], time_s: float) -> None:
@@ -78,5 +78,5 @@ def _library() -> Any:
         import sounddevice
     except (ImportError, OSError) as error:
         remedy = "pip install 'gtalk[live]' and, on Debian, apt install libportaudio2."
-        raise UserError("--loudspeaker", expected="sounddevice and PortAudio", got=str(error), remedy=remedy) from error
+        raise UserError("--speaker", expected="sounddevice and PortAudio", got=str(error), remedy=remedy) from error
     return sounddevice

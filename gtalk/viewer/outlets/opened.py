@@ -33,11 +33,11 @@ def open_outlets(
             pump = Pump(session, f"camera {camera}", lambda: Camera(camera, size), report, label=label)
             pump.start(now=True)
             ends.append(pump.stop)
-        if (device := config.loudspeaker) is not None:
+        if (device := config.speaker) is not None:
             from gtalk.viewer.outlets.loudspeaker import Loudspeaker
 
             pump = Pump(
-                session, f"loudspeaker {device}", lambda: Loudspeaker(device), report, pictures=False, everything=False
+                session, f"speaker {device}", lambda: Loudspeaker(device), report, pictures=False, everything=False
             )
             pump.start(now=True)
             ends.append(pump.stop)
