@@ -13,7 +13,7 @@ import pytest
 from gtalk.avatar.gaussian import GaussianAvatar
 from gtalk.errors import UserError
 from gtalk.export.web.message import frame_numbers
-from gtalk.export.web.sections import read_sections
+from gtalk.export.web.sections import read_sections, write_sections
 from gtalk.export.web.site import idle_motion, write_site
 from gtalk.export.web.speaker import MAGIC, VERSION, pack_speaker
 from gtalk.geometry.pose import pose_vectors
@@ -58,8 +58,13 @@ def sound() -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def page(character, avatar, model, sound, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    folder = tmp_path_factory.mktemp("speaking")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("speaking") / "site"
+
+
+@pytest.fixture(scope="module")
+def page(character, avatar, model, sound, site: Path) -> Iterator[Browser]:
+    folder = site.parent
     write_site(avatar, folder / "site", character.identity, idle_motion(character), speaks=model)
     (folder / "site" / "sound.f32").write_bytes(sound.astype("<f4").tobytes())
     write_wav(folder / "site" / "sound.wav", AudioTrack(sound))
@@ -156,6 +161,51 @@ def test_it_says_a_recording_and_follows_the_microphone(page: Browser) -> None:
 )
 def test_what_cannot_be_said_is_told_in_words(page: Browser, script: str, words: str) -> None:
     assert words in page.run(f"{ELEMENT}.{script}.then(() => 'nothing', (error) => error.message)")
+
+
+@needs_chromium
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        ("newer", "speaker.bin: the file has version 9, this page reads 1: export it again"),
+        ("cut", "speaker.bin: the file is damaged"),
+        ("other", "speaker.bin: this is no GTSP file"),
+        ("parts", "speaker.bin: the file is damaged: parts of it are missing"),
+        ("absent", "this folder has no speaker.bin"),
+    ],
+)
+def test_a_speaker_that_cannot_be_read_is_told_on_the_page_and_the_person_lives_on(
+    page: Browser, site: Path, spoil: str, words: str
+) -> None:
+    data = (site / "speaker.bin").read_bytes()
+    header, arrays = read_sections(MAGIC, data, VERSION)
+    (site / spoil).mkdir()
+    if spoil != "absent":
+        spoiled = {
+            "newer": lambda: write_sections(MAGIC, {**header, "version": 9}, arrays),
+            "cut": lambda: data[: len(data) // 2],
+            "other": lambda: b"GTAV" + data[4:],
+            "parts": lambda: write_sections(
+                MAGIC, {k: v for k, v in header.items() if k != "net"}, {k: arrays[k] for k in list(arrays)[:3]}
+            ),
+        }[spoil]()
+        (site / spoil / "speaker.bin").write_bytes(spoiled)
+    told = page.run(f"""(async () => {{
+      const avatar = {ELEMENT}, own = avatar.hearing, {{ Hearing }} = await import('/hearing.js'), events = [];
+      const note = ({{ message }}) => events.push(message);
+      avatar.addEventListener('error', note);
+      avatar.hearing = new Hearing(new URL('/{spoil}/', location.href));
+      const refused = [];
+      for (const ask of [() => avatar.speak('sound.wav'), () => avatar.listen()])
+        await ask().catch((error) => refused.push(error.message));
+      avatar.hearing = own;
+      avatar.removeEventListener('error', note);
+      const shown = avatar.shadowRoot.querySelector('.words');
+      return {{ refused, events, words: shown.textContent, hidden: shown.hidden, alive: !!avatar.renderer }};
+    }})()""")
+    assert len(told["refused"]) == 2 and told["events"] == told["refused"]
+    assert all(words in one for one in told["refused"]), told
+    assert words in told["words"] and told["hidden"] is False and told["alive"] is True
 
 
 def test_the_file_says_whose_likeness_moves_and_by_whose_phones(character, avatar, model) -> None:

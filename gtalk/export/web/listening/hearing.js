@@ -29,8 +29,12 @@ export class Hearing {
       worker.onmessage = ({ data: { loaded, failed } }) => (failed ? reject(new Error(failed)) : resolve(loaded));
       worker.onerror = () => reject(new Error("this browser is too old to listen: it has no workers of modules"));
       worker.postMessage({ load: data }, [data]);
+    }).catch((error) => {
+      worker.terminate();
+      throw error;
     });
     worker.onmessage = ({ data }) => this.#told(data);
+    worker.onerror = ({ message }) => this.#told({ failed: `listening broke: ${message}` });
     this.#worker = worker;
     return header;
   }

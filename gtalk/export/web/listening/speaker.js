@@ -10,7 +10,15 @@ import { rowOf } from "./row.js";
 const KEPT_ROWS = 96, PER_FRAME = 4, BROWS = 2;
 
 /** What a folder's speaker.bin holds. Throws an Error in words when it is another file. */
-export const readSpeaker = (buffer) => readSections(buffer, "GTSP", 1);
+export async function readSpeaker(buffer) {
+  const file = await readSections(buffer, "GTSP", 1).catch((error) => { throw new Error(`speaker.bin: ${error.message}`); });
+  try {
+    new Speaker(file).push(new Float32Array(640));
+  } catch {
+    throw new Error("speaker.bin: the file is damaged: parts of it are missing or do not fit together. Export it again");
+  }
+  return file;
+}
 
 export class Speaker {
   #rows = [];

@@ -19,6 +19,7 @@ import { cues, rowAt } from "./timeline.js";
 
 const BLEND_S = 0.3;  // from what it does to what it does next
 const PATIENCE_MS = 1500;  // how long nothing is said of a file that is on its way
+const TOLD_MS = 8000;  // how long what was refused stays on the picture
 const SLOW_S = 0.06, LEAST_DETAIL = 0.5;  // between pictures: beyond it they are drawn smaller, to half the size at least
 const WORDS = { generated: "AI generated", tap: "Tap for sound", lost: "The picture was lost; it comes back." };
 const STYLE = `
@@ -137,6 +138,14 @@ export class GtalkAvatar extends HTMLElement {
     this.dispatchEvent(new ErrorEvent("error", { error, message: error.message }));
   }
 
+  /** What cannot be said or heard is told over the picture for a while; the person lives on. Throws it. */
+  #refuse(error) {
+    this.#tell(error.message);
+    setTimeout(() => { if (this.#part(".words").textContent === error.message) this.#tell(""); }, TOLD_MS);
+    this.dispatchEvent(new ErrorEvent("error", { error, message: error.message }));
+    throw error;
+  }
+
   #build() {
     const { width, height } = this.header.camera;
     this.style.aspectRatio ||= `${width} / ${height}`;
@@ -154,7 +163,7 @@ export class GtalkAvatar extends HTMLElement {
   /** Says a recording (WAV, MP3, ... by address or as bytes): its motion is made here. Resolves when it has begun. */
   async speak(recording, captions = "") {
     this.hush();
-    await this.#play(await this.hearing.message(recording, captions));
+    await this.#play(await this.hearing.message(recording, captions).catch((error) => this.#refuse(error)));
   }
 
   /** Moves with a MediaStream's sound, or the visitor's microphone, until hush(). `audible`: it is heard too, in time. */
@@ -169,7 +178,7 @@ export class GtalkAvatar extends HTMLElement {
       this.dispatchEvent(new Event("listening"));
     } catch (error) {
       this.hush();
-      throw error;
+      this.#refuse(error);
     }
   }
 
