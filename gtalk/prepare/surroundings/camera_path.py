@@ -77,7 +77,11 @@ def for_opencv(homography: Float[np.ndarray, "*batch 3 3"]) -> Float[np.ndarray,
 
 
 def find_path(
-    read: Read, size: tuple[int, int], segments: Sequence[Segment], on_progress: OnProgress = silent
+    read: Read,
+    size: tuple[int, int],
+    segments: Sequence[Segment],
+    on_progress: OnProgress = silent,
+    closer: Callable[[], Read] | None = None,
 ) -> CameraPath:
     """The path of a clip's camera; all identity where it stands still, which a few frames tell.
 
@@ -85,13 +89,17 @@ def find_path(
         read: called on several threads.
         size: (width, height) of the images that the homographies are for; those that are read may be smaller.
         segments: parts without a cut. One whose room is not found in the longest one's is not known.
+        on_progress: told after every segment.
+        closer: a dearer `read` that knows better where the person is; asked where something seems to move.
     """
     total = segments[-1].stop
     longest = max(segments, key=lambda segment: segment.stop - segment.start)
     reference = (longest.start + longest.stop) // 2
     still = CameraPath(np.tile(np.eye(3), (total, 1, 1)), np.ones(total, bool), reference)
-    if not any(_moves_in(read, segment) for segment in segments):
-        return still
+    for better in (None, closer):
+        read = read if better is None else better()
+        if not any(_moves_in(read, segment) for segment in segments):
+            return still
     found, known = still.H_frame_plate.copy(), still.known.copy()
     frames = in_order(read, range(total))
     for segment in segments:
@@ -180,8 +188,7 @@ def _fitted(a: np.ndarray, b: np.ndarray, shape: tuple[int, ...]) -> tuple[np.nd
     """(what takes a to b, of how many points): a homography where they are spread, a similarity where they are few."""
     if len(a) < FEWEST_FOR_SIMILARITY:
         return None, 0
-    cells = np.unique((a / np.array(shape[::-1]) * CELLS).astype(int) @ [1, CELLS])
-    if len(a) >= FEWEST and len(cells) >= FEWEST_CELLS:
+    if len(a) >= FEWEST and _spread(a, shape):
         found, inliers = cv2.findHomography(a, b, cv2.USAC_MAGSAC, AGREE_PX, maxIters=2000, confidence=0.999)
         if found is not None and inliers.sum() >= FEWEST and _plausible(found, shape):
             return found, int(inliers.sum())
@@ -190,6 +197,12 @@ def _fitted(a: np.ndarray, b: np.ndarray, shape: tuple[int, ...]) -> tuple[np.nd
         return None, 0
     found = np.vstack([part, [0.0, 0.0, 1.0]])
     return (found, int(inliers.sum())) if _plausible(found, shape) else (None, 0)
+
+
+def _spread(points: np.ndarray, shape: tuple[int, ...]) -> bool:
+    """Whether points lie all over an image."""
+    cells = np.unique((points / np.array(shape[::-1]) * CELLS).astype(int) @ [1, CELLS])
+    return len(cells) >= FEWEST_CELLS
 
 
 def _plausible(homography: np.ndarray, shape: tuple[int, ...]) -> bool:
@@ -258,8 +271,10 @@ def _moves_in(read: Read, segment: Segment) -> bool:
 
 
 def _pair_moves(a: tuple[np.ndarray, np.ndarray], b: tuple[np.ndarray, np.ndarray]) -> bool:
-    found, agree = _Key.of(*a, np.eye(3)).to(*b, np.eye(3))
-    if found is None or agree < COHERENT:
+    key = _Key.of(*a, np.eye(3))
+    found, agree = key.to(*b, np.eye(3))
+    # A few corners on one side of a plain wall may be hair that moves with the head.
+    if found is None or agree < COHERENT or agree * len(key.corners) < FEWEST or not _spread(key.corners, a[0].shape):
         return False
     height, width = a[0].shape
     corners = np.array([[0, 0], [width, 0], [width, height], [0, height], [width / 2, height / 2]], float)

@@ -13,8 +13,9 @@ from gtalk.dataset.steady import LIGHT_FILE, PATH_FILE
 from gtalk.files import atomic_path
 from gtalk.prepare.frame_io import in_turns, read_luma, read_small
 from gtalk.prepare.records import load_landmarks, load_track, save_arrays
+from gtalk.prepare.segmentation.matte import coarse_mattes
 from gtalk.prepare.stages import Job
-from gtalk.prepare.surroundings.camera_path import WORK_HEIGHT, CameraPath, find_path
+from gtalk.prepare.surroundings.camera_path import WORK_HEIGHT, CameraPath, Read, find_path
 from gtalk.prepare.surroundings.light import THUMBNAIL, find_light, thumbnail
 from gtalk.prepare.surroundings.mosaic import Mosaic
 from gtalk.prepare.tracking.track import model_points
@@ -22,6 +23,8 @@ from gtalk.progress import track
 from gtalk.shapes import Float, UInt8
 from gtalk.topology import FACE_OVAL
 
+UNSURE = 0.1
+"""A network's coverage by the person above which a pixel may be theirs."""
 HAIR, ABOVE, SLOPE, SHOULDERS = 0.45, 0.6, 1.5, 2.0
 """Where a person may be around a face: beside it in its widths, above it in its heights, how fast shoulders widen below
 the chin and how wide they get, in widths to each side."""
@@ -54,7 +57,11 @@ def run_camera(job: Job) -> dict[str, Any]:
         grey = cv2.resize(luma, small, interpolation=cv2.INTER_AREA)
         return grey, room_around(points[index] * (WORK_HEIGHT / size[1]), small)
 
-    path = find_path(read, size, segments, job.on_progress)
+    def closer() -> Read:
+        rooms = _rooms(job, len(points), [segment.start for segment in segments], small)
+        return lambda index: (read(index)[0], np.unpackbits(rooms[index]).reshape(small[::-1]) * np.uint8(255))
+
+    path = find_path(read, size, segments, job.on_progress, closer)
     arrays = {"H_frame_plate": path.H_frame_plate, "known": path.known, "reference": np.array(path.reference)}
     save_arrays(job.root / PATH_FILE, **arrays)
     return {
@@ -62,6 +69,17 @@ def run_camera(job: Job) -> dict[str, Any]:
         "reach": round(path.reach(size), 4) if path.moves else 0.0,
         "lost_frames": int((~path.known).sum()),
     }
+
+
+def _rooms(job: Job, total: int, starts: list[int], small: tuple[int, int]) -> list[np.ndarray]:
+    """Where every frame shows the room, by the network of the mattes; bits of images of size `small`."""
+    size, rooms = (job.facts["media"]["width"], job.facts["media"]["height"]), list[np.ndarray]()
+    frames = in_turns(lambda i: read_small(job.root / "frames", i, WORK_HEIGHT, size), range(total))
+    near = np.ones((2 * round(0.02 * small[1]) + 1,) * 2, np.uint8)
+    for _, cover in track(coarse_mattes(frames, starts), "camera", total, job.on_progress):
+        person = (cv2.resize(cover, small, interpolation=cv2.INTER_LINEAR) > UNSURE).astype(np.uint8)
+        rooms.append(np.packbits(1 - cv2.dilate(person, near)))
+    return rooms
 
 
 def load_path(root: Path) -> CameraPath:

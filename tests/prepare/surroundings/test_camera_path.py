@@ -93,6 +93,33 @@ def test_a_camera_on_a_stand_stands_still() -> None:
         assert not found.moves and found.known.all()
 
 
+def test_hair_before_a_plain_wall_is_no_movement_of_the_camera() -> None:
+    """Corners on one side alone, which go where the head goes; and what a closer look takes for the person."""
+    rng = np.random.default_rng(0)
+    hair = cv2.resize(rng.integers(20, 120, (40, 14), dtype=np.uint8), (56, 160), interpolation=cv2.INTER_CUBIC)
+
+    def read(index: int) -> tuple[np.ndarray, np.ndarray]:
+        grey = np.full((SIDE, SIDE), 110, np.uint8)
+        left = 24 + round(10 * np.sin(index / 5))
+        grey[60:220, left : left + 56] = hair
+        room = np.full((SIDE, SIDE), 255, np.uint8)
+        room[:, 96:] = 0
+        return grey, room
+
+    one = [Segment(0, FRAMES, "a")]
+    assert not find_path(read, (SIDE, SIDE), one).moves
+    path, asked = turning("handheld", FRAMES, SIDE), []
+
+    def rough(index: int) -> tuple[np.ndarray, np.ndarray]:
+        return cv2.cvtColor(shot(path, index)[0], cv2.COLOR_RGB2GRAY), np.full((SIDE, SIDE), 255, np.uint8)
+
+    def closer():
+        asked.append(True)
+        return read
+
+    assert not find_path(rough, (SIDE, SIDE), one, closer=closer).moves and asked == [True]
+
+
 def test_somebody_who_walks_by_is_no_movement_of_the_camera() -> None:
     path = turning("handheld", FRAMES, SIDE)
     found = followed(path, [Segment(0, FRAMES, "a")], passer_by=True)
