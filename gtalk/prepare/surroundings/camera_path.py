@@ -292,7 +292,8 @@ def _between(a: tuple[np.ndarray, np.ndarray], b: tuple[np.ndarray, np.ndarray])
         return None
     there = [np.array([points[i].pt for i in order]) for points, order in (
         (points_a, [m.queryIdx for m in matches]), (points_b, [m.trainIdx for m in matches]))]  # fmt: skip
-    found, inliers = cv2.findHomography(*there, cv2.USAC_MAGSAC, 2 * AGREE_PX, maxIters=5000, confidence=0.999)
+    limit = 2 * AGREE_PX
+    found, inliers = cv2.findHomography(there[0], there[1], cv2.USAC_MAGSAC, limit, maxIters=5000, confidence=0.999)
     if found is None or inliers.sum() < max(FEWEST, 0.25 * len(matches)) or not _plausible(found, a[0].shape):
         return None
     return found

@@ -81,7 +81,7 @@ def find_light(
     """
     images = np.stack(list(thumbnails))
     points = points_px * (np.array(images.shape[2:0:-1]) / size)
-    room, spread = _of_room(images, _room_cells(points[valid], images.shape[1:3]))
+    room, spread = _of_room(images, _room_cells(points[valid], (images.shape[1], images.shape[2])))
     face = _of_face(images, points, valid)
     if room is not None and spread < max(min(STILL * _range(room), MOST_SPREAD), LEAST):
         if max(_range(room), _tint(room)) < LEAST:

@@ -34,6 +34,7 @@ from demo_person.truth import load_truth
 from demo_person.variants import VARIANTS, Variant
 from gtalk.avatar.base import Consent
 from gtalk.avatar.bundle import load_avatar
+from gtalk.avatar.gaussian import GaussianAvatar
 from gtalk.dataset.format import Dataset
 from gtalk.dataset.split import train_test_split
 from gtalk.errors import UserError
@@ -157,6 +158,7 @@ def measured(name: str, dataset: Dataset, true: Sequence[Cutout]) -> Row:
 def held_out(folder: Path, dataset: Dataset) -> tuple[float, float]:
     """PSNR of head and whole, mean over the held-out frames."""
     avatar = load_avatar(folder)
+    assert isinstance(avatar, GaussianAvatar)
     truth = Truth(dataset, dataset.camera.resized(avatar.camera.width, avatar.camera.height))
     scores = []
     for index in train_test_split(dataset)[1].tolist():
