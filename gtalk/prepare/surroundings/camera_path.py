@@ -30,6 +30,7 @@ OVERLAP = 0.6  # of the image, for an earlier key frame to be taken again
 MOST_KEYS = 64
 LOOKS, APART = 12, 12  # pairs of frames that tell whether a camera moves at all, and how many frames they lie apart
 MOVES = 0.006  # image heights that corners move in such a pair, or in all
+ACROSS = 0.45  # of the width must lie between corners that tell so
 COHERENT = 0.5  # of the corners must agree, or it is not the camera that moves
 
 Read = Callable[[int], tuple[UInt8[np.ndarray, "h w"], UInt8[np.ndarray, "h w"]]]
@@ -273,10 +274,12 @@ def _moves_in(read: Read, segment: Segment) -> bool:
 def _pair_moves(a: tuple[np.ndarray, np.ndarray], b: tuple[np.ndarray, np.ndarray]) -> bool:
     key = _Key.of(*a, np.eye(3))
     found, agree = key.to(*b, np.eye(3))
-    # A few corners on one side of a plain wall may be hair that moves with the head.
-    if found is None or agree < COHERENT or agree * len(key.corners) < FEWEST or not _spread(key.corners, a[0].shape):
-        return False
     height, width = a[0].shape
+    if found is None or agree < COHERENT or agree * len(key.corners) < FEWEST:
+        return False
+    # Corners on one side of a plain wall may be hair that moves with the head.
+    if np.ptp(np.percentile(key.corners[:, 0], [5, 95])) < ACROSS * width or not _spread(key.corners, a[0].shape):
+        return False
     corners = np.array([[0, 0], [width, 0], [width, height], [0, height], [width / 2, height / 2]], float)
     return bool(np.median(np.linalg.norm(moved(found, corners) - corners, axis=1)) > MOVES * height)
 
