@@ -32,6 +32,7 @@ from gtalk.types import Camera, Frame, Motion, RenderOutput
 
 BY = "scene"
 _AGAIN_S, _HOLDS_S = 0.5, 1.2
+_STRANGE_ROWS = 20
 
 
 @dataclass(frozen=True)
@@ -45,10 +46,9 @@ class SceneMoment(MotionFrame):
 class Stage:
     """What a scene is as an avatar: a camera of its size. Drawn are its people (`Ensemble.draw`)."""
 
-    kind = "scene"
-
     def __init__(self, staged: Staged) -> None:
         first = staged.players[0].character.avatar
+        self.kind = first.kind
         width, height = staged.scene.size
         self.camera: Camera = Camera(first.camera.focal_px, width / 2, height / 2, width, height,
                                      first.camera.T_camera_world)  # fmt: skip
@@ -133,6 +133,7 @@ class EnsembleSession:
         self._partner: list[int | None] = [None] * len(self._sessions)  # whom each answers
         self._asked_s = 0.0
         self._now_s = 0.0
+        self._strange_rows = 0  # of a voice that is none of theirs
 
     @property
     def n_bad_samples(self) -> int:
@@ -206,9 +207,10 @@ class EnsembleSession:
         activity, _ = self._activity(self._front.push(samples))
         places, names = self._talker.staged.places, self._talker.names
         self._now_s = max(session.post(()) for session in self._sessions)
+        self._strange_rows = 0 if self._who is not None else self._strange_rows + int((activity > 0.5).sum())
+        visitor = self._strange_rows > _STRANGE_ROWS  # more than the end of somebody's last word
         for i, ears in enumerate(self._ears):
-            if self._last != i:
-                ears.place = places[names[i]][names[self._last]]
+            ears.place = (0.0, 0.0) if visitor or i == self._last else places[names[i]][names[self._last]]
             self._tell(i, ears.hear(activity, self._now_s, deaf=i == self._who))
         if self._who is not None and self._now_s >= self._asked_s:
             self._asked_s = self._now_s + _AGAIN_S

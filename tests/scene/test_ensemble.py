@@ -63,6 +63,19 @@ def test_who_has_the_word_speaks_and_the_other_looks_there_with_still_lips(ensem
     assert abs(np.median(looks[1][115:155]) - left) < 5, "Bob on whom he answers"
 
 
+def test_a_visitors_voice_moves_nobodys_lips_and_all_look_at_the_camera(ensemble) -> None:
+    session, moments = ensemble.session(), []
+    sound = np.concatenate([babble(1.5, seed=1)[0], np.zeros(4800, np.float32), babble(3.0, seed=2)[0]])
+    for i in range(0, len(sound), 640):
+        session.give_word("ann" if i < 1.5 * AUDIO_RATE else "")
+        moments += session.advance(sound[i : i + 640])
+    for i, player in enumerate(ensemble.players):
+        motion = Motion.concatenate([m.each[i].motion for m in moments])[75:]
+        assert np.ptp(shown_opening(motion)) < 0.0012
+        looks = np.rad2deg(gaze_in_room(motion, player.character.motion_model))[15:]  # type: ignore[arg-type]
+        assert abs(np.median(looks[:, 0])) < 5
+
+
 def test_the_picture_has_both_and_the_size_that_is_wanted(ensemble) -> None:
     moment = spoken(ensemble, [("ann", 0.4)])[-1]
     (frame,) = ensemble.draw([moment])
