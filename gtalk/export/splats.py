@@ -2,7 +2,8 @@
 
 .splat    antimatter15's viewer, 2023: 32 bytes a Gaussian, the most visible ones first; axes of ply files
 .spz      Niantic's (version 2): gzip of a header and one attribute after the other; x right, y up, z back
-.glb      glTF 2.0 with KHR_gaussian_splatting (Khronos, review draft of 2025); x right, y up, z forward out of the face
+.glb      glTF 2.0 with KHR_gaussian_splatting (Khronos; scales are lengths, not their logarithms); x right, y up, z
+          forward out of the face
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ def write_splats_glb(avatar: GaussianAvatar, path: Path, motion: Motion | None =
         "POSITION": doc.accessor(table[:, _POSITION], "VEC3", bounds=True),
         "COLOR_0": doc.accessor(colour, "VEC4"),
         f"{own}:ROTATION": doc.accessor(np.roll(table[:, _WXYZ], -1, axis=1), "VEC4"),
-        f"{own}:SCALE": doc.accessor(table[:, _LOG_SCALE], "VEC3"),
+        f"{own}:SCALE": doc.accessor(np.exp(table[:, _LOG_SCALE]), "VEC3"),
         f"{own}:OPACITY": doc.accessor(opacity, "SCALAR"),
         f"{own}:SH_DEGREE_0_COEF_0": doc.accessor(table[:, _DC], "VEC3"),
     }

@@ -89,7 +89,7 @@ def test_a_glb_of_splats(tmp_path) -> None:
     np.testing.assert_allclose(np.linalg.norm(xyzw, axis=1), 1.0, atol=1e-6)
     rgb, opacity = np.clip(SH_CONSTANT * dc + 0.5, 0, 1), values(f"{own}:OPACITY")[:, 0]
     scale, place = values(f"{own}:SCALE"), values("POSITION")
-    compare(still(avatar, motion[3], "gtalk"), place, scale, xyzw[:, [3, 0, 1, 2]], rgb, opacity, 1e-4)
+    compare(still(avatar, motion[3], "gtalk"), place, np.log(scale), xyzw[:, [3, 0, 1, 2]], rgb, opacity, 1e-4)
     np.testing.assert_allclose(values("COLOR_0"), np.column_stack([rgb, opacity]), atol=1e-6)
 
 
