@@ -36,7 +36,7 @@ class Firefox:
         words = [FIREFOX, "--headless", "--no-remote", "--profile", self._profile.name, "--remote-debugging-port=0"]
         self._process = subprocess.Popen([*words, "about:blank"], stderr=subprocess.PIPE, text=True)
         self._next_id = 0
-        self._socket = connect(f"{self._address()}/session", max_size=1 << 26)
+        self._socket = connect(f"{self._address()}/session", max_size=1 << 26, open_timeout=60)
         prompts = {"unhandledPromptBehavior": {"default": "accept", "beforeUnload": "accept"}}
         told = self.call("session.new", capabilities={"alwaysMatch": prompts})["capabilities"]
         self.version = f"{told['browserName']} {told['browserVersion']}"

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from tools.check.browser import Browser, Page
-from tools.check.studio_stage import Live, Server, Shots, camera_of, choose, click, consent
+from tools.check.studio_stage import Live, Seen, Server, Shots, camera_of, choose, click, consent, last_picture_s
 
 
 def path(film: Path, out: Path | None, seconds: float) -> dict[str, Any]:
@@ -94,7 +94,7 @@ def meet(browser: Browser, shot: Shots, told: dict[str, Any], ended: float) -> N
     shot("07_library", phone=True)
 
 
-def first_load(browser: Page) -> float:
+def first_load(browser: Seen) -> float:
     """Bytes of everything that the page has fetched by now, but for what it asks again and again."""
     return browser.run(
         "performance.getEntriesByType('navigation').concat(performance.getEntriesByType('resource'))"
@@ -191,12 +191,8 @@ def work_goes_on(film: Path, server: Server) -> dict[str, Any]:
 
 def seconds_of(folder: Path, number: int) -> float:
     """Length of the stretch of that number, by its last picture."""
-    import av
-
     [clip] = folder.glob(f"*/clips/read.{number}.webm")
-    with av.open(str(clip)) as container:
-        packets = [p for p in container.demux(video=0) if p.pts is not None]
-        return float(packets[-1].pts * packets[-1].time_base)
+    return last_picture_s(clip)
 
 
 def films(page: Page, speech: Path, shot: Shots) -> dict[str, Any]:
@@ -224,7 +220,7 @@ def films(page: Page, speech: Path, shot: Shots) -> dict[str, Any]:
     return {"refused": refused, "bytes": sizes}
 
 
-def faults_of(page: Page, axe: Path | None) -> list[str]:
+def faults_of(page: Seen, axe: Path | None) -> list[str]:
     """What axe-core finds, worst first, with the elements it is about."""
     if axe is None:
         return []

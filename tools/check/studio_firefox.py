@@ -19,7 +19,7 @@ from typing import Any
 
 from tools.check.firefox import Firefox
 from tools.check.studio import faults_of, first_load, seconds_of
-from tools.check.studio_stage import Server, Shots, click, consent
+from tools.check.studio_stage import Server, Shots, click, consent, last_picture_s
 
 _FILM_AS_CAMERA = """(async () => {
   const src = URL.createObjectURL(document.getElementById('reel').files[0]);
@@ -107,7 +107,7 @@ def film_as_camera(page: Hand, server: Server, film: Path, shot: Shots) -> dict[
     click(page, "stop")
     page.saved()
     name = page.run("studio.views.record.entry.name")
-    kept_s = _seconds(server.folder / name / "clips" / "read.0.webm")
+    kept_s = last_picture_s(server.folder / name / "clips" / "read.0.webm")
     told["server_killed"] = {"recorded_s": round(recorded_s, 2), "kept_s": round(kept_s, 2)}
     page.begin("turn")
     time.sleep(3.2)
@@ -116,8 +116,8 @@ def film_as_camera(page: Hand, server: Server, film: Path, shot: Shots) -> dict[
     page.saved()
     server.kill()  # what a page that is gone left open is joined at the start
     server.start()
-    [clip] = server.folder.glob(f"{name}/clips/turn.0.*m")
-    told["page_reloaded"] = {"recorded_s": round(recorded_s, 2), "kept_s": round(_seconds(clip), 2)}
+    kept = [last_picture_s(clip) for clip in server.folder.glob(f"{name}/clips/turn.0.*m")]
+    told["page_reloaded"] = {"recorded_s": round(recorded_s, 2), "kept_s": round(sum(kept), 2)}
     page.enter(server)
     page.choose("#film", film)
     page.wait("studio.views.record.entry.parts.upload?.stretches > 0", 60)
@@ -174,14 +174,6 @@ def webm_of(film: Path, path: Path, seconds: float = 8.0, height: int = 540) -> 
         for stream in (picture, sound):
             out.mux(stream.encode(None))
     return path
-
-
-def _seconds(clip: Path) -> float:
-    import av
-
-    with av.open(str(clip)) as container:
-        packets = [p for p in container.demux(video=0) if p.pts is not None]
-        return float(packets[-1].pts * packets[-1].time_base)
 
 
 def main() -> None:

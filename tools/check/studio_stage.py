@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import cv2
 
@@ -15,6 +15,24 @@ from tools.check.browser import Browser, Page
 
 SIZE = (1280, 720)
 CAMERA_FPS = 30  # what Chromium plays a .mjpeg at
+
+
+class Seen(Protocol):
+    """What the checks ask of a page, whichever browser has it."""
+
+    def run(self, script: str) -> Any: ...
+    def wait(self, script: str, timeout_s: float = 20.0) -> Any: ...
+    def resize(self, width: int, height: int, *, phone: bool = False) -> None: ...
+    def screenshot(self) -> bytes: ...
+
+
+def last_picture_s(clip: Path) -> float:
+    """When a clip's last picture is shown."""
+    import av
+
+    with av.open(str(clip)) as container:
+        shown = [p.pts * p.time_base for p in container.demux(video=0) if p.pts is not None and p.time_base is not None]
+    return float(shown[-1])
 
 
 def camera_of(film: Path, folder: Path, most_s: float = 100.0, size: tuple[int, int] = SIZE) -> dict[str, Path]:
@@ -63,13 +81,13 @@ class Server:
         self.process.wait(timeout=20)
 
 
-def click(page: Page, element: str) -> None:
+def click(page: Seen, element: str) -> None:
     """Press what has this id."""
     page.wait(f"!!document.getElementById('{element}') && !document.getElementById('{element}').disabled")
     page.run(f"document.getElementById('{element}').click()")
 
 
-def consent(page: Page, name: str = "Ada Lovelace") -> None:
+def consent(page: Seen, name: str = "Ada Lovelace") -> None:
     """Fill in the form and agree."""
     page.wait("!!document.getElementById('person')")
     page.run(f"(() => {{ const p = document.getElementById('person'); p.value = '{name}';"
@@ -81,12 +99,12 @@ def consent(page: Page, name: str = "Ada Lovelace") -> None:
 class Shots:
     """Pictures of screens, desktop and phone."""
 
-    def __init__(self, page: Page, folder: Path | None) -> None:
+    def __init__(self, page: Seen, folder: Path | None) -> None:
         self._page, self._folder = page, folder
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
 
-    def __call__(self, name: str, *, phone: bool = False, of: Page | None = None) -> None:
+    def __call__(self, name: str, *, phone: bool = False, of: Seen | None = None) -> None:
         if self._folder is None:
             return
         page = of or self._page
