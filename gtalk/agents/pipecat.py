@@ -49,12 +49,13 @@ class GtalkVideo(FrameProcessor):
     Args:
         session: a `LiveSession` with nobody else speaking through it; started and stopped by the caller.
         label: whether words in the picture say that it is generated: no page around it does.
+        packing_s: how long the transport takes from its queue to the wire; what the small WebRTC one was measured at.
     """
 
-    def __init__(self, session: LiveSession, *, label: bool = True) -> None:
+    def __init__(self, session: LiveSession, *, label: bool = True, packing_s: float = 0.045) -> None:
         super().__init__(name="gtalk")
         self._session, self._label = session, label
-        self._playback = Playback()
+        self._playback = Playback(packing_s)
         self.played = Played(self._playback)
         """To stand behind the transport's output."""
         self._mouth: Mouthpiece | None = None

@@ -125,8 +125,7 @@ class Heard:
         self.samples = seen["samples"]
         self._packets_s, rtp = seen["packets"][:, 0], seen["packets"][:, 1]
         self._came = np.maximum.accumulate((rtp - seen["first"][1]).astype(np.int64)) + _PACKET
-        at, level = self.first_pts.astype(np.int64), np.abs(self.samples.reshape(len(self.sound_s), -1)).max(1)
-        self._loud_at = at[level > _LOUD]  # first sample of each loud piece
+        self._loud_at = np.flatnonzero(np.abs(self.samples) > _LOUD) + int(self.first_pts[0])
 
     def came(self, at_s: float) -> int:
         """Samples at 48 kHz that had come by then."""
@@ -134,7 +133,7 @@ class Heard:
         return int(self._came[i])
 
     def loud(self, begin_s: float, end_s: float) -> np.ndarray:
-        """Beginnings of the loud pieces that came between, in samples."""
+        """Loud samples that came between."""
         return self._loud_at[(self._loud_at >= self.came(begin_s)) & (self._loud_at < self.came(end_s))]
 
     def when(self, sample: int) -> float:
@@ -199,6 +198,8 @@ async def interrupted(
 
 
 def tell(heard: Heard, asked_s: float, cuts: list[Turn]) -> None:
+    said = open_voice("en-us", 170).say(ANSWER[0].strip()).samples
+    lead_s = int(np.argmax(np.abs(said) > _LOUD)) / AUDIO_RATE  # silence that an utterance begins with
     at_s = heard.pictures_s[heard.pictures_s > asked_s]
     first_s = heard.when(heard.loud(asked_s, asked_s + 10)[0])
     print(f"first sound {1e3 * (first_s - asked_s):.0f} ms after the question; "
@@ -211,7 +212,7 @@ def tell(heard: Heard, asked_s: float, cuts: list[Turn]) -> None:
             1e3 * (position_s - (heard.came(at_s) - first) / 48_000) for at_s, position_s in told if position_s > 0.1
         ]
         quiet_ms = 1e3 * (heard.when(loud[-1]) - cut_s)
-        print(f"{cut_s - begun_s:6.2f}{told[-1][1]:8.3f}{(heard.came(cut_s) - first) / 48_000:8.3f}"
+        print(f"{cut_s - begun_s:6.2f}{told[-1][1]:8.3f}{(heard.came(cut_s) - first) / 48_000 + lead_s:8.3f}"
               f"{np.median(off):17.0f}{off[int(np.argmax(np.abs(off)))]:8.0f}{quiet_ms:25.0f}")  # fmt: skip
 
 

@@ -141,7 +141,8 @@ def _tell_watching(watched: Watched, seen: dict[str, np.ndarray]) -> None:
     at_s, numbers = pictures[:, 0], pictures[:, 2].astype(int)
     print(f"first picture after {1e3 * (at_s[0] - seen['asked_s']):.0f} ms, {(numbers < 0).sum()} numbers unread")
     print(f"fps {(len(at_s) - 1) / (at_s[-1] - at_s[0]):.2f}, between pictures p95 "
-          f"{1e3 * np.quantile(np.diff(at_s), 0.95):.0f} ms")  # fmt: skip
+          f"{1e3 * np.quantile(np.diff(at_s), 0.95):.0f} ms; {(np.diff(numbers) - 1).clip(0).sum()} of "
+          f"{np.ptp(numbers) + 1} ticks without a picture, {watched.session.n_dropped} never drawn")  # fmt: skip
     skews = 1e3 * skew_s(watched, seen)
     print(f"skew ms: median {np.median(skews):+.1f}, p5 {np.quantile(skews, 0.05):+.1f}, p95 "
           f"{np.quantile(skews, 0.95):+.1f}, of {len(skews)} pairs of reports")  # fmt: skip
@@ -158,7 +159,7 @@ def _tell_watching(watched: Watched, seen: dict[str, np.ndarray]) -> None:
 def skew_s(watched: Watched, seen: dict[str, np.ndarray]) -> np.ndarray:
     """[pairs] by how much pictures are later than their sound, of every pair of neighbouring sender reports."""
     first, said = watched.track()
-    heard = resample_poly(seen["samples"], 1, 3)
+    heard = resample_poly(_without_gaps(seen), 1, 3)
     lag = int(np.argmax(correlate(heard, said, "full", "fft"))) - (len(said) - 1)  # heard[i] is said[i - lag]
     good = seen["pictures"][:, 2] >= 0
     pts, numbers = seen["pictures"][good, 1], seen["pictures"][good, 2]
@@ -182,10 +183,20 @@ def skew_s(watched: Watched, seen: dict[str, np.ndarray]) -> np.ndarray:
     )
 
 
+def _without_gaps(seen: dict[str, np.ndarray]) -> np.ndarray:
+    """What was heard, each piece where its timestamp says: lost ones are silence."""
+    pieces = seen["samples"].reshape(len(seen["sound"]), -1)
+    begins = (seen["sound"][:, 1] - seen["sound"][0, 1]).astype(int)
+    whole = np.zeros(begins.max() + pieces.shape[1], np.float32)
+    for begin, piece in zip(begins, pieces, strict=True):
+        whole[begin : begin + len(piece)] = piece
+    return whole
+
+
 def _tell_talking(watched: Watched, seen: dict[str, np.ndarray], speech: np.ndarray) -> None:
     """The lag of what each picture shows behind the microphone, by correlation of windows around it."""
     rows = []
-    for at_s, _, number, _ in seen["pictures"]:
+    for at_s, _, number, came_s in seen["pictures"]:
         window = [watched.heard.get(int(number) + i) for i in range(-_WINDOW_TICKS, 1)]
         if number < 0 or any(one is None for one in window):
             continue
@@ -197,11 +208,13 @@ def _tell_talking(watched: Watched, seen: dict[str, np.ndarray], speech: np.ndar
         reach = np.take(speech, range(end - AUDIO_RATE - len(shown), end), mode="wrap")
         best = int(np.argmax(correlate(reach, shown, "valid", "fft")))
         begin = end - AUDIO_RATE - len(shown) + best + len(shown) - TICK  # of the picture's own tick
-        rows.append(spoken_s - begin / AUDIO_RATE)
-    latency = 1e3 * np.array(rows)
+        rows.append((spoken_s - begin / AUDIO_RATE, spoken_s - begin / AUDIO_RATE - (at_s - came_s)))
+    latency, came = 1e3 * np.array(rows).T
     at_s = seen["pictures"][:, 0]
     print(f"microphone -> picture ms: median {np.median(latency):.0f}, p95 {np.quantile(latency, 0.95):.0f}, "
           f"{len(latency)} pictures of speech; fps {(len(at_s) - 1) / (at_s[-1] - at_s[0]):.2f}")  # fmt: skip
+    print(f"  until its last packet came: median {np.median(came):.0f}, p95 {np.quantile(came, 0.95):.0f} "
+          "(aiortc's receiver hands a picture on when the next one begins)")  # fmt: skip
 
 
 def rss_mb() -> float:

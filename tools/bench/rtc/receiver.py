@@ -48,7 +48,8 @@ class Log:
     def __init__(self, small: bool) -> None:
         self.small: list[np.ndarray] | None = [] if small else None
         self.packets: list[tuple[float, int]] = []  # of sound: when, RTP
-        self.pictures: list[tuple[float, float, int, int]] = []  # when, pts in ticks of 90 kHz, number, bytes
+        self.pictures: list[tuple[float, float, int, float]] = []  # when, pts of 90 kHz, number, when its packets came
+        self.came: dict[int, float] = {}  # of pictures: RTP since the first, when the last packet came
         self.sound: list[tuple[float, int]] = []  # when, pts
         self.samples: list[np.ndarray] = []
         self.reports: dict[str, list[tuple[int, int]]] = {"video": [], "audio": []}  # NTP, RTP
@@ -60,7 +61,9 @@ class Log:
             frame = await track.recv()
             rgb = frame.to_ndarray(format="rgb24")
             number = number_of(rgb)
-            self.pictures.append((time.monotonic(), frame.pts, -1 if number is None else number, 0))
+            now_s = time.monotonic()
+            came_s = self.came.get(frame.pts, now_s)
+            self.pictures.append((now_s, frame.pts, -1 if number is None else number, came_s))
             self.last = [*self.last[-_KEEP:], rgb]
             if self.small is not None:
                 self.small.append(rgb[::3, ::3])
@@ -77,7 +80,9 @@ class Log:
 
         async def packet(one, arrival_time_ms: int) -> None:
             self.first.setdefault(kind, one.timestamp)
-            if kind == "audio":
+            if kind == "video":
+                self.came[(one.timestamp - self.first[kind]) & 0xFFFFFFFF] = time.monotonic()
+            else:
                 self.packets.append((time.monotonic(), one.timestamp))
             await packets(one, arrival_time_ms=arrival_time_ms)
 
