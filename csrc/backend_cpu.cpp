@@ -5,6 +5,7 @@
 #include "ops/march.h"
 #include "ops/mlp.h"
 #include "ops/render_rays.h"
+#include "ops/splat_adam.h"
 
 TORCH_LIBRARY_IMPL(gtalk, CPU, m) {
   gtalk::register_adam<gtalk::Cpu>(m);
@@ -13,4 +14,5 @@ TORCH_LIBRARY_IMPL(gtalk, CPU, m) {
   gtalk::register_march<gtalk::Cpu>(m);
   gtalk::register_mlp<gtalk::Cpu>(m);
   gtalk::register_render_rays<gtalk::Cpu>(m);
+  gtalk::register_splat_adam<gtalk::Cpu>(m);
 }

@@ -5,6 +5,7 @@
 #include "ops/march.h"
 #include "ops/mlp.h"
 #include "ops/render_rays.h"
+#include "ops/splat_adam.h"
 
 TORCH_LIBRARY_IMPL(gtalk, CUDA, m) {
   gtalk::register_adam<gtalk::Cuda>(m);
@@ -13,4 +14,5 @@ TORCH_LIBRARY_IMPL(gtalk, CUDA, m) {
   gtalk::register_march<gtalk::Cuda>(m);
   gtalk::register_mlp<gtalk::Cuda>(m);
   gtalk::register_render_rays<gtalk::Cuda>(m);
+  gtalk::register_splat_adam<gtalk::Cuda>(m);
 }

@@ -42,6 +42,9 @@ TORCH_LIBRARY(gtalk, m) {
         " float beta2, float epsilon, int step) -> ()");
   m.def("splat_adam_basis_(Tensor(a!) basis, Tensor gradient, Tensor code, Tensor(b!) first, Tensor second, Tensor rates,"
         " Tensor kept, float beta1, float beta2, float epsilon, int step) -> ()");
+  m.def("splat_adam_frames_(Tensor(a!) base, Tensor(b!) basis, Tensor gradients, Tensor inner, Tensor codes,"
+        " Tensor(c!) first, Tensor(d!) second, Tensor(e!) basis_first, Tensor rates, float basis_rate, Tensor kept,"
+        " float beta1, float beta2, float epsilon, int step) -> ()");
   m.def("splat_plate(Tensor plate, int plate_width, float[] framing, int width, int height) -> Tensor");
   m.def("splat_frame(Tensor base, Tensor basis_a, Tensor code_a, Tensor basis_b, Tensor code_b, Tensor limit,"
         " Tensor transforms, float[] intrinsics, int width, int height, Tensor? plate, int plate_width, float[] framing,"

@@ -16,4 +16,19 @@ GTALK_HD void add_to(T* to, T value) {
 #endif
 }
 
+// Two that lie together, at an even place. Nothing is added where both are nothing: samples that no ray owns would all
+// queue for one place. In one access where the GPU has such (sm_90).
+template <class T>
+GTALK_HD void add_two(T* to, T a, T b) {
+  if (a == 0 && b == 0) return;
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  if constexpr (sizeof(T) == sizeof(float)) {
+    atomicAdd(reinterpret_cast<float2*>(to), make_float2(a, b));
+    return;
+  }
+#endif
+  add_to(to, a);
+  add_to(to + 1, b);
+}
+
 }  // namespace gtalk

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <vector>
 
 #include "crew.h"
 
@@ -42,6 +43,17 @@ struct Cpu {
     });
   }
 
+  // As for_each, for an f with numbers that all elements read. It says how many (`numbers`), and makes itself anew with
+  // them in memory that is nearer (`staged`): on CUDA the block's own, here that of a thread.
+  template <class F>
+  static void for_each_staged(int64_t n, double cost, const F& f) {
+    for_ranges(n, cost, [&](int64_t begin, int64_t end) {
+      std::vector<typename F::Number> nearby(f.numbers());
+      const F near = f.staged(nearby.data(), 0, 1);
+      for (int64_t i = begin; i < end; ++i) near(i);
+    });
+  }
+
   // f(row, i) for all rows and i in [0, n). One thread does all of a row, in order.
   template <class F>
   static void for_rows(int64_t rows, int64_t n, double cost, const F& f) {
@@ -54,14 +66,25 @@ struct Cpu {
 
 #if defined(__CUDACC__)
 
+constexpr int kThreads = 128;  // of a block
+
 template <class F>
-__global__ void each_kernel(int64_t n, F f) {
+__global__ void __launch_bounds__(kThreads) staged_kernel(int64_t n, F f) {
+  extern __shared__ double2 nearby[];  // of the strictest alignment
+  const F near = f.staged(reinterpret_cast<typename F::Number*>(nearby), threadIdx.x, blockDim.x);
+  __syncthreads();
+  const int64_t stride = static_cast<int64_t>(gridDim.x) * blockDim.x;
+  for (int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < n; i += stride) near(i);
+}
+
+template <class F>
+__global__ void __launch_bounds__(kThreads) each_kernel(int64_t n, F f) {
   const int64_t stride = static_cast<int64_t>(gridDim.x) * blockDim.x;
   for (int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < n; i += stride) f(i);
 }
 
 template <class F>
-__global__ void rows_kernel(int64_t n, F f) {
+__global__ void __launch_bounds__(kThreads) rows_kernel(int64_t n, F f) {
   const int64_t stride = static_cast<int64_t>(gridDim.x) * blockDim.x;
   for (int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < n; i += stride) {
     f(static_cast<int64_t>(blockIdx.y), i);
@@ -70,7 +93,9 @@ __global__ void rows_kernel(int64_t n, F f) {
 
 struct Cuda {
   static constexpr bool is_cpu = false;
-  static constexpr int threads = 128;
+  static constexpr int threads = kThreads;
+  static constexpr size_t kNearby = 48 << 10;  // bytes of shared memory that every block may have
+  static constexpr unsigned kResident = 2048;  // blocks that are enough for any GPU; each copies the numbers once
 
   static unsigned blocks(int64_t n) {
     return static_cast<unsigned>(std::min<int64_t>((n + threads - 1) / threads, 1 << 16));
@@ -80,6 +105,16 @@ struct Cuda {
   static void for_each(int64_t n, double /*cost*/, const F& f) {
     if (n == 0) return;
     each_kernel<<<blocks(n), threads, 0, c10::cuda::getCurrentCUDAStream()>>>(n, f);
+    C10_CUDA_KERNEL_LAUNCH_CHECK();
+  }
+
+  template <class F>
+  static void for_each_staged(int64_t n, double cost, const F& f) {
+    const size_t bytes = static_cast<size_t>(f.numbers()) * sizeof(typename F::Number);
+    if (bytes > kNearby) return for_each(n, cost, f);
+    if (n == 0) return;
+    const unsigned count = std::min(blocks(n), kResident);
+    staged_kernel<<<count, threads, bytes, c10::cuda::getCurrentCUDAStream()>>>(n, f);
     C10_CUDA_KERNEL_LAUNCH_CHECK();
   }
 

@@ -15,6 +15,7 @@
 
 #include "../common/adam.h"
 #include "../common/check.h"
+#include "../common/load.h"
 #include "../common/parallel_for.h"
 #include "../simd/kernels.h"
 
@@ -42,8 +43,22 @@ struct AdamRates {
   }
 };
 
-// Elements are taken in runs of kRun, so that the compiler can work on several at once.
-constexpr int64_t kRun = 64;
+// Four numbers that lie together are one thread's: a warp's accesses then fill what the bus moves. Where they lie otherwise
+// (the last ones, or memory that begins elsewhere), it takes them one by one.
+constexpr int64_t kFour = 4;
+
+// One gradient times `factor` for four numbers; with `sparse` those without a gradient are left alone.
+GTALK_HD void apply_four(const AdamRates& rates, float rate, const Four& g, float factor, bool sparse, float* p, float* m,
+                         float* v) {
+  Four value = *reinterpret_cast<Four*>(p), mean = *reinterpret_cast<Four*>(m), square = *reinterpret_cast<Four*>(v);
+  for (int c = 0; c < 4; ++c)
+    if (!sparse || g.v[c] != 0.f) rates.apply(factor * g.v[c], rate, value.v + c, mean.v + c, square.v + c);
+  *reinterpret_cast<Four*>(p) = value;
+  *reinterpret_cast<Four*>(m) = mean;
+  *reinterpret_cast<Four*>(v) = square;
+}
+
+GTALK_HD bool any(const Four& g) { return g.v[0] != 0.f || g.v[1] != 0.f || g.v[2] != 0.f || g.v[3] != 0.f; }
 
 struct AdamStep {
   AdamRates rates;
@@ -51,11 +66,16 @@ struct AdamStep {
   const float* g;
   float *m, *v;
   int64_t n;
-  bool sparse;
+  bool sparse, whole;  // whole: all begin at a multiple of four
 
-  GTALK_HD void operator()(int64_t run) const {
-    const int64_t end = run * kRun + kRun < n ? run * kRun + kRun : n;
-    for (int64_t i = run * kRun; i < end; ++i)
+  GTALK_HD void operator()(int64_t group) const {
+    const int64_t begin = group * kFour, end = begin + kFour < n ? begin + kFour : n;
+    if (whole && end - begin == kFour) {
+      const Four own = load_four(g + begin);
+      if (!sparse || any(own)) apply_four(rates, rates.lr, own, 1.f, sparse, p + begin, m + begin, v + begin);
+      return;
+    }
+    for (int64_t i = begin; i < end; ++i)
       if (!sparse || g[i] != 0.f) rates.apply(g[i], rates.lr, p + i, m + i, v + i);
   }
 };
@@ -67,21 +87,34 @@ struct AdamBasisStep {
   const float *g, *coefs;
   float *m, *v;
   int64_t rows, n;
+  bool whole;  // all rows begin at a multiple of four
 
-  GTALK_HD void operator()(int64_t run) const {
-    const int64_t end = run * kRun + kRun < n ? run * kRun + kRun : n;
-    bool any = false;
-    for (int64_t i = run * kRun; i < end; ++i) any |= g[i] != 0.f;
-    if (!any) return;
+  GTALK_HD void operator()(int64_t group) const {
+    const int64_t begin = group * kFour, end = begin + kFour < n ? begin + kFour : n;
+    Four own{};
+    for (int64_t i = begin; i < end; ++i) own.v[i - begin] = g[i];
+    if (!any(own)) return;
     for (int64_t k = 0; k < rows; ++k) {
-      const float c = k == 0 ? 1.f : coefs[k - 1], rate = k == 0 ? rates.lr : lr_basis;
-      for (int64_t i = run * kRun; i < end; ++i)
-        if (g[i] != 0.f) rates.apply(c * g[i], rate, tables + k * n + i, m + k * n + i, v + k * n + i);
+      const float c = k == 0 ? 1.f : read_only(coefs + k - 1), rate = k == 0 ? rates.lr : lr_basis;
+      const int64_t row = k * n;
+      if (whole) {
+        apply_four(rates, rate, own, c, true, tables + row + begin, m + row + begin, v + row + begin);
+        continue;
+      }
+      for (int64_t i = begin; i < end; ++i)
+        if (g[i] != 0.f) rates.apply(c * g[i], rate, tables + row + i, m + row + i, v + row + i);
     }
   }
 };
 
-template <class T, class Out>
+inline bool all_whole(std::initializer_list<const float*> addresses) {
+  bool whole = true;
+  for (const float* address : addresses) whole &= aligned(address, sizeof(Four));
+  return whole;
+}
+
+// Numbers are taken in runs: on the CPU so that the compiler can work on several at once, on CUDA in registers.
+template <class T, class Out, int64_t kRun>
 struct BlendBasis {
   const T *tables, *coefs;
   Out* out;
@@ -131,9 +164,10 @@ void adam_step(const at::Tensor& param, const at::Tensor& grad, const at::Tensor
       return;
     }
   }
-  Backend::for_each((n + kRun - 1) / kRun, 1.5 * kRun,
-                    AdamStep{rates, param.mutable_data_ptr<float>(), grad.const_data_ptr<float>(),
-                             exp_avg.mutable_data_ptr<float>(), exp_avg_sq.mutable_data_ptr<float>(), n, sparse});
+  auto *p = param.mutable_data_ptr<float>(), *m = exp_avg.mutable_data_ptr<float>(),
+       *v = exp_avg_sq.mutable_data_ptr<float>();
+  const auto* g = grad.const_data_ptr<float>();
+  Backend::for_each((n + kFour - 1) / kFour, 1.5 * kFour, AdamStep{rates, p, g, m, v, n, sparse, all_whole({p, g, m, v})});
 }
 
 template <class Backend>
@@ -178,19 +212,21 @@ void adam_basis_step(const at::Tensor& tables, const at::Tensor& grad, const at:
       return;
     }
   }
-  Backend::for_each((n + kRun - 1) / kRun, 1.5 * kRun * rows,
-                    AdamBasisStep{rates, basis_rate,
-                                  tables.mutable_data_ptr<float>(), grad.const_data_ptr<float>(),
-                                  c.const_data_ptr<float>(), exp_avg.mutable_data_ptr<float>(),
-                                  exp_avg_sq.mutable_data_ptr<float>(), rows, n});
+  auto *p = tables.mutable_data_ptr<float>(), *m = exp_avg.mutable_data_ptr<float>(),
+       *v = exp_avg_sq.mutable_data_ptr<float>();
+  const bool whole = n % kFour == 0 && all_whole({p, m, v});
+  Backend::for_each((n + kFour - 1) / kFour, 1.5 * kFour * rows,
+                    AdamBasisStep{rates, basis_rate, p, grad.const_data_ptr<float>(), c.const_data_ptr<float>(), m, v, rows,
+                                  n, whole});
 }
 
 template <class Backend, class T, class Out>
 void run_blend(const at::Tensor& tables, const at::Tensor& coefs, const std::optional<at::Tensor>& rest, at::Tensor& out) {
   const int64_t rows = tables.size(0), n = tables.numel() / rows;
   auto* to = out.mutable_data_ptr<Out>();
+  constexpr int64_t kRun = Backend::is_cpu ? 64 : 4;
   Backend::for_each((n + kRun - 1) / kRun, 0.3 * kRun * rows,
-                    BlendBasis<T, Out>{tables.const_data_ptr<T>(), coefs.const_data_ptr<T>(), to, rows, n});
+                    BlendBasis<T, Out, kRun>{tables.const_data_ptr<T>(), coefs.const_data_ptr<T>(), to, rows, n});
   if (!rest) return;
   const at::Tensor from = rest->contiguous();
   Backend::for_each(from.numel(), 0.3, Convert<T, Out>{from.const_data_ptr<T>(), to + n});

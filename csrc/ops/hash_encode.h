@@ -18,6 +18,7 @@
 #include "../common/atomic.h"
 #include "../common/check.h"
 #include "../common/grid.h"
+#include "../common/load.h"
 #include "../common/parallel_for.h"
 #include "../simd/kernels.h"
 
@@ -29,6 +30,31 @@ GTALK_HD T read(const T* from) {
 }
 GTALK_HD float read(const c10::BFloat16* from) { return static_cast<float>(*from); }
 
+// One level of one point: its n_features numbers.
+template <class T, class Table, int D>
+GTALK_HD void encode_level(const Level& level, int n_features, const T* point, const Table* table, T* to) {
+  const Cell<T, D> cell = locate<T, D>(point, level);
+  if (n_features == 2) {
+    Two<T> sum{0, 0};
+    for (int corner = 0; corner < (1 << D); ++corner) {
+      const Two<T> from = load_two(table + (level.offset + corner_entry(cell, corner, level)) * 2);
+      const T weight = corner_weight(cell, corner);
+      sum.a += weight * from.a;
+      sum.b += weight * from.b;
+    }
+    to[0] = sum.a;
+    to[1] = sum.b;
+    return;
+  }
+  for (int f = 0; f < n_features; ++f) {
+    T sum = 0;
+    for (int corner = 0; corner < (1 << D); ++corner)
+      sum += corner_weight(cell, corner) * read(table + (level.offset + corner_entry(cell, corner, level)) * n_features + f);
+    to[f] = sum;
+  }
+}
+
+// Level by level, so that on CUDA the blocks at work read one level's table, which stays in the cache.
 template <class T, class Table, int D>
 struct HashEncode {
   Grid grid;
@@ -36,18 +62,9 @@ struct HashEncode {
   const Table* table;
   T* out;
 
-  GTALK_HD void operator()(int64_t n) const {
-    for (int l = 0; l < grid.n_levels; ++l) {
-      const Level level = grid.levels[l];
-      const Cell<T, D> cell = locate<T, D>(points + n * D, level);
-      T* to = out + (n * grid.n_levels + l) * grid.n_features;
-      for (int f = 0; f < grid.n_features; ++f) to[f] = 0;
-      for (int corner = 0; corner < (1 << D); ++corner) {
-        const Table* from = table + (level.offset + corner_entry(cell, corner, level)) * grid.n_features;
-        const T weight = corner_weight(cell, corner);
-        for (int f = 0; f < grid.n_features; ++f) to[f] += weight * read(from + f);
-      }
-    }
+  GTALK_HD void operator()(int64_t l, int64_t n) const {
+    T* to = out + (n * grid.n_levels + l) * grid.n_features;
+    encode_level<T, Table, D>(grid.levels[l], grid.n_features, points + n * D, table, to);
   }
 };
 
@@ -65,7 +82,11 @@ struct HashEncodeTableGrad {
     for (int corner = 0; corner < (1 << D); ++corner) {
       T* to = table_grad + (level.offset + corner_entry(cell, corner, level)) * grid.n_features;
       const T weight = corner_weight(cell, corner);
-      for (int f = 0; f < grid.n_features; ++f) add_to(to + f, weight * g[f]);
+      if (grid.n_features == 2) {
+        add_two(to, weight * g[0], weight * g[1]);
+      } else {
+        for (int f = 0; f < grid.n_features; ++f) add_to(to + f, weight * g[f]);
+      }
     }
   }
 };
@@ -110,7 +131,7 @@ void run_hash_encode(const Grid& grid, const at::Tensor& points, const at::Tenso
   const auto* p = points.const_data_ptr<T>();
   const auto* from = table.const_data_ptr<Table>();
   auto* to = out.mutable_data_ptr<T>();
-  const double cost = 10.0 * grid.n_levels;
+  const double cost = 10.0;
   if constexpr (Backend::is_cpu && std::is_same_v<T, float>) {
     const simd::Kernels* kernels = simd::kernels();
     if (kernels && simd_grid(grid)) {
@@ -123,9 +144,9 @@ void run_hash_encode(const Grid& grid, const at::Tensor& points, const at::Tenso
     }
   }
   if (grid.dim == 2) {
-    Backend::for_each(points.size(0), cost, HashEncode<T, Table, 2>{grid, p, from, to});
+    Backend::for_rows(grid.n_levels, points.size(0), cost, HashEncode<T, Table, 2>{grid, p, from, to});
   } else {
-    Backend::for_each(points.size(0), cost, HashEncode<T, Table, 3>{grid, p, from, to});
+    Backend::for_rows(grid.n_levels, points.size(0), cost, HashEncode<T, Table, 3>{grid, p, from, to});
   }
 }
 

@@ -2,7 +2,8 @@
 //
 // x [N, I], W_l [out, in], b_l [out], y [N, O]; sizes up to 128, up to 4 layers. Backward, with d_L = dL/dy:
 //   d_{l-1} = (W_l^T d_l) * f'(a_{l-1}),   dL/dW_l = sum_n d_l a_{l-1}^T,   dL/db_l = sum_n d_l
-// The plain functors keep a point's activations in local memory; the sums over points are products of matrices (ATen).
+// The plain functors keep a point's activations in local memory, and weights in a block's shared one where they fit; the
+// sums over points are products of matrices (ATen).
 #pragma once
 
 #include <ATen/Dispatch.h>
@@ -32,23 +33,62 @@ struct Net {
   const T* biases[kMaxLayers];
   T slope;
 
-  // One layer of one point.
+  // How many weights and biases there are, and itself with all of them in other memory, of which each of some threads
+  // copies its share.
+  GTALK_HD int numbers() const {
+    int sum = 0;
+    for (int l = 0; l < n_layers; ++l) sum += sizes[l + 1] * (sizes[l] + (biases[l] ? 1 : 0));
+    return sum;
+  }
+  GTALK_HD Net staged(T* memory, int thread, int threads) const {
+    Net near = *this;
+    for (int l = 0; l < n_layers; ++l) {
+      const int count = sizes[l] * sizes[l + 1];
+      for (int i = thread; i < count; i += threads) memory[i] = weights[l][i];
+      near.weights[l] = memory;
+      memory += count;
+      if (!biases[l]) continue;
+      for (int i = thread; i < sizes[l + 1]; i += threads) memory[i] = biases[l][i];
+      near.biases[l] = memory;
+      memory += sizes[l + 1];
+    }
+    return near;
+  }
+
+  // One layer of one point; kTile outputs at once, so that an input is read once for all of them.
   GTALK_HD void layer(int l, const T* in, T* out) const {
+    constexpr int kTile = 4;
     const bool last = l + 1 == n_layers;
-    for (int o = 0; o < sizes[l + 1]; ++o) {
-      const T* row = weights[l] + o * sizes[l];
-      T sum = biases[l] ? biases[l][o] : static_cast<T>(0);
-      for (int i = 0; i < sizes[l]; ++i) sum += row[i] * in[i];
-      out[o] = last || sum > 0 ? sum : sum * slope;
+    const int inputs = sizes[l], outputs = sizes[l + 1];
+    for (int o = 0; o < outputs; o += kTile) {
+      T sum[kTile];
+      const T* row[kTile];
+      for (int k = 0; k < kTile; ++k) {
+        const int place = o + k < outputs ? o + k : outputs - 1;  // beyond the last the last again, which is not kept
+        sum[k] = biases[l] ? biases[l][place] : static_cast<T>(0);
+        row[k] = weights[l] + place * inputs;
+      }
+      for (int i = 0; i < inputs; ++i)
+        for (int k = 0; k < kTile; ++k) sum[k] += row[k][i] * in[i];
+      for (int k = 0; k < kTile; ++k)
+        if (o + k < outputs) out[o + k] = last || sum[k] > 0 ? sum[k] : sum[k] * slope;
     }
   }
 };
 
 template <class T>
 struct MlpForward {
+  using Number = T;
   Net<T> net;
   const T* x;
   T* y;
+
+  GTALK_HD int numbers() const { return net.numbers(); }
+  GTALK_HD MlpForward staged(T* memory, int thread, int threads) const {
+    MlpForward near = *this;
+    near.net = net.staged(memory, thread, threads);
+    return near;
+  }
 
   GTALK_HD void operator()(int64_t n) const {
     T memory[2][kMaxWidth];
@@ -69,6 +109,14 @@ struct MlpBackward {
   T* dx;               // may be nullptr
   T* a[kMaxLayers];    // a[l] holds a_l; a[0] is not used
   T* d[kMaxLayers];    // d[l] holds d_l
+
+  using Number = T;
+  GTALK_HD int numbers() const { return net.numbers(); }
+  GTALK_HD MlpBackward staged(T* memory, int thread, int threads) const {
+    MlpBackward near = *this;
+    near.net = net.staged(memory, thread, threads);
+    return near;
+  }
 
   GTALK_HD void operator()(int64_t n) const {
     const T* in = x + n * net.sizes[0];
@@ -158,7 +206,7 @@ at::Tensor mlp(const at::Tensor& x, at::TensorList weights, at::TensorList biase
   }
   AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "mlp", [&] {
     const auto net = tensors.net<Net<scalar_t>, scalar_t>(slope);
-    Backend::for_each(x.size(0), tensors.cost(),
+    Backend::for_each_staged(x.size(0), tensors.cost(),
                       MlpForward<scalar_t>{net, in.const_data_ptr<scalar_t>(), y.mutable_data_ptr<scalar_t>()});
   });
   return y;
@@ -232,7 +280,7 @@ MlpGrads mlp_backward(
       each.a[l] = a[l].mutable_data_ptr<scalar_t>();
       each.d[l] = d[l].mutable_data_ptr<scalar_t>();
     }
-    Backend::for_each(x.size(0), 3.0 * tensors.cost(), each);
+    Backend::for_each_staged(x.size(0), 3.0 * tensors.cost(), each);
   });
   std::vector<at::Tensor> dw, db;
   for (int64_t l = 0; l < layers; ++l) {

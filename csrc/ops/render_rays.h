@@ -32,6 +32,14 @@ struct RenderRays {
   Warp warp;
   float *feature, *alpha, *depth;
 
+  using Number = float;
+  GTALK_HD int numbers() const { return net.numbers(); }
+  GTALK_HD RenderRays staged(float* memory, int thread, int threads) const {
+    RenderRays near = *this;
+    near.net = net.staged(memory, thread, threads);
+    return near;
+  }
+
   GTALK_HD void operator()(int64_t r) const {
     const Walk walk = rays.walk(occupancy, r);
     const int channels = net.sizes[net.n_layers] - 1;
@@ -43,8 +51,8 @@ struct RenderRays {
       float point[3];
       walk.unit_point(occupancy, t, point);
       warp.apply(point);
-      const HashEncode<float, Table, 3> encode{grid, point, table, memory[1]};
-      encode(0);
+      for (int l = 0; l < grid.n_levels; ++l)
+        encode_level<float, Table, 3>(grid.levels[l], grid.n_features, point, table, memory[1] + l * grid.n_features);
       for (int l = 0; l < net.n_layers; ++l) net.layer(l, memory[1 - (l & 1)], memory[l & 1]);
       const float* out = memory[(net.n_layers - 1) & 1];
       const float one_minus_alpha = 1.f / (1.f + std::exp(out[0] + density_bias));
@@ -76,7 +84,7 @@ void run_render_rays(const RenderRays<Table>& job, const NetTensors& tensors, in
       return;
     }
   }
-  Backend::for_each(n, 20.0 * tensors.cost(), job);
+  Backend::for_each_staged(n, 20.0 * tensors.cost(), job);
 }
 
 template <class Backend>

@@ -22,6 +22,9 @@ class DubConfig:
     lossless: H.264 that keeps every value, .mkv, for further work."""
     crf: int = 17
     """Quality of H.264, H.265 and VP9, 0 to 51: lower is better and larger. 17 looks lossless."""
+    encoder: Literal["software", "nvenc"] = "software"
+    """Who encodes H.264 and H.265. software: the same file on every machine. nvenc: an NVIDIA GPU where it can, and a
+    warning where it cannot; parts of a split job are software's."""
     fps: float | None = None
     """Images a second; the avatar's own by default. Motion is interpolated, never images."""
     height: int | None = None

@@ -147,7 +147,8 @@ def render_dub(
     """`dub` with an avatar that is already loaded."""
     source, output = Path(source), Path(output)
     plan = plan_dub(character, source, config, on_progress, known)
-    writing = WriteConfig(codec=config.codec, crf=config.crf, alpha=config.background == TRANSPARENT)
+    alpha = config.background == TRANSPARENT
+    writing = WriteConfig(codec=config.codec, crf=config.crf, alpha=alpha, encoder=config.encoder)
     try:
         with putting_in_place(output, config, character.identity) as temporary:
             tags = provenance_tags(character.identity, config.label)
@@ -360,7 +361,7 @@ def _write(
     motion_s = plan.moments.spent_s
     result = DubResult(
         output, n_done, writer.n_samples, n_done / fps, wall_s, motion_s, plan.frames.spent_s - motion_s,
-        writer.encode_s, tuple(sound.warnings + plan.warnings),
+        writer.encode_s, (*sound.warnings, *plan.warnings, *writer.told),
     )  # fmt: skip
     return result, moved
 

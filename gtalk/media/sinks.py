@@ -17,6 +17,8 @@ from typing import Any, Protocol, runtime_checkable
 import cv2
 import numpy as np
 
+from gtalk.media.hardware import OPTIONS
+
 AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
 LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
 """Channels that every format keeps, in FFmpeg's order. Other counts are mixed to mono."""
@@ -69,6 +71,8 @@ class StreamPlan:
     audio_bit_rate: int
     """Of each channel."""
     tags: dict[str, str]
+    hardware: str | None = None
+    """Encoder that takes the place of the codec's own."""
 
 
 @runtime_checkable
@@ -112,14 +116,14 @@ class Container:
         )
 
     def _add_images(self, plan: StreamPlan) -> Any:
-        video: Any = self.file.add_stream(self.form.encoder, rate=plan.fps)
+        video: Any = self.file.add_stream(plan.hardware or self.form.encoder, rate=plan.fps)
         video.width, video.height = plan.size
         video.pix_fmt = self.form.alpha_pixels if plan.alpha else self.form.pixels
-        video.options = dict(self.form.options)
+        video.options = dict(self.form.options if plan.hardware is None else OPTIONS)
         context = video.codec_context
         if plan.codec in ("h264", "h265", "vp9"):
-            video.options["crf"] = str(plan.crf)
-        if plan.codec != "prores4444":
+            video.options["crf" if plan.hardware is None else "cq"] = str(plan.crf)
+        if plan.codec != "prores4444" and plan.hardware is None:
             # By size, not by core: the number changes H.264's result, and threads cost small images more
             # than they bring.
             context.thread_count = min(_MOST_THREADS, 1 + plan.size[0] * plan.size[1] // _PIXELS_A_THREAD)

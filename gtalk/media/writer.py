@@ -14,6 +14,7 @@ import numpy as np
 
 from gtalk.errors import UserError
 from gtalk.files import atomic_path
+from gtalk.media.hardware import NVENC, nvenc_of
 from gtalk.media.sinks import FORMATS, LAYOUTS, AsyncSink, Container, Images, StreamPlan
 from gtalk.shapes import Float, UInt8
 from gtalk.types import AudioTrack
@@ -33,6 +34,8 @@ class WriteConfig:
     """Constant rate factor of H.264, H.265 and VP9: lower is better and larger, 17 looks lossless."""
     alpha: bool = False
     """Write the person's coverage too. Only ProRes 4444, VP9 and PNG can."""
+    encoder: Literal["software", "nvenc"] = "software"
+    """Who encodes H.264 and H.265. software: the same file on every machine. nvenc: an NVIDIA GPU where it can."""
     audio_bit_rate: int = 160_000
     """Bits a second of compressed sound, for each channel."""
 
@@ -73,9 +76,10 @@ class VideoWriter(AbstractContextManager):
         self._check_size()
         self._atomic = atomic_path(self.path)
         self._temporary = self._atomic.__enter__()
+        hardware, self.told = self._hardware()
         plan = StreamPlan(
             self.codec, size, self.fps, self.config.crf, self.config.alpha, audio_rate, audio_channels,
-            self.config.audio_bit_rate, {"comment": COMMENT, **(metadata or {})},
+            self.config.audio_bit_rate, {"comment": COMMENT, **(metadata or {})}, hardware,
         )  # fmt: skip
         try:
             if self.codec == "png":
@@ -155,6 +159,14 @@ class VideoWriter(AbstractContextManager):
             self._sink.abort()
             if self._temporary.is_file():  # the encoder's thread opened it after it was removed
                 self._temporary.unlink(missing_ok=True)
+
+    def _hardware(self) -> tuple[str | None, tuple[str, ...]]:
+        """The GPU's encoder where it is wanted and there, and what is to be told where it is not."""
+        if self.config.encoder == "software":
+            return None, ()
+        found = nvenc_of(self.codec)
+        missing = "only H.264 and H.265 have one" if self.codec not in NVENC else "none can be opened on this machine"
+        return found, () if found else (f"encoder nvenc: {missing}; {self.codec} was encoded by software",)
 
     def _check_size(self) -> None:
         if self.codec != "png" and "420" in FORMATS[self.codec].pixels and (self.size[0] % 2 or self.size[1] % 2):

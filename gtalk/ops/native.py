@@ -26,7 +26,8 @@ _answers: dict[str, bool] = {}
 
 def fake(name: str) -> Callable[[Callable], Callable]:
     """Decorator of a fake (meta) implementation of `torch.ops.gtalk.<name>`; nothing where nothing is built."""
-    return torch.library.register_fake(f"gtalk::{name}") if BUILT else lambda function: function
+    known = BUILT and hasattr(torch.ops.gtalk, name)  # an older build may lack it
+    return torch.library.register_fake(f"gtalk::{name}") if known else lambda function: function
 
 
 def autograd(name: str, backward: Callable, setup_context: Callable) -> None:

@@ -143,6 +143,8 @@ def rasterise(
     checks.on_one_device(["gaussians", "transforms"], [gaussians, transforms])
     if not native.available() or gaussians.dtype != torch.float32:
         return reference.rasterise(gaussians, transforms, gaussians.new_tensor(list(intrinsics)), width, height)
+    if gaussians.device.type == "cuda":  # autograd keeps what gsplat's own backward needs: nothing is drawn twice
+        return splat_torch.gsplat_planes(gaussians, transforms, intrinsics, width, height)
     planes = _operator("splat_rasterise")(
         gaussians.contiguous(), transforms.contiguous(), list(intrinsics), width, height
     )

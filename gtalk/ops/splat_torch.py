@@ -39,21 +39,25 @@ def _planes(gaussians, transforms, intrinsics, width, height):
 
 
 def gsplat_planes(gaussians, transforms, intrinsics, width, height):
-    """Planes [5, H, W] by gsplat, from centres and covariances that are already in the camera's frame."""
+    """Planes [*B, 5, H, W] of Gaussians [*B, N, 16] by one call of gsplat (from 1.5 on, for batches).
+
+    It is given centres and covariances that are already in the camera's frame, so that transforms get gradients too.
+    """
     from gsplat import rasterization
 
     centres, covariances = reference.place(gaussians, sent(transforms, gaussians))
+    batch, count = gaussians.shape[:-2], gaussians.shape[-2]
     fx, fy, cx, cy = intrinsics
-    lens = sent([[[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]]], gaussians)
-    eye = torch.eye(4, device=gaussians.device)[None]
-    unused = torch.ones(len(centres), 4, device=gaussians.device)
+    lens = sent([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]], gaussians).expand(*batch, 1, 3, 3)
+    eye = torch.eye(4, device=gaussians.device).expand(*batch, 1, 4, 4)
+    unused = torch.ones(*batch, count, 4, device=gaussians.device)
     seen, alpha, _ = rasterization(
-        centres, unused, unused[:, :3], torch.sigmoid(gaussians[:, 10]), gaussians[:, reference.COLOUR], eye, lens,
-        width, height, near_plane=reference.NEAR_M, eps2d=reference.BLUR_PX2, packed=False, covars=covariances,
+        centres, unused, unused[..., :3], torch.sigmoid(gaussians[..., 10]), gaussians[..., reference.COLOUR], eye,
+        lens, width, height, near_plane=reference.NEAR_M, eps2d=reference.BLUR_PX2, packed=False, covars=covariances,
         render_mode="RGB+D",
     )  # fmt: skip
-    parts = [seen[0, ..., :3].permute(2, 0, 1), 1.0 - alpha[0, ..., 0][None], seen[0, ..., 3][None]]
-    return torch.cat(parts)
+    seen, passed = seen[..., 0, :, :, :], 1.0 - alpha[..., 0, :, :, :]
+    return torch.cat([seen[..., :3], passed, seen[..., 3:]], -1).movedim(-1, -3)
 
 
 def _stride(width: int) -> int:
@@ -61,7 +65,7 @@ def _stride(width: int) -> int:
 
 
 def _rasterise(gaussians, transforms, intrinsics, width, height):
-    with torch.no_grad():
+    with torch.no_grad():  # who wants gradients on CUDA calls `recorded`, which draws once
         planes = _planes(gaussians, transforms, intrinsics, width, height)
     none = gaussians.new_empty(0, dtype=torch.int32)
     tiles = _stride(width) // 16 * ((height + 15) // 16)
@@ -94,26 +98,35 @@ def played_back(saved, width, d_planes):
 
 
 def _photo_loss(planes, background, truth, matte, labels, weights, dssim_share, coverage_weight):
-    width = truth.shape[1]
+    one = (v[None] for v in (planes, background, truth, matte, labels))
+    gradient, terms = photo_loss(*one, weights, dssim_share, coverage_weight)
+    return gradient[0], terms[0]
+
+
+def photo_loss(planes, background, truth, matte, labels, weights, dssim_share, coverage_weight):
+    """Of B images, each by itself: gradients [B, 4, H, S] and parts [B, 4]."""
+    width = truth.shape[2]
     with torch.enable_grad():
-        own = planes[:4].detach().requires_grad_()
-        x = (own[:3] + own[3] * background)[..., :width]
-        y = truth.permute(2, 0, 1).to(x.dtype) / 255.0
-        l1 = ((x - y).abs().mean(0) * weights[labels.long()]).mean()
+        own = planes[:, :4].detach().requires_grad_()
+        x = (own[:, :3] + own[:, 3:] * background)[..., :width]
+        y = truth.permute(0, 3, 1, 2).to(x.dtype) / 255.0
+        l1 = ((x - y).abs().mean(1) * weights[labels.long()]).mean((1, 2))
         wanted = 1.0 - matte.to(x.dtype) / 255.0
-        coverage = ((own[3, :, :width] - wanted) ** 2).mean()
-        fits = min(x.shape[1:]) >= WINDOW and dssim_share > 0
-        dssim = (1.0 - _ssim(x, y)) / 2.0 if fits else x.new_zeros(())
+        coverage = ((own[:, 3, :, :width] - wanted) ** 2).mean((1, 2))
+        fits = min(x.shape[2:]) >= WINDOW and dssim_share > 0
+        dssim = (1.0 - _ssim(x, y)) / 2.0 if fits else x.new_zeros(len(x))
         loss = (1.0 - dssim_share) * l1 + dssim_share * dssim + coverage_weight * coverage
-        (gradient,) = torch.autograd.grad(loss, own)
-    terms = torch.stack([l1.detach(), dssim.detach(), coverage.detach(), ((x - y) ** 2).mean().detach()])
-    return gradient.contiguous(), terms.double()
+        (gradient,) = torch.autograd.grad(loss.sum(), own)
+    terms = [l1.detach(), dssim.detach(), coverage.detach(), ((x - y) ** 2).mean((1, 2, 3)).detach()]
+    return gradient.contiguous(), torch.stack(terms, 1).double()
 
 
 def _ssim(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    mx, my, xx, yy, xy = (F.avg_pool2d(v[None], WINDOW, 1)[0] for v in (x, y, x * x, y * y, x * y))
+    """[B] of images [B, 3, H, W]."""
+    mx, my, xx, yy, xy = (F.avg_pool2d(v, WINDOW, 1) for v in (x, y, x * x, y * y, x * y))
     covariance, variances = xy - mx * my, xx - mx**2 + yy - my**2
-    return ((2 * mx * my + 1e-4) * (2 * covariance + 9e-4) / ((mx**2 + my**2 + 1e-4) * (variances + 9e-4))).mean()
+    seen = (2 * mx * my + 1e-4) * (2 * covariance + 9e-4) / ((mx**2 + my**2 + 1e-4) * (variances + 9e-4))
+    return seen.mean((1, 2, 3))
 
 
 def _adam(value, gradient, first, second, rates, beta1, beta2, epsilon, step):
@@ -197,5 +210,6 @@ def register() -> torch.library.Library:
     """Give the extension's operators these as their CUDA kernels."""
     library = torch.library.Library("gtalk", "IMPL")
     for name, kernel in KERNELS.items():
-        library.impl(name, kernel, "CUDA")
+        if not torch._C._dispatch_has_kernel_for_dispatch_key(f"gtalk::{name}", "CUDA"):  # else it is compiled
+            library.impl(name, kernel, "CUDA")
     return library

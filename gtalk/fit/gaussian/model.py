@@ -27,6 +27,7 @@ from gtalk.fit.gaussian.backing import make_backing
 from gtalk.fit.gaussian.init import Seeds, make_seeds
 from gtalk.fit.gaussian.pose_refinement import Instant, RefineConfig, Refinement, correction_gradient
 from gtalk.fit.gaussian.relocation import relocate
+from gtalk.fit.gaussian.together import learn_together
 from gtalk.fit.gaussian.views import THIN, ClipView, moving_mesh
 from gtalk.fit.losses.patches import PatchConfig, draw_patches
 from gtalk.fit.losses.perceptual import LpipsConfig, open_perceptual
@@ -129,11 +130,14 @@ class GaussianModel:
 
     kind = "gaussian"
     learns_faces = True
+    BETAS, EPSILON = BETAS, EPSILON
 
     def __init__(self, config: FitConfig) -> None:
         self.config = config
         self.device = resolve_device(config.device)
         self.perceptual = open_perceptual(config.loss.lpips, self.device)
+        self.product = None if self.device.type == "cpu" else torch.bfloat16
+        """The type of the basis product where a step's images are taken together; None: one after the other."""
 
     def prepare(self, context: FitContext) -> None:
         """Seeds, codes, poses. The same for the same context."""
@@ -187,11 +191,14 @@ class GaussianModel:
     def train_step(self, frames: list[TrainingFrame], progress: float, rng: torch.Generator) -> StepResult | LateResult:
         """See `Model.train_step`."""
         self.backed = len(self.backing) > 0 and progress >= self.config.backed_from
-        parts_of_loss = [self._learn(frame, progress, rng) for frame in frames]
+        if self.product is None:
+            parts_of_loss = torch.stack([self._learn(frame, progress, rng) for frame in frames])
+        else:
+            parts_of_loss = learn_together(self, frames, progress, rng)
         every = self.config.relocate_every
         if every and self.steps % every == 0 and progress < self.config.relocate_until:
             self._relocate(rng)
-        mean = torch.stack(parts_of_loss).mean(0)
+        mean = parts_of_loss.mean(0)
         return self._result(mean.tolist()) if self.device.type == "cpu" else LateResult(mean, self._result)
 
     def _result(self, parts_of_loss: list[float]) -> StepResult:
@@ -205,23 +212,33 @@ class GaussianModel:
     def _learn(self, frame: TrainingFrame, progress: float, rng: torch.Generator) -> torch.Tensor:
         """One image: forward, backward, step. Returns the loss's parts, on the device."""
         config = self.config
-        now = self.instants.get(frame.index)
-        if now is None:
-            now = self.instants[frame.index] = Instant.of(
-                self.live_avatar.instants(frame.motion, self.context.camera)[0]
-            )
-        now = self.refinement.apply(frame.index, now._replace(shift=self.live_avatar.shifts(frame.motion)[0]))
+        now = self.refinement.apply(frame.index, self.instant(frame))
         code = now.code + config.code_noise * sent(torch.randn(now.code.shape, generator=rng), self.device)
-        patches = None
-        if self.perceptual is not None:
-            patches = sent(draw_patches(frame, self.context.camera, LPIPS_PATCHES, rng), self.device)
-        schedule = LearningRate(self.factor, config.rates.final_factor).at(progress)
+        patches = self.patches(frame, rng)
         if self.refinement.wants_probe(self.steps, progress):
-            self.refinement.probe(now, partial(self._slope, frame, patches))
-        d_transforms, d_code, parts_of_loss = self._descend(frame, now, code, schedule, patches)
+            self.refinement.probe(now, partial(self.slope, frame, patches))
+        d_transforms, d_code, parts_of_loss = self._descend(frame, now, code, self.schedule(progress), patches)
         if progress >= config.refine.begin and config.refine.gain > 0.0:
             self.refinement.step(frame.index, correction_gradient(now, d_transforms, d_code))
         return parts_of_loss
+
+    def instant(self, frame: TrainingFrame) -> Instant:
+        """A frame as it was tracked; what sways is found anew each time, since Gaussians change places."""
+        now = self.instants.get(frame.index)
+        if now is None:
+            now = Instant.of(self.live_avatar.instants(frame.motion, self.context.camera)[0])
+            self.instants[frame.index] = now
+        return now._replace(shift=self.live_avatar.shifts(frame.motion)[0])
+
+    def patches(self, frame: TrainingFrame, rng: torch.Generator) -> torch.Tensor | None:
+        """Where LPIPS looks."""
+        if self.perceptual is None:
+            return None
+        return sent(draw_patches(frame, self.context.camera, LPIPS_PATCHES, rng), self.device)
+
+    def schedule(self, progress: float) -> float:
+        """Factor of all rates."""
+        return LearningRate(self.factor, self.config.rates.final_factor).at(progress)
 
     def _descend(
         self,
@@ -234,12 +251,15 @@ class GaussianModel:
         """Step the Gaussians. Returns the gradients of transforms and code, and the loss's parts, on the device."""
         gaussians, d_gaussians, d_transforms, parts_of_loss = self._backward(frame, now, code, patches)
         self.steps += 1
-        self.densification_score += d_gaussians[:, splat.POSITION].norm(dim=1) + 0.05 * d_gaussians[
-            :, splat.COLOUR
-        ].abs().sum(1)
+        self.score(d_gaussians)
         return d_transforms, self._update(gaussians, d_gaussians, code, schedule), parts_of_loss
 
-    def _slope(self, frame: TrainingFrame, patches: torch.Tensor | None, now: Instant) -> torch.Tensor:
+    def score(self, d_gaussians: torch.Tensor) -> None:
+        """Count what pulls at each Gaussian."""
+        pulls = d_gaussians[:, splat.POSITION].norm(dim=1)
+        self.densification_score += pulls + 0.05 * d_gaussians[:, splat.COLOUR].abs().sum(1)
+
+    def slope(self, frame: TrainingFrame, patches: torch.Tensor | None, now: Instant) -> torch.Tensor:
         """Gradient of the loss by a correction of the instant; nothing is learned."""
         gaussians, d_gaussians, d_transforms, _ = self._backward(frame, now, now.code, patches)
         return correction_gradient(now, d_transforms, self._code_gradients(gaussians, d_gaussians)[1])
@@ -307,9 +327,14 @@ class GaussianModel:
                 tensors[group], inner[group], codes[group], moments[f"{group}.first"], second, table * rates.basis,
                 kept, BETAS, EPSILON, self.steps,
             )  # fmt: skip
-        base[:, 2].clamp_(max=self.mouth_front)  # teeth stay behind lips
-        base[:, splat.LOG_SCALE].clamp_(-9.0, -3.5)
+        self.keep_in_place()
         return d_code
+
+    def keep_in_place(self) -> None:
+        """Teeth stay behind lips, and no Gaussian becomes a dot or a wall."""
+        base = self.tensors["base"]
+        base[:, 2].clamp_(max=self.mouth_front)
+        base[:, splat.LOG_SCALE].clamp_(-9.0, -3.5)
 
     def _relocate(self, rng: torch.Generator) -> None:
         split, count = len(self.tensors["face"]), len(self.tensors["base"])

@@ -14,7 +14,7 @@ All numbers stay on the fit's device, and what decides is counted on the host: o
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -225,10 +225,37 @@ class Refinement:
         for part, trust in zip(PARTS.values(), self.trust(), strict=True):
             newton[part] *= config.gain * trust
         self.values[row] = (1.0 - config.pull) * self.values[row] + self.units * newton.clamp(-2.0, 2.0)
-        if int(self.visits.sum()) % 16 == 0:  # what all frames share belongs to the Gaussians
-            seen = self.visits > 0
-            shares = sent(seen.float() / seen.sum(), self.values)
-            self.values -= (shares > 0)[:, None] * (shares @ self.values)
+        if int(self.visits.sum()) % 16 == 0:
+            self._centre()
+
+    def step_frames(self, indices: Sequence[int], gradients: Float[torch.Tensor, "B C"]) -> None:
+        """`step` of several frames that were drawn from the same Gaussians."""
+        config = self.config
+        if self.curvature.count < config.probes:
+            return
+        rows = [self.row_of[index] for index in indices]
+        newton = torch.vmap(self.curvature.newton)(gradients * self.units)
+        first = [not bool(self.visits[row]) for row in rows]
+        if any(first):
+            squares = torch.stack([newton[:, part].square().mean(1) for part in PARTS.values()])
+            self.polled += sum(first)
+            self.squares += squares @ sent([float(one) for one in first], squares)
+        if self.polled < config.polls:
+            return
+        before = int(self.visits.sum())
+        self.visits[rows] += 1
+        for part, trust in zip(PARTS.values(), self.trust(), strict=True):
+            newton[:, part] *= config.gain * trust
+        there = sent(rows, self.values.device)
+        self.values[there] = (1.0 - config.pull) * self.values[there] + self.units * newton.clamp(-2.0, 2.0)
+        if int(self.visits.sum()) // 16 > before // 16:
+            self._centre()
+
+    def _centre(self) -> None:
+        """What all frames share belongs to the Gaussians."""
+        seen = self.visits > 0
+        shares = sent(seen.float() / seen.sum(), self.values)
+        self.values -= (shares > 0)[:, None] * (shares @ self.values)
 
     def state(self) -> dict[str, torch.Tensor]:
         """Everything that changes."""
@@ -259,6 +286,30 @@ def correction_gradient(
     d = d_transforms.double()
     by_head, by_torso = head_gradient(now.transforms[0], d[0]), torso_gradient(now.transforms[1], d[1])
     return torch.cat([by_head, by_torso, d_code.double()]).float()
+
+
+def moved_frames(
+    codes: Float[torch.Tensor, "B K"],
+    transforms: Float[torch.Tensor, "B 2 3 4"],
+    corrections: Float[torch.Tensor, "B C"],
+) -> tuple[Float[torch.Tensor, "B K"], Float[torch.Tensor, "B 2 3 4"]]:
+    """`moved` of B instants."""
+    values = corrections.double()
+    head = torch.vmap(corrected_head)(transforms[:, 0], values[:, POSE])
+    torso = torch.vmap(corrected_torso)(transforms[:, 1], values[:, TORSO])
+    return codes + corrections[:, PLACED:], torch.stack([head, torso], 1)
+
+
+def gradients_of(
+    transforms: Float[torch.Tensor, "B 2 3 4"],
+    d_transforms: Float[torch.Tensor, "B 2 3 4"],
+    d_codes: Float[torch.Tensor, "B K"],
+) -> Float[torch.Tensor, "B C"]:
+    """`correction_gradient` of B instants."""
+    d = d_transforms.double()
+    by_head = torch.vmap(head_gradient)(transforms[:, 0], d[:, 0])
+    by_torso = torch.vmap(torso_gradient)(transforms[:, 1], d[:, 1])
+    return torch.cat([by_head, by_torso, d_codes.double()], 1).float()
 
 
 def turning(w: Float[torch.Tensor, "3"]) -> Float[torch.Tensor, "3 3"]:

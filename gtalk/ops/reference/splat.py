@@ -72,15 +72,16 @@ def express(
 
 
 def place(
-    gaussians: Float[torch.Tensor, "N 16"], transforms: Float[torch.Tensor, "2 3 4"]
-) -> tuple[Float[torch.Tensor, "N 3"], Float[torch.Tensor, "N 3 3"]]:
+    gaussians: Float[torch.Tensor, "*B N 16"], transforms: Float[torch.Tensor, "*B 2 3 4"]
+) -> tuple[Float[torch.Tensor, "*B N 3"], Float[torch.Tensor, "*B N 3 3"]]:
     """Centres and covariances in the camera's frame, by linear blend skinning of the two transforms."""
-    share = torch.sigmoid(gaussians[:, SKIN])[..., None]
-    blended = transforms[0] + share * (transforms[1] - transforms[0])
-    centres = (blended[:, :, :3] @ gaussians[:, POSITION, None])[..., 0] + blended[:, :, 3]
-    shape = rotation_matrices(gaussians[:, QUATERNION]) * torch.exp(gaussians[:, None, LOG_SCALE])
-    half = blended[:, :, :3] @ shape
-    return centres, half @ half.transpose(1, 2)
+    share = torch.sigmoid(gaussians[..., SKIN])[..., None]
+    head, torso = transforms[..., 0, None, :, :], transforms[..., 1, None, :, :]
+    blended = head + share * (torso - head)
+    centres = (blended[..., :3] @ gaussians[..., POSITION, None])[..., 0] + blended[..., 3]
+    turned = rotation_matrices(gaussians[..., QUATERNION].reshape(-1, 4)).reshape(*gaussians.shape[:-1], 3, 3)
+    half = blended[..., :3] @ (turned * torch.exp(gaussians[..., None, LOG_SCALE]))
+    return centres, half @ half.transpose(-1, -2)
 
 
 def project(
@@ -92,6 +93,18 @@ def project(
 ) -> Splats:
     """Perspective projection of centres and, to first order, of covariances. `intrinsics`: fx, fy, cx, cy."""
     centres, covariances = place(gaussians, transforms)
+    covariance, centre = flatten(centres, covariances, intrinsics, width, height)
+    return Splats(centre, covariance, torch.sigmoid(gaussians[:, 10]), gaussians[:, COLOUR], centres[:, 2])
+
+
+def flatten(
+    centres: Float[torch.Tensor, "N 3"],
+    covariances: Float[torch.Tensor, "N 3 3"],
+    intrinsics: Float[torch.Tensor, "4"],
+    width: int,
+    height: int,
+) -> tuple[Float[torch.Tensor, "N 3"], Float[torch.Tensor, "N 2"]]:
+    """Covariances (xx, xy, yy, blur included) and centres in pixels."""
     fx, fy, cx, cy = intrinsics.unbind()
     z = centres[:, 2].clamp_min(NEAR_M)
     slope_x, slope_y = centres[:, 0] / z, centres[:, 1] / z
@@ -104,8 +117,7 @@ def project(
     )
     flat = jacobian @ covariances @ jacobian.transpose(1, 2)
     covariance = torch.stack([flat[:, 0, 0] + BLUR_PX2, flat[:, 0, 1], flat[:, 1, 1] + BLUR_PX2], -1)
-    centre = torch.stack([slope_x * fx + cx, slope_y * fy + cy], -1)
-    return Splats(centre, covariance, torch.sigmoid(gaussians[:, 10]), gaussians[:, COLOUR], centres[:, 2])
+    return covariance, torch.stack([slope_x * fx + cx, slope_y * fy + cy], -1)
 
 
 def rasterise(
@@ -117,7 +129,11 @@ def rasterise(
     tile: int = 32,
 ) -> Float[torch.Tensor, "5 H W"]:
     """Planes: premultiplied red, green, blue; transmittance; sum of weight times depth."""
-    splats = project(gaussians, transforms, intrinsics, width, height)
+    return draw(project(gaussians, transforms, intrinsics, width, height), width, height, tile)
+
+
+def draw(splats: Splats, width: int, height: int, tile: int = 32) -> Float[torch.Tensor, "5 H W"]:
+    """`rasterise` after projection."""
     xx, xy, yy = splats.covariance_px.unbind(-1)
     reach = 2.0 * torch.log((splats.opacity / MIN_ALPHA).clamp_min(1e-12))
     half = torch.sqrt(reach.clamp_min(0.0)[:, None] * torch.stack([xx, yy], -1)).detach()

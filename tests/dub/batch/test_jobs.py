@@ -147,7 +147,7 @@ def test_every_option_of_a_dub_can_be_said_in_a_line(folder):
                "overwrite": True, "lookahead": "live", "gaze_offset_rad": [0.1, 0], "pose_offset_rad": [0, 0, 0.1],
                "smoothing_s": 0.1, "lle": 0.5, "lle_neighbours": 8, "device": "cpu", "codec": "h265",
                "save_motion": "m.npz", "subtitles": "a.srt", "emotion": "happy:0.5",
-               "hears": "b.wav", "hears_with": "own_ears", "listens": "c.wav", "sing": "auto",
+               "hears": "b.wav", "hears_with": "own_ears", "listens": "c.wav", "sing": "auto", "encoder": "nvenc",
                "vocals": "a.wav", "lyrics": "a.lrc", "lyrics_in": "de",
                "accompanied": False, "emotion_from": "a.jpg"}  # fmt: skip
     (folder / "a.jpg").write_bytes(b"")
