@@ -19,6 +19,7 @@ import { cues, rowAt } from "./timeline.js";
 
 const BLEND_S = 0.3;  // from what it does to what it does next
 const PATIENCE_MS = 1500;  // how long nothing is said of a file that is on its way
+const HOLDS_UP_S = 0.12, HELD_S = 1.5;  // pictures that hold up what is to be said wait for it, so long at most each
 const TOLD_MS = 8000;  // how long what was refused stays on the picture
 const SLOW_S = 0.06, LEAST_DETAIL = 0.5;  // between pictures: beyond it they are drawn smaller, to half the size at least
 const WORDS = { generated: "AI generated", tap: "Tap for sound", lost: "The picture was lost; it comes back." };
@@ -163,8 +164,16 @@ export class GtalkAvatar extends HTMLElement {
   /** Says a recording (WAV, MP3, ... by address or as bytes): its motion is made here. Resolves when it has begun. */
   async speak(recording, captions = "") {
     this.hush();
-    await this.#play(await this.hearing.message(recording, captions).catch((error) => this.#refuse(error)));
+    this.#asked++;
+    try {
+      await this.#play(await this.hearing.message(recording, captions).catch((error) => this.#refuse(error)));
+    } finally {
+      this.#asked--;
+    }
   }
+
+  #asked = 0;  // recordings that are being understood
+  #slow = false;
 
   /** Moves with a MediaStream's sound, or the visitor's microphone, until hush(). `audible`: it is heard too, in time. */
   async listen(stream = null, { audible = false } = {}) {
@@ -292,6 +301,8 @@ export class GtalkAvatar extends HTMLElement {
     const renderer = this.renderer;
     if (!renderer || renderer.busy) return;
     const now = performance.now(), seconds = (now - this.#drawn) / 1000;
+    if (this.#asked && this.#slow && seconds < HELD_S) return;
+    if (!this.#asked) this.#slow = seconds > HOLDS_UP_S;
     this.#drawn = now;
     this.#pace(seconds);
     const scale = devicePixelRatio * (this.drawTimes.length ? this.#detail : LEAST_DETAIL), { clientWidth, clientHeight } = this.#canvas, { width, height } = this.header.camera;
