@@ -59,7 +59,7 @@ class Talks:
     def __init__(self, config: ChatConfig, persona: Persona, show: Callable[[str], None] = lambda _line: None) -> None:
         self._config, self._persona, self._show = config, persona, show
         pace = persona.words_per_minute
-        self._voice: Voice = open_voice(persona.voice if config.voice is None else config.voice, pace)
+        self._voice: Voice = open_voice(persona.voice if config.voice is None else config.voice, pace, persona.style)
         self._model = ChatEndpoint(config.llm, config.model, persona.temperature, config.patience_s)
         self._transcriber = None if config.hear is None else open_transcriber(config.hear)
         self.main: Conversation | None = None

@@ -32,6 +32,8 @@ class Persona:
     """Who the model is to be; what it needs to know of speaking aloud is added."""
     voice: str = ""
     """As of `gtalk say`: a language of espeak-ng, a Piper voice, an endpoint, cmd:PROGRAM."""
+    style: str = ""
+    """How the voice speaks, in words: `calm, a little amused`. For endpoints that take it; other voices know none."""
     words_per_minute: int = 165
     """How fast espeak-ng speaks."""
     emotion: str = ""
@@ -43,7 +45,8 @@ class Persona:
     temperature: float = 0.7
 
     def __post_init__(self) -> None:
-        for name, most in (("prompt", MOST_PROMPT), ("greeting", MAX_TEXT), ("apology", MAX_TEXT), ("emotion", 80)):
+        most_letters = {"prompt": MOST_PROMPT, "greeting": MAX_TEXT, "apology": MAX_TEXT, "emotion": 80, "style": 500}
+        for name, most in most_letters.items():
             if len(getattr(self, name)) > most:
                 raise _wrong(name, f"at most {most} letters", str(len(getattr(self, name))))
         for name, (low, high) in (("words_per_minute", _PACE), ("temperature", _WARMTH)):

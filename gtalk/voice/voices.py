@@ -73,11 +73,15 @@ class Endpoint:
 
     url: str
     voice: str = "alloy"
+    style: str = ""
+    """How it is to speak, in words, for those that take it (`instructions`)."""
     patience_s: float = PATIENCE_S
 
     def say(self, text: str) -> Utterance:
         """See `Voice`; raises UserError as it does."""
         asked = {"model": MODEL, "input": text, "voice": self.voice, "response_format": "wav"}
+        if self.style:
+            asked["instructions"] = self.style
         headers = {"Content-Type": "application/json"}
         if key := os.environ.get(KEY_VARIABLE):
             headers["Authorization"] = f"Bearer {key}"
@@ -117,15 +121,16 @@ class Command:
         return _estimated(text, _sound(done.stdout, name))
 
 
-def open_voice(name: str = "", words_per_minute: int = 165) -> Voice:
+def open_voice(name: str = "", words_per_minute: int = 165, style: str = "") -> Voice:
     """A voice by its name (see above). Raises UserError for one that cannot be.
 
     Args:
         words_per_minute: how fast espeak-ng speaks; other voices have their own pace.
+        style: how an endpoint is to speak, in words; other voices know none.
     """
     if name.startswith(("http://", "https://")):
         url, voice = urldefrag(name)
-        return Endpoint(url, voice or Endpoint.voice)
+        return Endpoint(url, voice or Endpoint.voice, style)
     if name.startswith("cmd:"):
         try:
             words = shlex.split(name.removeprefix("cmd:"))

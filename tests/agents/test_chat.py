@@ -31,7 +31,7 @@ async def notices(socket, wanted: str) -> list[str]:
 
 
 def test_what_is_typed_on_the_page_is_answered(monkeypatch) -> None:
-    monkeypatch.setattr(chat_module, "open_voice", lambda _name, _pace: ToyVoice())
+    monkeypatch.setattr(chat_module, "open_voice", lambda _name, _pace, _style: ToyVoice())
     refused = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
     with (
         endpoint(stream("[nod] I am ", "well."), refused) as (url, asked, _),
@@ -54,7 +54,7 @@ def test_what_is_typed_on_the_page_is_answered(monkeypatch) -> None:
 
 
 def test_whoever_speaks_to_it_is_listened_to_and_not_mouthed(monkeypatch) -> None:
-    monkeypatch.setattr(chat_module, "open_voice", lambda _name, _pace: ToyVoice())
+    monkeypatch.setattr(chat_module, "open_voice", lambda _name, _pace, _style: ToyVoice())
     with live_server(16) as (server, _):
         talks = Talks(ChatConfig("http://localhost:1", "small"), Persona(greeting=""))
         leave = talks.join(server.main)

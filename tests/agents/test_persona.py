@@ -24,6 +24,7 @@ def test_a_persona_is_read(tmp_path: Path) -> None:
         ({"promt": "x"}, "Did you mean `prompt`"),
         ({"zzz": "x"}, "Remove it"),
         ({"prompt": 3}, "persona: prompt: expected text; got 3"),
+        ({"style": "x" * 501}, "persona: style: expected at most 500 letters; got 501"),
         ({"temperature": "hot"}, "expected a number"),
         ({"temperature": 9.0}, "0 to 2; got 9.0"),
         ({"words_per_minute": True}, "a whole number"),

@@ -86,6 +86,12 @@ def test_an_endpoint_is_asked_as_openais_is(server: str, monkeypatch) -> None:
     assert 0.45 < said.words.words[0].start_s < 0.6 and 1.4 < said.words.words[-1].end_s < 1.6
 
 
+def test_an_endpoint_is_told_how_to_speak_where_somebody_says_so(server: str) -> None:
+    open_voice(server, style="calm, a little amused").say("One.")
+    open_voice(server).say("Two.")
+    assert Answers.asked[0][0]["instructions"] == "calm, a little amused" and "instructions" not in Answers.asked[1][0]
+
+
 def test_endpoints_that_fail_are_told(server: str) -> None:
     with pytest.raises(UserError, match="no such voice"):
         open_voice(f"{server}#none").say("Hello")
