@@ -155,6 +155,9 @@ def consent_problem(folder: Path, consent: Consent) -> str:
 
 def read_avatar_json(folder: Path) -> dict[str, Any]:
     """The checked content of avatar.json. Raises UserError."""
+    if Path(folder).is_file():
+        raise UserError(f"avatar {folder}", expected="the folder that `gtalk train` made", got="a file",
+                        remedy="Name the folder of the avatar here; what it is to say comes after it.")  # fmt: skip
     try:
         content = read_json(member(folder, JSON_NAME))
     except FileNotFoundError:

@@ -7,6 +7,7 @@ Exit status: 0 done; 2 the input is at fault (one message on stderr); 1 a fault 
 from __future__ import annotations
 
 import contextlib
+import difflib
 import inspect
 import io
 import sys
@@ -93,6 +94,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parsed(argv: list[str]) -> Any:
     """The command that the words mean. What a config of ours refuses is told like everything else: in one sentence."""
+    _require_command(argv)
     told = io.StringIO()
     try:
         with contextlib.redirect_stderr(told):
@@ -111,6 +113,19 @@ def _parsed(argv: list[str]) -> Any:
             raise cause from None
         sys.stderr.write(told.getvalue())
         raise
+
+
+def _require_command(argv: list[str]) -> None:
+    """Raises UserError when the first word is no command."""
+    if not argv or argv[0].startswith("-") or argv[0] in _COMMANDS:
+        return
+    near = difflib.get_close_matches(argv[0], _COMMANDS, n=1)
+    raise UserError(
+        f"command {argv[0]!r}",
+        expected=f"one of {', '.join(_COMMANDS)}",
+        got="none of them",
+        remedy=f"Did you mean `gtalk {near[0]}`?" if near else "`gtalk --help` says what each does.",
+    )
 
 
 def _of_the_machine(error: BaseException) -> str:

@@ -169,7 +169,8 @@ class Score:
         try:
             text = read_text(path, MOST_BYTES)
         except (OSError, ValueError) as error:
-            raise UserError(f"score {path}", expected="a readable .score.yaml", got=f"{type(error).__name__}: {error}",
+            raise UserError(f"score {path}", expected="a readable .score.yaml",
+                            got=getattr(error, "strerror", None) or str(error),
                             remedy="Check the path; `gtalk score` writes one.") from error  # fmt: skip
         return Score.parse(text, f"score {path}")
 

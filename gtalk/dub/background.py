@@ -76,6 +76,7 @@ def make_background(choice: str, size: tuple[int, int], fps: float) -> Backgroun
 
     Raises UserError when it is neither a known word, a colour, nor an image or video that can be read.
     """
+    check_background(choice)
     if choice == PLATE:
         return Still(PLATE)
     if choice == TRANSPARENT:
@@ -85,13 +86,6 @@ def make_background(choice: str, size: tuple[int, int], fps: float) -> Backgroun
         rgb = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
         return Still(np.full((size[1], size[0], 3), rgb, dtype=np.uint8))
     path = Path(choice)
-    if not path.is_file():
-        raise UserError(
-            f"background {choice!r}",
-            expected=f"{PLATE}, {TRANSPARENT}, #rrggbb, one of {', '.join(COLOURS)}, or an image or video file",
-            got="none of them, and no such file",
-            remedy="Check the spelling or the path.",
-        )
     if path.suffix.lower() in _PICTURES:
         try:
             image = read_image(path)
@@ -100,6 +94,19 @@ def make_background(choice: str, size: tuple[int, int], fps: float) -> Backgroun
                             remedy="Open it in an image viewer; convert it to PNG or JPEG.") from error  # fmt: skip
         return Still(cover(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), size))
     return Moving(path, size, fps)
+
+
+def check_background(choice: str) -> None:
+    """Raises UserError when `--background` is neither a known word, a colour nor a file; files are not opened yet."""
+    if choice in (PLATE, TRANSPARENT) or choice.lower() in COLOURS or _HEX.fullmatch(choice):
+        return
+    if not Path(choice).is_file():
+        raise UserError(
+            f"background {choice!r}",
+            expected=f"{PLATE}, {TRANSPARENT}, #rrggbb, one of {', '.join(COLOURS)}, or an image or video file",
+            got="none of them, and no such file",
+            remedy="Check the spelling or the path.",
+        )
 
 
 def moves(choice: str) -> bool:

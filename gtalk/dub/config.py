@@ -15,7 +15,13 @@ from gtalk.motion.edits.controls import Controls
 class DubConfig:
     """How a dubbed video looks and how it is written."""
 
-    RANGES: ClassVar = {"crf": (0, 51), "fps": (0.5, 1000), "seed": (0, 2**63 - 1), "batch": (1, 4096)}
+    RANGES: ClassVar = {
+        "crf": (0, 51),
+        "fps": (0.5, 1000),
+        "seed": (0, 2**63 - 1),
+        "batch": (1, 4096),
+        "height": (16, 8192),
+    }
 
     codec: Literal["auto", "h264", "h265", "prores4444", "vp9", "lossless", "png"] = "auto"
     """auto: by the output's name. .mp4 H.264, .mov ProRes 4444, .webm VP9, a folder PNG images and a wav.

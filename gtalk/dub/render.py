@@ -21,7 +21,7 @@ from gtalk.direct.at_work import Directed, directed
 from gtalk.direct.look import Look
 from gtalk.direct.score import Score
 from gtalk.direct.style import read_style
-from gtalk.dub.background import TRANSPARENT, Background, Still, make_background
+from gtalk.dub.background import TRANSPARENT, Background, Still, check_background, make_background
 from gtalk.dub.config import DubConfig
 from gtalk.dub.footage.compositor import FootageCompositor, shot_order, track_shot
 from gtalk.dub.footage.moving_shot import follow_shot
@@ -105,11 +105,12 @@ def check_dub(source: Path | None, output: Path, config: DubConfig) -> None:
     check_output(Path(output), config)
     resolve_device(config.device)
     moved = source is not None and is_motion(source)
+    check_background(config.background)
     sound = config.audio if moved else source
-    if source is not None and moved and not Path(source).is_file():
-        raise UserError(
-            f"motion file {source}", expected="an existing file", got="nothing there", remedy="Check the path."
-        )
+    if source is not None and not (Path(source).is_file() if moved else Path(source).exists()):
+        text = "" if Path(source).suffix else " A text is said with `gtalk say AVATAR TEXT -o OUT`."
+        raise UserError(f"{'motion' if moved else 'media'} file {source}", expected="an existing file",
+                        got="nothing there", remedy=f"Check the path.{text}")  # fmt: skip
     if not moved and config.audio is not None:
         other = "a text" if source is None else f"a sound file {source}"
         raise UserError("audio", expected="it only beside a motion file", got=f"{other} as well",

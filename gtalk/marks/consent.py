@@ -76,7 +76,7 @@ def _hidden(letter: str) -> bool:
 def _no_consent(got: str) -> UserError:
     return UserError(
         "--person and --consent",
-        expected="whose likeness this is, and that the person agreed, in a sentence that says yes and no no",
+        expected="whose likeness this is, and that the person agreed, in a sentence that says yes",
         got=got,
         remedy='For example: --person "Ada Lovelace" --consent "I am Ada and agree to this avatar."',
     )

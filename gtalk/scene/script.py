@@ -78,7 +78,8 @@ def read_scene(path: Path, live: bool = False) -> Scene:
     try:
         content = parse_yaml(read_text(path))
     except (OSError, ValueError) as error:
-        raise _wrong(f"scene {path}", "a readable scene.yaml", f"{type(error).__name__}: {error}") from error
+        got = getattr(error, "strerror", None) or str(error)
+        raise _wrong(f"scene {path}", "a readable scene.yaml", got) from error
     return scene_of(content, path.parent, f"scene {path}", live)
 
 

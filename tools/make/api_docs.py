@@ -33,7 +33,7 @@ HEAD = """# gtalk from Python
     for frame in me.stream(chunks):
         show(frame.rgb)
 
-`examples/` has six programs of this kind. `import gtalk` loads nothing; names are loaded when they are first used.
+`examples/` has programs of this kind. `import gtalk` loads nothing; names are loaded when they are first used.
 Whatever a caller can mend is a `gtalk.UserError` with one sentence: what was expected, what came, what to do.
 This page is made from the docstrings by `tools/make/api_docs.py`.
 """

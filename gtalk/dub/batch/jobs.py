@@ -52,7 +52,7 @@ _OF_TEXT = {"voice": str, "words_per_minute": int}
 _KEYS = {"avatar", "motion", "text", "output", *_OF_TEXT, *_OPTIONS, *_CONTROLS}
 _BESIDE = ("motion.json", "motion.safetensors", "background.png")
 """Files of an avatar that may change without its avatar.json."""
-_MOST_FAULTS = 20  # that one message lists
+_MOST_FAULTS = 5  # that one message lists
 
 
 @dataclass(frozen=True)

@@ -52,8 +52,11 @@ class Journal:
         self.last[key] = record
 
     def close(self) -> None:
-        """Let go of the file and its lock."""
+        """Let go of the file and its lock. A journal of nothing, as of jobs that were refused, does not stay."""
+        empty = os.fstat(self._file.fileno()).st_size == 0
         self._file.close()
+        if empty:
+            self.path.unlink(missing_ok=True)
         self._release()
 
     def _read(self) -> dict[str, dict[str, Any]]:

@@ -116,7 +116,7 @@ def test_a_folder_without_permission_is_told_before_anything_is_rendered(folder,
 def test_all_faults_are_told_at_once(folder):
     with pytest.raises(UserError) as caught:
         read_jobs(write(folder, *(["{"] * 30), GOOD))
-    assert "line 1:" in str(caught.value) and "line 20:" in str(caught.value) and "and 10 more" in str(caught.value)
+    assert "line 1:" in str(caught.value) and "line 5:" in str(caught.value) and "and 25 more" in str(caught.value)
 
 
 def test_existing_output_is_a_fault_unless_an_earlier_run_began_it(folder):
