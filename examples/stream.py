@@ -13,7 +13,8 @@ import gtalk
 def chunks(path: str, seconds: float = 0.04) -> Iterator[np.ndarray]:
     """Pieces of a 16 kHz mono wav file; a microphone would wait between them."""
     with wave.open(path) as file:
-        assert (file.getframerate(), file.getnchannels()) == (16_000, 1), "16 kHz, mono"
+        if (file.getframerate(), file.getnchannels()) != (16_000, 1):
+            raise SystemExit(f"{path}: expected 16 kHz, mono; convert it: ffmpeg -i {path} -ac 1 -ar 16000 out.wav")
         while piece := file.readframes(round(16_000 * seconds)):
             yield np.frombuffer(piece, "<i2").astype(np.float32) / 32768
 
