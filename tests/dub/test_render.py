@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
+from gtalk.compute.device import Delivery
 from gtalk.dub.config import DubConfig
 from gtalk.dub.outputs import image_size
 from gtalk.dub.render import DubResult, check_dub, dub, render_dub
@@ -21,7 +22,9 @@ from gtalk.motion.edits.controls import Controls
 from gtalk.progress import Progress
 from gtalk.talk import Character, View
 from gtalk.types import AudioTrack, Camera, Motion
+from tests.support.host_waits import HostWaits
 from tests.support.toys import ToyAvatar, load_toy_character, motion_of, speech_like, toy_character, write_toy_folder
+from tests.talk.test_pixels import DistantAvatar
 
 
 @pytest.fixture(scope="module")
@@ -356,3 +359,16 @@ def test_unwritable_folder(tmp_path, sound):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(UserError, match="folder"):
         render(sound, tmp_path / "file" / "a.mp4")
+
+
+def test_a_dub_waits_for_its_device_only_where_images_come(tmp_path, monkeypatch):
+    """One event a batch; nothing else is read or sent in a way that blocks."""
+    motion_of(np.linspace(0.0, 0.02, 9)).save(tmp_path / "m.motion.npz")
+    deliveries: list[int] = []
+    wait = Delivery.wait
+    monkeypatch.setattr(Delivery, "wait", lambda self: deliveries.append(1) or wait(self))
+    character = dataclasses.replace(toy_character(64), avatar=DistantAvatar(64))
+    with HostWaits() as waits:
+        result = render_dub(character, tmp_path / "m.motion.npz", tmp_path / "a.mp4", DubConfig(batch=4))
+    assert result.n_frames == 9 and len(deliveries) == 3
+    assert not waits.found

@@ -59,7 +59,7 @@ class _Operators(TorchDispatchMode):
         name = func.overloadpacket.__name__
         tensors = [a for a in args if isinstance(a, torch.Tensor)]
         there = any(t.is_meta for t in tensors)
-        first = tensors[0] if tensors else None
+        first: Any = tensors[0] if tensors else None
         if name == "_to_copy" and first is not None:
             target = torch.device(kwargs.get("device") or first.device)
             if first.is_meta and target.type == "cpu":
@@ -81,13 +81,13 @@ class _Operators(TorchDispatchMode):
                 if place.dtype in (torch.bool, torch.uint8):
                     self._note("size read")
                     if name == "index":
-                        return first.new_empty(0, *first.shape[place.ndim :])
+                        return tensors[0].new_empty(0, *tensors[0].shape[place.ndim :])
                 elif not place.is_meta:
                     self._note("copy that blocks")
         elif there and (name in COUNTED or (name == "repeat_interleave" and not kwargs.get("output_size"))):
             self._note("size read")
             if name == "nonzero":
-                return first.new_empty(0, first.ndim, dtype=torch.int64)
+                return tensors[0].new_empty(0, tensors[0].ndim, dtype=torch.int64)
         return func(*args, **kwargs)
 
 

@@ -21,6 +21,7 @@ import torch
 
 from gtalk.avatar.base import Consent
 from gtalk.avatar.bundle import load_avatar
+from gtalk.compute.device import Device
 from gtalk.dataset.format import Dataset
 from gtalk.dataset.split import train_test_split
 from gtalk.files import write_json
@@ -42,7 +43,7 @@ class Check:
 
     dataset: Path
     work: Path
-    device: str = "cuda"
+    device: Device = "cuda"
     speech_s: float = 20.0
     frames: int = 256
     """Drawn for the frame rate."""
@@ -210,7 +211,7 @@ def dub(check: Check) -> dict[str, Any]:
     for device in dict.fromkeys((check.device, "cpu")):
         character = load_character(check.work / "gaussian").to(device)
         path = check.work / f"{device}.mkv"
-        render_dub(character, short, path, dataclasses.replace(config, codec="lossless", device=device))
+        render_dub(character, short, path, dataclasses.replace(config, codec="lossless"))
         images.append(np.stack(list(read_video(path, retime=False))).astype(int))
     difference = np.abs(images[0] - images[-1])
     return {

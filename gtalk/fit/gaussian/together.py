@@ -82,7 +82,8 @@ def _look(
         placed = torch.cat([placed, model.backing.expand(len(placed), -1, -1)], 1)
     planes, backward = splat_frames.rasterise_frames(placed, transforms.float(), view, camera.width, camera.height)
     framings = [now.framing for now in instants]
-    plates = splat_frames.framed_plates(*model.plate_planes, framings, camera.width, camera.height)
+    plate, plate_width = model.plate_planes
+    plates = splat_frames.framed_plates(plate, plate_width, framings, camera.width, camera.height)
     rgb, matte, labels = (torch.stack(part) for part in zip(*(model.images[f] for f in frames), strict=True))
     d_planes, parts = splat_frames.photo_loss_frames(
         planes, plates, rgb, matte, labels, model.weights, loss.dssim, loss.coverage
