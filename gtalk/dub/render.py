@@ -284,8 +284,9 @@ def _with_voice(score: Score, source: Path, config: DubConfig, cap: float) -> tu
                         remedy="Add --audio.")  # fmt: skip
     samples = np.concatenate([np.zeros(0, np.float32), *stream_audio(spoken, AUDIO_RATE)])
     events = events_of_voice(samples, Speech(len(samples) / AUDIO_RATE, score.words), cap=cap)
-    lines = " ".join(str(event.plain()) for event in events) or "nothing"
-    return score.plus(events), (f"emotion auto asks for {lines}",)
+    lines = " ".join(str(event.plain()) for event in events)
+    told = f"asks for {lines}" if lines else "heard a calm voice and adds nothing. Name one, as --emotion happy:0.5"
+    return score.plus(events), (f"emotion auto {told}",)
 
 
 def _with_hearing(score: Score, source: Path, config: DubConfig) -> tuple[Score, tuple[str, ...]]:
