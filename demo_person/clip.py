@@ -16,7 +16,7 @@ from demo_person.drawing.shading import Picture, Renderer
 from demo_person.speaking.animation import Performance
 from demo_person.speaking.speech import Speech
 from demo_person.truth import MASK_STRIDE, assemble, save_truth
-from gtalk.media.writer import VideoWriter, WriteConfig
+from gtalk.media.output.writer import VideoWriter, WriteConfig
 from gtalk.types import AUDIO_RATE, VIDEO_FPS, Camera
 
 SIZE = 512

@@ -28,7 +28,7 @@ from gtalk.marks.leaving import Leaving
 from gtalk.marks.provenance import provenance_tags
 from gtalk.media.audio import stream_audio
 from gtalk.media.soundtrack import Soundtrack
-from gtalk.media.writer import VideoWriter
+from gtalk.media.output.writer import VideoWriter
 from gtalk.motion.base import EditFactory
 from gtalk.motion.edits.controls import Controls
 from gtalk.progress import OnProgress, silent

@@ -17,8 +17,8 @@ from gtalk.errors import UserError
 from gtalk.files import atomic_path, require_name, require_replaceable, require_writable_folder, short_stem
 from gtalk.marks.identity import Identity
 from gtalk.marks.provenance import can_sign, sign
-from gtalk.media.sinks import MADE_WITH
-from gtalk.media.writer import WriteConfig, check_output_format
+from gtalk.media.output.sinks import MADE_WITH
+from gtalk.media.output.writer import WriteConfig, check_output_format
 from gtalk.types import Camera
 
 _SUBTITLES = (".srt", ".vtt")

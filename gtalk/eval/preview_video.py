@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from gtalk.media.writer import VideoWriter, WriteConfig
+from gtalk.media.output.writer import VideoWriter, WriteConfig
 from gtalk.shapes import Float, UInt8
 from gtalk.types import AUDIO_RATE
 

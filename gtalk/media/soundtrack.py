@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from gtalk.media.audio import no_sound, stream_audio, stream_channels
-from gtalk.media.sinks import LAYOUTS
+from gtalk.media.output.sinks import LAYOUTS
 from gtalk.media.source import probe
 from gtalk.shapes import Float
 

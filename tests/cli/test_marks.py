@@ -9,7 +9,7 @@ import numpy as np
 from gtalk import cli
 from gtalk.marks.identity import NOBODY
 from gtalk.marks.watermark import Watermark
-from gtalk.media.writer import write_video
+from gtalk.media.output.writer import write_video
 from tests.marks.test_watermark import AVATAR, portrait
 
 

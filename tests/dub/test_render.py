@@ -172,7 +172,7 @@ def test_backgrounds(tmp_path, sound):
 
 
 def test_a_moving_background_moves_and_begins_again(tmp_path, sound):
-    from gtalk.media.writer import VideoWriter, WriteConfig
+    from gtalk.media.output.writer import VideoWriter, WriteConfig
 
     with VideoWriter(tmp_path / "behind.mp4", (64, 64), 25.0, config=WriteConfig(crf=5)) as writer:
         for level in range(0, 200, 20):  # ten images for thirty-one frames

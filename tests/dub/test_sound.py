@@ -54,7 +54,7 @@ def test_bad_sound_is_a_user_error_and_leaves_nothing(tmp_path, kind):
     elif kind == "folder":
         source.mkdir()
     elif kind == "silent video":
-        from gtalk.media.writer import write_video
+        from gtalk.media.output.writer import write_video
 
         source = tmp_path / "in.mp4"
         write_video(source, [np.zeros((32, 32, 3), np.uint8)] * 3, 25.0)

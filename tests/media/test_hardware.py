@@ -7,8 +7,9 @@ import av
 import numpy as np
 import pytest
 
-from gtalk.media import hardware, sinks
-from gtalk.media.writer import VideoWriter, WriteConfig
+from gtalk.media import hardware
+from gtalk.media.output import sinks
+from gtalk.media.output.writer import VideoWriter, WriteConfig
 
 NO_GPU = shutil.which("nvidia-smi") is None
 

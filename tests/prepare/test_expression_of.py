@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from gtalk.errors import UserError
-from gtalk.media.writer import write_video
+from gtalk.media.output.writer import write_video
 from gtalk.prepare.expression_of import expression_of
 from gtalk.prepare.landmarks.detectors import Face
 from gtalk.rig.expression import named

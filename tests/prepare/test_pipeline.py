@@ -14,7 +14,7 @@ import pytest
 from gtalk.dataset.format import Dataset
 from gtalk.dataset.validate import find_problems
 from gtalk.errors import UserError
-from gtalk.media.writer import write_video
+from gtalk.media.output.writer import write_video
 from gtalk.prepare import pipeline as module
 from gtalk.prepare.ingest import ingest
 from gtalk.prepare.landmarks.detect import Landmarks

@@ -26,7 +26,7 @@ from gtalk.fit.gaussian import model as gaussian_model
 from gtalk.fit.radiance import model as radiance_model
 from gtalk.fit.trainer import DivergedError, train
 from gtalk.media.audio import write_wav
-from gtalk.media.writer import write_video
+from gtalk.media.output.writer import write_video
 from gtalk.types import AudioTrack
 from tests.avatar.small_gaussian import small_gaussian
 from tests.avatar.small_radiance import small_avatar

@@ -13,7 +13,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from gtalk.media.writer import WriteConfig, write_video
+from gtalk.media.output.writer import WriteConfig, write_video
 
 TO_2020 = np.array([[0.6274, 0.3293, 0.0433], [0.0691, 0.9195, 0.0114], [0.0164, 0.0880, 0.8956]])
 """Linear light of BT.709 to that of BT.2020 (BT.2087)."""

@@ -53,7 +53,7 @@ def clip_of(dataset_path: Path, seconds: float, output: Path) -> None:
     """The first seconds of a dataset as a video."""
     from gtalk.dataset.format import Dataset
     from gtalk.media.audio import read_audio
-    from gtalk.media.writer import write_video
+    from gtalk.media.output.writer import write_video
 
     dataset = Dataset(dataset_path)
     count = min(dataset.n_frames, round(seconds * dataset.fps))

@@ -25,7 +25,7 @@ from matplotlib import pyplot
 from gtalk.basis import LIPS
 from gtalk.eval.motion import aperture
 from gtalk.media.audio import read_audio
-from gtalk.media.writer import VideoWriter, WriteConfig
+from gtalk.media.output.writer import VideoWriter, WriteConfig
 from gtalk.motion.model.articulation import Articulation
 from gtalk.motion.model.model import PersonMotionModel
 from gtalk.speech.base import encode

@@ -30,11 +30,11 @@ from gtalk.dub.render import DubPlan, DubResult, is_motion, plan_dub, render_dub
 from gtalk.errors import UserError
 from gtalk.files import short_stem, write_json
 from gtalk.marks.provenance import provenance_tags
-from gtalk.media.join import Joined, encode_video, join_video
-from gtalk.media.sinks import StreamPlan
+from gtalk.media.output.join import Joined, encode_video, join_video
+from gtalk.media.output.sinks import StreamPlan
 from gtalk.media.soundtrack import Soundtrack
 from gtalk.media.source import probe
-from gtalk.media.writer import COMMENT, WriteConfig, check_output_format
+from gtalk.media.output.writer import COMMENT, WriteConfig, check_output_format
 from gtalk.progress import OnProgress, Progress, silent
 from gtalk.reading.untrusted import read_json
 from gtalk.shapes import Float

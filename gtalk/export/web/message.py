@@ -17,7 +17,7 @@ import numpy as np
 from gtalk.avatar.gaussian import GaussianAvatar, raw_codes
 from gtalk.export.web.sections import read_sections, stepped, unstepped, write_sections
 from gtalk.geometry.rotation import log_so3
-from gtalk.media.opus import SOUND_TYPE, opus
+from gtalk.media.output.opus import SOUND_TYPE, opus
 from gtalk.shapes import Float
 from gtalk.types import EXPRESSIONS, Motion
 

@@ -10,7 +10,7 @@ from typing import BinaryIO
 import numpy as np
 
 from gtalk.errors import UserError
-from gtalk.media.pipe import decode_pipe
+from gtalk.media.output.pipe import decode_pipe
 from gtalk.shapes import Float
 from gtalk.viewer.audio.pcm_stream import Compressed, PcmStream
 from gtalk.viewer.audio.sources import PushSource

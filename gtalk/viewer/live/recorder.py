@@ -14,7 +14,7 @@ import numpy as np
 from gtalk.marks.identity import NOBODY, Identity
 from gtalk.marks.label import Label, labelled
 from gtalk.marks.provenance import provenance_tags, sign
-from gtalk.media.writer import VideoWriter
+from gtalk.media.output.writer import VideoWriter
 from gtalk.shapes import Float, UInt8
 from gtalk.talk import MotionFrame
 from gtalk.types import AUDIO_RATE, Frame

@@ -11,7 +11,7 @@ from gtalk.shapes import Float, UInt8
 from gtalk.types import AUDIO_RATE
 
 if TYPE_CHECKING:
-    from gtalk.media.broadcast import Broadcast
+    from gtalk.media.output.broadcast import Broadcast
 
 
 class StreamSink:
@@ -33,7 +33,7 @@ class StreamSink:
         if self._broadcast is None:
             if rgb is None:
                 return
-            from gtalk.media.broadcast import Broadcast
+            from gtalk.media.output.broadcast import Broadcast
 
             self._size = (rgb.shape[1] // 2 * 2, rgb.shape[0] // 2 * 2)
             self._broadcast = Broadcast(self._url, self._size, self._fps, AUDIO_RATE, tags=self._tags)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from gtalk.media.opus import LiveOpus
+from gtalk.media.output.opus import LiveOpus
 from gtalk.viewer.live.frames import LiveFrame
 
 _KEPT = 48  # ticks that a slow page may be behind

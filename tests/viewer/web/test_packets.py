@@ -5,7 +5,7 @@ from dataclasses import replace
 import av
 import numpy as np
 
-from gtalk.media.opus import LiveOpus
+from gtalk.media.output.opus import LiveOpus
 from gtalk.types import AUDIO_RATE
 from gtalk.viewer.live.frames import LiveFrame
 from gtalk.viewer.web.packets import Packets

@@ -42,7 +42,7 @@ from gtalk.eval.frames import Truth
 from gtalk.eval.image import in_box, psnr
 from gtalk.fit.run import fit, load_config
 from gtalk.media.audio import read_audio
-from gtalk.media.writer import WriteConfig, write_video
+from gtalk.media.output.writer import WriteConfig, write_video
 from gtalk.prepare.pipeline import prepare
 from gtalk.topology import FACE_OVAL, LANDMARKS68
 from gtalk.types import AUDIO_RATE, VIDEO_FPS, AudioTrack

@@ -40,7 +40,7 @@ from gtalk.media.audio import read_audio, write_wav  # noqa: E402
 from gtalk.media.source import probe  # noqa: E402
 from gtalk.media.timeline import scan  # noqa: E402
 from gtalk.media.video import read_video  # noqa: E402
-from gtalk.media.writer import write_video  # noqa: E402
+from gtalk.media.output.writer import write_video  # noqa: E402
 from gtalk.prepare.ingest.av_offset import find_offset, find_parts  # noqa: E402
 from gtalk.prepare.ingest.foreign_sound import foreign_stretches  # noqa: E402
 from gtalk.prepare.ingest.sync import advanced  # noqa: E402

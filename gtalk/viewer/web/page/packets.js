@@ -1,6 +1,6 @@
 // Sound that comes as packets of Opus, one a tick, beside ticks without any: all are handed on in their order.
 
-const RATE = 16000, DELAY_S = 0.0065; // of the player; of the codec, see gtalk/media/opus.py
+const RATE = 16000, DELAY_S = 0.0065; // of the player; of the codec, see gtalk/media/output/opus.py
 const MOST = 25; // ticks that may wait: a decoder that gives nothing for a second has given up
 const CONFIG = { codec: "opus", sampleRate: 48000, numberOfChannels: 1 };
 

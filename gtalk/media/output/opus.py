@@ -11,7 +11,7 @@ import av
 import numpy as np
 
 from gtalk.media.audio import read_audio
-from gtalk.media.sinks import add_sound, audio_frame
+from gtalk.media.output.sinks import add_sound, audio_frame
 from gtalk.shapes import Float
 from gtalk.types import AUDIO_RATE
 

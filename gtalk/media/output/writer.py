@@ -15,7 +15,7 @@ import numpy as np
 from gtalk.errors import UserError
 from gtalk.files import atomic_path
 from gtalk.media.hardware import NVENC, nvenc_of
-from gtalk.media.sinks import FORMATS, LAYOUTS, AsyncSink, Container, Images, StreamPlan
+from gtalk.media.output.sinks import FORMATS, LAYOUTS, AsyncSink, Container, Images, StreamPlan
 from gtalk.shapes import Float, UInt8
 from gtalk.types import AudioTrack
 

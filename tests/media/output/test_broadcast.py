@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from gtalk.errors import UserError
-from gtalk.media.broadcast import Broadcast, BroadcastError
-from gtalk.media.srt import has_srt
+from gtalk.media.output.broadcast import Broadcast, BroadcastError
+from gtalk.media.output.srt import has_srt
 from tests.media.listeners import Listening, free_port
 
 SRT = pytest.param("srt", marks=pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs the program ffmpeg"))

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from gtalk.media.sinks import (
+from gtalk.media.output.sinks import (
     FORMATS,
     LAYOUTS,
     Container,
