@@ -27,8 +27,8 @@ from gtalk.making.train import Preset, Renderer, TrainEvent, make_avatar
 from gtalk.marks.leaving import Leaving
 from gtalk.marks.provenance import provenance_tags
 from gtalk.media.audio import stream_audio
-from gtalk.media.soundtrack import Soundtrack
 from gtalk.media.output.writer import VideoWriter
+from gtalk.media.soundtrack import Soundtrack
 from gtalk.motion.base import EditFactory
 from gtalk.motion.edits.controls import Controls
 from gtalk.progress import OnProgress, silent

@@ -59,8 +59,8 @@ SLOW = {
     "talk/test_talker.py", "test_architecture.py", "test_bad_input.py", "test_distribution.py", "test_one_motion.py",
     "tools/make/test_demo_clip.py", "viewer/audio/test_strangers_file.py", "viewer/live/test_recorder.py",
     "viewer/live/test_session.py", "viewer/live/test_session_faults.py", "viewer/live/test_sessions.py",
-    "agents/test_livekit.py", "media/output/test_broadcast.py", "viewer/outlets/test_pump.py", "viewer/webrtc/test_whip.py",
-    "viewer/test_browser.py",
+    "agents/test_livekit.py", "media/output/test_broadcast.py", "viewer/outlets/test_pump.py",
+    "viewer/webrtc/test_whip.py", "viewer/test_browser.py",
     "viewer/test_timeline.py", "hosting/test_crowds.py", "viewer/web/test_intruders.py",
     "viewer/web/test_speech_api.py", "voice/test_synthesis.py",
 }  # fmt: skip

@@ -35,7 +35,7 @@ class ChatConfig:
     model: str
     """Name of the model there."""
     persona: Path | None = None
-    """A persona.yaml: prompt, voice, emotion, greeting (docs/conversation.md)."""
+    """A persona.yaml: prompt, voice, emotion, greeting (docs/guides/conversation.md)."""
     voice: str | None = None
     """As of `gtalk say`; the persona's otherwise."""
     hear: str | None = None

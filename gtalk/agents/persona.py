@@ -64,7 +64,7 @@ class Persona:
             content = parse_yaml(read_text(Path(path), 4 * MOST_PROMPT))
         except (OSError, ValueError) as error:
             raise UserError(f"persona {path}", expected="a readable YAML file", got=f"{type(error).__name__}: {error}",
-                            remedy="Check the path; docs/conversation.md shows one.") from error  # fmt: skip
+                            remedy="Check the path; docs/guides/conversation.md shows one.") from error  # fmt: skip
         return Persona.of(content)
 
     @staticmethod
@@ -91,4 +91,6 @@ class Persona:
 
 def _wrong(name: str, expected: str, got: str) -> UserError:
     what = f"persona: {name}" if name else "persona"
-    return UserError(what, expected=expected, got=got, remedy="Mend the entry; docs/conversation.md shows a persona.")
+    return UserError(
+        what, expected=expected, got=got, remedy="Mend the entry; docs/guides/conversation.md shows a persona."
+    )

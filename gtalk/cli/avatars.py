@@ -42,7 +42,7 @@ class View:
     """
 
     avatar: AvatarFolder
-    """Folder of the avatar; or a scene.yaml, for several faces (docs/scenes.md)."""
+    """Folder of the avatar; or a scene.yaml, for several faces (docs/guides/scenes.md)."""
     config: ViewConfig = field(default_factory=ViewConfig)
 
     def run(self) -> None:

@@ -92,7 +92,7 @@ class Score:
     gtalk score me speech.wav --say "cheerful" --llm http://localhost:11434/v1 --model NAME -o x.score.yaml
 
     Instructions know expressions, looks, nods, shakes, turns, tilts, blinks, lips, degrees and times: see
-    docs/direction.md. English text is aligned to the sound; for other languages give the words with --words.
+    docs/guides/direction.md. English text is aligned to the sound; for other languages give the words with --words.
     """
 
     avatar: AvatarFolder

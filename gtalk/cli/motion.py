@@ -36,7 +36,7 @@ class MotionTrain:
     init: Path | None = None
     """A file of `gtalk motion pretrain` to start from: less of the person's own speech is needed then."""
     latency: Literal["usual", "low"] = "usual"
-    """How soon lips follow a live voice: usual hears 0.15 s ahead, low 0.09 s and is less exact (docs/lips.md)."""
+    """How soon lips follow a live voice: usual hears 0.15 s ahead, low 0.09 s and is less exact (docs/measured/lips.md)."""
     device: Device = "auto"
     """Where to train. auto: on a GPU where there is one."""
 
@@ -174,7 +174,7 @@ class MotionEdit:
     controls: Controls = field(default_factory=Controls)
     """What changes."""
     score: Path | None = None
-    """A .score.yaml: what the face does when (docs/direction.md)."""
+    """A .score.yaml: what the face does when (docs/guides/direction.md)."""
     seed: int = 0
     """Chooses which blinks are dropped."""
     overwrite: bool = False

@@ -19,7 +19,7 @@ class Scene:
 
     gtalk scene talk.yaml -o talk.mp4
 
-    The file says who is there, where, and with which voice (docs/scenes.md).
+    The file says who is there, where, and with which voice (docs/guides/scenes.md).
     """
 
     scene: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="SCENE.yaml")]

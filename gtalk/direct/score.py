@@ -274,4 +274,4 @@ def _check(where: str, name: str, value: float, low: float, high: float, unit: s
 
 
 def _wrong(where: str, expected: str, got: str) -> UserError:
-    return UserError(where, expected=expected, got=got, remedy="Mend the entry; docs/direction.md shows how.")
+    return UserError(where, expected=expected, got=got, remedy="Mend the entry; docs/guides/direction.md shows how.")

@@ -49,7 +49,7 @@ class DubConfig:
     controls: Controls = field(default_factory=Controls)
     """How the face moves."""
     score: Path | None = None
-    """A .score.yaml: what the face does when (docs/direction.md)."""
+    """A .score.yaml: what the face does when (docs/guides/direction.md)."""
     style: str = ""
     """Whose way of talking: x.style:0.8, see `gtalk style`."""
     emotion_from: Path | None = None

@@ -35,9 +35,9 @@ from gtalk.hearing.notes import Song, heard_song
 from gtalk.marks.leaving import Leaving
 from gtalk.marks.provenance import provenance_tags
 from gtalk.media.audio import stream_audio
+from gtalk.media.output.writer import VideoWriter, WriteConfig
 from gtalk.media.soundtrack import Soundtrack
 from gtalk.media.source import probe, require_video
-from gtalk.media.output.writer import VideoWriter, WriteConfig
 from gtalk.motion.base import EditChain, EditFactory
 from gtalk.motion.edits.emotion import voice_cap
 from gtalk.motion.produce import drive

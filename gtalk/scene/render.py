@@ -23,8 +23,8 @@ from gtalk.marks.label import labelled
 from gtalk.marks.leaving import Leaving
 from gtalk.marks.provenance import provenance_tags
 from gtalk.media.audio import stream_audio
-from gtalk.media.soundtrack import Soundtrack
 from gtalk.media.output.writer import VideoWriter, WriteConfig
+from gtalk.media.soundtrack import Soundtrack
 from gtalk.motion.base import EditFactory
 from gtalk.motion.model.model import PersonMotionModel
 from gtalk.motion.produce import drive

@@ -189,4 +189,4 @@ def _known(content: Mapping[Any, Any], keys: Sequence[str], where: str) -> None:
 
 
 def _wrong(where: str, expected: str, got: str) -> UserError:
-    return UserError(where, expected=expected, got=got, remedy="Mend the scene; docs/scenes.md shows how.")
+    return UserError(where, expected=expected, got=got, remedy="Mend the scene; docs/guides/scenes.md shows how.")

@@ -2,7 +2,7 @@
 
     mel rows at 100 Hz ─▶ stride 2 (50 Hz) ─▶ residual blocks ─▶ log-posteriors of visemes, and hidden numbers
 
-It was taught by synthetic speech whose phones are known, and by two larger recognisers (docs/ears.md,
+It was taught by synthetic speech whose phones are known, and by two larger recognisers (docs/measured/ears.md,
 tools/make/ears). Frame k, of the instant of row 2 k, needs rows up to 2 k + LAG_ROWS, so it comes out with that row:
 rows of the ears tell of an instant LAG_ROWS (or one more) earlier than those of the other features beside them.
 Every layer keeps the last of its input, so any cutting of the sound gives the same numbers.

@@ -39,7 +39,7 @@ class ViewConfig:
     play: Path | None = None
     """A sound file to play at the start, at its own pace."""
     score: Path | None = None
-    """A score (`.score.yaml`) that directs what --play plays; docs/direction.md says what it may ask for."""
+    """A score (`.score.yaml`) that directs what --play plays; docs/guides/direction.md says what it may ask for."""
     size: int = 512
     """Height of the image in pixels."""
     draw: Literal["auto", "browser", "server"] = "auto"

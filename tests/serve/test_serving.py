@@ -170,10 +170,10 @@ def test_a_server_that_ends_goes_on_with_its_jobs(tmp_path: Path) -> None:
 
 
 def test_the_tour_of_the_documentation_runs(tmp_path: Path) -> None:
-    """The commands of docs/serve.md, word for word, but for the address and the key."""
+    """The commands of docs/guides/serve.md, word for word, but for the address and the key."""
     made = serving(tmp_path)
     (tmp_path / "speech.wav").write_bytes(sound())
-    text = (Path(__file__).parents[2] / "docs" / "serve.md").read_text()
+    text = (Path(__file__).parents[2] / "docs" / "guides" / "serve.md").read_text()
     tour = text.partition("<!-- tour -->")[2].partition("<!-- end of tour -->")[0]
     lines = [line[4:] for line in tour.splitlines() if line.startswith("    ")]
     script = "\n".join(["set -e", *lines]).replace("http://localhost:8090", f"http://localhost:{made._host.port}")

@@ -21,8 +21,8 @@ from gtalk.types import AudioTrack
 from tests.studio.films import film
 from tests.support.toys import speech_like
 from tests.viewer.chromium import Browser, needs_chromium
-from tools.check import studio_work
-from tools.check.studio_stage import Shots, choose
+from tools.check.studio import work
+from tools.check.studio.stage import Shots, choose
 
 STAND_IN = """
 import pathlib, shutil, sys, time
@@ -89,16 +89,16 @@ def test_files_are_dropped_and_films_messages_measures_and_exports_come_out(
     for speech in speeches:
         write_wav(speech, AudioTrack(speech_like(0.5)))
     shot, root = Shots(page, None), studio.desk.library.root
-    told = studio_work.films(page, speeches, tmp_path, shot, 60.0)
+    told = work.films(page, speeches, tmp_path, shot, 60.0)
     assert told["refused"].startswith("There is no sound in letter.txt")
     assert told["queue"] == ["waiting 1 before it", "running Stop"]
     assert set(told["films"]) == {"hello.mp4", "again.mp4"} and all(one["sound"] for one in told["films"].values())
     page.run("document.querySelector('#notice button').click()")
     assert page.run("document.getElementById('notice').hidden"), "a message can be closed"
-    told = studio_work.message(page, speeches[0], tmp_path, page.tab, shot, 60.0)
+    told = work.message(page, speeches[0], tmp_path, page.tab, shot, 60.0)
     assert told["words"] == "Play the message" and told["first"] == ["index.html"]
-    assert "The lips follow" in studio_work.measures(page, page.tab, shot, 60.0)["words"]
-    told = studio_work.library(page, root, "met", tmp_path, shot, 60.0)
+    assert "The lips follow" in work.measures(page, page.tab, shot, 60.0)["words"]
+    told = work.library(page, root, "met", tmp_path, shot, 60.0)
     assert told["renamed"] == "Someone Else's Name" and told["deleted"]
     assert {kind: one["whole"] for kind, one in told["exports"].items()} == {"glb": True, "ply": True}
     shown = told["size_shown"].removesuffix(" on disk")
@@ -113,8 +113,8 @@ def test_a_film_that_is_none_and_one_that_is_too_large_are_told_in_the_pages_lan
              " s.dispatchEvent(new Event('change')); })()")  # fmt: skip
     page.wait("document.documentElement.lang === 'de'")
     page.run("studio.open('record')")
-    studio_work.write(page, "#person", "Ada")
-    studio_work.press(page, "#agree")
+    work.write(page, "#person", "Ada")
+    work.press(page, "#agree")
     page.wait("!!studio.views.record.entry")
     (tmp_path / "letter.mp4").write_text("no film " * 1000)
     choose(page, "#film", tmp_path / "letter.mp4")

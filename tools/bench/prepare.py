@@ -29,8 +29,8 @@ import numpy as np
 
 from gtalk.dataset.format import Dataset
 from gtalk.media.audio import read_audio
-from gtalk.media.video import read_video
 from gtalk.media.output.writer import VideoWriter
+from gtalk.media.video import read_video
 from gtalk.prepare.pipeline import prepare
 from gtalk.progress import Progress
 

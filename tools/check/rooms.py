@@ -3,7 +3,7 @@
     python tools/check/rooms.py AVATAR DATASET [--live]
 
 AVATAR holds a motion model that was trained on DATASET. Error ratio and correlation of the opening, as in
-`tools/bench/motion.py`; "kept" is the share of the correlation that a change leaves.
+`tools/bench/lips/motion.py`; "kept" is the share of the correlation that a change leaves.
 """
 
 from __future__ import annotations

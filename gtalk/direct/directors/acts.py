@@ -264,7 +264,7 @@ def _not_understood(clause: str, unknown: list[str]) -> UserError:
     remedy = (
         f"Did you mean {' or '.join(near)}?"
         if near
-        else "docs/direction.md lists the words; or ask a model with --llm."
+        else "docs/guides/direction.md lists the words; or ask a model with --llm."
     )
     return UserError(
         f"--say: {clause.strip()[:80]!r}", expected="expressions, looks, nods, turns and when they come",

@@ -3,7 +3,7 @@
     sound ─▶ speech activity at 100 Hz ─▶ begins, phrase, goes on, is done ─▶ Backchannel ─▶ events
 
 What is decided when depends on what was heard until then and on nothing else, so a dub of a call and the live face do
-the same (docs/scenes.md). While the face itself speaks, or hears only itself, it does not listen.
+the same (docs/guides/scenes.md). While the face itself speaks, or hears only itself, it does not listen.
 """
 
 from __future__ import annotations

@@ -32,9 +32,9 @@ from gtalk.files import short_stem, write_json
 from gtalk.marks.provenance import provenance_tags
 from gtalk.media.output.join import Joined, encode_video, join_video
 from gtalk.media.output.sinks import StreamPlan
+from gtalk.media.output.writer import COMMENT, WriteConfig, check_output_format
 from gtalk.media.soundtrack import Soundtrack
 from gtalk.media.source import probe
-from gtalk.media.output.writer import COMMENT, WriteConfig, check_output_format
 from gtalk.progress import OnProgress, Progress, silent
 from gtalk.reading.untrusted import read_json
 from gtalk.shapes import Float

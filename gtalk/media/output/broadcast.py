@@ -11,9 +11,9 @@ import numpy as np
 from av.audio.resampler import AudioResampler
 from av.video.reformatter import VideoReformatter
 
-from gtalk.media.raw import sound_frame
 from gtalk.media.output.srt import SrtPipe, has_srt
 from gtalk.media.output.stall import StallGuard
+from gtalk.media.raw import sound_frame
 from gtalk.shapes import Float, UInt8
 
 _CONTAINERS = {"rtmp": "flv", "rtmps": "flv", "srt": "mpegts"}

@@ -14,8 +14,8 @@ from gtalk.dub.footage.occlusion import CELLS, Occlusion, cells_from_pixels, hid
 from gtalk.dub.footage.paste import light_difference, lower_face_mask, paste
 from gtalk.errors import UserError
 from gtalk.media.audio import stream_audio, write_wav
-from gtalk.media.video import read_video
 from gtalk.media.output.writer import VideoWriter, WriteConfig
+from gtalk.media.video import read_video
 from gtalk.talk import View
 from gtalk.types import AudioTrack, Motion
 from tests.support.toys import ToyAvatar, landmarks_68, motion_of, speech_like, toy_character

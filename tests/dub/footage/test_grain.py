@@ -7,8 +7,8 @@ import pytest
 from gtalk.dub.footage.compositor import FootageCompositor, Shot
 from gtalk.dub.footage.grain import Grain, fine_level
 from gtalk.dub.footage.paste import paste
-from gtalk.media.video import read_video
 from gtalk.media.output.writer import VideoWriter, WriteConfig
+from gtalk.media.video import read_video
 from gtalk.talk import View
 from gtalk.types import AudioTrack
 from tests.dub.footage.test_compositor import SIZE

@@ -12,8 +12,8 @@ from gtalk.dub.config import DubConfig
 from gtalk.dub.footage.moving_shot import MovingShot, follow_shot
 from gtalk.dub.render import check_dub, render_dub
 from gtalk.errors import UserError
-from gtalk.media.video import read_video
 from gtalk.media.output.writer import write_video
+from gtalk.media.video import read_video
 from gtalk.prepare.surroundings.camera_path import for_opencv, moved
 from gtalk.progress import silent
 from gtalk.types import Frame

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from gtalk.errors import UserError
-from gtalk.media.output import sinks
 from gtalk.media.audio import read_audio, read_wav, stream_channels
+from gtalk.media.output import sinks
+from gtalk.media.output.writer import VideoWriter, WriteConfig, write_video
 from gtalk.media.source import probe
 from gtalk.media.video import read_video
-from gtalk.media.output.writer import VideoWriter, WriteConfig, write_video
 from gtalk.types import AudioTrack
 
 SIZE = (96, 64)

@@ -10,8 +10,8 @@ import numpy as np
 
 from demo_person.truth import Truth, load_truth
 from gtalk.dataset.steady import evened
-from gtalk.media.video import read_video
 from gtalk.media.output.writer import write_video
+from gtalk.media.video import read_video
 from gtalk.prepare.surroundings.light import Light, find_light, thumbnail
 
 DEMO = Path(__file__).resolve().parents[3] / "data" / "demo"

@@ -73,7 +73,9 @@ def test_a_failure_is_told_and_not_called_saved(tmp_path: Path, monkeypatch) -> 
     session, clock = still_session(64)
     recorder = Recorder(session)
     recorder.start(tmp_path / "a.mp4")
-    monkeypatch.setattr("gtalk.media.output.writer.VideoWriter.write", lambda *_: (_ for _ in ()).throw(OSError("full")))
+    monkeypatch.setattr(
+        "gtalk.media.output.writer.VideoWriter.write", lambda *_: (_ for _ in ()).throw(OSError("full"))
+    )
     run(session, clock, 12)
     assert recorder.stop() is None and recorder.problem == "full"
 

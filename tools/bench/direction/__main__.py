@@ -1,4 +1,4 @@
-"""What direction keeps to. docs/direction.md has the figures.
+"""What direction keeps to. docs/guides/direction.md has the figures.
 
 python -m tools.bench.direction composer
 python -m tools.bench.direction head AVATAR SPEECH.wav "What is said." WORD ...

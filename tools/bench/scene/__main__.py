@@ -1,4 +1,4 @@
-"""What scenes keep to. docs/scenes.md has the figures.
+"""What scenes keep to. docs/guides/scenes.md has the figures.
 
 python -m tools.bench.scene azimuth STEREO.wav TRUTH.json
 python -m tools.bench.scene gaze AVATAR DUB.motion.npz TRUTH.json

@@ -25,8 +25,8 @@ import numpy as np  # noqa: E402
 
 from gtalk.dataset.validate import STAGES  # noqa: E402
 from gtalk.media.audio import read_audio, write_wav  # noqa: E402
-from gtalk.media.video import read_video  # noqa: E402
 from gtalk.media.output.writer import write_video  # noqa: E402
+from gtalk.media.video import read_video  # noqa: E402
 from gtalk.types import AudioTrack  # noqa: E402
 from tests.support.synthetic_dataset import make_synthetic_dataset  # noqa: E402
 from tests.support.toys import speech_like  # noqa: E402

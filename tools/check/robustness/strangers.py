@@ -37,10 +37,10 @@ from gtalk.files import exclusive, require_replaceable, write_json  # noqa: E402
 from gtalk.fit.run import load_config  # noqa: E402
 from gtalk.fit.trainer import TrainerConfig  # noqa: E402
 from gtalk.media.audio import read_audio, write_wav  # noqa: E402
+from gtalk.media.output.writer import write_video  # noqa: E402
 from gtalk.media.source import probe  # noqa: E402
 from gtalk.media.timeline import scan  # noqa: E402
 from gtalk.media.video import read_video  # noqa: E402
-from gtalk.media.output.writer import write_video  # noqa: E402
 from gtalk.prepare.ingest.av_offset import find_offset, find_parts  # noqa: E402
 from gtalk.prepare.ingest.foreign_sound import foreign_stretches  # noqa: E402
 from gtalk.prepare.ingest.sync import advanced  # noqa: E402

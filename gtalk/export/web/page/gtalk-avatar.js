@@ -251,7 +251,7 @@ export class GtalkAvatar extends HTMLElement {
   show(row) { this.#live = row && padded(row, this.header.codes + AFTER_CODES + SHAPES); }
   #live = null;
 
-  /** What the face expresses over all that it does: "happy:0.7", mixtures, shapes; see docs/direction.md. */
+  /** What the face expresses over all that it does: "happy:0.7", mixtures, shapes; see docs/guides/direction.md. */
   get emotion() { return this.getAttribute("emotion") ?? ""; }
   set emotion(text) { this.setAttribute("emotion", text); }
   /** Weights of ARKit's shapes by name, instead of an emotion. */

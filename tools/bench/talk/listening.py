@@ -1,6 +1,6 @@
 """The motion that a page makes of sound by itself against Python's live path: likeness, and time.
 
-python -m tools.bench.listening AVATAR SOUND... [--motion AVATAR2]
+python -m tools.bench.talk.listening AVATAR SOUND... [--motion AVATAR2]
 """
 
 from __future__ import annotations

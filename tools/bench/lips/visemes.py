@@ -1,6 +1,6 @@
 """Whether the demo person's lips are right for each sound, in voices and languages that they never heard.
 
-    python -m tools.bench.visemes AVATAR DATASET [--known] [--image OUT.png]
+    python -m tools.bench.lips.visemes AVATAR DATASET [--known] [--image OUT.png]
 
 AVATAR holds a motion model that was trained on DATASET, made of data/demo/clip.mp4. espeak-ng says sentences in
 other voices and tells when each phoneme begins; the rules that moved the demo person's mouth (tools/demo_person)

@@ -1,6 +1,6 @@
 """Faults put into `gtalk studio` in a real Chromium; each has to be told in its sentence, and to lose nothing.
 
-    python -m tools.check.studio_faults FILM OTHER --out shots/
+    python -m tools.check.studio.faults FILM OTHER --out shots/
 
 FILM and OTHER show two different people. Prints, for each fault, what the page said and whether it went on afterwards.
 """
@@ -23,7 +23,7 @@ import cv2
 import numpy as np
 
 from tools.check.browser import Browser
-from tools.check.studio_stage import Server, camera_of, choose, click, consent
+from tools.check.studio.stage import Server, camera_of, choose, click, consent
 
 SAID = json.loads((resources.files("gtalk.studio") / "page" / "texts" / "en.json").read_text(encoding="utf-8"))[
     "faults"

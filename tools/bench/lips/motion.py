@@ -1,8 +1,8 @@
 """How well lips follow speech: held out, from another person's voice, from voices without a truth, in silence.
 
-    python tools/bench/motion.py DATASET [--test DATASET | --part 2/4] [--seconds S] [--seeds 0 1]    the held-out table
-    python tools/bench/motion.py DATASET --ingredients [--only NAME ...]                what each ingredient adds
-    python tools/bench/motion.py DATASET --cross DATASET ... --voices FOLDER            other people's voices
+    python tools/bench/lips/motion.py DATASET [--test DATASET | --part 2/4] [--seconds S] [--seeds 0 1]   held-out table
+    python tools/bench/lips/motion.py DATASET --ingredients [--only NAME ...]                what each ingredient adds
+    python tools/bench/lips/motion.py DATASET --cross DATASET ... --voices FOLDER            other people's voices
 
 Trains on the dataset's training part and scores its held-out part, or all of `--test`; with `--part 2/4` it holds out
 the second of four parts instead, since the end of a clip is short. `--cross` datasets are

@@ -1,6 +1,6 @@
 """Drives `gtalk studio` in a real Firefox: recording with its own devices and with a film, faults, meeting.
 
-    python -m tools.check.studio_firefox FILM [--avatar FOLDER] [--out shots/] [--axe axe.min.js]
+    python -m tools.check.studio.in_firefox FILM [--avatar FOLDER] [--out shots/] [--axe axe.min.js]
 
 FOLDER is an avatar as `gtalk train` makes it; without it nobody is met. Firefox takes no film for its camera, so the
 page's getUserMedia is answered with the stream of a video element that plays FILM; the part before that uses
@@ -17,9 +17,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tools.check.firefox import Firefox
-from tools.check.studio import faults_of, first_load, seconds_of
-from tools.check.studio_stage import Server, Shots, click, consent, last_picture_s
+from tools.check.studio.firefox import Firefox
+from tools.check.studio.journey import faults_of, first_load, seconds_of
+from tools.check.studio.stage import Server, Shots, click, consent, last_picture_s
 
 _FILM_AS_CAMERA = """(async () => {
   const src = URL.createObjectURL(document.getElementById('reel').files[0]);

@@ -1,6 +1,6 @@
 """What the head and the eyes do over half an hour.
 
-    python tools/bench/motion_life.py AVATAR DATASET [--minutes 30]
+    python tools/bench/lips/motion_life.py AVATAR DATASET [--minutes 30]
 
 Blinks, gaze and head against the clip's own statistics, loops, and the seen pose range.
 """

@@ -1,6 +1,6 @@
 """Drives by mouse, in a real Chromium, what `gtalk studio` offers with an avatar, and looks at what comes out.
 
-    python -m tools.check.studio_work AVATAR SPEECH SPEECH [--out shots/] [--axe axe.min.js]
+    python -m tools.check.studio.work AVATAR SPEECH SPEECH [--out shots/] [--axe axe.min.js]
 
 Films by drag and drop, their queue and download; a message for the web; the measures; a new name; exports; disk use;
 deletion. AVATAR is an avatar's folder, with its dataset; a copy of it is worked with. Prints what was seen as JSON.
@@ -20,8 +20,8 @@ from typing import Any
 
 from gtalk.studio import library as kept
 from tools.check.browser import Browser, Page
-from tools.check.studio import faults_of
-from tools.check.studio_stage import Server, Shots
+from tools.check.studio.journey import faults_of
+from tools.check.studio.stage import Server, Shots
 
 _NOTICE = "document.getElementById('notice')"
 

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from tools.check.browser import Browser, Page
-from tools.check.studio_stage import Live, Seen, Server, Shots, camera_of, choose, click, consent, last_picture_s
+from tools.check.studio.stage import Live, Seen, Server, Shots, camera_of, choose, click, consent, last_picture_s
 
 
 def path(film: Path, out: Path | None, seconds: float) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """A face in a real Pipecat pipeline, seen from the other end of its small WebRTC transport.
 
-    python -m tools.bench.pipecat_face AVATAR [--turns 6] [--strip OUT.png]
+    python -m tools.bench.talk.pipecat_face AVATAR [--turns 6] [--strip OUT.png]
 
 A scripted model answers, espeak-ng speaks, `GtalkVideo` shows it, and an aiortc peer in a process of its own receives.
 Then answers are interrupted. Printed: pictures a second, the last sound that came after the interruption, and the

@@ -1,12 +1,12 @@
 """What the studio's script is worth: lips learned from it against lips learned from as long a free talk.
 
-    python -m tools.bench.script --language en --seeds 0 1 2 [--seconds 85] [--only script]
+    python -m tools.bench.lips.script --language en --seeds 0 1 2 [--seconds 85] [--only script]
 
 The demo person says both, in a voice of espeak-ng, and its rig gives the true face of every frame; nothing is drawn or
 tracked. The lips are then asked for talks and for sentences that neither training has heard, in the same voice:
 distance of the mouth's landmarks from the true ones in shares of the eyes' distance, and correlation of the opening.
 "gain" is how much smaller the distance is after the script. Free talks are what people say when they are asked to talk
-for a while (tools/bench/free_talk.json).
+for a while (tools/bench/lips/free_talk.json).
 """
 
 from __future__ import annotations
