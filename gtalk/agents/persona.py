@@ -92,5 +92,5 @@ class Persona:
 def _wrong(name: str, expected: str, got: str) -> UserError:
     what = f"persona: {name}" if name else "persona"
     return UserError(
-        what, expected=expected, got=got, remedy="Mend the entry; docs/guides/conversation.md shows a persona."
+        what, expected=expected, got=got, remedy="Mend the entry; docs/guides/conversation.md has one."
     )

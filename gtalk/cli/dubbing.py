@@ -56,7 +56,8 @@ class Say:
 
     gtalk say me speech.txt -o hello.mp4 --voice http://localhost:8880/v1/audio/speech#af_heart
 
-    Tags in brackets direct the face and are never spoken: [smile], [look down], [blink twice] (docs/guides/direction.md).
+    Tags in brackets direct the face and are never spoken: [smile], [look down], [blink twice]
+    (docs/guides/direction.md).
     All options of `gtalk dub` are there too.
     """
 

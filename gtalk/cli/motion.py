@@ -36,7 +36,8 @@ class MotionTrain:
     init: Path | None = None
     """A file of `gtalk motion pretrain` to start from: less of the person's own speech is needed then."""
     latency: Literal["usual", "low"] = "usual"
-    """How soon lips follow a live voice: usual hears 0.15 s ahead, low 0.09 s and is less exact (docs/measured/lips.md)."""
+    """How soon lips follow a live voice: usual hears 0.15 s ahead, low 0.09 s and is less exact
+    (docs/measured/lips.md)."""
     device: Device = "auto"
     """Where to train. auto: on a GPU where there is one."""
 

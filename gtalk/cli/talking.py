@@ -80,8 +80,8 @@ class Serve:
     curl localhost:8090/v1/avatars/me/dubs -H 'Content-Type: application/json' -d '{"text": "[smile] Hello!"}'
 
     The page at the address that is printed explains all endpoints; openapi.json describes them to programs. Jobs are
-    done by the workers of `gtalk batch`, survive a restart, and tell how far they are. docs/guides/serve.md leads through it,
-    behind nginx too.
+    done by the workers of `gtalk batch`, survive a restart, and tell how far they are. docs/guides/serve.md leads
+    through it, behind nginx too.
     """
 
     avatars: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="AVATAR...")]
