@@ -91,6 +91,4 @@ class Persona:
 
 def _wrong(name: str, expected: str, got: str) -> UserError:
     what = f"persona: {name}" if name else "persona"
-    return UserError(
-        what, expected=expected, got=got, remedy="Mend the entry; docs/guides/conversation.md has one."
-    )
+    return UserError(what, expected=expected, got=got, remedy="Mend the entry; docs/guides/conversation.md has one.")

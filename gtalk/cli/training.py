@@ -180,8 +180,8 @@ class Benchmark:
     gtalk benchmark clips/ -o results/ --person "Speakers" --consent "They agreed to be measured; I have their word."
 
     Writes results/benchmark.json (schema beside it), benchmark.md and NAME/RENDERER.json of each clip. A clip that
-    cannot be used is a row with the reason. A run that was interrupted goes on where it stood. docs/measured/benchmark.md
-    says what is measured, and has what peers report beside it.
+    cannot be used is a row with the reason. A run that was interrupted goes on where it stood.
+    docs/measured/benchmark.md says what is measured, and has what peers report beside it.
     """
 
     clips: Clips
