@@ -213,7 +213,7 @@ def _in_clip(face_px: float, media: dict[str, Any]) -> str:
 
 
 def _looseness(loose: dict[str, float], tracked: bool) -> str:
-    off = ", ".join(f"{part} {100 * share:.1f}" for part, share in loose.items())
+    off = ", ".join(f"{part} {100 * share:.1f}" for part, share in loose.items() if part != "long_hair")
     what = "move on their own: tracked" if tracked else "go with head and torso: nothing more is tracked"
     return f"{what} (off by {off} % of the face's height where only the head's pose is known)"
 

@@ -28,6 +28,9 @@ FAR = 0.15  # face heights: flow that errs by more has lost its way, and counts 
 FEWEST_PLACES = 12  # of a part, that say something
 LOOSEST = 0.9  # share of the places that are firmer: of long hair only the ends may swing
 LOOSE_HAIR, LOOSE_CLOTHES = 0.017, 0.03  # face heights
+LONG_HAIR = 0.11  # of the oval's area: hair, ears and scarves that lie lower than the mouth
+LOOSE_LONG_HAIR = 0.008  # face heights: long hair lags by little and shows it much
+LIPS_MIDDLE = 13  # of the mesh
 
 
 @dataclass(frozen=True)
@@ -40,13 +43,16 @@ class Looseness:
     """Hair, ears, what is worn on them."""
     neck: float
     torso: float
+    long_hair: float = 0.0
+    """How much of what belongs to the head lies lower than the mouth, beside and below the face's oval; oval areas."""
 
     def sways(self, torso_followed: bool) -> bool:
         """Whether a clip needs its sway tracked; a torso that is followed on its own texture does not.
 
         A neck, between a head and a torso, says nothing: it is off where either moves.
         """
-        return self.head > LOOSE_HAIR or (not torso_followed and self.torso > LOOSE_CLOTHES)
+        long = self.long_hair > LONG_HAIR and self.head > LOOSE_LONG_HAIR
+        return long or self.head > LOOSE_HAIR or (not torso_followed and self.torso > LOOSE_CLOTHES)
 
 
 def measure_looseness(
@@ -77,7 +83,11 @@ def measure_looseness(
     x, y = alignment.places_px.T
     face = np.zeros(alignment.grey.shape, np.uint8)
     cv2.fillConvexPoly(face, np.round(oval.mean(0) + BEYOND * (oval - oval.mean(0))).astype(np.int32), (1,))
-    part = cv2.resize(labels, alignment.work, interpolation=cv2.INTER_NEAREST)[y, x]
+    parts = cv2.resize(labels, alignment.work, interpolation=cv2.INTER_NEAREST)
+    part = parts[y, x]
+    low = np.arange(len(parts))[:, None] > alignment.points_px[alignment.rest, LIPS_MIDDLE, 1]
+    hanging = (parts == MaskClass.HEAD) & (face == 0) & low
+    long_hair = float(hanging.sum()) / max(float(cv2.contourArea(oval.astype(np.float32))), 1.0)
 
     def of(label: MaskClass) -> float:
         here = (part == label) & (face[y, x] == 0)
@@ -89,7 +99,7 @@ def measure_looseness(
         reached = np.searchsorted(np.cumsum(total[order]), LOOSEST * total.sum())
         return round(float(usual[order[min(int(reached), len(order) - 1)]]), 4)
 
-    return Looseness(of(MaskClass.HEAD), of(MaskClass.NECK), of(MaskClass.TORSO))
+    return Looseness(of(MaskClass.HEAD), of(MaskClass.NECK), of(MaskClass.TORSO), round(long_hair, 3))
 
 
 def _unexplained(moved: Float[np.ndarray, "F N 2"], poses: Float[np.ndarray, "F 4 4"]) -> Float[np.ndarray, "F N 2"]:

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[3]
 @pytest.mark.slow
 def test_every_step_runs_on_a_processor(tmp_path: Path) -> None:
     result = carry_out(small(tmp_path), 480.0, tmp_path / "out.json")
-    assert result["summary"]["failed"] == [] and result["summary"]["left_out"] == []
+    assert result["summary"]["failed"] == [] and result["summary"]["left_out"] == ["bench"]  # compares kernels of a GPU
     assert list(result["steps"]) == list(STEPS)
     written = json.loads((tmp_path / "out.json").read_text())
     told = written["summary"]
