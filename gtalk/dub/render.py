@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -25,6 +24,7 @@ from gtalk.dub.background import TRANSPARENT, Background, Still, check_backgroun
 from gtalk.dub.config import DubConfig
 from gtalk.dub.footage.compositor import FootageCompositor, shot_order, track_shot
 from gtalk.dub.footage.moving_shot import follow_shot
+from gtalk.dub.in_step import SoundInStep, Timed
 from gtalk.dub.outputs import check_output, image_size, putting_in_place
 from gtalk.dub.shown import check_picture, events_of_picture
 from gtalk.dub.sung import check_song, events_of_song, known_lyrics, singing, voice_of
@@ -335,7 +335,7 @@ def _write(
     """What was made, and its motion where that is to be saved."""
     fps, background = plan.fps, plan.background
     start_s = reported_s = time.perf_counter()
-    sound = _Sound(plan.sound, plan.sound_stop)
+    sound = SoundInStep(plan.sound, plan.sound_stop)
     moved: list[Motion] = []
     first = next(plan.frames, None)
     if first is None:
@@ -366,42 +366,6 @@ def _write(
         writer.encode_s, (*sound.warnings, *plan.warnings, *writer.told),
     )  # fmt: skip
     return result, moved
-
-
-class Timed(Iterator):
-    """An iterator that knows how long its items took to make."""
-
-    def __init__(self, items: Iterator) -> None:
-        self._items = items
-        self.spent_s = 0.0
-
-    def __next__(self) -> Any:
-        start_s = time.perf_counter()
-        try:
-            return next(self._items)
-        finally:
-            self.spent_s += time.perf_counter() - start_s
-
-
-class _Sound:
-    """Hands the sound to the writer in step with the images."""
-
-    def __init__(self, sound: Soundtrack | None, stop: int | None) -> None:
-        self._pieces, self._rate = (iter(()), AUDIO_RATE) if sound is None else (sound.pieces(), sound.rate)
-        self._stop = stop
-        self.warnings: list[str] = []
-
-    def write_until(self, writer: VideoWriter, time_s: float) -> None:
-        """Write pieces until the sound reaches `time_s`."""
-        while writer.n_samples < time_s * self._rate:
-            piece = next(self._pieces, None)
-            if piece is None:
-                return
-            room = len(piece) if self._stop is None else self._stop - writer.n_samples
-            if room < len(piece):
-                self.warnings.append("the sound is longer than the motion and was cut")
-                self._pieces = iter(())
-            writer.write_audio(piece[: max(0, room)])
 
 
 def is_motion(source: Path) -> bool:
