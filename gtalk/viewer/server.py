@@ -180,4 +180,4 @@ def _open_source(config: ViewConfig, server: LiveServer, cleanup: ExitStack) -> 
 
 def _report(line: str) -> None:
     logging.getLogger("gtalk.viewer").info(line)
-    sys.stderr.write(f"gtalk view: {line}\n")
+    sys.stderr.write(f"gtalk: {line}\n")
