@@ -95,7 +95,8 @@ def known_lyrics(source: Path, config: DubConfig) -> KnownPhones | None:
     def pronounce(word: str) -> KnownPhones:
         said = speak_with_phones(word, config.lyrics_in)[1]
         kept = [i for i, viseme in enumerate(said.visemes) if viseme != "rest"]
-        return KnownPhones(*(tuple(part[i] for i in kept) for part in (said.visemes, said.starts_s, said.ends_s)))
+        starts_s, ends_s = (tuple(part[i] for i in kept) for part in (said.starts_s, said.ends_s))
+        return KnownPhones(tuple(said.visemes[i] for i in kept), starts_s, ends_s)
 
     return phones_of(read_lyrics(config.lyrics), heard_song(voice_of(source, config)).notes, pronounce)
 

@@ -98,8 +98,8 @@ def played_back(saved, width, d_planes):
 
 
 def _photo_loss(planes, background, truth, matte, labels, weights, dssim_share, coverage_weight):
-    one = (v[None] for v in (planes, background, truth, matte, labels))
-    gradient, terms = photo_loss(*one, weights, dssim_share, coverage_weight)
+    planes, background, truth, matte, labels = (v[None] for v in (planes, background, truth, matte, labels))
+    gradient, terms = photo_loss(planes, background, truth, matte, labels, weights, dssim_share, coverage_weight)
     return gradient[0], terms[0]
 
 

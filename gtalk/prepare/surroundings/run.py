@@ -78,7 +78,7 @@ def _rooms(job: Job, total: int, starts: list[int], small: tuple[int, int]) -> l
     near = np.ones((2 * round(0.02 * small[1]) + 1,) * 2, np.uint8)
     for _, cover in track(coarse_mattes(frames, starts), "camera", total, job.on_progress):
         person = (cv2.resize(cover, small, interpolation=cv2.INTER_LINEAR) > UNSURE).astype(np.uint8)
-        rooms.append(np.packbits(1 - cv2.dilate(person, near)))
+        rooms.append(np.packbits(cv2.dilate(person, near) == 0))
     return rooms
 
 
