@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from gtalk.dataset.format import Dataset
@@ -11,11 +12,12 @@ FACE_PX, MOST_TIMES = 300.0, 4.0  # up to this height of a face a preset's Gauss
 COUNT_POWER = 1.5  # of the face's height: between its area, which they cover, and the time that a picture may take
 
 
-def sized_for(config: Any, dataset: Dataset, size: int | None = None) -> tuple[Any, str]:
+def sized_for(config: Any, dataset: Dataset | Path, size: int | None = None) -> tuple[Any, str]:
     """(a preset's config for a clip, why in words): images of `size` pixels, and Gaussians for a face as large as its.
 
     A face of FACE_PX and less gets the preset's Gaussians, a larger one in proportion to its height ** 1.5.
     """
+    dataset = dataset if isinstance(dataset, Dataset) else Dataset(dataset)
     trainer = config.trainer if size is None else replace(config.trainer, size=size)
     height = min(trainer.size, dataset.size[1])
     config, told = replace(config, trainer=trainer), f"{height} pixels high"

@@ -129,7 +129,6 @@ def fit_avatar(
 
     Raises UserError as `gtalk.fit.run.fit` does.
     """
-    from gtalk.dataset.format import Dataset
     from gtalk.fit import run
     from gtalk.fit.sizes import sized_for
 
@@ -137,7 +136,7 @@ def fit_avatar(
     on_event(Note(f"renderer: {kind}, preset {config or named} ({why})"))
     chosen = run.load_config(kind, str(config or named))
     if config is None:
-        chosen, told = sized_for(chosen, Dataset(dataset), size)
+        chosen, told = sized_for(chosen, dataset, size)
         on_event(Note(f"pictures: {told}"))
     elif size is not None:
         chosen = dataclasses.replace(chosen, trainer=dataclasses.replace(chosen.trainer, size=size))

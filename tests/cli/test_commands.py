@@ -39,6 +39,7 @@ def calls(monkeypatch) -> list[tuple]:
         seen.append(("motion", datasets, output, init))
 
     monkeypatch.setattr("gtalk.prepare.pipeline.prepare", prepare)
+    monkeypatch.setattr("gtalk.fit.sizes.sized_for", lambda config, folder, size=None: (config, "as they are"))
     monkeypatch.setattr("gtalk.fit.run.fit", fit)
     monkeypatch.setattr("gtalk.fit.run.is_fitted", lambda *arguments: False)
     monkeypatch.setattr("gtalk.motion.training.train.train_motion", train_motion)

@@ -194,7 +194,7 @@ def test_a_recording_holds_what_was_seen_and_heard(tmp_path) -> None:
             (tmp_path / "seen.mp4").write_bytes(answer.read())
     images = list(read_video(tmp_path / "seen.mp4"))
     sound = read_audio(tmp_path / "seen.mp4").samples
-    assert 60 <= len(images) <= 110
+    assert 60 <= len(images) <= 150  # a busy machine clicks late
     assert abs(len(sound) / AUDIO_RATE - len(images) / 25) < 0.1
     wanted = np.abs(bursts(2.0))
     found = np.correlate(np.abs(sound), wanted[: len(sound)], "valid")
