@@ -374,7 +374,7 @@ def test_what_sways_is_anchored_where_the_clip_shows_it(fitted, dataset):
     model.prepare(dataclasses.replace(context, dataset=swaying, frames=cache))
     anchored = model.tensors["anchors"][:, WEIGHT] > 0
     assert 0.2 < float(anchored.float().mean()) < 0.9
-    shifts = model.avatar().shifts(swaying.motion[rest])[0, : len(anchored)]  # without what stands behind
+    shifts = model.avatar().shifts(swaying.motion[rest])[0][: len(anchored)]  # without what stands behind
     assert float(shifts[anchored].abs().max()) < 0.1 * float(model.tensors["base"][:, :2].std())
     model.train_step([cache[rest]], 0.5, torch.Generator().manual_seed(0))
     assert len(model.state()["anchors"]) == len(model.tensors["base"])
