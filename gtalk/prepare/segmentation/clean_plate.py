@@ -215,7 +215,8 @@ def _stack(
 
 def _moved(image: np.ndarray, seen: np.ndarray, plate: np.ndarray) -> np.ndarray:
     """Where an image shows background other than the plate's."""
-    return (cv2.absdiff(image, plate).max(-1) > MOVING_DIFFERENCE) & seen
+    alike = cv2.inRange(cv2.absdiff(image, plate), (0.0,) * 3, (MOVING_DIFFERENCE,) * 3)
+    return (alike == 0) & seen
 
 
 def _reach(shift: np.ndarray) -> float:

@@ -31,43 +31,43 @@ def guided_filter(
     """
     height, width = values.shape
     small_size = (max(1, width // subsample), max(1, height // subsample))
-    small = cv2.resize(guide, small_size, interpolation=cv2.INTER_AREA).astype(np.float32) * (1 / 255)
+    small = cv2.resize(guide, small_size, interpolation=cv2.INTER_AREA).astype(np.float32) * np.float32(1 / 255)
     target = cv2.resize(values.astype(np.float32), small_size, interpolation=cv2.INTER_AREA)
     window = (2 * max(1, round(radius / subsample)) + 1,) * 2
 
-    def mean(array: np.ndarray) -> np.ndarray:
-        return cv2.boxFilter(array, -1, window, borderType=cv2.BORDER_REFLECT)
+    def means(planes: np.ndarray) -> np.ndarray:
+        return np.stack([cv2.boxFilter(plane, -1, window, borderType=cv2.BORDER_REFLECT) for plane in planes])
 
-    guide_mean, target_mean = mean(small), mean(target)
-    covariance = mean(small * target[..., None]) - guide_mean * target_mean[..., None]
-    pairs = mean(_products(small)) - _products(guide_mean)
-    slope = _solve(pairs, covariance, epsilon)
-    offset = target_mean - np.einsum("hwc,hwc->hw", slope, guide_mean)
-    coefficients = cv2.resize(mean(np.dstack([slope, offset])), (width, height), interpolation=cv2.INTER_LINEAR)
-    slope = np.ascontiguousarray(coefficients[..., :3])
-    return np.einsum("hwc,hwc->hw", slope, guide.astype(np.float32)) * (1 / 255) + coefficients[..., 3]
+    colour = np.stack(cv2.split(small))
+    averages = means(np.concatenate([colour, target[None], colour * target, _products(colour)]))
+    mean, target_mean = averages[:3], averages[3]
+    slope = _solve(averages[7:] - _products(mean), averages[4:7] - mean * target_mean, epsilon)
+    offset = target_mean - np.einsum("chw,chw->hw", slope, mean)
+    coefficients = means(np.concatenate([slope, offset[None]]))
+    *slopes, result = (cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR) for plane in coefficients)
+    for slope, channel in zip(slopes, cv2.split(guide), strict=True):
+        result += slope * (channel * np.float32(1 / 255))
+    return result
 
 
 def _products(rgb: np.ndarray) -> np.ndarray:
-    """rr, rg, rb, gg, gb, bb."""
-    r, g, b = rgb[..., 0], rgb[..., 1], rgb[..., 2]
-    # Four channels at most go through OpenCV's fast paths; six still do through its generic one.
-    return np.stack([r * r, r * g, r * b, g * g, g * b, b * b], axis=-1)
+    """rr, rg, rb, gg, gb, bb of planes."""
+    r, g, b = rgb
+    return np.stack([r * r, r * g, r * b, g * g, g * b, b * b])
 
 
 def _solve(pairs: np.ndarray, right: np.ndarray, epsilon: float) -> np.ndarray:
-    """Solve the symmetric 3x3 system of every pixel by cofactors."""
-    rr, rg, rb, gg, gb, bb = np.moveaxis(pairs, -1, 0)
+    """Solve the symmetric 3x3 system of every pixel by cofactors; planes in, planes out."""
+    rr, rg, rb, gg, gb, bb = pairs
     rr, gg, bb = rr + epsilon, gg + epsilon, bb + epsilon
     c_rr, c_rg, c_rb = gg * bb - gb * gb, rb * gb - rg * bb, rg * gb - rb * gg
     c_gg, c_gb, c_bb = rr * bb - rb * rb, rb * rg - rr * gb, rr * gg - rg * rg
     scale = 1.0 / (rr * c_rr + rg * c_rg + rb * c_rb)
-    x, y, z = np.moveaxis(right, -1, 0)
+    x, y, z = right
     return np.stack(
         [
             (c_rr * x + c_rg * y + c_rb * z) * scale,
             (c_rg * x + c_gg * y + c_gb * z) * scale,
             (c_rb * x + c_gb * y + c_bb * z) * scale,
-        ],
-        axis=-1,
+        ]
     )

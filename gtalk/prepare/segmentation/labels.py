@@ -18,11 +18,13 @@ from gtalk.dataset.format import MaskClass
 from gtalk.prepare.segmentation.colour_histogram import cells_of, smoothed
 from gtalk.prepare.segmentation.lip_boundary import BINS as LIP_BINS
 from gtalk.prepare.segmentation.lip_boundary import LipColours, lip_counts
+from gtalk.prepare.segmentation.matte import of_height
 from gtalk.prepare.segmentation.parsing_model import NO_ANSWER, ParsingModel
 from gtalk.shapes import Float, UInt8
 from gtalk.topology import FACE_OVAL, INNER_LIPS_RING, LEFT_EYE_RING, OUTER_LIPS_RING, RIGHT_EYE_RING
 
 WORK_HEIGHT = 224  # colours and priors are weighed at this height
+HALFWAY = 256  # and images are shrunk to it by way of this one: halving is quick
 BINS = 24  # per colour channel
 ANY_COLOUR = -8.8  # log-likelihood of a colour that clothes were not seen to have: a tie may show now and then
 NARROW = 0.45  # head units: where less than this is seen of a neck, between collars, a tie may begin
@@ -132,15 +134,15 @@ class Labeller:
         full = (matte.shape[1], matte.shape[0])
         head, neck, torso = (cv2.resize(score, full, interpolation=cv2.INTER_LINEAR) for score in scores)
         labels = np.where(neck > torso, np.uint8(MaskClass.NECK), np.uint8(MaskClass.TORSO))
-        labels[head >= np.maximum(neck, torso)] = MaskClass.HEAD
+        np.copyto(labels, np.uint8(MaskClass.HEAD), where=head >= cv2.max(neck, torso))
         _fill(labels, points_px[FACE_OVAL], MaskClass.HEAD)
         draw_features(labels, points_px)
         part, mouth = self.colours.lips.mouth(frame, points_px)
-        lips = np.isin(labels[part], (MaskClass.LIPS, MaskClass.MOUTH))
+        lips = (labels[part] == MaskClass.LIPS) | (labels[part] == MaskClass.MOUTH)
         labels[part][lips] = np.where(mouth, np.uint8(MaskClass.MOUTH), np.uint8(MaskClass.LIPS))[lips]
         if self.model is not None:
             labels = _preferring(self.model.label(frame, points_px), labels, self.model.parts)
-        labels[matte < 128] = MaskClass.BACKGROUND
+        np.copyto(labels, np.uint8(MaskClass.BACKGROUND), where=matte < 128)
         return labels
 
     @staticmethod
@@ -233,11 +235,9 @@ def _fill(labels: np.ndarray, ring_px: np.ndarray, value: int) -> None:
 
 
 def _shrink(frame: np.ndarray, matte: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-    height, width = matte.shape
-    scale = min(1.0, WORK_HEIGHT / height)
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    small = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
-    return small, cv2.resize(matte, size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255, scale
+    height = matte.shape[0]
+    small, person = (of_height(of_height(image, HALFWAY), WORK_HEIGHT) for image in (frame, matte))
+    return small, person.astype(np.float32) * np.float32(1 / 255), min(1.0, WORK_HEIGHT / height)
 
 
 def _seeds(points_px: np.ndarray, scale: float, person: np.ndarray) -> list[np.ndarray]:

@@ -24,9 +24,10 @@ from gtalk.prepare.frame_io import (
 from gtalk.prepare.report.metrics import spans
 from gtalk.prepare.segmentation.clean_plate import Background, framed_like, frames_needed, make_background
 from gtalk.prepare.segmentation.labels import ColourModel, Labeller
-from gtalk.prepare.segmentation.matte import Plate, coarse_mattes, refine
+from gtalk.prepare.segmentation.matte import coarse_mattes, refine
 from gtalk.prepare.segmentation.mouth_occlusion import covered_frames, lower_face
 from gtalk.prepare.segmentation.parsing_model import ParsingModel
+from gtalk.prepare.segmentation.side_colours import Plate
 from gtalk.prepare.surroundings.camera_path import CameraPath
 from gtalk.prepare.surroundings.mosaic import Mosaic, frames_of_mosaic, make_mosaic
 from gtalk.progress import OnProgress, silent, track

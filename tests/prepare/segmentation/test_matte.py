@@ -2,7 +2,8 @@ import cv2
 import numpy as np
 import pytest
 
-from gtalk.prepare.segmentation.matte import Plate, coarse_mattes, refine
+from gtalk.prepare.segmentation.matte import coarse_mattes, refine
+from gtalk.prepare.segmentation.side_colours import Plate
 
 
 def scene() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
