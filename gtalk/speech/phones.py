@@ -14,6 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from gtalk.errors import UserError
 from gtalk.shapes import Float
@@ -190,6 +191,10 @@ class PhoneScores:
         offset = -0.5 * (means**2 * inverse - np.log(inverse)).sum(-1).transpose(1, 0, 2)
         self.linear, self.offset = np.ascontiguousarray(linear), offset[:, :, None]
         self.weights = np.ascontiguousarray(model.weights.transpose(1, 0, 2, 3), np.float32)
+        # [S,2D+1,P C]: a product a stream, whatever the number of phones, the offset by a column of ones.
+        rows = np.concatenate([self.linear, self.offset], axis=2).transpose(0, 2, 1, 3)
+        self._products = torch.from_numpy(np.ascontiguousarray(rows.reshape(*rows.shape[:2], -1), np.float32))
+        self._mixing = torch.from_numpy(self.weights)
 
     @property
     def size(self) -> int:
@@ -198,14 +203,14 @@ class PhoneScores:
 
     def states(self, streams: list[Float[np.ndarray, "M D"]]) -> Float[np.ndarray, "M P K"]:
         """Log-likelihood of each phone's states, up to a constant of the frame."""
-        total = np.zeros(())
-        for s, values in enumerate(streams):
-            x = (values - self.shift[s]) / self.scale[s]
-            density = np.matmul(np.concatenate([x * x, x], axis=1), self.linear[s]) + self.offset[s]
-            peak = density.max(-1, keepdims=True)
-            mass = np.exp(np.subtract(density, peak, dtype=np.float32, casting="same_kind"))
-            total = total + peak + np.log(np.matmul(mass, self.weights[s]) + np.float32(1e-30))
-        return total.transpose(1, 0, 2)
+        x = (np.stack(streams) - self.shift[:, None]) / self.scale[:, None]
+        seen = np.concatenate([x * x, x, np.ones((*x.shape[:2], 1))], axis=2).astype(np.float32)
+        with torch.inference_mode():
+            density = torch.stack([a @ b for a, b in zip(torch.from_numpy(seen), self._products, strict=True)])
+            density = density.unflatten(2, (self.size, -1))
+            peak = density.amax(-1, keepdim=True)
+            mass = (density - peak).exp_().transpose(1, 2) @ self._mixing  # [S,P,M,K]
+            return (mass.add_(1e-30).log_() + peak.transpose(1, 2)).sum(0).transpose(0, 1).numpy()
 
     def __call__(self, streams: list[Float[np.ndarray, "M D"]]) -> Float[np.ndarray, "M P"]:
         """Tempered log-posteriors of the phones, floored.

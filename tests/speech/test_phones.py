@@ -56,6 +56,25 @@ def test_rows_are_tempered_posteriors_over_the_states() -> None:
     np.testing.assert_allclose(scores(streams), expected, atol=1e-4)
 
 
+def test_single_precision_is_enough_for_the_model_of_the_wheel() -> None:
+    model, rng = load_acoustic_model(), np.random.default_rng(4)
+    # Near the codewords, as speech is: some variances are 1e-4, their offsets tens of millions.
+    picked = rng.integers(0, [42, 128], (12, 2))
+    at = model.means[picked[:, 0], :, picked[:, 1]] + rng.normal(size=(12, 3, 13)) * 0.3
+    streams = [at[:, s] for s in range(3)]
+    expected = np.zeros((12, 42, 3))
+    for s, x in enumerate(streams):
+        gap = x[:, None, None] - model.means[None, :, s]
+        density = -0.5 * (gap**2 / model.variances[:, s] + np.log(model.variances[:, s])).sum(-1)
+        peak = density.max(-1, keepdims=True)
+        expected += peak + np.log(np.einsum("tpc,pck->tpk", np.exp(density - peak), model.weights[:, s]))
+    scores = PhoneScores(model)
+    got = scores.states(streams)
+    np.testing.assert_allclose(got - got[:, :1, :1], expected - expected[:, :1, :1], atol=2e-3)
+    one_by_one = [scores([x[i : i + 1] for x in streams]) for i in range(12)]
+    np.testing.assert_allclose(np.concatenate(one_by_one), scores(streams), atol=1e-4)
+
+
 def test_a_damaged_model_is_a_user_error(tmp_path) -> None:
     for name in ("mdef", "means", "variances", "sendump"):
         (tmp_path / name).write_bytes(b"nonsense" * 20)
