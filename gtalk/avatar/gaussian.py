@@ -331,10 +331,8 @@ def intrinsics(camera: Camera) -> tuple[float, float, float, float]:
 
 def raw_codes(basis: MotionBasis, pose_code: PoseCode, motion: Motion) -> Float[np.ndarray, "T K"]:
     """Codes of the face, the head's rotation, the head's and torso's places: all clamped to the clip's range."""
-    pose = pose_code.encode(motion.head_pose)
-    torso = pose_code.torso_and_framing(motion)[:, :4]
-    torso = np.clip(torso, pose_code.predicted_low[:4], pose_code.predicted_high[:4]) / PLACE_UNITS
-    bend = pose_code.encode_bend(motion)
+    pose, placed, bend = pose_code.parts(motion)
+    torso = np.clip(placed[:, :4], pose_code.predicted_low[:4], pose_code.predicted_high[:4]) / PLACE_UNITS
     return np.concatenate([basis.encode(motion), pose[:, 3:], pose[:, :3], torso, bend], axis=1)
 
 

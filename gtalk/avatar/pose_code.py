@@ -78,31 +78,38 @@ class PoseCode:
         """Where head (6) and torso (4) are and how it bends (4): numbers near one, clamped to the clip's range with
         a margin.
         """
+        codes, placed, bend = self.parts(motion)
         low, high = self.predicted_low[:4], self.predicted_high[:4]
         margin = CLAMP_MARGIN * (high - low)
-        torso = np.clip(self.torso_and_framing(motion)[:, :4], low - margin, high + margin) / PLACE_UNITS
-        return np.concatenate([self.encode(motion.head_pose), torso, self.encode_bend(motion)], axis=1)
+        torso = np.clip(placed[:, :4], low - margin, high + margin) / PLACE_UNITS
+        return np.concatenate([codes, torso, bend], axis=1)
+
+    def parts(
+        self, motion: Motion
+    ) -> tuple[Float[np.ndarray, "T 6"], Float[np.ndarray, "T 7"], Float[np.ndarray, "T 4"]]:
+        """(codes of the head, torso and framing, bend): `encode`, `torso_and_framing` and `encode_bend` at once."""
+        codes = self.encode(motion.head_pose)
+        predicted = self._predicted(codes)
+        return codes, _tracked(motion, predicted), self._bend(motion, predicted)
 
     def torso_and_framing(self, motion: Motion) -> Float[np.ndarray, "T 7"]:
         """Torso similarity and framing of each frame: as tracked where the channels are there, else predicted."""
-        values = self._predicted(motion)[:, :7]
-        if "torso" in motion.channels:
-            values[:, :4] = motion.channels["torso"]
-        if "framing" in motion.channels:
-            values[:, 4:] = motion.channels["framing"]
-        return values
+        return self.parts(motion)[1]
 
     def encode_bend(self, motion: Motion) -> Float[np.ndarray, "T 4"]:
         """The torso's bend, in deviations of the clip's: as tracked where the channel is there, else predicted."""
-        values = self._predicted(motion)[:, 7:]
+        return self.parts(motion)[2]
+
+    def _bend(self, motion: Motion, predicted: np.ndarray) -> np.ndarray:
+        values = predicted[:, 7:]
         if "torso_bend" in motion.channels:
             values = (motion.channels["torso_bend"] - self.bend_mean) @ self.bend_modes.T
         low, high = self.predicted_low[7:], self.predicted_high[7:]
         margin = CLAMP_MARGIN * (high - low)
         return np.clip(values, low - margin, high + margin)
 
-    def _predicted(self, motion: Motion) -> np.ndarray:
-        codes = self.encode(motion.head_pose)
+    def _predicted(self, codes: np.ndarray) -> np.ndarray:
+        """Torso, framing and bend by the head's place."""
         values = np.concatenate([np.ones((len(codes), 1)), codes], axis=1) @ self.regression
         return np.clip(values, self.predicted_low, self.predicted_high)
 
@@ -120,6 +127,15 @@ class PoseCode:
             if arrays[name].shape != shape or not np.isfinite(arrays[name]).all():
                 raise ValueError(f"{name} has shape {arrays[name].shape}, expected {shape} of finite numbers")
         return PoseCode(**{name: np.asarray(arrays[name], np.float64) for name in shapes})
+
+
+def _tracked(motion: Motion, predicted: np.ndarray) -> np.ndarray:
+    values = predicted[:, :7].copy()
+    if "torso" in motion.channels:
+        values[:, :4] = motion.channels["torso"]
+    if "framing" in motion.channels:
+        values[:, 4:] = motion.channels["framing"]
+    return values
 
 
 def _modes(bend: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -32,7 +32,11 @@ def on_one_thread() -> Iterator[None]:
     torch.set_num_threads it leaves other threads' kernels alone.
     """
     torch.get_num_threads()  # which sets this thread's number when it is first asked
-    with _pools().limit(limits=1):
+    pools = _pools()
+    if all(pool.get_num_threads() == 1 for pool in pools.lib_controllers):  # asking is cheap, setting is not
+        yield
+        return
+    with pools.limit(limits=1):
         yield
 
 

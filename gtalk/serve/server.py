@@ -80,12 +80,12 @@ def _guest(keys: Mapping[str, str]) -> Callable[[str, str], str]:
 
 
 def serve(folders: Sequence[Path], config: ServeConfig) -> None:
-    """Serve avatars until interrupted."""
+    """Serve avatars until told to end."""
     serving = Serving(folders, config)
     serving.start()
     _report(f"open {serving.url}   (Ctrl-C ends)")
     try:
-        wait_until_ended()
+        wait_until_ended(_report)
     finally:
         serving.stop()
 

@@ -6,6 +6,7 @@ one of espeak-ng's. Outputs are named by their format.
 
 from __future__ import annotations
 
+import difflib
 import re
 import typing
 from collections.abc import Callable, Mapping
@@ -53,7 +54,9 @@ def entry_of(wish: object, avatar: Path, folder: Path, upload: Callable[[str], P
     if not isinstance(wish, Mapping):
         raise _refused("body", "a JSON object", type(wish).__name__, "See /docs.")
     if unknown := sorted(str(name) for name in wish.keys() - KNOWN):
-        raise _refused("body", f"some of {', '.join(sorted(KNOWN))}", unknown[0], "Leave it out.")
+        near = difflib.get_close_matches(unknown[0], KNOWN, n=1)
+        raise _refused("body", f"some of {', '.join(sorted(KNOWN))}", unknown[0][:60],
+                       f"Did you mean `{near[0]}`?" if near else "Leave it out.")  # fmt: skip
     entry = {name: value for name, value in wish.items() if name != "format"}
     for name in FILES:
         if name in entry:

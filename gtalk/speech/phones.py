@@ -30,6 +30,8 @@ _WEIGHT_BASE = 1.0001**1024  # mixture weights are stored as whole numbers of th
 _TEMPER = 0.25
 """Three streams of neighbouring frames are far from independent: their joint likelihood is overconfident."""
 _FLOOR = -8.0
+_FAR = -80.0
+"""Below the likeliest codeword: adds nothing, and a number that small would take a processor ten times as long."""
 
 
 @dataclass(frozen=True)
@@ -191,10 +193,10 @@ class PhoneScores:
         offset = -0.5 * (means**2 * inverse - np.log(inverse)).sum(-1).transpose(1, 0, 2)
         self.linear, self.offset = np.ascontiguousarray(linear), offset[:, :, None]
         self.weights = np.ascontiguousarray(model.weights.transpose(1, 0, 2, 3), np.float32)
-        # [S,2D+1,P C]: a product a stream, whatever the number of phones, the offset by a column of ones.
+        # [2D+1,P C] each: a product a stream, whatever the number of phones, the offset by a column of ones.
         rows = np.concatenate([self.linear, self.offset], axis=2).transpose(0, 2, 1, 3)
-        self._products = torch.from_numpy(np.ascontiguousarray(rows.reshape(*rows.shape[:2], -1), np.float32))
-        self._mixing = torch.from_numpy(self.weights)
+        self._products = [torch.from_numpy(np.ascontiguousarray(one.reshape(len(one), -1), np.float32)) for one in rows]
+        self._mixing = [torch.from_numpy(one) for one in self.weights]
 
     @property
     def size(self) -> int:
@@ -203,14 +205,18 @@ class PhoneScores:
 
     def states(self, streams: list[Float[np.ndarray, "M D"]]) -> Float[np.ndarray, "M P K"]:
         """Log-likelihood of each phone's states, up to a constant of the frame."""
-        x = (np.stack(streams) - self.shift[:, None]) / self.scale[:, None]
-        seen = np.concatenate([x * x, x, np.ones((*x.shape[:2], 1))], axis=2).astype(np.float32)
-        with torch.inference_mode():
-            density = torch.stack([a @ b for a, b in zip(torch.from_numpy(seen), self._products, strict=True)])
-            density = density.unflatten(2, (self.size, -1))
-            peak = density.amax(-1, keepdim=True)
-            mass = (density - peak).exp_().transpose(1, 2) @ self._mixing  # [S,P,M,K]
-            return (mass.add_(1e-30).log_() + peak.transpose(1, 2)).sum(0).transpose(0, 1).numpy()
+        total = None
+        for s, values in enumerate(streams):
+            x = (values - self.shift[s]) / self.scale[s]
+            seen = torch.from_numpy(np.concatenate([x * x, x, np.ones((len(x), 1))], axis=1, dtype=np.float32))
+            with torch.inference_mode():  # in place: what is allocated anew costs more than what is calculated
+                density = (seen @ self._products[s]).view(len(x), self.size, -1)
+                peak = density.amax(-1, keepdim=True)
+                mass = density.sub_(peak).clamp_(min=_FAR).exp_().transpose(0, 1) @ self._mixing[s]  # [P,M,K]
+                likely = mass.add_(1e-30).log_().transpose(0, 1).add(peak)
+                total = likely if total is None else total.add_(likely)
+        assert total is not None
+        return total.numpy()
 
     def __call__(self, streams: list[Float[np.ndarray, "M D"]]) -> Float[np.ndarray, "M P"]:
         """Tempered log-posteriors of the phones, floored.

@@ -63,7 +63,8 @@ class Layer:
         count = len(x) - self.reach
         seen = torch.cat([x[i * self.dilation :][:count] for i in range(KERNEL)], 1)
         centre = self.reach - self.future * self.dilation
-        return x[centre:][:count] + torch.addmm(self.mix_bias, torch.relu(seen @ self.taps + self.bias), self.mix)
+        hidden = torch.addmm(self.bias, seen, self.taps).relu_()
+        return torch.addmm(self.mix_bias, hidden, self.mix).add_(x[centre:][:count])
 
 
 @dataclass(frozen=True)

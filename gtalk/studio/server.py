@@ -123,14 +123,14 @@ def _host(routes: Sequence[BaseRoute], host: str, **options: Any) -> Host:
 
 
 def serve(folder: Path, config: StudioConfig) -> None:
-    """Open the studio of a folder until interrupted."""
+    """Open the studio of a folder until told to end."""
     studio = Studio(folder, config)
     with studio.desk.looker.held():  # a page that is open already asks at once, and would silence the line
         studio.start()
         _report(f"open {studio.url}   (Ctrl-C ends)")
     studio.desk.warm()
     try:
-        wait_until_ended()
+        wait_until_ended(_report)
     finally:
         studio.stop()
 

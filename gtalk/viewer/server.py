@@ -130,7 +130,7 @@ def serve_cast(
             cleanup.callback(end)
         if first is not None:
             server.main.session.perform(first, score, math.inf)
-        wait_until_ended()
+        wait_until_ended(_report)
 
 
 def drawing_threads(kind: str, wanted: int) -> int:

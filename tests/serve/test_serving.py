@@ -120,6 +120,7 @@ def test_clients_see_their_own_jobs_and_files_alone(server: Serving) -> None:
         ({"text": "hello", "format": "exe"}, "format"),
         ({"text": "hello", "mouth": 9}, "mouth"),
         ({"text": "hello", "crf": "best"}, "crf"),
+        ({"text": "hello", "emotoin": "happy:0.5"}, "Did you mean `emotion`?"),
         (["text"], "a JSON object"),
         (b"{", "JSON"),
     ],

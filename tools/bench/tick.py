@@ -1,10 +1,10 @@
 """What a tick of a live session costs the server, by who draws: processor time and wall time, one thread.
 
-    python tools/bench/tick.py AVATAR SPEECH [--seconds 8]
+    python tools/bench/tick.py AVATAR SPEECH [--seconds 8] [--emotion happy:0.7]
 
 The session's clock is stepped by hand, so nothing waits and nothing is late; sound, motion, edits, the mark and packing
 for each visitor are as in `gtalk view`. Rows: the visitor's browser draws (numbers and Opus), for one and for ten
-visitors of the session; the server draws and sends JPEGs.
+visitors of the session; the server draws and sends JPEGs. kB/s are of one visitor, sound and all.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from gtalk.compute.threads import compute_on  # noqa: E402
 from gtalk.export.web.drawn import Drawn  # noqa: E402
 from gtalk.marks.leaving import Leaving  # noqa: E402
 from gtalk.media.audio import read_audio  # noqa: E402
+from gtalk.motion.edits.controls import Controls  # noqa: E402
 from gtalk.types import AUDIO_RATE  # noqa: E402
 from gtalk.viewer.audio.sources import PushSource  # noqa: E402
 from gtalk.viewer.config import ViewConfig  # noqa: E402
@@ -45,15 +46,15 @@ class Clock:
         return self.now_s
 
 
-def ticks(avatar: Path, samples: np.ndarray, visitors: int, there: bool) -> np.ndarray:
-    """(processor, wall) milliseconds of each tick [T,2]."""
-    config = ViewConfig(draw="browser" if there else "server")
+def ticks(avatar: Path, samples: np.ndarray, visitors: int, there: bool, emotion: str = "") -> tuple[np.ndarray, float]:
+    """((processor, wall) milliseconds of each tick [T,2], kB/s a visitor)."""
+    config = ViewConfig(draw="browser" if there else "server", controls=Controls(emotion=emotion))
     cast, identity = cast_of(avatar, config)
     drawn = Drawn.of(cast().avatar, identity) if there else None
     clock, packets = Clock(), Packets()
     session = LiveSession(
-        cast(), clock=clock, leaving=Leaving(identity), numbers=None if drawn is None else drawn.numbers,
-        report=lambda _line: None,
+        cast(), controls=config.controls, clock=clock, leaving=Leaving(identity), report=lambda _line: None,
+        numbers=None if drawn is None else drawn.numbers,
     )  # fmt: skip
     listeners = [session.listen(lambda: None, False) for _ in range(visitors)]
     for listener in listeners:
@@ -73,7 +74,7 @@ def ticks(avatar: Path, samples: np.ndarray, visitors: int, there: bool) -> np.n
                 sent += len(packed)
         took.append((1e3 * (time.process_time() - begun[0]), 1e3 * (time.perf_counter() - begun[1])))
     assert sent > 100 * len(took), "nothing was sent"
-    return np.array(took)[SETTLES:]
+    return np.array(took)[SETTLES:], sent / visitors / (len(took) * TICK_S) / 1e3
 
 
 def main() -> None:
@@ -82,15 +83,16 @@ def main() -> None:
     parser.add_argument("avatar", type=Path)
     parser.add_argument("speech", type=Path)
     parser.add_argument("--seconds", type=float, default=8.0)
+    parser.add_argument("--emotion", default="", help="what the face expresses meanwhile")
     given = parser.parse_args()
     compute_on(1)
     print(line())
     samples = read_audio(given.speech).samples[: round(given.seconds * AUDIO_RATE)]
     for name, visitors, there in (("there, one visitor", 1, True), ("there, ten", 10, True), ("here, one", 1, False)):
-        took = ticks(given.avatar, samples, visitors, there)
+        took, kb_s = ticks(given.avatar, samples, visitors, there, given.emotion)
         cpu, wall = np.median(took, axis=0)
         p95 = np.percentile(took[:, 1], 95)
-        print(f"{name:20s} processor {cpu:5.2f} ms, wall {wall:5.2f} (95 %: {p95:5.2f})")
+        print(f"{name:20s} processor {cpu:5.2f} ms, wall {wall:5.2f} (95 %: {p95:5.2f}), {kb_s:5.1f} kB/s")
 
 
 if __name__ == "__main__":

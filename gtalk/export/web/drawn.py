@@ -8,8 +8,8 @@ from functools import cached_property
 
 from gtalk.avatar.base import Avatar
 from gtalk.avatar.gaussian import GaussianAvatar
-from gtalk.export.web.message import pack_row
 from gtalk.export.web.pack import pack_avatar
+from gtalk.export.web.rows import pack_row
 from gtalk.export.web.site import MODULES, jpeg, module
 from gtalk.marks.identity import Identity
 from gtalk.types import Motion

@@ -42,18 +42,6 @@ def expression_weights(motion: Motion) -> Float[np.ndarray, "T E"]:
     return np.zeros((len(motion), EXPRESSIONS), np.float32) if weights is None else weights.astype(np.float32)
 
 
-def pack_row(avatar: GaussianAvatar, motion: Motion) -> bytes:
-    """One frame by itself, for a page that draws what it is told as it comes.
-
-    What is no code comes first, in floats, since a head's place wants them; then codes and the weights of the shapes
-    that are used, in half floats; then which shapes those are (uint8).
-    """
-    (row,), (weights,) = frame_numbers(avatar, motion), expression_weights(motion)
-    used = np.flatnonzero(weights)
-    halves = np.concatenate([row[:-AFTER_CODES], weights[used]])
-    return row[-AFTER_CODES:].astype("<f4").tobytes() + halves.astype("<f2").tobytes() + used.astype("u1").tobytes()
-
-
 def pack_message(
     avatar: GaussianAvatar, motion: Motion, identity: dict[str, Any], sound: Path | None = None, captions: str = ""
 ) -> bytes:

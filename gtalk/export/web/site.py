@@ -36,8 +36,8 @@ LISTENING = (
 )  # fmt: skip
 """What moves the person by any sound."""
 COMPONENT = (
-    "gtalk-avatar.js", "emotion.js", "gaze.js", "loading.js", "timeline.js", "gtalk-avatar.d.ts", "index.html",
-    "package.json",
+    "gtalk-avatar.js", "emotion.js", "gaze.js", "loading.js", "looks.js", "timeline.js", "gtalk-avatar.d.ts",
+    "index.html", "package.json",
 )  # fmt: skip
 PAGE = (*COMPONENT, *MODULES, *LISTENING)
 MADE = ("avatar.bin", "speaker.bin", "plate.jpg", "poster.jpg", "idle.gtm", "message.gtm")

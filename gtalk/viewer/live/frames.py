@@ -24,6 +24,18 @@ class Picture(NamedTuple):
     alpha: UInt8[np.ndarray, "H W"]
 
 
+class Wanted(NamedTuple):
+    """What is asked for of a moment."""
+
+    images: bool
+    labelled: bool
+    numbers: bool
+    encoded: bool = True
+    """Somebody takes images as JPEG."""
+    late: bool = False
+    """Too late for an image, which takes time."""
+
+
 @dataclass(frozen=True)
 class LiveFrame:
     """What listeners get each tick."""
@@ -69,6 +81,49 @@ class Listener:
     flushed: bool = False
     """Someone cut in since the last look: what was handed out and not yet played is to be forgotten."""
     frames: deque[LiveFrame] = field(default_factory=lambda: deque(maxlen=12))
+
+
+class Audience:
+    """The listeners of a session, which calls it under its lock."""
+
+    def __init__(self) -> None:
+        self.listeners: tuple[Listener, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.listeners)
+
+    def enter(self, listener: Listener) -> None:
+        """One more."""
+        self.listeners += (listener,)
+
+    def leave(self, listener: Listener) -> None:
+        """One less."""
+        self.listeners = tuple(other for other in self.listeners if other is not listener)
+
+    def hand(self, frame: LiveFrame) -> None:
+        """One tick for everybody."""
+        for listener in self.listeners:
+            listener.frames.append(frame)
+            listener.wake()
+
+    def forget(self) -> None:
+        """What was handed out and not yet played is over."""
+        for listener in self.listeners:
+            listener.frames.clear()
+            listener.flushed = True
+            listener.wake()
+
+    def wants(self, *, recorded: bool, late: bool) -> Wanted:
+        """What somebody asks for; `recorded`: somebody else takes every image."""
+        listeners = self.listeners
+        images = [listener for listener in listeners if not (listener.draws or listener.apart)]
+        return Wanted(
+            bool(images) or recorded,
+            any(listener.labelled for listener in images),
+            any(listener.draws for listener in listeners),
+            any(not listener.encodes for listener in listeners),
+            late,
+        )
 
 
 def aperture_of(moment: MotionFrame) -> float:

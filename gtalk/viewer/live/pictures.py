@@ -15,10 +15,10 @@ from gtalk.marks.label import labelled
 from gtalk.shapes import UInt8
 from gtalk.talk import PLATE, MotionFrame, Talker, View
 from gtalk.types import AUDIO_RATE, Frame, Motion
-from gtalk.viewer.live.frames import encode_jpeg
+from gtalk.viewer.live.frames import Wanted, encode_jpeg
 
 Numbers = Callable[[Motion], bytes]
-"""One frame of motion as a page takes it that draws: `gtalk.export.web.message.pack_frame_row`."""
+"""One frame of motion as a page takes it that draws: `gtalk.export.web.rows.pack_row`."""
 
 
 class Made(NamedTuple):
@@ -28,18 +28,6 @@ class Made(NamedTuple):
     jpeg: bytes | None = None
     labelled_jpeg: bytes | None = None
     numbers: bytes | None = None
-
-
-class Wanted(NamedTuple):
-    """What somebody asks for."""
-
-    images: bool
-    labelled: bool
-    numbers: bool
-    encoded: bool = True
-    """Somebody takes images as JPEG."""
-    late: bool = False
-    """Too late for an image, which takes time."""
 
 
 class Pictures:

@@ -31,17 +31,15 @@ from gtalk.types import AUDIO_RATE, Camera, Frame
 from gtalk.viewer.audio.double_talk import DoubleTalkDetector
 from gtalk.viewer.audio.sources import AudioSource, PushSource
 from gtalk.viewer.live.clock import MicrophoneClock, sooner_samples
-from gtalk.viewer.live.frames import Listener, LiveFrame, Picture, aperture_of
+from gtalk.viewer.live.frames import Audience, Listener, LiveFrame, Picture, aperture_of
 from gtalk.viewer.live.heard import HeardTick, PitchMeter
 from gtalk.viewer.live.line import Line
-from gtalk.viewer.live.pictures import Made, Numbers, Pictures, Wanted
-from gtalk.viewer.live.stats import LiveStats, Timings
+from gtalk.viewer.live.pictures import Made, Numbers, Pictures
+from gtalk.viewer.live.stats import Failures, LiveStats, Timings
 
 _LATE_S = 0.06  # an image later than this is not worth drawing: the next is due
 _ECHO_S = 0.3  # how long after its own speech the avatar stays deaf: what is in loudspeaker and room dies away
 _ASLEEP_S = 2.0  # who is so far behind was suspended: what was missed is over
-_SOON_S = 10.0  # failures closer than this are one trouble
-_PATIENT_AFTER = 3  # failures, a second is waited after each more
 
 
 class LiveSession:
@@ -81,7 +79,7 @@ class LiveSession:
         self._microphone: PushSource | None = None
         self._deaf_until = 0  # tick
         self._mic_clock = MicrophoneClock()
-        self._listeners: list[Listener] = []
+        self._audience = Audience()
         self._lock = threading.RLock()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -92,7 +90,7 @@ class LiveSession:
         self._n_cuts = 0
         self._start_s = 0.0
         self._timings = Timings()
-        self._failed_s: deque[float] = deque(maxlen=_PATIENT_AFTER + 1)
+        self._failures = Failures()
         self.on_trouble: Callable[[str], None] | None = None
         """Told when the conversation broke and began anew: the pages."""
         self.on_heard: Callable[[Float[np.ndarray, " N"], bool], None] | None = None
@@ -221,13 +219,13 @@ class LiveSession:
         """A new listener; `wake` is called (from the live thread) when a frame was put in its queue."""
         listener = Listener(wake, labelled, encodes=encodes)
         with self._lock:
-            self._listeners.append(listener)
+            self._audience.enter(listener)
         return listener
 
     def leave(self, listener: Listener) -> None:
         """Forget a listener."""
         with self._lock:
-            self._listeners = [other for other in self._listeners if other is not listener]
+            self._audience.leave(listener)
 
     @property
     def n_dropped(self) -> int:
@@ -238,7 +236,7 @@ class LiveSession:
         """The last ten seconds."""
         with self._lock:
             stats, source = self._timings.stats(), self.source
-            stats.listeners, stats.decided = len(self._listeners), len(self._taken)
+            stats.listeners, stats.decided = len(self._audience), len(self._taken)
             stats.buffered_s = float(getattr(source, "buffered_s", 0.0))
             stats.speaking = source.name if source is not None else ""
             model = self.talker.motion_model
@@ -279,17 +277,15 @@ class LiveSession:
 
         Where it happens again, with the controls that the session began with.
         """
-        now_s = self._clock()
-        recent = [at_s for at_s in self._failed_s if now_s - at_s < _SOON_S]
-        self._failed_s.append(now_s)
-        words = "The conversation broke and began anew" + (", with its first settings." if recent else ".")
+        n_before = self._failures.again(self._clock())
+        words = "The conversation broke and began anew" + (", with its first settings." if n_before else ".")
         self._report(f"session broke: {type(error).__name__}: {error}")
-        if self.on_trouble is not None and len(recent) < _PATIENT_AFTER:
-            self.on_trouble(words)
-        if len(recent) >= _PATIENT_AFTER:
+        if n_before >= Failures.MANY:
             self._stop.wait(1.0)
+        elif self.on_trouble is not None:
+            self.on_trouble(words)
         with self._lock:
-            if recent:
+            if n_before:
                 self._controls = self._first_controls
             self._pictures.begin_anew()
             with suppress(Exception):  # else the next tick fails again, and comes here again
@@ -299,7 +295,7 @@ class LiveSession:
             self._mic_clock.clear()
             self._n_ticks = self._n_shown = self._deaf_until = 0
             self._start_s = self._clock()
-            self._forget()
+            self._audience.forget()
 
     def _start_of(self, tick: int) -> float:
         return self._start_s + tick / self.talker.fps
@@ -360,14 +356,7 @@ class LiveSession:
     def _flush(self) -> None:
         self._n_cuts += 1
         self._talk.interrupt()
-        self._forget()
-
-    def _forget(self) -> None:
-        """What was handed out and not yet played is over."""
-        for listener in self._listeners:
-            listener.frames.clear()
-            listener.flushed = True
-            listener.wake()
+        self._audience.forget()
 
     def _show(self, moment: MotionFrame, heard: HeardTick, n_cuts: int, *, late: bool) -> None:
         made = self._make(moment, late=late)
@@ -389,21 +378,11 @@ class LiveSession:
                 heard.heard_ms, heard.source, made.numbers,
                 Picture(made.frame.rgb, made.frame.alpha) if made.frame is not None else None, said_s,
             )  # fmt: skip
-            for listener in self._listeners:
-                listener.frames.append(live)
-                listener.wake()
+            self._audience.hand(live)
 
     def _make(self, moment: MotionFrame, *, late: bool) -> Made:
         """What is wanted of a moment; nothing where nobody is there: an open server costs little."""
-        listeners = self._listeners
-        images = [listener for listener in listeners if not (listener.draws or listener.apart)]
-        wanted = Wanted(
-            bool(images) or self.on_moment is not None,
-            any(listener.labelled for listener in images),
-            any(listener.draws for listener in listeners),
-            any(not listener.encodes for listener in listeners),
-            late,
-        )
+        wanted = self._audience.wants(recorded=self.on_moment is not None, late=late)
         begin, made = self._clock(), Made()
         if wanted.images or wanted.numbers:
             try:
@@ -413,6 +392,6 @@ class LiveSession:
         now = self._clock()
         if made.frame or made.numbers:
             self._timings.drawn(begin, now, now - self._start_of(self._n_shown) - self._sooner / AUDIO_RATE)
-        elif listeners or self.on_moment is not None:
+        elif len(self._audience) or self.on_moment is not None:
             self._timings.n_dropped += 1
         return made

@@ -69,6 +69,23 @@ class Timings:
         )
 
 
+class Failures:
+    """How often a session broke lately."""
+
+    MANY = 3
+    """After so many it waits a second each time and tells nobody any more."""
+    _SOON_S = 10.0  # closer than this they are one trouble
+
+    def __init__(self) -> None:
+        self._at_s: deque[float] = deque(maxlen=self.MANY + 1)
+
+    def again(self, now_s: float) -> int:
+        """One more; how many there were shortly before."""
+        n_before = sum(now_s - at_s < self._SOON_S for at_s in self._at_s)
+        self._at_s.append(now_s)
+        return n_before
+
+
 def resident_mb(pid: int | None = None) -> float:
     """Resident memory of a process in MB; 0 where /proc does not tell."""
     try:

@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute
 from starlette.websockets import WebSocket
 
 from gtalk.errors import UserError
+from gtalk.export.web.rows import ROWS
 from gtalk.hosting.answers import download, image_stream
 from gtalk.hosting.budget import Budget
 from gtalk.hosting.sockets import Socket, SocketClosed, opened, socket_routes
@@ -65,6 +66,8 @@ class _Page:
     listening: Listening
     opus: bool = False
     """Whether it decodes packets of sound beside numbers."""
+    rows: int = 1
+    """Version of the numbers that it reads."""
     microphones: list[PushSource] = field(default_factory=list)
     commands: Budget = field(default_factory=lambda: Budget(_COMMANDS_A_SECOND, _COMMANDS_AT_ONCE))
 
@@ -205,17 +208,19 @@ class MediaSocket:
                 if flushed:
                     await page.tell(flush=True)
                 for frame in frames:
-                    packed = pack_outline(frame) if page.listening.apart else self._packed(page, frame)
-                    await page.connection.send(packed)
+                    await page.connection.send(self._packed(page, frame))
                 if time.monotonic() - told > _STATS_EVERY_S:
                     told = time.monotonic()
                     await page.tell(stats=asdict(self._session.stats()), recording=self._recorder.running)
 
     def _packed(self, page: _Page, frame: LiveFrame) -> bytes:
+        if page.listening.apart:
+            return pack_outline(frame, page.rows)
         own = frame.source in page.microphones
         if not page.listening.draws or not frame.numbers:
             return pack_frame(frame, own=own)
-        return pack_numbers(frame, own=own, packet=self._packets.of(frame) if page.opus else None)
+        packet = self._packets.of(frame) if page.opus else None
+        return pack_numbers(frame, own=own, packet=packet, rows=page.rows)
 
     async def _receive(self, page: _Page) -> None:
         window, count = time.monotonic(), 0
@@ -246,7 +251,7 @@ class MediaSocket:
                 self._mute(page)
             case "draw":
                 page.listening.draws = bool(command.get("here")) and self._draw != "server"
-                page.opus = bool(command.get("opus"))
+                page.opus, page.rows = bool(command.get("opus")), 1 + (command.get("rows") == ROWS)
             case "apart":
                 page.listening.apart = bool(command.get("on"))
             case "stop":

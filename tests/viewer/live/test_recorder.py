@@ -151,6 +151,7 @@ def test_sigterm_leaves_a_whole_file() -> None:
     _, said = process.communicate(timeout=60)
     found = re.search(r"recording that was running is whole: (.+)", said)
     assert found, said
+    assert process.returncode == 0 and "SIGTERM: closing down" in said and "Traceback" not in said
     path = Path(found[1])
     assert len(read_video(path)) > 5 and len(read_audio(path).samples) > 1000
     path.unlink()

@@ -83,7 +83,7 @@ def test_a_viewer_that_reads_nothing_slows_nobody() -> None:
                 n = 0
                 while n < 100:  # four seconds of images: more than any queue holds
                     n += isinstance(await asyncio.wait_for(quick.recv(), 5), bytes)
-                queues = max(len(listener.frames) for listener in server.main.session._listeners)
+                queues = max(len(listener.frames) for listener in server.main.session._audience.listeners)
             slow.transport.abort()
             return n, queues
 

@@ -1,15 +1,17 @@
 """Sound of ticks as Opus: what a page decodes is what was said, and pages together cost one encoding."""
 
+import struct
 from dataclasses import replace
 
 import av
 import numpy as np
 
+from gtalk.export.web import rows
 from gtalk.media.output.opus import LiveOpus
 from gtalk.types import AUDIO_RATE
 from gtalk.viewer.live.frames import LiveFrame
 from gtalk.viewer.web.packets import Packets
-from gtalk.viewer.web.protocol import pack_numbers
+from gtalk.viewer.web.protocol import pack_numbers, pack_outline
 
 
 def ticks(seconds: float) -> list[LiveFrame]:
@@ -50,7 +52,22 @@ def test_silence_and_odd_lengths_are_not_packed() -> None:
 
 
 def test_a_packet_is_told_from_plain_samples() -> None:
-    frame = ticks(0.04)[0]
+    frame = replace(ticks(0.04)[0], pitch_hz=140.0, heard_ms=12.5)
     packed, plain = pack_numbers(frame, packet=b"opus"), pack_numbers(frame)
-    assert packed[:1] == b"O" and packed.endswith(b"numbersopus") and plain[:1] == b"N"
+    assert packed[:2] == b"P\x05" and plain[:2] == b"P\x01" and packed.endswith(b"numbersopus")
     assert len(plain) - len(packed) == 2 * LiveOpus.PIECE - 4
+    time_s, aperture, pitch = struct.unpack_from("<dHH", packed, 2)
+    assert (time_s, aperture, pitch) == (0.0, 1000, 1400) and struct.unpack_from("<HH", packed, 22) == (640, 7)
+    own = pack_numbers(frame, own=True)
+    assert own[:2] == b"P\x03" and struct.unpack_from("<d", own, 26) == (12.5,) and own[34:].startswith(b"numbers")
+    loud = pack_numbers(replace(frame, aperture=99.0, pitch_hz=9e9))
+    assert struct.unpack_from("<HH", loud, 10) == (0xFFFF, 0xFFFF), "as much as there is room for"
+
+
+def test_a_page_of_an_older_gtalk_gets_what_it_reads() -> None:
+    row, weights = np.zeros(15, np.float32), np.zeros(58, np.float32)
+    frame = replace(ticks(0.04)[0], numbers=rows.packed(row, weights))
+    packed, plain = pack_numbers(frame, packet=b"opus", rows=1), pack_numbers(frame, rows=1)
+    assert packed[:1] == b"O" and packed.endswith(b"opus") and plain[:1] == b"N"
+    assert len(plain) - len(packed) == 2 * LiveOpus.PIECE - 4
+    assert struct.unpack_from("<H", packed, 36) == (13 * 4 + 2 * 2,) and pack_outline(frame, 1)[:1] == b"N"

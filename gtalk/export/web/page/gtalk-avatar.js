@@ -12,6 +12,7 @@ import { AFTER_CODES, SHAPES, readMessage } from "./format.js";
 import { Gaze, gazeOf } from "./gaze.js";
 import { Hearing } from "./hearing.js";
 import { bytes } from "./loading.js";
+import { LEAST_DETAIL, MARKUP, Pace, WORDS, behind, turnable } from "./looks.js";
 import { MAX_PITCH, MAX_YAW, orbit } from "./pose.js";
 import { Renderer, readAvatar } from "./renderer.js";
 import { Stage } from "./stage.js";
@@ -21,15 +22,6 @@ const BLEND_S = 0.3;  // from what it does to what it does next
 const PATIENCE_MS = 1500;  // how long nothing is said of a file that is on its way
 const HOLDS_UP_S = 0.12, HELD_S = 1.5;  // pictures that hold up what is to be said wait for it, so long at most each
 const TOLD_MS = 8000;  // how long what was refused stays on the picture
-const SLOW_S = 0.06, LEAST_DETAIL = 0.5;  // between pictures: beyond it they are drawn smaller, to half the size at least
-const WORDS = { generated: "AI generated", tap: "Tap for sound", lost: "The picture was lost; it comes back." };
-const STYLE = `
-:host { display: block; position: relative; overflow: hidden; }
-canvas, img { display: block; width: 100%; height: 100%; object-fit: contain; touch-action: pan-y; }
-canvas:not([hidden]) + img { position: absolute; inset: 0; pointer-events: none; }
-.label, .words, button { position: absolute; font: 12px/1.4 system-ui, sans-serif; color: #fff; background: #0009; border: 0; border-radius: 4px; padding: 2px 8px; }
-.label { left: 8px; bottom: 8px; } .words { left: 8px; right: 8px; top: 8px; } button { right: 8px; bottom: 8px; padding: 6px 12px; cursor: pointer; }
-[hidden] { display: none; }`;
 
 export class GtalkAvatar extends HTMLElement {
   static observedAttributes = ["src", "background", "emotion", "gaze"];
@@ -47,9 +39,7 @@ export class GtalkAvatar extends HTMLElement {
 
   constructor() {
     super();
-    this.#root.innerHTML = `<style>${STYLE}</style><canvas part="canvas"></canvas><img alt="" hidden>
-      <span class="label" part="label">${WORDS.generated}</span><span class="words" role="status" hidden></span>
-      <button hidden>${WORDS.tap}</button>`;
+    this.#root.innerHTML = MARKUP;
     this.#part("button").addEventListener("click", () => this.#sounds());
     this.#canvas.addEventListener("webglcontextlost", (event) => { event.preventDefault(); this.renderer = this.#stage = null; this.#tell(WORDS.lost); });
     this.#canvas.addEventListener("webglcontextrestored", () => {
@@ -58,7 +48,7 @@ export class GtalkAvatar extends HTMLElement {
     });
     // A call or a locked screen stops the sound: the button asks for it again.
     this.#sound.addEventListener("pause", () => { if (this.playing && !this.#sound.ended) this.#part("button").hidden = false; });
-    this.#drag();
+    turnable(this.#canvas, this, () => this.#view);
   }
 
   get #canvas() { return this.#part("canvas"); }
@@ -304,8 +294,8 @@ export class GtalkAvatar extends HTMLElement {
     if (this.#asked && this.#slow && seconds < HELD_S) return;
     if (!this.#asked) this.#slow = seconds > HOLDS_UP_S;
     this.#drawn = now;
-    this.#pace(seconds);
-    const scale = devicePixelRatio * (this.drawTimes.length ? this.#detail : LEAST_DETAIL), { clientWidth, clientHeight } = this.#canvas, { width, height } = this.header.camera;
+    this.#pace.picture(seconds);
+    const scale = devicePixelRatio * (this.drawTimes.length ? this.#pace.detail : LEAST_DETAIL), { clientWidth, clientHeight } = this.#canvas, { width, height } = this.header.camera;
     const shown = Math.min(clientWidth / width, clientHeight / height) * scale;
     const wide = Math.max(16, Math.round(width * shown)), high = Math.max(16, Math.round(height * shown));
     if (this.#canvas.width !== wide || this.#canvas.height !== high) Object.assign(this.#canvas, { width: wide, height: high });
@@ -314,7 +304,7 @@ export class GtalkAvatar extends HTMLElement {
     const looking = this.#gaze ? this.#gaze.over(this.#shown, this.#view, seconds) : this.#shown;
     const row = this.#emotion ? this.#emotion.over(looking, this.header.codes, seconds) : looking;
     try {
-      this.drawTimes.push(renderer.draw(row, { T_new_own: orbit(yaw, pitch, distance, pivot_m, up), background: this.#behind() }));
+      this.drawTimes.push(renderer.draw(row, { T_new_own: orbit(yaw, pitch, distance, pivot_m, up), background: behind(this.getAttribute("background")) }));
     } catch (error) {
       this.#fail(error);
     }
@@ -323,16 +313,7 @@ export class GtalkAvatar extends HTMLElement {
   }
 
   #drawn = 0;
-  #detail = 1;
-  #paces = [];
-
-  /** A browser that cannot keep up, as one without a graphics processor, gets fewer pixels instead of fewer pictures. */
-  #pace(seconds) {
-    if (this.#paces.push(seconds) < 10) return;
-    const median = this.#paces.sort((a, b) => a - b)[5];
-    this.#paces = [];
-    if (median > SLOW_S) this.#detail = Math.max(LEAST_DETAIL, this.#detail / Math.SQRT2);
-  }
+  #pace = new Pace();
 
   /** The numbers of now: of what plays, of what was shown from outside, or of a person at rest. */
   #now() {
@@ -368,29 +349,6 @@ export class GtalkAvatar extends HTMLElement {
     }
   }
   #cues = null;
-
-  #behind() {
-    const asked = this.getAttribute("background") || "plate";
-    if (asked === "plate") return "plate";
-    if (asked === "transparent") return null;
-    const probe = new OffscreenCanvas(1, 1).getContext("2d");
-    probe.fillStyle = asked;
-    probe.fillRect(0, 0, 1, 1);
-    return [...probe.getImageData(0, 0, 1, 1).data.slice(0, 3)].map((v) => v / 255);
-  }
-
-  #drag() {
-    let from = null;
-    this.#canvas.addEventListener("pointerdown", (event) => {
-      if (!this.hasAttribute("orbit")) return;
-      from = { x: event.clientX, y: event.clientY, ...this.#view };
-      this.#canvas.setPointerCapture(event.pointerId);
-    });
-    this.#canvas.addEventListener("pointermove", (event) => {
-      if (from) this.turn(from.yaw - (event.clientX - from.x) / 400, from.pitch + (event.clientY - from.y) / 400, from.distance);
-    });
-    for (const name of ["pointerup", "pointercancel"]) this.#canvas.addEventListener(name, () => { from = null; });
-  }
 
   #loads = 0;
 

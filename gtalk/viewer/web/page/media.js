@@ -22,7 +22,7 @@ function connect() {
     state.lost = 0;
     post({ connected: true });
     if (state.microphone) command({ do: "mic" });
-    if (state.drawing) command({ do: "draw", here: true, opus: !!state.packets });
+    if (state.drawing) command({ do: "draw", here: true, opus: !!state.packets, rows: 2 });
     if (state.apart) command({ do: "apart", on: true });
   };
   socket.onclose = ({ code, reason }) => {
@@ -55,7 +55,7 @@ async function drawHere(asked) {
     const { Drawing } = await import("./drawing.js");
     state.drawing = await Drawing.open(asked === "browser" || state.clear, state.clear);
     await unpackHere();
-    command({ do: "draw", here: true, opus: !!state.packets });
+    command({ do: "draw", here: true, opus: !!state.packets, rows: 2 });
   } catch (error) {
     post({ drawn: "server", why: error.message });
   }
@@ -67,7 +67,7 @@ async function unpackHere() {
   if (!(await Packets.known())) return;
   state.packets = new Packets(play, () => {
     state.packets = null;
-    if (state.drawing) command({ do: "draw", here: true, opus: false });
+    if (state.drawing) command({ do: "draw", here: true, opus: false, rows: 2 });
   });
 }
 
@@ -99,11 +99,22 @@ function paint(row) {
   if (state.asked === "auto" && !state.clear && median > SLOW_MS) drawThere(`a picture took ${median.toFixed(0)} ms`);
 }
 
+// A tick to be drawn here: what it says of itself, and where its numbers and its sound lie.
+function told(view) {
+  const letter = String.fromCharCode(view.getUint8(0));
+  const wave = (at) => [0, 1, 2, 3].map((i) => [view.getInt8(at + 2 * i) / 127, view.getInt8(at + 1 + 2 * i) / 127]);
+  if (letter !== "P") { // of an older gtalk
+    return { frame: { ...tick(view), wave: wave(26) }, packed: letter === "O", rows: 1, count: view.getUint16(34, true), size: view.getUint16(36, true), head: 38 };
+  }
+  const flags = view.getUint8(1), known = { audible: !!(flags & 1), heard: flags & 2 ? view.getFloat64(26, true) : NaN };
+  const traced = { aperture: view.getUint16(10, true) / 1e4, pitch: view.getUint16(12, true) / 10, wave: wave(14) };
+  const frame = { ...arrival(), time: view.getFloat64(2, true), ...known, ...traced };
+  return { frame, packed: !!(flags & 4), rows: 2, count: view.getUint16(22, true), size: view.getUint16(24, true), head: flags & 2 ? 34 : 26 };
+}
+
 function takeNumbers(view, buffer) {
-  const count = view.getUint16(34, true), size = view.getUint16(36, true), head = 38, wave = [];
-  for (let i = 0; i < 4; i++) wave.push([view.getInt8(26 + 2 * i) / 127, view.getInt8(27 + 2 * i) / 127]);
-  const frame = { ...tick(view), wave }, { packets } = state;
-  if (view.getUint8(0) === "O".charCodeAt(0)) {
+  const { frame, packed, rows, count, size, head } = told(view), { packets } = state;
+  if (packed) {
     // A packet that comes after the decoder gave up sounds like nothing; those after it are plain.
     packets ? packets.unpack(frame, new Uint8Array(buffer, head + size), count) : play(frame, new Float32Array(count));
   } else {
@@ -113,15 +124,16 @@ function takeNumbers(view, buffer) {
   }
   if (state.apart) return post({ traced: { ...frame, at: performance.timeOrigin + performance.now(), latency: null, skew: null } });
   if (!state.drawing) return;
-  frame.row = state.drawing.row(buffer.slice(head, head + size));
+  frame.row = state.drawing.row(buffer.slice(head, head + size), rows);
   wait(frame);
 }
+
+function arrival() { return { order: state.order++, arrived: performance.timeOrigin + performance.now() }; }
 
 // What every tick says of itself, whoever draws it.
 function tick(view) {
   const time = view.getFloat64(1, true), heard = view.getFloat64(9, true), audible = view.getUint8(25) === 1;
-  const arrived = performance.timeOrigin + performance.now();
-  return { order: state.order++, time, heard, audible, arrived, aperture: view.getFloat32(17, true), pitch: view.getFloat32(21, true) };
+  return { ...arrival(), time, heard, audible, aperture: view.getFloat32(17, true), pitch: view.getFloat32(21, true) };
 }
 
 // After what is still being unpacked.
