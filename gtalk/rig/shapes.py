@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file
 
-from gtalk.rig.surface import Surface, transferred
-from gtalk.rig.table import Sculpt, sculpts
+from gtalk.rig.sculpted.surface import Surface, transferred
+from gtalk.rig.sculpted.table import Sculpt, sculpts
 from gtalk.shapes import Float
 from gtalk.topology import INNER_LIPS_RING, IRIS_CENTRES, LEFT_EYE_RING, MIRROR, N_FACE, N_POINTS, RIGHT_EYE_RING
 from gtalk.types import OUTER_EYE_DISTANCE_M
@@ -76,7 +76,7 @@ def facing_pairs(opening: str) -> np.ndarray:
 @lru_cache(maxsize=1)
 def neutral() -> np.ndarray:
     """[478,3] the face that the shapes are sculpted on, head space, metres. Read-only."""
-    points = load_file(Path(__file__).with_name("neutral.safetensors"))["points"].astype(np.float64)
+    points = load_file(Path(__file__).with_name("sculpted") / "neutral.safetensors")["points"].astype(np.float64)
     points.setflags(write=False)
     return points
 

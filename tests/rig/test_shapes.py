@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from gtalk.errors import UserError
+from gtalk.rig.sculpted.surface import Surface
+from gtalk.rig.sculpted.table import read_table, sculpts
 from gtalk.rig.shapes import ARKIT, INDEPENDENT, SHAPES, WHOLE, displacements, facing_pairs, index, neutral
-from gtalk.rig.surface import Surface
-from gtalk.rig.table import read_table, sculpts
 from gtalk.topology import INNER_LIPS_RING, LIP_GAP_PAIRS, MIRROR
 
 LEFT = [name for name in SHAPES if name.endswith("Left")]

@@ -14,8 +14,8 @@ import argparse
 import numpy as np
 import yaml
 
+from gtalk.rig.sculpted.table import TABLE_PATH
 from gtalk.rig.shapes import SHAPES, UNREADABLE, displacements
-from gtalk.rig.table import TABLE_PATH
 from gtalk.topology import INNER_LIPS_RING, MIRROR, N_FACE
 from gtalk.types import OUTER_EYE_DISTANCE_M
 

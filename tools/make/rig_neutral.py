@@ -1,4 +1,4 @@
-"""Write gtalk/rig/neutral.safetensors: the face that the shapes are sculpted on, which is nobody's.
+"""Write gtalk/rig/sculpted/neutral.safetensors: the face that the shapes are sculpted on, which is nobody's.
 
     .venv/bin/python tools/make/rig_neutral.py
 
@@ -16,6 +16,6 @@ ROOT = Path(__file__).parents[2]
 
 if __name__ == "__main__":
     points = np.load(ROOT / "demo_person/body/cage.npz")["points"]
-    path = ROOT / "gtalk/rig/neutral.safetensors"
+    path = ROOT / "gtalk/rig/sculpted/neutral.safetensors"
     save_file({"points": points.astype(np.float32)}, path, metadata={"source": "demo person's cage", "unit": "metres"})
     print(path, points.shape)

@@ -22,6 +22,7 @@ from gtalk.avatar.expressing.surface import vertex_gradients, vertex_normals
 from gtalk.geometry.quaternion import rotation_matrices
 from gtalk.geometry.rotation import axial
 from gtalk.ops import splat
+from gtalk.rig.sculpted.folds import depths, profiles
 from gtalk.rig.shapes import SHAPES
 from gtalk.shapes import Bool, Float
 from gtalk.topology import INNER_LIPS_RING, LEFT_EYE_RING, N_POINTS, RIGHT_EYE_RING, SKIN_TRIANGLES
@@ -31,6 +32,9 @@ LIPS_M, LIDS_M = 0.007, 0.003  # how far learned motion is better than the mesh'
 LEAST_M = 3e-4  # a column that moves a Gaussian less leaves it out
 LEAST_TWIN_M = 2e-4  # a twin, whose code may be asked three times over
 MOST_LOG_SCALE, MOST_SHADE = 0.8, 0.22
+LEAST_CREASE = 0.01  # a column that shades a Gaussian less leaves it out
+OFF_SKIN_M = 0.004
+FOLD_TINT = np.array([0.85, 1.05, 1.1])  # light that got into the skin reddens the valley
 LUMINANCE = np.array([0.299, 0.587, 0.114])
 
 
@@ -70,6 +74,8 @@ def write_columns(
     """
     rig, wanted, large = division.rig, division.wanted, division.large
     rows = _written(mesh_columns(division), len(rig.motion), light_on(rig.mean, binding, base), binding, base)
+    creased = depths(SHAPES) @ folded(rig.mean, binding)
+    rows[: len(wanted), :, splat.COLOUR] += creased[..., None] * (FOLD_TINT * base[:, splat.COLOUR])
     twins = slice(len(wanted), len(wanted) + len(rig.motion))
     strays = rows[twins, :, splat.POSITION] - moves.transpose(1, 0, 2)
     strays = strays * smooth_skin(rig.mean, binding, base)[None, :, None]
@@ -81,11 +87,22 @@ def write_columns(
     least_m = np.full(len(rows), LEAST_M)
     least_m[twins] = LEAST_TWIN_M
     kept = np.abs(rows[..., splat.POSITION]).max(-1) > least_m[:, None]
+    kept[: len(wanted)] |= np.abs(creased) > LEAST_CREASE
     still, lively = (
         splat.SparseColumns.of(torch.from_numpy(rows[which]), torch.from_numpy(kept[which]))
         for which in (is_still, ~is_still)
     )
     return Columns(still, lively, is_still)
+
+
+def folded(mesh: Float[np.ndarray, "478 3"], binding: Binding) -> Float[np.ndarray, "F N"]:
+    """What each fold, of a depth of 1, adds to the brightness of Gaussians, as a share of it: to those on the skin,
+    not to what stands off it, such as hair.
+    """
+    places, normals = (_at(binding, v) for v in (mesh, vertex_normals(mesh, SKIN_TRIANGLES)))
+    normals /= np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-9)
+    skin = np.isin(binding.region, (UPPER, LOWER, SKIN)) * binding.share
+    return profiles(mesh, places, normals) * skin * np.exp(-((binding.height_m / OFF_SKIN_M) ** 2))
 
 
 def mesh_columns(division: Division) -> MeshColumns:

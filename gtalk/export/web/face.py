@@ -18,18 +18,29 @@ import torch
 from gtalk.avatar.expressing import openings as parted
 from gtalk.avatar.expressing.binding import JAW
 from gtalk.avatar.expressing.codes import MOST_ASKED, MOST_CODE, RANGE_SHARE, Asked
-from gtalk.avatar.expressing.columns import MOST_LOG_SCALE, MOST_SHADE, light_on, mesh_columns, smooth_skin
+from gtalk.avatar.expressing.columns import (
+    FOLD_TINT,
+    MOST_LOG_SCALE,
+    MOST_SHADE,
+    folded,
+    light_on,
+    mesh_columns,
+    smooth_skin,
+)
 from gtalk.avatar.gaussian import GaussianAvatar
 from gtalk.export.web.sections import stepped
 from gtalk.geometry.quaternion import rotation_matrices
 from gtalk.ops import splat
 from gtalk.rig.expression import recipes
 from gtalk.rig.limits import Gaps
+from gtalk.rig.sculpted.folds import depths
 from gtalk.rig.shapes import SHAPES, WHOLE
 from gtalk.shapes import Float
 
 LOOKS = [3, 4, 5, 10, 11, 12, 13]
 """Channels that stay within what the clip has shown."""
+FOLDS_EACH = 2
+"""Folds of the skin, the strongest, that a Gaussian keeps."""
 
 
 class Face(NamedTuple):
@@ -66,7 +77,12 @@ def _mesh(avatar: GaussianAvatar, rows: Float[np.ndarray, "F 16"]) -> dict[str, 
     columns = mesh_columns(division)
     weights = np.clip(np.rint(255 * binding.weights[:, :2]), 0, 255)
     skin = np.column_stack([binding.share, smooth_skin(mesh, binding, rows)])
+    creases = folded(mesh, binding)
+    kept = np.argsort(-np.abs(creases), axis=0, kind="stable")[:FOLDS_EACH]
     return {
+        "fold": kept.T.astype("u1"),
+        **stepped("fold_at", np.take_along_axis(creases, kept, 0).T[None], "i1"),
+        "fold_depths": depths(SHAPES).astype("<f4"),
         **stepped("mesh_place", columns.place, "<i2"),
         **stepped("mesh_normal", columns.normal, "i1"),
         **stepped("mesh_slope", columns.slope.reshape(*columns.place.shape[:2], 9), "i1"),
@@ -132,6 +148,7 @@ def _words(avatar: GaussianAvatar) -> dict[str, Any]:
         "most_code": MOST_CODE,
         "most_log_scale": MOST_LOG_SCALE,
         "most_shade": MOST_SHADE,
+        "fold_tint": list(FOLD_TINT),
         **constants,
     }
 
@@ -186,6 +203,9 @@ def expressed(
     out[:first, splat.QUATERNION] += turn
     most = words["most_shade"]
     shade = np.clip((at(sums["normal"]) @ unpacked["light"]) * skin[:, 0], -most, most)
-    out[:first, splat.COLOUR] += base[:first, splat.COLOUR] * shade[:, None]
+    deep = asked.coefs[: len(SHAPES)] @ unpacked["fold_depths"]
+    creased = (unpacked["fold_at"][0] * deep[unpacked["fold"]]).sum(1)[:first]
+    shades = shade[:, None] + creased[:, None] * np.array(words["fold_tint"])
+    out[:first, splat.COLOUR] += base[:first, splat.COLOUR] * shades
     out[first:, :3] += unpacked["jaw"][:, None] * sums["chin"]
     return out

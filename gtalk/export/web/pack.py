@@ -18,7 +18,7 @@ from gtalk.export.web.sections import read_sections, stepped, unstepped, write_s
 from gtalk.marks.code import encode
 from gtalk.marks.pattern import tile_of
 from gtalk.marks.watermark import RGB_LEVELS
-from gtalk.shapes import Float
+from gtalk.shapes import Float, Shaped
 
 MAGIC, VERSION = b"GTAV", 2
 BASE_CHANNELS, BASIS_CHANNELS = 15, 14
@@ -65,7 +65,7 @@ def pack_avatar(avatar: GaussianAvatar, identity: dict[str, Any]) -> bytes:
     return write_sections(MAGIC, header, sections)
 
 
-def unpack_avatar(data: bytes) -> tuple[dict[str, Any], dict[str, Float[np.ndarray, "..."]]]:
+def unpack_avatar(data: bytes) -> tuple[dict[str, Any], dict[str, Shaped[np.ndarray, "..."]]]:
     """(header, arrays) as the page has them: base [N,15], face [Nf,K,14], rest [Nr,R,14], and what expressions need.
 
     Raises UserError when damaged.
@@ -77,7 +77,7 @@ def unpack_avatar(data: bytes) -> tuple[dict[str, Any], dict[str, Float[np.ndarr
 
 
 def gaussians_of(
-    unpacked: dict[str, Float[np.ndarray, "..."]], header: dict[str, Any], code: Float[np.ndarray, " K"]
+    unpacked: dict[str, Shaped[np.ndarray, "..."]], header: dict[str, Any], code: Float[np.ndarray, " K"]
 ) -> Float[np.ndarray, "N 15"]:
     """What the page computes of a frame without an expression, before skinning: the twin of its shader."""
     out = unpacked["base"].copy()

@@ -5,6 +5,8 @@ import { scaled } from "./format.js";
 import { Openings } from "./openings.js";
 
 export const POINTS = 478;
+export const BOUND = 12;  // numbers of a Gaussian's binding
+export const MOST_FOLDS = 48;
 export const EXPRESSED = 16;  // numbers of a column at a point: place 3, normal 3, slope 9
 
 export class Face {
@@ -24,16 +26,18 @@ export class Face {
     this.mesh = new Float32Array(2 * 2048 * 4);  // two rows of a texture: EXPRESSED a point, then 8 of what codes change
     this.codes = new Float32Array(4 * faceCodes);
     this.change = new Float32Array(this.size);
+    this.folds = new Float32Array(MOST_FOLDS);  // how deep each fold of the skin is
   }
 
-  /** Numbers of bindings, two texels a Gaussian: points of the triangle, height; weights of two, share, smoothness. */
+  /** Numbers of bindings, BOUND a Gaussian: points of the triangle, height; weights of two, share, smoothness; which folds of the skin, and how much of each. */
   bound() {
-    const { bound_points: points, bound } = this.arrays, heights = scaled(this.arrays, "bound_height"), count = heights.length;
-    const out = new Float32Array(8 * count);
-    for (let n = 0; n < count; n++) {
-      for (let i = 0; i < 3; i++) out[8 * n + i] = points[3 * n + i];
-      out[8 * n + 3] = heights[n];
-      for (let i = 0; i < 4; i++) out[8 * n + 4 + i] = bound[4 * n + i] / 255;
+    const { bound_points: points, bound, fold } = this.arrays, heights = scaled(this.arrays, "bound_height"), count = heights.length;
+    const out = new Float32Array(BOUND * count), folds = fold && scaled(this.arrays, "fold_at");
+    for (let n = 0, to = 0; n < count; n++, to += BOUND) {
+      for (let i = 0; i < 3; i++) out[to + i] = points[3 * n + i];
+      out[to + 3] = heights[n];
+      for (let i = 0; i < 4; i++) out[to + 4 + i] = bound[4 * n + i] / 255;
+      for (let i = 0; folds && i < 2; i++) out.set([fold[2 * n + i], folds[2 * n + i]], to + 8 + 2 * i);
     }
     return out;
   }
@@ -91,6 +95,11 @@ export class Face {
   }
 
   #sum(coefs) {
+    const { fold_depths: depths } = this.arrays, many = depths ? depths.length / this.shapes : 0;
+    for (let fold = 0; fold < many; fold++) {
+      this.folds[fold] = 0;
+      for (let e = 0; e < this.shapes; e++) this.folds[fold] += coefs[e] * depths[e * many + fold];
+    }
     const { mesh, columns, change, shapes, size, arrays: { mesh_chin: chins } } = this, each = POINTS * EXPRESSED;
     mesh.fill(0);
     const chin = (this.chin = [0, 0, 0]);

@@ -1,6 +1,6 @@
 // Places and depths of the Gaussians at a frame and their order, far to near, on the processor: all that drawing needs sorted.
 
-import { EXPRESSED } from "./face.js";
+import { BOUND, EXPRESSED } from "./face.js";
 
 const KEYS = 1 << 16;
 
@@ -61,7 +61,7 @@ export class Order {
 
   #express({ mesh, chin }) {
     const { at, bound, jaw, ends: [, , far, speaking, expressing] } = this;
-    for (let n = 0, i = 0, b = 0; n < far; n++, i += 3, b += 8) {
+    for (let n = 0, i = 0, b = 0; n < far; n++, i += 3, b += BOUND) {
       const p = EXPRESSED * bound[b], q = EXPRESSED * bound[b + 1], r = EXPRESSED * bound[b + 2], share = bound[b + 6];
       const u = bound[b + 4] * share, v = bound[b + 5] * share, w = share - u - v;
       at[i] += u * mesh[p] + v * mesh[q] + w * mesh[r];

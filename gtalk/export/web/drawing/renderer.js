@@ -1,6 +1,6 @@
 // Draws an avatar's Gaussians with WebGL2: deform and project once each, then quads from far to near, then the plate.
 
-import { Face } from "./face.js";
+import { BOUND, Face, MOST_FOLDS } from "./face.js";
 import { readSections } from "./format.js";
 import { bytes, empty, floats, framebuffer, refill, texture } from "./gl.js";
 import { Order } from "./order.js";
@@ -28,11 +28,11 @@ export async function readAvatar(buffer) {
   return { header, arrays, count, base, bases, ends, face, bound: bound(face, ends, arrays), jaw: arrays.jaw, mark: arrays.mark, markRgb: arrays.mark_rgb };
 }
 
-/** Bindings of all of the face: two texels a Gaussian, those in the mouth with whether they go with the jaw. */
+/** Bindings of all of the face: BOUND numbers a Gaussian, those in the mouth with whether they go with the jaw. */
 function bound(face, [, , far, speaking, expressing], { jaw }) {
-  const out = new Float32Array(8 * expressing);
+  const out = new Float32Array(BOUND * expressing);
   if (face) out.set(face.bound());
-  for (let n = speaking; n < expressing; n++) out[8 * n] = jaw[n - speaking];
+  for (let n = speaking; n < expressing; n++) out[BOUND * n] = jaw[n - speaking];
   return out;
 }
 
@@ -140,6 +140,7 @@ export class Renderer {
         behind: ["1i", header.behind], ends: ["4i", ...ends.slice(0, 4)], share: ["1f", expressed?.share ?? 0],
         steps: ["4fv", [...steps, 0]], most: ["4f", words.most_log_scale ?? 0, words.most_shade ?? 0, 0, 0],
         chin: ["3f", ...(expressed ? face.chin : [0, 0, 0])], light: ["3f", ...(arrays.light ?? [0, 0, 0])],
+        folds: ["4fv", face?.folds ?? new Float32Array(MOST_FOLDS)], tint: ["3f", ...(words.fold_tint ?? [0, 0, 0])],
         limits: ["4fv", [...header.limits, 0, 0]], size: ["2f", width, height],
         camera: ["4f", focal * scale, cx * scale, cy * scale, 0.3 * scale * scale],
         head: ["Matrix4x3fv", columns(head)], torso: ["Matrix4x3fv", columns(torso)],

@@ -16,7 +16,8 @@ uniform ivec4 ends;  // of right, left and far skin, and of what lies in the mou
 uniform vec4 limits[4];
 uniform float share;  // of an expression
 uniform vec4 steps[2], most;  // what ranges are worth; how far scale and shade may go
-uniform vec3 chin, light;
+uniform vec3 chin, light, tint;
+uniform vec4 folds[12];  // how deep each is
 uniform mat4x3 head, torso;
 uniform vec4 camera;  // focal, cx, cy; the blur of the fit, in px^2 of this image
 uniform vec2 size;
@@ -34,7 +35,7 @@ mat3 turned(vec4 q) {
 
 // What an expression adds to skin: see gtalk/export/web/face.py.
 void express(inout vec4 g[4], vec4 first[4], int n) {
-  vec4 corners = texel(bound, 2 * n), skin = texel(bound, 2 * n + 1);
+  vec4 corners = texel(bound, 3 * n), skin = texel(bound, 3 * n + 1), fold = texel(bound, 3 * n + 2);
   vec3 weight = vec3(skin.xy, 1. - skin.x - skin.y);
   vec4 sum[6] = vec4[6](vec4(0), vec4(0), vec4(0), vec4(0), vec4(0), vec4(0));
   for (int i = 0; i < 3; i++)
@@ -55,8 +56,10 @@ void express(inout vec4 g[4], vec4 first[4], int n) {
   g[1].zw += turn.xy;
   g[2].xy += turn.zw;
   float shade = clamp(dot(normal, light) * skin.z, -most.y, most.y);
-  g[2].w += first[2].w * shade;
-  g[3].xy += first[3].xy * shade;
+  ivec2 which = ivec2(fold.xz);
+  vec3 shades = shade + tint * (fold.y * folds[which.x >> 2][which.x & 3] + fold.w * folds[which.y >> 2][which.y & 3]);
+  g[2].w += first[2].w * shades.x;
+  g[3].xy += first[3].xy * shades.yz;
 }
 
 void main() {
@@ -69,7 +72,7 @@ void main() {
   vec4 g[4], first[4], moved[4] = vec4[4](vec4(0), vec4(0), vec4(0), vec4(0));
   int many = isFace ? faceCodes : n < faceCount + behind ? 0 : restCodes;
   int row = (isFace ? n : n - faceCount - behind) * many * 4, at = isFace ? group : 4;
-  float smoothness = expressed && group < 2 ? texel(bound, 2 * n + 1).w : 0.;
+  float smoothness = expressed && group < 2 ? texel(bound, 3 * n + 1).w : 0.;
   for (int k = 0; k < many; k++)
     for (int j = 0; j < 4; j++) {
       vec4 amount = texelFetch(codes, ivec2(4 * k + j, at), 0);
@@ -93,7 +96,7 @@ void main() {
     g[0].w = looks.x; g[1].xy = looks.yz; g[2].z = looks.w - first[3].w;
     g[2].w = hue.x; g[3].xy = hue.yz;
     if (n < ends.z) express(g, first, n);
-    else g[0].xyz += texel(bound, 2 * n).x * chin;
+    else g[0].xyz += texel(bound, 3 * n).x * chin;
   }
   vec3 p = g[0].xyz, s = exp(vec3(g[0].w, g[1].xy));
   mat3 R = turned(vec4(g[1].zw, g[2].xy));

@@ -86,7 +86,7 @@ def _both_sides(name: str, entry: Mapping[str, Any], points: Mapping[str, int]) 
     mirror_too = entry["sides"] == "both"
     rows: dict[int, list[float]] = {}
     for point, numbers in (entry.get("handles") or {}).items():
-        index, row = _index(point, points), [float(x) for x in numbers]
+        index, row = point_index(point, points), [float(x) for x in numbers]
         row = [*row, float(entry["reach"])] if len(row) == 3 else row
         if len(row) != 4 or not all(abs(x) <= _FARTHEST for x in row[:3]) or not 0.0 <= row[3] <= 4.0:
             raise ValueError(f"{name}, {point}: {numbers}")
@@ -109,9 +109,10 @@ def _both_sides(name: str, entry: Mapping[str, Any], points: Mapping[str, int]) 
     return {name: shape, name.removesuffix("Left") + "Right": shape.mirrored()}
 
 
-def _index(point: object, points: Mapping[str, int]) -> int:
+def point_index(point: object, points: Mapping[str, int]) -> int:
+    """A point of the mesh by its number or its name, `name_r` being the mirror. Raises ValueError for others."""
     if isinstance(point, str) and point.endswith(OTHER_SIDE):
-        return int(MIRROR[_index(point.removesuffix(OTHER_SIDE), points)])
+        return int(MIRROR[point_index(point.removesuffix(OTHER_SIDE), points)])
     index = point if isinstance(point, int) else points.get(str(point), -1)
     if not 0 <= index < N_FACE:
         raise ValueError(f"there is no point {point!r}")
