@@ -6,9 +6,8 @@ media → landmarks → sync (sound to lips) → track (pose) → light → came
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -24,7 +23,7 @@ from gtalk.media.audio import read_wav
 from gtalk.media.source import probe, require_video
 from gtalk.media.video import read_video
 from gtalk.prepare.footage import track_reader
-from gtalk.prepare.frame_io import one_thread_each, read_frame, read_frames, read_grey, read_luma
+from gtalk.prepare.frame_io import in_order, one_thread_each, read_frame, read_frames, read_grey, read_luma
 from gtalk.prepare.ingest.ingest import run_media
 from gtalk.prepare.ingest.sync import check_av_offset, run_sync
 from gtalk.prepare.landmarks.detect import detect_landmarks
@@ -169,8 +168,12 @@ def _run_landmarks(job: Job) -> dict[str, Any]:
 
 def _run_track(job: Job) -> dict[str, Any]:
     landmarks = load_landmarks(job.root / "landmarks.npz")
-    images = partial(read_frames, job.root / "frames", range(job.facts["media"]["n_frames"]))
-    found = track_face(landmarks, _size(job), _segments(job), job.config.track, job.on_progress, images)
+    size, total = _size(job), job.facts["media"]["n_frames"]
+
+    def images() -> Iterator[np.ndarray]:
+        return in_order(lambda index: read_luma(job.root / "frames", index, size[1], size[1]), range(total))
+
+    found = track_face(landmarks, size, _segments(job), job.config.track, job.on_progress, images)
     save_track(job.root, found)
     return {
         "focal_px": round(found.camera.focal_px, 2),
@@ -279,15 +282,15 @@ def _parsing_settings(config: PrepareConfig) -> list[str]:
 
 STAGES = [
     Stage("media", 4, (), ("frames", "sound.wav"), _part("size", "framing", "jpeg_quality"), run_media),
-    Stage("landmarks", 2, ("media",), ("landmarks.npz",), _face_settings, _run_landmarks),
+    Stage("landmarks", 3, ("media",), ("landmarks.npz",), _face_settings, _run_landmarks),
     Stage("sync", 3, ("media", "landmarks"), ("audio.wav",), _part("av_offset"), run_sync),
-    Stage("track", 4, ("media", "landmarks"), ("camera.json", "person.npz", "track.npz"), _part("track"), _run_track),
+    Stage("track", 5, ("media", "landmarks"), ("camera.json", "person.npz", "track.npz"), _part("track"), _run_track),
     Stage("light", 1, ("media", "landmarks"), (LIGHT_FILE,), _part(), run_light),
     Stage("camera", 2, ("media", "track"), (PATH_FILE,), _part(), run_camera),
     Stage("masks", 12, ("media", "track", "light", "camera"), ("mattes", "masks"), _parsing_settings, _run_masks),
     Stage(
         "background",
-        10,
+        11,
         ("media", "landmarks", "track", "light", "camera", "masks"),
         ("background.png", "poses.npz"),
         _part(),

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -227,9 +228,14 @@ def lip_codes(
 
 def sound_codes(samples: Float[np.ndarray, " N"]) -> Float[np.ndarray, "M D"]:
     """Principal components of speech features at RATE_HZ. [M, SOUND_CODES]."""
+    return _codes_of(samples.astype(np.float32).tobytes())
+
+
+@lru_cache(maxsize=1)  # a clip is listened to for its offset, and then for voices that are not its person's
+def _codes_of(float32: bytes) -> np.ndarray:
     from gtalk.speech.features import extract
 
-    features = extract(samples.astype(np.float32))
+    features = extract(np.frombuffer(float32, np.float32))
     # Pitch moves with intonation, lips do not: only its second column, voicing, is of use.
     whole = np.concatenate([features["mel"], features["phones"], features["energy"], features["pitch"][:, 1:]], axis=1)
     whole = whole.astype(np.float64) - whole.mean(0)

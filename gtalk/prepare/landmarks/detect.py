@@ -7,7 +7,7 @@ with its wheel; its Face Landmarker (a model file) adds 52 blendshape scores. Se
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import numpy as np
 
 from gtalk.errors import UserError
 from gtalk.prepare.landmarks.detectors import (
+    MAX_FACES,
     Face,
     FaceLandmarkerFinder,
     FaceMeshFinder,
@@ -87,16 +88,15 @@ def detect_landmarks(
     """
     finder, source = _make_finder(model)
     if twice:
-        finder = TwiceFinder(finder, _make_finder(model)[0])
+        finder = TwiceFinder(finder, _make_finder(model, 1)[0], lambda: _make_finder(model)[0])
     small = SmallFaceFinder()
     starts = frozenset(segment_starts)
     faces: list[list[Face]] = []
     try:
-        for index, image in enumerate(track(frames, "landmarks", n_frames, on_progress)):
-            if index in starts:
-                finder.reset()
-            frame = np.ascontiguousarray(image)
-            faces.append(finder.find(frame) or small.find(frame))
+        images = (np.ascontiguousarray(image) for image in frames)
+        found = finder.find_each(images, starts) if isinstance(finder, TwiceFinder) else _each(finder, images, starts)
+        for frame, seen in track(found, "landmarks", n_frames, on_progress):
+            faces.append(seen or small.find(frame))
     finally:
         finder.close()
         small.close()
@@ -112,13 +112,23 @@ def detect_landmarks(
     return _assemble(faces, which, cast, source, describe_cast(cast, faces, size))
 
 
-def _make_finder(model: str | Path) -> tuple[Finder, str]:
+def _each(
+    finder: Finder, frames: Iterable[np.ndarray], starts: frozenset[int]
+) -> Iterator[tuple[np.ndarray, list[Face]]]:
+    for index, frame in enumerate(frames):
+        if index in starts:
+            finder.reset()
+        yield frame, finder.find(frame)
+
+
+def _make_finder(model: str | Path, most: int = MAX_FACES) -> tuple[Finder, str]:
+    """(who finds faces, its name); `most`: faces that FaceMesh looks for."""
     if model == "facemesh":
-        return FaceMeshFinder(), "facemesh"
+        return FaceMeshFinder(most=most), "facemesh"
     if model == "auto":
         path = Path(os.environ.get("GTALK_ASSETS", "")) / LANDMARKER_FILE
         if not os.environ.get("GTALK_ASSETS") or not path.is_file():
-            return FaceMeshFinder(), "facemesh"
+            return FaceMeshFinder(most=most), "facemesh"
     else:
         path = Path(model)
     if not path.is_file():

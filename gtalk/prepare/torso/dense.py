@@ -24,14 +24,14 @@ from gtalk.prepare.frame_io import in_order, in_turns
 from gtalk.prepare.torso.solve import (
     NOISE_PX,
     Observations,
-    similarity_rows,
+    rows_along,
     solve_steps,
     to_matrices,
     to_parameters,
 )
 from gtalk.shapes import Bool, Float, UInt8
 
-POINTS = 3000
+POINTS = 1500
 SAMPLES = 160  # frames that the mean is made of
 ROUNDS = ((6.0, 0.5), (4.0, 0.5), (2.5, 0.5), (1.5, 0.3), (1.0, 0.3))
 """Of each: the blur in pixels, and the difference of grey beyond which a pixel counts less."""
@@ -167,7 +167,7 @@ def _step(
     seen, off, weight = compared
     # Points move by A in the frame, so gradients turn by its inverse transposed.
     gradient = mean.gradient[seen] @ np.linalg.inv(matrix[:, :2])
-    slopes = np.einsum("ni,nij->nj", gradient, similarity_rows(mean.points[seen], centre, radius))
+    slopes = rows_along(gradient, mean.points[seen], centre, radius)
     normal, pull = normal_equations(slopes, off, weight)
     worth = 0.5 * float(normal[2, 2] + normal[3, 3]) * NOISE_PX**2
     scale = min(1.0, MOST_WORTH / max(worth, 1e-9))

@@ -95,16 +95,18 @@ def _frame_normals(
     error = np.zeros(0)
     texture = 0.0
     if len(frame.rest):
-        rows = similarity_rows(frame.rest, centre, radius)
-        target = frame.seen - centre
-        residual = rows @ z - target
-        error = np.linalg.norm(residual, axis=1)
+        x, y = ((frame.rest - centre) / radius).T
+        u, v = (frame.seen - centre).T
+        error = np.hypot(z[0] * x - z[1] * y + z[2] - u, z[1] * x + z[0] * y + z[3] - v)
         sigma = spread[frame.corner]
         weight = 1.0 / (sigma**2 * (1.0 + (error / tolerance) ** 2) ** 2)
-        texture = float((weight * NOISE_PX**2).sum())
+        texture = float(weight.sum() * NOISE_PX**2)
         weight *= min(1.0, INDEPENDENT / max(texture, 1e-9))
-        normal += np.einsum("n,nij,nik->jk", weight, rows, rows)
-        right += np.einsum("n,nij,ni->j", weight, rows, target)
+        # The sums of derivatives (x, -y, 1, 0) and (y, x, 0, 1) times each other and times the target, written out.
+        total, by_x, by_y, square = weight.sum(), weight @ x, weight @ y, weight @ (x * x + y * y)
+        normal += [[square, 0.0, by_x, by_y], [0.0, square, -by_y, by_x],
+                   [by_x, -by_y, total, 0.0], [by_y, by_x, 0.0, total]]  # fmt: skip
+        right += [weight @ (x * u + y * v), weight @ (x * v - y * u), weight @ u, weight @ v]
     by_contour = _contour_normals(frame, z, centre, radius, tolerance, texture)
     return normal + by_contour[0], right + by_contour[1], error
 
@@ -115,8 +117,8 @@ def _contour_normals(
     """Normal equations of the shoulder line, which counts for less where there is texture, in corners."""
     if not len(frame.contour):
         return np.zeros((4, 4)), np.zeros(4)
-    rows = np.einsum("ni,nij->nj", frame.normal, similarity_rows(frame.contour, centre, radius))
-    target = ((frame.reached - centre) * frame.normal).sum(1)
+    rows = rows_along(frame.normal, frame.contour, centre, radius)
+    target = np.einsum("ni,ni->n", frame.reached - centre, frame.normal)
     off = rows @ z - target
     weight = 1.0 / (NOISE_PX**2 * (1.0 + (off / (2 * tolerance)) ** 2) ** 2)
     worth = np.interp(texture, [0.0, ENOUGH_CORNERS], CONTOUR_WORTH[::-1])
@@ -124,13 +126,16 @@ def _contour_normals(
     return (rows * weight[:, None]).T @ rows, rows.T @ (weight * target)
 
 
-def similarity_rows(
-    points: Float[np.ndarray, "N 2"], centre: Float[np.ndarray, "2"], radius: float
-) -> Float[np.ndarray, "N 2 4"]:
-    """Derivatives of moved points (relative to the centre) by z, with a and b in units of the radius."""
+def rows_along(
+    directions: Float[np.ndarray, "N 2"],
+    points: Float[np.ndarray, "N 2"],
+    centre: Float[np.ndarray, "2"],
+    radius: float,
+) -> Float[np.ndarray, "N 4"]:
+    """Derivatives by z of moved points (relative to the centre) along directions, a and b in units of the radius."""
     x, y = ((points - centre) / radius).T
-    one, zero = np.ones_like(x), np.zeros_like(x)
-    return np.stack([np.stack([x, -y, one, zero], -1), np.stack([y, x, zero, one], -1)], 1)
+    along, down = directions.T
+    return np.stack([along * x + down * y, down * x - along * y, along, down], axis=1)
 
 
 def _solve(normals: np.ndarray, rights: np.ndarray, radius: float) -> np.ndarray:

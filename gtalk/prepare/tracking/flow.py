@@ -87,7 +87,7 @@ def track_texture(
     config: FlowConfig = FlowConfig(),
     on_progress: OnProgress = silent,
 ) -> TextureTracks:
-    """Follow skin texture through a clip. Frames (uint8 [H,W,3] RGB) stream by once; a few crops stay in memory."""
+    """Follow skin texture through a clip. Frames (uint8, RGB [H,W,3] or grey [H,W]) stream by once."""
     tracker = _Tracker(model, states, config)
     starts = {s.start for s in segments}
 
@@ -258,7 +258,7 @@ def _grey_crop(frame: np.ndarray, crop_from_image: np.ndarray, side: int) -> np.
     part = frame[y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)]
     if part.size == 0:
         return np.zeros((side, side), np.uint8)
-    grey = cv2.cvtColor(np.ascontiguousarray(part), cv2.COLOR_RGB2GRAY)
+    grey = part if part.ndim == 2 else cv2.cvtColor(np.ascontiguousarray(part), cv2.COLOR_RGB2GRAY)
     matrix[:, 2] += matrix[:, :2] @ [x0, y0]
     flags = cv2.INTER_LINEAR if abs(np.linalg.det(matrix[:, :2])) > 0.5 else cv2.INTER_AREA
     return cv2.warpAffine(grey, matrix, (side, side), flags=flags, borderMode=cv2.BORDER_REPLICATE)

@@ -82,24 +82,27 @@ def update_structure(
     rows = projection_jacobian(camera, model.focal_px) @ states.rotation[:, None]
     target = points_px - project(camera, model.focal_px, model.centre_px)
     target = target + np.einsum("tpac,tpc->tpa", rows, head)
-    root = np.sqrt(weights)[..., None]
-    rows, target = rows * root[..., None], target * root
     code = np.concatenate([np.ones((len(states), 1)), states.coefficients], axis=1)
-    size = 3 * code.shape[1]
-    prior = np.full(size, (noise_px / EXPRESSION_PRIOR_STD_M) ** 2)
+    count, size = len(model.shape), code.shape[1]
+    # A vertex's normal matrix is a sum over frames of products of codes, the same for all vertices, times what the
+    # frame says of the vertex (3x3): two matrix products for all vertices at once.
+    inform = np.einsum("tpai,tpaj->tpij", rows * weights[..., None, None], rows).reshape(len(states), -1)
+    pull = np.einsum("tpai,tpa->tpi", rows, target * weights[..., None]).reshape(len(states), -1)
+    first, second = np.triu_indices(size)
+    upper = ((code[:, first] * code[:, second]).T @ inform).reshape(-1, count, 3, 3)
+    normal = np.empty((count, size, 3, size, 3))
+    normal[:, first, :, second] = upper
+    normal[:, second, :, first] = upper
+    normal = normal.reshape(count, 3 * size, 3 * size)
+    right = (code.T @ pull).reshape(size, count, 3).transpose(1, 0, 2).reshape(count, -1)
+    prior = np.full(3 * size, (noise_px / EXPRESSION_PRIOR_STD_M) ** 2)
     # The frames' errors are alike, so that a prior must weigh as a share of them, not as one more frame.
     prior[:3] = (noise_px / SHAPE_PRIOR_STD_M) ** 2
     prior *= max(1.0, len(states) / 100.0)
-    shape, basis = np.empty_like(model.shape), np.empty((model.size, *model.shape.shape))
-    for i in range(len(model.shape)):
-        design = (code[:, None, :, None] * rows[:, i, :, None, :]).reshape(-1, size)
-        normal = design.T @ design
-        normal[np.diag_indices(size)] += prior
-        right = design.T @ target[:, i].reshape(-1)
-        right[:3] += prior[:3] * prior_shape[i]
-        solution = np.linalg.solve(normal, right).reshape(-1, 3)
-        shape[i], basis[:, i] = solution[0], solution[1:]
-    return replace(model, shape=shape, basis=basis)
+    normal[:, np.arange(3 * size), np.arange(3 * size)] += prior
+    right[:, :3] += prior[:3] * prior_shape
+    solution = np.linalg.solve(normal, right[..., None]).reshape(count, size, 3)
+    return replace(model, shape=solution[:, 0], basis=np.ascontiguousarray(solution[:, 1:].transpose(1, 0, 2)))
 
 
 def normalise(

@@ -79,8 +79,10 @@ def adjust_rigid(
         right[:size] -= stiffness @ (model.shape - prior).reshape(-1)
         matrix[size, size] += 1.0 / FOCAL_LOG_STD**2
         right[size] -= (np.log(model.focal_px) - prior_log) / FOCAL_LOG_STD**2
-        step = np.linalg.solve(matrix, right)
-        variance = float(np.linalg.inv(matrix)[size, size])
+        only_focal = np.zeros(size + 1)
+        only_focal[size] = 1.0
+        step, column = np.linalg.solve(matrix, np.stack([right, only_focal], axis=1)).T
+        variance = float(column[size])
         log_step = float(np.clip(step[size], -0.3, 0.3))
         step[size] = log_step
         pose_step = back[0] - np.einsum("tig,g->ti", back[1], step)
@@ -121,7 +123,8 @@ def _reduce(
     frames, count = weights.shape
     pose = np.einsum("tpai,tpaj->tij", by_pose, by_pose) + 1e-9 * np.eye(6)
     across = np.empty((frames, 6, 3 * count + 1))
-    across[..., :-1] = (np.swapaxes(by_pose, -1, -2) @ by_head).transpose(0, 2, 1, 3).reshape(frames, 6, -1)
+    both = by_pose[:, :, 0, :, None] * by_head[:, :, 0, None] + by_pose[:, :, 1, :, None] * by_head[:, :, 1, None]
+    across[..., :-1] = both.transpose(0, 2, 1, 3).reshape(frames, 6, -1)
     across[..., -1] = np.einsum("tpai,tpa->ti", by_pose, by_focal)
     pull = np.einsum("tpai,tpa->ti", by_pose, residual)
     matrix = np.zeros((3 * count + 1, 3 * count + 1))

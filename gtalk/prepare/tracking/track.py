@@ -95,8 +95,8 @@ def track_face(
         segments: parts without a cut; motion is smooth only inside each.
         config: settings.
         on_progress: told after every alternation.
-        frames: gives the images (uint8 [H,W,3] RGB) once more, for the texture tracks; without it poses
-            come from landmarks and smoothness alone and shake more.
+        frames: gives the images (uint8, RGB [H,W,3] or grey [H,W]) once more, for the texture tracks; without it
+            poses come from landmarks and smoothness alone and shake more.
 
     Raises:
         UserError: hardly a face in the clip.

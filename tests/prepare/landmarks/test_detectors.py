@@ -6,7 +6,7 @@ import pytest
 from threadpoolctl import threadpool_info
 
 from gtalk.prepare.frame_io import one_thread_each
-from gtalk.prepare.landmarks.detectors import Face, TwiceFinder
+from gtalk.prepare.landmarks.detectors import AHEAD, Face, TwiceFinder
 from gtalk.prepare.landmarks.silence_stderr import quiet
 from gtalk.topology import MIRROR
 
@@ -68,6 +68,34 @@ def test_a_fault_beside_is_a_fault():
     finder = TwiceFinder(Fake([Face(points())]), Fake(RuntimeError("no model")))
     with pytest.raises(RuntimeError, match="no model"):
         finder.find(np.zeros((48, WIDTH, 3), np.uint8))
+
+
+def test_images_stream_through_both_in_order_and_shots_begin_for_both():
+    count = 3 * AHEAD
+    plain, mirror = (Fake(*[[Face(points(k))] for k in range(count)]) for _ in range(2))
+    frames = [np.full((48, WIDTH, 3), k, np.uint8) for k in range(count)]
+    finder = TwiceFinder(plain, mirror)
+    seen = list(finder.find_each(frames, {0, 7}))
+    finder.close()
+    assert [frame[0, 0, 0] for frame, _ in seen] == list(range(count))
+    assert all(np.array_equal(faces[0].points, points(k)) for k, (_, faces) in enumerate(seen))
+    assert (plain.resets, mirror.resets) == (2, 2)
+
+
+def test_the_mirror_looks_for_one_face_until_there_are_several():
+    two = [Face(points(1)), Face(points(2))]
+    for first in ([Face(points(1))], two):  # one face that the mirror does not show, and two faces
+        count = 3 * AHEAD
+        plain = Fake(*[first] * count)
+        other = [Face(mirrored(points(5)))] if len(first) == 1 else [Face(mirrored(points(1)))]
+        one, many = Fake(*[other] * count), Fake(*[[Face(mirrored(face.points)) for face in two]] * count)
+        finder = TwiceFinder(plain, one, lambda many=many: many)
+        found = list(finder.find_each([np.zeros((48, WIDTH, 3), np.uint8)] * count))
+        finder.close()
+        # Decided by the first image, when the ones that follow at once are under way already: the same in every run.
+        assert (len(one.seen), len(many.seen)) == (AHEAD, count - AHEAD)
+        assert one.closed and many.closed
+        assert [len(faces) for _, faces in found] == [len(first)] * count
 
 
 def test_quiet_threads_leave_stderr_as_it_was(capfd):
