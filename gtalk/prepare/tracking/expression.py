@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from scipy.linalg import eigh
 
 from gtalk.prepare.tracking.flow import TextureTracks, texture_triangles
 from gtalk.prepare.tracking.model import Model, States, place, residuals_px, update_structure
@@ -121,9 +122,11 @@ def _principal(
     offset = np.concatenate([offset, np.zeros_like(depth)], axis=-1) @ states.rotation
     offset *= expressive[:, None]
     flat = (offset - np.median(offset, axis=0)).reshape(len(offset), -1)
-    left, singular, rows = np.linalg.svd(flat, full_matrices=False)
-    basis = rows[:count] * (singular[:count, None] / np.sqrt(len(flat)))
-    coefficients = left[:, :count] * np.sqrt(len(flat))
+    # The first singular vectors only, by way of the frames' products with each other.
+    first = len(flat) - count
+    left = eigh(flat @ flat.T, subset_by_index=[first, len(flat) - 1])[1][:, ::-1] if count else flat[:, :0]
+    basis = left.T @ flat / np.sqrt(len(flat))
+    coefficients = left * np.sqrt(len(flat))
     return (
         replace(model, basis=basis.reshape(-1, N_POINTS, 3)),
         States(states.rotation, states.translation, coefficients),

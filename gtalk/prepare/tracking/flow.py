@@ -8,6 +8,7 @@ Every frame is compared with keyframes, never with its neighbour, so that errors
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -15,7 +16,7 @@ import cv2
 import numpy as np
 
 from gtalk.dataset.format import Segment
-from gtalk.geometry.rotation import log_so3, project
+from gtalk.geometry.rotation import project
 from gtalk.geometry.similarity import crop_matrix, opencv_matrix
 from gtalk.prepare.frame_io import in_order
 from gtalk.prepare.tracking.model import Model, States, place
@@ -160,7 +161,9 @@ class _Tracker:
         return chosen
 
     def _pose_distance(self, a: int, b: int) -> float:
-        return float(np.linalg.norm(log_so3(self._states.rotation[a].T @ self._states.rotation[b])))
+        """Angle between two frames' rotations, radians."""
+        cosine = (np.vdot(self._states.rotation[a], self._states.rotation[b]) - 1.0) / 2.0
+        return math.acos(min(1.0, max(-1.0, cosine)))
 
     def _add_keyframe(self, index: int, frame: np.ndarray) -> None:
         points = place(self._model, self._states[index : index + 1])[0]

@@ -65,6 +65,7 @@ def solve_states(
         The states, and the information of each frame's landmarks about its pose (rotation vector in the
         camera frame, then translation) after the coefficients are marginalised.
     """
+    model, observations = _of_use(model, observations)
     table = _basis_products(model)
     parts, information = [], []
     for start in range(0, len(states), CHUNK):
@@ -109,23 +110,32 @@ def solve_coefficients(
     model: Model, states: States, observations: Observations, iterations: int = 3, prior: float = 1.0
 ) -> States:
     """Expressions of every frame for fixed poses."""
+    model, observations = _of_use(model, observations)
     table, parts = _basis_products(model), []
     for start in range(0, len(states), CHUNK):
         piece = slice(start, start + CHUNK)
         state = states[piece]
         for _ in range(iterations if model.size else 0):
-            normal, right = _joint_normals(model, state, observations[piece], table)
-            inner = normal[:, 6:, 6:] + prior * np.eye(model.size)
-            step = np.linalg.solve(inner, (right[:, 6:] - prior * state.coefficients)[..., None])[..., 0]
+            residual, _, by_head = _linearise(model, state, observations[piece])
+            normal, right = _coefficient_normals(model, residual, by_head, table)
+            inner = normal + prior * np.eye(model.size)
+            step = np.linalg.solve(inner, (right - prior * state.coefficients)[..., None])[..., 0]
             state = States(state.rotation, state.translation, state.coefficients + step)
         parts.append(state.coefficients)
     return States(states.rotation, states.translation, np.concatenate(parts))
 
 
-def _joint_normals(
-    model: Model, states: States, observations: Observations, table: np.ndarray | None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Matrix [T,6+K,6+K] and right side of (pose, coefficients). Sums run in single precision, residuals in double."""
+def _of_use(model: Model, observations: Observations) -> tuple[Model, Observations]:
+    """Both without the vertices that say nothing."""
+    kept = np.flatnonzero(np.isfinite(observations.sigma_px))
+    if len(kept) == len(observations.sigma_px):
+        return model, observations
+    few = Model(model.focal_px, model.centre_px, model.shape[kept], model.basis[:, kept])
+    return few, Observations(observations.points_px[:, kept], observations.sigma_px[kept], observations.valid)
+
+
+def _linearise(model: Model, states: States, observations: Observations) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(residuals [T,2,P], derivatives by the pose [T,2,6,P], by the head-space point [T,2,3,P]), weighted, float32."""
     turned = deform(model, states.coefficients) @ states.rotation.transpose(0, 2, 1)
     camera = turned + states.translation[:, None]
     residual = observations.points_px - project(camera, model.focal_px, model.centre_px)
@@ -133,7 +143,31 @@ def _joint_normals(
     weights = np.where(observations.valid[:, None], weights, 0.0)
     root = np.sqrt(weights)
     residual = np.moveaxis(residual * root[..., None], -1, 1).astype(np.float32)
-    by_pose, by_head = _jacobian_rows(turned, camera, states.rotation, root * model.focal_px)
+    return residual, *_jacobian_rows(turned, camera, states.rotation, root * model.focal_px)
+
+
+def _coefficient_normals(
+    model: Model, residual: np.ndarray, by_head: np.ndarray, table: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Matrix [T,K,K] and right side of the coefficients."""
+    frames, size = len(residual), model.size
+    pull = residual[:, 0, None] * by_head[:, 0] + residual[:, 1, None] * by_head[:, 1]
+    inform = (by_head[:, :, _UPPER[0]] * by_head[:, :, _UPPER[1]]).sum(1)
+    normal = np.empty((frames, size, size))
+    rows, columns = np.triu_indices(size)
+    normal[:, rows, columns] = normal[:, columns, rows] = inform.reshape(frames, -1) @ table
+    return normal, pull.reshape(frames, -1) @ _flat_basis(model)
+
+
+def _flat_basis(model: Model) -> np.ndarray:
+    return np.moveaxis(model.basis, 0, -1).transpose(1, 0, 2).reshape(-1, model.size).astype(np.float32)
+
+
+def _joint_normals(
+    model: Model, states: States, observations: Observations, table: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Matrix [T,6+K,6+K] and right side of (pose, coefficients). Sums run in single precision, residuals in double."""
+    residual, by_pose, by_head = _linearise(model, states, observations)
     frames, size = len(states), model.size
     normal = np.zeros((frames, 6 + size, 6 + size))
     right = np.zeros((frames, 6 + size))
@@ -141,16 +175,11 @@ def _joint_normals(
     normal[:, :6, :6] = stacked @ stacked.transpose(0, 2, 1)
     right[:, :6] = (stacked @ residual.reshape(frames, -1, 1))[..., 0]
     if size:
-        basis = np.moveaxis(model.basis, 0, -1).transpose(1, 0, 2).reshape(-1, size).astype(np.float32)
         across = by_pose[:, 0, :, None] * by_head[:, 0, None] + by_pose[:, 1, :, None] * by_head[:, 1, None]
-        normal[:, :6, 6:] = (across.reshape(frames * 6, -1) @ basis).reshape(frames, 6, size)
+        normal[:, :6, 6:] = (across.reshape(frames * 6, -1) @ _flat_basis(model)).reshape(frames, 6, size)
         normal[:, 6:, :6] = normal[:, :6, 6:].transpose(0, 2, 1)
-        pull = residual[:, 0, None] * by_head[:, 0] + residual[:, 1, None] * by_head[:, 1]
-        right[:, 6:] = pull.reshape(frames, -1) @ basis
-        inform = (by_head[:, :, _UPPER[0]] * by_head[:, :, _UPPER[1]]).sum(1)
-        upper = inform.reshape(frames, -1) @ (_basis_products(model) if table is None else table)
-        rows, columns = np.triu_indices(size)
-        normal[:, 6 + rows, 6 + columns] = normal[:, 6 + columns, 6 + rows] = upper
+        table = _basis_products(model) if table is None else table
+        normal[:, 6:, 6:], right[:, 6:] = _coefficient_normals(model, residual, by_head, table)
     return normal, right
 
 

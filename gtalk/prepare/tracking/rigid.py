@@ -136,12 +136,14 @@ def _reduce(
     matrix[:-1, -1] = matrix[-1, :-1] = np.einsum("tpai,tpa->pi", by_head, by_focal).reshape(-1)
     matrix[-1, -1] = (by_focal**2).sum()
     right = np.append(np.einsum("tpai,tpa->pi", by_head, residual).reshape(-1), (by_focal * residual).sum())
-    solved = np.linalg.solve(pose, np.concatenate([pull[..., None], across], axis=-1))
-    offset, back = solved[..., 0], solved[..., 1:]
-    flat = across.reshape(frames * 6, -1)
-    matrix -= flat.T @ back.reshape(frames * 6, -1)
-    right -= flat.T @ offset.reshape(-1)
-    return matrix, right, (offset, back)
+    # With pose = L L', what its elimination takes off is a square: of L's inverse times what couples both.
+    inverse = np.linalg.inv(np.linalg.cholesky(pose))
+    half, half_pull = inverse @ across, np.einsum("tij,tj->ti", inverse, pull)
+    flat = half.reshape(frames * 6, -1)
+    matrix -= flat.T @ flat
+    right -= half_pull.reshape(-1) @ flat
+    transposed = inverse.transpose(0, 2, 1)
+    return matrix, right, (np.einsum("tij,tj->ti", transposed, half_pull), transposed @ half)
 
 
 def carry(
