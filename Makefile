@@ -30,7 +30,7 @@ quick: $(VENV)/.develop
 
 coverage: $(VENV)/.develop browser
 	rm -f .coverage .coverage.*
-	$(BIN)/python -m coverage run -m pytest --timeout=1200
+	$(BIN)/python -m coverage run -m pytest -n auto --timeout=1200 $(PYTEST)
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report
 

@@ -6,10 +6,16 @@ they share what is slow to make; the longest files begin; browsers are driven by
 
 from __future__ import annotations
 
+import importlib
 import os
+import sys
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
+# Three workers and the processes of many tests would compile everything anew each, where this is set.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 if WORKERS > 1:  # before anything that computes is imported: the workers share the cores
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // WORKERS)))
@@ -19,6 +25,9 @@ import pytest  # noqa: E402
 from hypothesis import HealthCheck, settings  # noqa: E402
 from threadpoolctl import threadpool_limits  # noqa: E402
 
+from tests.support import checking  # noqa: E402
+
+checking.install()
 if WORKERS > 1:  # plugins have loaded numpy before, and its BLAS spins where a worker holds each core: ten times slower
     threadpool_limits(int(os.environ["OMP_NUM_THREADS"]), "blas")
 
@@ -80,6 +89,18 @@ def small_person(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`pytest --processor-times`: which files are slow, seen from a busy machine too."""
     parser.addoption("--processor-times", action="store_true", help="print each file's seconds of processor time")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session: pytest.Session) -> None:
+    """Every worker imports every test, but each begins elsewhere: in a fresh clone they compile for one another."""
+    if WORKERS > 1 and session.config.args == session.config.getini("testpaths"):
+        root = Path(__file__).parents[1]
+        files = sorted(Path(__file__).parent.rglob("test_*.py"))
+        first = int(os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw")) * len(files) // WORKERS
+        for path in files[first:] + files[:first]:
+            with suppress(Exception, pytest.skip.Exception):  # told when the file is collected
+                importlib.import_module(".".join(path.relative_to(root).with_suffix("").parts))
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -86,7 +86,7 @@ def test_a_bad_certificate_is_the_users_fault(tmp_path) -> None:
 def test_images_stream_to_obs_as_mjpeg() -> None:
     with (
         live_server(32) as (server, _),
-        urllib.request.urlopen(server.url + "live.mjpg", timeout=10) as stream,
+        urllib.request.urlopen(server.url + "live.mjpg", timeout=60) as stream,
     ):
         assert "multipart/x-mixed-replace" in stream.headers["Content-Type"]
         data = b""
