@@ -19,11 +19,13 @@ import json
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
+from types import FrameType
 
 ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT))
@@ -93,14 +95,20 @@ def tested(tests: tuple[str, ...]) -> int:
 def reached(path: str, tests: tuple[str, ...]) -> Callable[[], object]:
     """The lines of a module that its tests run; they must pass."""
 
-    def work() -> object:
-        import coverage
+    lines, file = set(), str(ROOT / path)
 
-        watch = coverage.Coverage(data_file=None, include=[str(ROOT / path)], config_file=False)
-        watch.start()
+    def watch(frame: FrameType, event: str, _: object) -> object:
+        if frame.f_code.co_filename != file:
+            return None
+        lines.add(frame.f_lineno)
+        return watch
+
+    def work() -> object:
+        sys.settrace(watch)
+        threading.settrace(watch)
         status = tested(tests)
-        watch.stop()
-        return [status, watch.get_data().lines(str(ROOT / path)) or []]
+        sys.settrace(None)
+        return [status, sorted(lines)]
 
     return work
 
