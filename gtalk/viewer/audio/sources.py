@@ -6,6 +6,7 @@ import math
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -50,8 +51,9 @@ class PushSource:
         limit_s: float = 120.0,
         echo_cancelled: bool = False,
         speaker: str = "",
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.name, self.audible, self.live = name, audible, bounded
+        self.name, self.audible, self.live, self._clock = name, audible, bounded, clock
         self.speaker = speaker
         """Which of several faces says it."""
         self.echo_cancelled = echo_cancelled
@@ -72,6 +74,7 @@ class PushSource:
         """When the first sample of the last `read` was captured, on the clock of who pushed it."""
         self.n_skipped = 0
         """Samples dropped because the buffer was full."""
+        self._arrived: deque[tuple[int, float]] = deque(maxlen=64)  # (samples so far, when they were there)
 
     def push(self, samples: Float[np.ndarray, " N"], rate: int = AUDIO_RATE, captured_ms: float = math.nan) -> None:
         """Append samples at `rate`; a changed rate begins a new resampler. NaN becomes silence."""
@@ -87,6 +90,7 @@ class PushSource:
             self._pushed += duration
             self._pieces.append(samples)
             self._ready += len(samples)
+            self._arrived.append((self.n_read + self._ready, self._clock()))
             most = self._limit if self.live else self._limit + len(samples)  # who waits for room loses nothing
             while self._ready > most and len(self._pieces) > 1:
                 self._skip(len(self._pieces[0]))
@@ -108,6 +112,13 @@ class PushSource:
             self._ready -= count - left
             self.n_read += count - left
             return np.concatenate(taken) if taken else np.zeros(0, np.float32)
+
+    def waited_s(self, count: int) -> float:
+        """For how long the next `count` samples have been there; 0 where they are not."""
+        with self._more:
+            wanted = self.n_read + count
+            since_s = next((at_s for total, at_s in self._arrived if total >= wanted), None)
+            return 0.0 if since_s is None or self._ready < count else self._clock() - since_s
 
     def wait(self, count: int, timeout_s: float) -> float:
         """Wait until `count` samples are ready; returns the seconds that it took."""

@@ -41,6 +41,38 @@ def test_ticks_follow_the_microphones_clock(rate_error: float) -> None:
     assert microphone.n_skipped < 0.1 * AUDIO_RATE
 
 
+@pytest.mark.parametrize("late_s", [0.0, 0.005, 0.011])
+def test_after_a_piece_that_came_late_ticks_begin_when_their_sound_is_there(late_s: float) -> None:
+    session, clock = still_session(16)
+    microphone = PushSource("microphone", audible=False, clock=clock)  # by WebRTC: 20 ms a piece
+    session.hear(microphone)
+    arrivals, waited = iter(0.02 * (i + 1) + late_s * (i in (101, 141)) for i in range(1000)), []
+    due = [next(arrivals)]
+
+    def arrive(until_s: float) -> None:
+        while due[0] <= until_s:
+            clock.now_s = due[0]
+            microphone.push(np.full(320, 0.1, np.float32))
+            due[0] = next(arrivals)
+
+    def wait(count: int, timeout_s: float) -> float:
+        begin_s, end_s = clock.now_s, clock.now_s + timeout_s
+        while microphone._ready < count and due[0] <= end_s:
+            arrive(due[0])
+        return clock.now_s - begin_s
+
+    microphone.wait = wait
+    while clock.now_s < 8.0:
+        begin_s = session._start_of(session._n_ticks + 1)
+        arrive(begin_s)
+        clock.now_s = max(clock.now_s, begin_s)
+        session._follow_microphone()
+        waited.append(microphone.waited_s(session._tick_samples()))
+        session.tick()
+    assert max(waited[150:]) < 0.004, "no longer than before"
+    assert microphone.n_skipped == 0
+
+
 def test_a_microphone_that_stalls_is_live_again_at_once() -> None:
     session, clock = still_session(16)
     microphone = PushSource("microphone", audible=False)
