@@ -11,13 +11,10 @@ Texts go nowhere but to the address that is named.
 from __future__ import annotations
 
 import json
-import os
 import re
 import shlex
 import subprocess
 import textwrap
-import urllib.error
-import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,6 +24,7 @@ import numpy as np
 
 from gtalk.errors import UserError
 from gtalk.media.audio import read_audio
+from gtalk.reading.endpoint import Call
 from gtalk.shapes import Float
 from gtalk.voice.synthesis import MAX_TEXT, Speaker, utter
 from gtalk.voice.utterance import Utterance, Voice, joined, words_by_length
@@ -82,18 +80,8 @@ class Endpoint:
         asked = {"model": MODEL, "input": text, "voice": self.voice, "response_format": "wav"}
         if self.style:
             asked["instructions"] = self.style
-        headers = {"Content-Type": "application/json"}
-        if key := os.environ.get(KEY_VARIABLE):
-            headers["Authorization"] = f"Bearer {key}"
-        request = urllib.request.Request(self.url, json.dumps(asked).encode(), headers)
-        try:
-            with urllib.request.urlopen(request, timeout=self.patience_s) as answer:
-                data = answer.read(MOST_BYTES + 1)
-        except (OSError, ValueError) as error:
-            detail = error.read(300).decode(errors="replace") if isinstance(error, urllib.error.HTTPError) else ""
-            got = f"{error} {detail}".strip()
-            raise UserError(f"voice {self.url}", expected="an endpoint that answers with sound", got=got,
-                            remedy="Check the address, and the key in GTALK_VOICE_KEY.") from error  # fmt: skip
+        who = Call(self.url, "voice", "an endpoint that answers with sound", self.patience_s, KEY_VARIABLE, MOST_BYTES)
+        data = b"".join(who.post(json.dumps(asked).encode(), "application/json", "audio/wav, */*"))
         return _estimated(text, _sound(data, self.url))
 
 

@@ -6,7 +6,7 @@ import pytest
 from gtalk.agents.hearing import Hearing, TranscriptionEndpoint, Utterances, wav_bytes
 from gtalk.errors import UserError
 from gtalk.types import AUDIO_RATE
-from tests.agents.scripted import endpoint
+from tests.agents.scripted import endpoint, silent
 from tests.viewer.live_servers import bursts
 
 QUIET = (1e-3 * np.random.default_rng(0).standard_normal(AUDIO_RATE)).astype(np.float32)
@@ -63,6 +63,13 @@ def test_what_is_no_transcript_is_a_sentence(answer: bytes, says: str) -> None:
         pytest.raises(UserError, match=says),
     ):
         TranscriptionEndpoint(url).transcribe(QUIET)
+
+
+def test_dead_and_slow_ears_are_sentences() -> None:
+    with pytest.raises(UserError, match="Is the server running"):
+        TranscriptionEndpoint("http://127.0.0.1:9/v1/audio/transcriptions").transcribe(QUIET)
+    with endpoint(silent) as (url, _, _), pytest.raises(UserError, match=r"within 0\.3 s"):
+        TranscriptionEndpoint(url, patience_s=0.3).transcribe(QUIET)
 
 
 def test_a_wav_is_read_back() -> None:

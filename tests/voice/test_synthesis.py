@@ -21,6 +21,25 @@ def test_espeak_says_longer_texts_longer_and_in_other_languages() -> None:
     assert speaker.voices == ESPEAK_VOICES
 
 
+@pytest.mark.parametrize("voice", ["en-us", "de"])
+@pytest.mark.parametrize(
+    "text",
+    ["Hello мир, 你好 مرحبا שלום 🙂!", "e\u0301\u200b\u202ea\ufeff \x07 b", '<happy>[unclosed {tags & "quotes'],
+    ids=["scripts", "marks", "tags"],
+)
+def test_texts_of_mixed_scripts_and_strange_marks_are_said(text: str, voice: str) -> None:
+    pytest.importorskip("espeakng_loader")
+    said = Speaker().say(text, voice)
+    assert len(said) > 0.3 * AUDIO_RATE and np.isfinite(said).all() and np.abs(said).max() > 0.05
+
+
+def test_two_thousand_letters_are_said_at_once() -> None:
+    pytest.importorskip("espeakng_loader")
+    text = ("Bonjour, мир, and good day. " * 100)[:MAX_TEXT]
+    assert len(text) == MAX_TEXT == 2000
+    assert 60 < len(Speaker().say(text)) / AUDIO_RATE < 300
+
+
 def test_a_text_too_long_and_an_unknown_voice_are_the_users_fault() -> None:
     pytest.importorskip("espeakng_loader")
     with pytest.raises(UserError, match="2000 characters"):

@@ -3,10 +3,13 @@
 import http.server
 import io
 import json
+import socket
 import sys
 import threading
+import time
 import wave
 from collections.abc import Iterator
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -99,6 +102,23 @@ def test_endpoints_that_fail_are_told(server: str) -> None:
         open_voice(f"{server}#liar").say("Hello")
     with pytest.raises(UserError, match="endpoint that answers"):
         Endpoint("http://127.0.0.1:9/v1/audio/speech").say("Hello")
+
+
+def test_an_endpoint_that_drips_is_given_up_when_its_time_is_over() -> None:
+    def drip(listener: socket.socket) -> None:
+        client, _ = listener.accept()
+        with client, suppress(OSError):
+            client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+            for _ in range(200):  # never quiet for long
+                client.sendall(b"R")
+                time.sleep(0.05)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=drip, args=(listener,), daemon=True).start()
+        begin_s = time.monotonic()
+        with pytest.raises(UserError, match=r"nothing whole within 0\.5 s"):
+            Endpoint(f"http://127.0.0.1:{listener.getsockname()[1]}/v1/audio/speech", patience_s=0.5).say("Hello")
+        assert time.monotonic() - begin_s < 5.0
 
 
 def test_a_program_says_what_it_reads(tmp_path) -> None:
