@@ -37,9 +37,8 @@ class Consent:
         return sha256_of_json(asdict(self))
 
 
-@runtime_checkable
-class Avatar(Protocol):
-    """A head and torso that a Motion drives. Renders a batch of frames at once."""
+class Sitter(Protocol):
+    """What is known of whom a picture shows before it is drawn: an avatar, or several people in one picture."""
 
     kind: str
     basis: MotionBasis
@@ -48,6 +47,11 @@ class Avatar(Protocol):
     camera: Camera
     """The camera of the clip, at the size the avatar was fitted at."""
     fps: float
+
+
+@runtime_checkable
+class Avatar(Sitter, Protocol):
+    """A head and torso that a Motion drives. Renders a batch of frames at once."""
 
     def render(
         self,

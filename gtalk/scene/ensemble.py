@@ -15,7 +15,6 @@ import cv2
 import numpy as np
 import torch
 
-from gtalk.avatar.base import PLATE
 from gtalk.basis import MotionBasis
 from gtalk.direct.directors.attentive import Attentive
 from gtalk.direct.directors.backchannel import Place
@@ -23,12 +22,12 @@ from gtalk.direct.score import Event
 from gtalk.scene.compose import Compositor
 from gtalk.scene.layout import front_order
 from gtalk.scene.render import Player, Staged
-from gtalk.shapes import Float, Shaped, UInt8
+from gtalk.shapes import Shaped
 from gtalk.speech.frontend import FrontEnd
 from gtalk.speech.known_phones import KnownPhones
 from gtalk.speech.normalise import SpeechActivity
-from gtalk.talk import MotionFrame, Talker, TalkSession, View
-from gtalk.types import Camera, Frame, Motion, RenderOutput
+from gtalk.talk import MotionFrame, TalkSession, View
+from gtalk.types import Camera, Frame
 
 BY = "scene"
 _AGAIN_S, _HOLDS_S = 0.5, 1.2
@@ -43,45 +42,31 @@ class SceneMoment(MotionFrame):
     """In the order of the cast."""
 
 
+@dataclass
 class Stage:
-    """What a scene is as an avatar: a camera of its size. Drawn are its people (`Ensemble.draw`)."""
+    """Whom pictures of a scene show: the first of the cast, to whoever asks for one, under a camera of its size."""
 
-    def __init__(self, staged: Staged) -> None:
-        first = staged.players[0].character.avatar
-        self.kind = first.kind
-        width, height = staged.scene.size
-        self.camera: Camera = Camera(first.camera.focal_px, width / 2, height / 2, width, height,
-                                     first.camera.T_camera_world)  # fmt: skip
-        self.basis: MotionBasis = first.basis
-        self.device: torch.device = first.device
-        self.fps = first.fps
+    kind: str
+    basis: MotionBasis
+    device: torch.device
+    camera: Camera
+    fps: float
 
-    def render(
-        self,
-        motion: Motion,
-        camera: Camera | None = None,
-        size: tuple[int, int] | None = None,
-        background: UInt8[np.ndarray, "H W 3"] | str | None = PLATE,
-    ) -> RenderOutput:
-        """There is no motion of a scene."""
-        raise NotImplementedError("a scene is drawn by its ensemble")
-
-    def to(self, device: torch.device) -> Stage:
-        """Its people are where they are."""
-        return self
-
-    def tensors(self) -> dict[str, torch.Tensor]:
-        """Nothing of its own."""
-        return {}
+    @staticmethod
+    def of(staged: Staged) -> Stage:
+        """A scene's."""
+        first, (width, height) = staged.players[0].character.avatar, staged.scene.size
+        camera = Camera(first.camera.focal_px, width / 2, height / 2, width, height, first.camera.T_camera_world)
+        return Stage(first.kind, first.basis, first.device, camera, first.fps)
 
 
-class Ensemble(Talker):
-    """A talker that is several."""
+class Ensemble:
+    """Several who talk as one (`gtalk.talk.Talks`)."""
 
     def __init__(self, staged: Staged) -> None:
         first = staged.players[0].talker
-        super().__init__(Stage(staged), first.motion_model, seed=first.seed, fps=first.fps,
-                         view=View(size=staged.scene.size))  # fmt: skip
+        self.avatar, self.motion_model = Stage.of(staged), first.motion_model
+        self.seed, self.fps, self.view = first.seed, first.fps, View(size=staged.scene.size)
         self.staged = staged
         boxes = [player.box for player in staged.players]
         self._compositor = Compositor(staged.scene, boxes, front_order(staged.scene), self.fps)
@@ -96,7 +81,7 @@ class Ensemble(Talker):
         """Who may be given the word."""
         return tuple(player.member.name for player in self.players)
 
-    def session(self) -> EnsembleSession:  # type: ignore[override]  # it does all that a session does
+    def session(self) -> EnsembleSession:
         """A fresh conversation."""
         return EnsembleSession(self)
 
@@ -112,11 +97,10 @@ class Ensemble(Talker):
             out.append(Frame(moment.time_s, rgb, np.full(rgb.shape[:2], 255, np.uint8), moment.motion, moment.samples))
         return out
 
-    @property
-    def rest_mouth(self) -> Float[np.ndarray, "37 3"]:  # type: ignore[override]
-        """The first's; everybody's is made with it."""
-        rests = [player.talker.rest_mouth for player in self.players]
-        return rests.pop(0)
+    def warm(self) -> None:
+        """Everybody's."""
+        for player in self.players:
+            player.talker.warm()
 
 
 class EnsembleSession:

@@ -9,10 +9,8 @@ Nothing here depends on how the samples are cut into chunks, and nothing grows w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -23,6 +21,7 @@ from gtalk.geometry.easing import smoothstep
 from gtalk.motion.base import EditChain, EditFactory, KnowingStream, MotionModel
 from gtalk.shapes import Float, Shaped
 from gtalk.speech.known_phones import KnownPhones
+from gtalk.talk.base import MotionFrame
 from gtalk.talk.interpolate import MotionResampler, first_sample, frame_count, resampled_count
 from gtalk.talk.pixels import byte_images
 from gtalk.talk.view import View
@@ -33,16 +32,6 @@ _AFTERMATH_S = 0.2  # how long interrupted speech still shows in what the motion
 _PIECE_SAMPLES = AUDIO_RATE // 2  # longer chunks are cut, so that an hour in one array costs no memory
 _PIECE_FRAMES = 32
 _REST_SAMPLES = AUDIO_RATE  # a second of silence settles the lips of any model
-
-
-@dataclass(frozen=True)
-class MotionFrame:
-    """A frame that is decided but not drawn: its motion and the sound that belongs to it."""
-
-    time_s: float
-    motion: Motion
-    """One frame."""
-    samples: Float[np.ndarray, " N"]
 
 
 class Talker:
@@ -150,6 +139,10 @@ class Talker:
         silence = stream.push(np.zeros(_REST_SAMPLES, np.float32))
         return Motion.concatenate([silence, stream.finish()]).landmarks[-1, MOUTH_GROUP]
 
+    def warm(self) -> None:
+        """Have made what the first who cuts in would wait for: the lips at rest."""
+        _ = self.rest_mouth
+
     def drawn(self, moments: Iterator[MotionFrame]) -> Iterator[Frame]:
         """Images of moments as they come, `batch` at a time. A GPU draws the next ones while these are taken."""
         drawing: list[Callable[[], list[Frame]]] = []
@@ -177,15 +170,6 @@ class Talker:
             end = first_sample(first + i + 1, self.fps) - sound_start
             moments.append(MotionFrame((first + i) / self.fps, motion[i], sound[begin:end]))
         return moments
-
-
-@runtime_checkable
-class TakesTurns(Protocol):
-    """A session of several who speak one after another."""
-
-    def give_word(self, name: str) -> None:
-        """The next sound is said by this one; by nobody where the name is none of theirs."""
-        ...
 
 
 class TalkSession:

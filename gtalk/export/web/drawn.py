@@ -6,7 +6,7 @@ import threading
 from dataclasses import asdict
 from functools import cached_property
 
-from gtalk.avatar.base import Avatar
+from gtalk.avatar.base import Sitter
 from gtalk.avatar.gaussian import GaussianAvatar
 from gtalk.export.web.pack import pack_avatar
 from gtalk.export.web.rows import pack_row
@@ -22,7 +22,7 @@ class Drawn:
         self._avatar, self._identity, self._lock = avatar, identity, threading.Lock()
 
     @staticmethod
-    def of(avatar: Avatar, identity: Identity) -> Drawn | None:
+    def of(avatar: Sitter, identity: Identity) -> Drawn | None:
         """None for an avatar that holds no Gaussians."""
         return Drawn(avatar, identity) if isinstance(avatar, GaussianAvatar) else None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 
-from gtalk.talk import Talker
+from gtalk.talk import Talks
 from gtalk.types import AUDIO_RATE
 from gtalk.viewer.audio.sources import PushSource
 
@@ -47,7 +47,7 @@ class MicrophoneClock:
         return waited_s
 
 
-def sooner_samples(talker: Talker) -> int:
+def sooner_samples(talker: Talks) -> int:
     """How much sooner than images ticks begin."""
     model = talker.motion_model
     if model is None or talker.fps != model.fps:

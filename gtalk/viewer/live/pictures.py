@@ -13,7 +13,7 @@ from gtalk.direct.look import Look
 from gtalk.direct.score import Event
 from gtalk.marks.label import labelled
 from gtalk.shapes import UInt8
-from gtalk.talk import PLATE, MotionFrame, Talker, View
+from gtalk.talk import PLATE, MotionFrame, Talks, View
 from gtalk.types import AUDIO_RATE, Frame, Motion
 from gtalk.viewer.live.frames import Wanted, encode_jpeg
 
@@ -40,7 +40,7 @@ class Pictures:
 
     def __init__(
         self,
-        talker: Talker,
+        talker: Talks,
         leaving: Callable[[UInt8[np.ndarray, "H W 3"]], UInt8[np.ndarray, "H W 3"]],
         numbers: Numbers | None = None,
     ) -> None:
@@ -75,7 +75,7 @@ class Pictures:
         return Made(frame, encode_jpeg(frame.rgb, quality) if wanted.encoded else None, said, numbers)
 
 
-def warm_face(talker: Talker, view: View) -> None:
+def warm_face(talker: Talks, view: View) -> None:
     """Have made what expressions are drawn with, which takes seconds once, before anybody waits for it."""
     session = talker.session()
     session.post(Event("emotion.smile", 0.5))

@@ -26,7 +26,7 @@ from gtalk.direct.score import Event, Score
 from gtalk.motion.edits.controls import Controls
 from gtalk.shapes import Float, UInt8
 from gtalk.speech.known_phones import KnownPhones
-from gtalk.talk import MotionFrame, TakesTurns, Talker, TalkSession, View
+from gtalk.talk import Conversation, MotionFrame, TakesTurns, Talks, View
 from gtalk.types import AUDIO_RATE, Camera, Frame
 from gtalk.viewer.audio.double_talk import DoubleTalkDetector
 from gtalk.viewer.audio.sources import AudioSource, PushSource
@@ -56,7 +56,7 @@ class LiveSession:
 
     def __init__(
         self,
-        talker: Talker,
+        talker: Talks,
         *,
         controls: Controls = Controls(),
         jpeg_quality: int = 85,
@@ -69,7 +69,7 @@ class LiveSession:
         self.barge_in = True
         """Whether a voice in the microphone cuts off what the avatar says."""
         self._view, self._controls, self._first_controls = talker.view, controls, controls
-        self._talk: TalkSession = talker.session()
+        self._talk: Conversation = talker.session()
         self._pictures = Pictures(talker, leaving, numbers)
         self._sooner = sooner_samples(talker)
         self._guard = DoubleTalkDetector(echo_cancelled=False)
@@ -258,7 +258,7 @@ class LiveSession:
 
     def _run(self) -> None:
         with suppress(Exception):  # else the first who cuts in waits for it
-            _ = self.talker.rest_mouth
+            self.talker.warm()
         self._start_s = self._clock()
         while not self._stop.is_set():
             wait = self._start_of(self._n_ticks + 1) - self._clock()

@@ -27,7 +27,7 @@ from gtalk.hosting.refused import Refused
 from gtalk.marks.identity import Identity
 from gtalk.marks.leaving import Leaving
 from gtalk.shapes import UInt8
-from gtalk.talk import Talker
+from gtalk.talk import Talks
 from gtalk.viewer.config import ViewConfig
 from gtalk.viewer.gui.guard import GuardedViser
 from gtalk.viewer.gui.panels import Panels
@@ -47,7 +47,7 @@ _LOOK_EVERY_S = 2.0
 _NAME = re.compile(r"[a-z0-9-]{1,32}")
 _PAGE_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
 
-TalkerFactory = Callable[[], Talker]
+TalkerFactory = Callable[[], Talks]
 """Makes a fresh talker for a conversation."""
 
 
