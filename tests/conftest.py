@@ -42,6 +42,7 @@ BROWSERS = {
     "tests/viewer/test_browser.py",
     "tests/viewer/test_drawn_there.py",
     "tests/viewer/test_player.py",
+    "tests/viewer/test_stereo_microphone.py",
     "tests/viewer/test_timeline.py",
     "tests/eval/test_report.py",
 }

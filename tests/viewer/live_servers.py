@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from gtalk.hearing.direction import delay_of_azimuth
 from gtalk.talk import Talker
 from gtalk.types import AUDIO_RATE
 from gtalk.viewer.config import ViewConfig
@@ -63,3 +64,11 @@ def bursts(seconds: float, period_s: float = 1.0) -> np.ndarray:
     """Voice for the first half of each period, silence for the second."""
     times_s = np.arange(round(seconds * AUDIO_RATE)) / AUDIO_RATE
     return (0.5 * np.sin(2 * np.pi * 200 * times_s) * (times_s % period_s < period_s / 2)).astype(np.float32)
+
+
+def from_aside(azimuth_deg: float, seconds: float, rate: int = 48_000) -> np.ndarray:
+    """Noise that two microphones at a head's sides hear, positive: nearer to channel 2."""
+    spectrum = np.fft.rfft(0.1 * np.random.default_rng(0).standard_normal(round(seconds * rate)))
+    hz = np.fft.rfftfreq(round(seconds * rate), 1 / rate)
+    later = np.exp(-2j * np.pi * hz * delay_of_azimuth(azimuth_deg))
+    return np.stack([np.fft.irfft(spectrum * later), np.fft.irfft(spectrum)], 1).astype(np.float32)

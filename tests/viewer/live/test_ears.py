@@ -2,10 +2,9 @@ import numpy as np
 import pytest
 
 from gtalk.direct.score import Event
-from gtalk.hearing.direction import delay_of_azimuth
 from gtalk.viewer.live.ears import Ears
 from tests.speech.voices import vowel
-from tests.viewer.live_servers import live_server, run, still_session
+from tests.viewer.live_servers import from_aside, live_server, run, still_session
 
 TICK_S = 0.04
 
@@ -40,14 +39,6 @@ def test_ears_ask_the_face_to_look_and_to_smile_and_not_while_it_speaks() -> Non
         finish(ears)
         tracks = {event.track for event in face.asked}
         assert (not tracks) if deaf else {"attend.yaw", "attend.pitch", "emotion.smile"} <= tracks
-
-
-def from_aside(azimuth_deg: float, seconds: float, rate: int = 48_000) -> np.ndarray:
-    """Noise that two microphones at a head's sides hear, positive: nearer to channel 2."""
-    spectrum = np.fft.rfft(0.1 * np.random.default_rng(0).standard_normal(round(seconds * rate)))
-    hz = np.fft.rfftfreq(round(seconds * rate), 1 / rate)
-    later = np.exp(-2j * np.pi * hz * delay_of_azimuth(azimuth_deg))
-    return np.stack([np.fft.irfft(spectrum * later), np.fft.irfft(spectrum)], 1).astype(np.float32)
 
 
 def looks_of(both: np.ndarray, rate: int = 48_000) -> tuple[list[tuple[float, float]], list[str]]:

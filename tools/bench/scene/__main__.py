@@ -9,12 +9,21 @@ python -m tools.bench.scene turns SOUND.wav TRUTH.rttm
 python -m tools.bench.scene sing AVATAR SONG ...
 python -m tools.bench.scene singer AVATAR CLIP [LYRICS.lrc]
 python -m tools.bench.scene mixtures ASSETS
+
+Strips of pictures to look at, of films that `gtalk scene` and `gtalk dub --save-motion` have made:
+
+python -m tools.bench.scene strip-talk SCENE.yaml FILM OUT.png
+python -m tools.bench.scene strip-heard FILM STEREO OUT.png MOTION.npz AVATAR [TRUTH.json]
+python -m tools.bench.scene strip-song FILM SONG OUT.png MOTION.npz
 """
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
+
+_STRIPS = {"strip-talk": (3,), "strip-heard": (5, 6), "strip-song": (4,)}
+"""And how many files each is given."""
 
 
 def main(argv: list[str]) -> None:
@@ -53,6 +62,10 @@ def main(argv: list[str]) -> None:
 
         for song in files[1:]:
             sing(files[0], song)
+    elif what in _STRIPS and len(files) in _STRIPS[what]:
+        from tools.bench.scene import strips
+
+        {"strip-talk": strips.talk, "strip-heard": strips.heard, "strip-song": strips.song}[what](*files)
     else:
         print(__doc__)
 
