@@ -3,14 +3,18 @@
     speech ─▶ cepstra and pitch at 100 Hz ─▶ windows of 1 to 2 s ─▶ agglomerative clusters ─▶ a Gaussian mixture each
                                                      Viterbi, which seldom changes the speaker ◀─┘  (a few rounds)
 
-No network: it tells voices apart that differ in pitch or timbre, as two people in a conversation mostly do.
+Where the voice encoder is at hand (`gtalk.hearing.voiceprints`), windows are clustered by what it makes of them, and
+each row goes by the windows that cover it and by the mixtures. Without it voices are told apart that differ in pitch
+or timbre, as two people in a conversation mostly do.
 """
 
 from __future__ import annotations
 
 import numpy as np
+from scipy.cluster.hierarchy import fcluster, linkage
 
 from gtalk.hearing.turns import Turn, spans_of
+from gtalk.hearing.voiceprints import WINDOW, VoiceEncoder, encoder_at_hand, mel_rows, voiceprints
 from gtalk.shapes import Bool, Float, Int
 from gtalk.speech.frontend import N_FFT, FrontEnd
 from gtalk.speech.mel import mel_filters
@@ -20,22 +24,36 @@ N_CEPSTRA = 19
 _N_MEL, _LOW_HZ, _HIGH_HZ = 30, 100.0, 6000.0
 _STARTS = tuple((window, weight) for window in (100, 120, 150, 200) for weight in (1.0, 3.0))
 """Rows of a window, and how much pitch counts for the clusters: of all, the likeliest division is taken."""
-_HOP = 40
+_HOP, _MOST_WINDOWS = 40, 600
+"""Rows between windows that are clustered; of a long sound so many that no more windows come of it."""
 _LEAST_ROWS = 240
 _COMPONENTS, _EM_ROUNDS, _ROUNDS = 8, 12, 5
 _CHANGE = 35.0  # nats that a change of the speaker costs
 _LEAST_VARIANCE = 0.05
 _VOICED = 0.75
+_PRINT_HOP = 20
+_ALIKE, _PRINT_CHANGE = 0.2, 6.0  # nats a row that a likeness of 1 is worth, and those that a change costs then
+_MIXTURE, _MOST_NATS, _MIXTURE_ROUNDS = 0.3, 4.0, 2  # how much the mixtures say beside it
 
 
-def found_turns(samples: Float[np.ndarray, " N"], count: int) -> list[Turn]:
-    """Turns of `count` speakers, named "1", "2", ... in the order in which they begin, mono at AUDIO_RATE."""
+def found_turns(
+    samples: Float[np.ndarray, " N"], count: int, encoder: VoiceEncoder | None = None, *, at_hand: bool = True
+) -> list[Turn]:
+    """Turns of `count` speakers, named "1", "2", ... in the order in which they begin, mono at AUDIO_RATE.
+
+    Where there is no `encoder`, the one `at_hand` is used, if any.
+    """
     rows, speaks = _rows(samples)
     if speaks.sum() < _LEAST_ROWS or count < 2:
         return [Turn("1", a, b) for a, b in spans_of(speaks)]
     where = np.flatnonzero(speaks)
+    encoder = encoder_at_hand() if encoder is None and at_hand else encoder
     spoken = rows[where]
-    who = max((_divided(spoken, count, *start) for start in _STARTS), key=lambda found: found[0])[1]
+    if encoder is not None:
+        mel = mel_rows(samples)
+        who = _by_voiceprints(encoder, mel[np.minimum(where, len(mel) - 1)], spoken, count)
+    else:
+        who = max((_divided(spoken, count, *start) for start in _STARTS), key=lambda found: found[0])[1]
     everywhere = np.full(len(speaks), -1)
     everywhere[where] = who
     turns = [Turn(str(k), a, b) for k in range(count) for a, b in spans_of(everywhere == k, lead_s=0.0)]
@@ -82,7 +100,8 @@ def _divided(
 
 def _clusters(rows: Float[np.ndarray, "R D"], count: int, window: int, pitch_weight: float) -> Int[np.ndarray, " R"]:
     """A cluster for each row: windows' means and spreads, joined by the least growth of variance (Ward 1963)."""
-    starts = np.arange(0, max(1, len(rows) - window + 1), _HOP)
+    hop = max(_HOP, len(rows) // _MOST_WINDOWS)
+    starts = np.arange(0, max(1, len(rows) - window + 1), hop)
     parts = [rows[s : s + window] for s in starts]
     points = np.array([np.concatenate([part.mean(0), 0.5 * part.std(0)]) for part in parts])
     points = (points - points.mean(0)) / (points.std(0) + 1e-6)
@@ -101,8 +120,56 @@ def _clusters(rows: Float[np.ndarray, "R D"], count: int, window: int, pitch_wei
         label[label == j] = i
         alive.remove(j)
     order = {old: new for new, old in enumerate(alive)}
-    nearest = np.clip((np.arange(len(rows)) - window // 2 + _HOP // 2) // _HOP, 0, len(starts) - 1)
+    nearest = np.clip((np.arange(len(rows)) - window // 2 + hop // 2) // hop, 0, len(starts) - 1)
     return np.array([order[k] for k in label])[nearest]
+
+
+def _by_voiceprints(
+    encoder: VoiceEncoder, mel: Float[np.ndarray, "R 40"], rows: Float[np.ndarray, "R D"], count: int
+) -> Int[np.ndarray, " R"]:
+    """The speaker of each row of speech, out of what the encoder and cepstra say of it."""
+    starts = np.arange(0, max(1, len(mel) - WINDOW + 1), _PRINT_HOP)
+    points = voiceprints(encoder, mel, starts)
+    points -= points.mean(0)  # what all have in common, room and line
+    points /= np.linalg.norm(points, axis=1, keepdims=True) + 1e-9
+    if len(points) < count:
+        return np.zeros(len(rows), np.int64)
+    likeness = points @ _centres(points, count).T
+    alike = _ALIKE * _over_rows(likeness, starts, min(WINDOW, len(mel)), len(mel))
+    who = _viterbi(alike, _PRINT_CHANGE)
+    for _ in range(_MIXTURE_ROUNDS):
+        if np.bincount(who, minlength=count).min() < _LEAST_ROWS // 2:
+            break
+        scores = np.stack([_Mixture(rows[who == k]).score(rows) for k in range(count)], axis=1)
+        scores = np.clip(scores - scores.mean(1, keepdims=True), -_MOST_NATS, _MOST_NATS)
+        who = _viterbi(alike + _MIXTURE * scores, _PRINT_CHANGE)
+    return who
+
+
+def _centres(points: Float[np.ndarray, "W D"], count: int) -> Float[np.ndarray, "K D"]:
+    """Middles of so many clusters on the sphere: Ward's rule on some of the points, then means of all (k-means)."""
+    some = points[:: -(-len(points) // _MOST_WINDOWS)]
+    label = fcluster(linkage(some, "ward"), count, "maxclust") - 1
+    centres = np.stack([some[label == k].sum(0) for k in range(label.max() + 1)])
+    for _ in range(_ROUNDS):
+        centres /= np.linalg.norm(centres, axis=1, keepdims=True) + 1e-9
+        label = (points @ centres.T).argmax(1)
+        centres = np.stack([points[label == k].sum(0) if (label == k).any() else c for k, c in enumerate(centres)])
+    return centres / (np.linalg.norm(centres, axis=1, keepdims=True) + 1e-9)
+
+
+def _over_rows(
+    values: Float[np.ndarray, "W K"], starts: Int[np.ndarray, " W"], length: int, count: int
+) -> Float[np.ndarray, "R K"]:
+    """For each row the mean over the windows that cover it, those the most whose middle it is near to."""
+    near = np.minimum(np.arange(length) + 1, np.arange(length)[::-1] + 1.0)[:, None]
+    total, weight = np.zeros((count, values.shape[1])), np.zeros((count, 1))
+    for start, value in zip(starts, values, strict=True):
+        total[start : start + length] += near * value
+        weight[start : start + length] += near
+    last = np.flatnonzero(weight[:, 0])[-1]
+    total[last + 1 :], weight[last + 1 :] = total[last], weight[last]
+    return total / weight
 
 
 class _Mixture:
@@ -131,15 +198,15 @@ class _Mixture:
         return np.log(self._weight) - 0.5 * np.stack(far, axis=1)
 
 
-def _viterbi(scores: Float[np.ndarray, "R K"]) -> Int[np.ndarray, " R"]:
-    """The likeliest speakers when each change costs _CHANGE."""
+def _viterbi(scores: Float[np.ndarray, "R K"], change: float = _CHANGE) -> Int[np.ndarray, " R"]:
+    """The likeliest speakers when each change costs so many nats."""
     best = scores[0].copy()
     back = np.zeros(scores.shape, np.int64)
     for i in range(1, len(scores)):
         other = int(best.argmax())
-        stay = best >= best[other] - _CHANGE
+        stay = best >= best[other] - change
         back[i] = np.where(stay, np.arange(len(best)), other)
-        best = np.where(stay, best, best[other] - _CHANGE) + scores[i]
+        best = np.where(stay, best, best[other] - change) + scores[i]
     out = np.zeros(len(scores), np.int64)
     out[-1] = best.argmax()
     for i in range(len(scores) - 1, 0, -1):

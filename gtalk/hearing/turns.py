@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -106,11 +107,26 @@ def without_overlap(turns: Sequence[Turn]) -> tuple[list[Turn], float]:
     return kept, math.fsum(t.length_s for t in turns) - math.fsum(t.length_s for t in kept)
 
 
+class Errors(NamedTuple):
+    """Parts of the diarisation error, each over all true speech."""
+
+    missed: float
+    """Speech that nobody is said to say; where several speak at once, those that are left out."""
+    false: float
+    confused: float
+    """Said by another."""
+
+
 def error_of(found: Sequence[Turn], truth: Sequence[Turn], duration_s: float, step_s: float = 0.01) -> float:
     """Diarisation error rate: missed, false and confused speech over all true speech, with the best naming.
 
     No collar; speech of several at once counts for each (NIST RT). Up to a handful of speakers.
     """
+    return sum(errors_of(found, truth, duration_s, step_s))
+
+
+def errors_of(found: Sequence[Turn], truth: Sequence[Turn], duration_s: float, step_s: float = 0.01) -> Errors:
+    """The parts of `error_of`."""
     from itertools import permutations
 
     names, others = sorted({t.speaker for t in truth}), sorted({t.speaker for t in found})
@@ -121,7 +137,9 @@ def error_of(found: Sequence[Turn], truth: Sequence[Turn], duration_s: float, st
     overlap = np.zeros((size, size))
     overlap[: len(names), : len(others)] = is_true.astype(float) @ is_found.T.astype(float)
     right = max(sum(overlap[i, j] for i, j in enumerate(order)) for order in permutations(range(size)))
-    return float((np.maximum(n_true, n_found).sum() - right) / max(n_true.sum(), 1))
+    missed, false = (np.maximum(some, 0).sum() for some in (n_true - n_found, n_found - n_true))
+    confused = np.minimum(n_true, n_found).sum() - right
+    return Errors(*(float(part / max(n_true.sum(), 1)) for part in (missed, false, confused)))
 
 
 def _mask(turns: Sequence[Turn], names: list[str], count: int, step_s: float) -> np.ndarray:

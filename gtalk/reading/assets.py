@@ -49,6 +49,15 @@ ASSETS = {
             "MIT",
             "chat --hear whisper: English speech to text on this machine (OpenAI's Whisper tiny.en)",
         ),
+        Asset(
+            "voice-encoder.whl",
+            "https://files.pythonhosted.org/packages/d9/b5/d897d5de5b2123a1ad5d32e8e007d83f76582f5c32c60992577263bd7c7e/"
+            "Resemblyzer-0.1.4-py3-none-any.whl",
+            15_747_704,
+            "8f12eb2f1a9982d32e8db7856de754709b59c93a77bcf0ff536584b619a9dd1f",
+            "Apache-2.0",
+            "scene, `turns: found`: who speaks when in one sound (Resemblyzer's voice encoder)",
+        ),
     )
 }
 

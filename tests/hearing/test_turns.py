@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gtalk.errors import UserError
-from gtalk.hearing.turns import Turn, error_of, read_rttm, spans_of, without_overlap
+from gtalk.hearing.turns import Turn, error_of, errors_of, read_rttm, spans_of, without_overlap
 
 TURN = st.builds(
     lambda who, start, length: Turn(who, start, start + length),
@@ -53,3 +53,11 @@ def test_the_error_rate_counts_misses_false_alarms_and_confusions() -> None:
     assert error_of([Turn("x", 0.0, 8.0)], truth, 10.0) == 0.5
     assert error_of([Turn("x", 0.0, 4.0)], truth, 10.0) == 0.5
     assert error_of([*truth, Turn("a", 8.0, 10.0)], truth, 10.0) == pytest.approx(0.25)
+
+
+def test_the_parts_of_the_error_are_told_apart() -> None:
+    truth = [Turn("a", 0.0, 4.0), Turn("b", 3.0, 8.0)]
+    found = [Turn("x", 0.0, 5.0), Turn("y", 5.0, 9.0)]
+    parts = errors_of(found, truth, 10.0)
+    assert parts == pytest.approx((1 / 9, 1 / 9, 1 / 9)), "left out where both speak, after the end, and the first of b"
+    assert error_of(found, truth, 10.0) == pytest.approx(sum(parts))

@@ -8,7 +8,7 @@ python -m tools.bench.scene cost SCENE.yaml
 python -m tools.bench.scene turns SOUND.wav TRUTH.rttm
 python -m tools.bench.scene sing AVATAR SONG ...
 python -m tools.bench.scene singer AVATAR CLIP [LYRICS.lrc]
-python -m tools.bench.scene mixtures ASSETS
+python -m tools.bench.scene mixtures ASSETS [FIRST_SEED COUNT]
 
 Strips of pictures to look at, of films that `gtalk scene` and `gtalk dub --save-motion` have made:
 
@@ -53,10 +53,10 @@ def main(argv: list[str]) -> None:
         from tools.bench.scene.singer import singer
 
         singer(*files)
-    elif what == "mixtures" and len(files) == 1:
+    elif what == "mixtures" and len(files) in (1, 3):
         from tools.bench.scene.mixtures import measured
 
-        measured(files[0])
+        measured(files[0], *(int(str(number)) for number in files[1:]))
     elif what == "sing" and len(files) > 1:
         from tools.bench.scene.sing import sing
 

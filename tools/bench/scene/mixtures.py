@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from gtalk.hearing.diarise import found_turns
-from gtalk.hearing.turns import Turn, error_of, speech_spans
+from gtalk.hearing.turns import Errors, Turn, errors_of, speech_spans
+from gtalk.hearing.voiceprints import VoiceEncoder, encoder_at_hand
 from gtalk.media.audio import read_audio
 from gtalk.types import AUDIO_RATE
 
@@ -114,11 +115,24 @@ def _cut(phrase: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return phrase[start : start + most]
 
 
-def measured(assets: Path, first: int = 0, count: int = 20) -> None:
-    """Error on each, and of all."""
-    errors = []
+def measured(assets: Path, first: int = 0, count: int = 40) -> None:
+    """Error on each, its parts, and of all; without the voice encoder and, where that is at hand, with it."""
+    ways: dict[str, VoiceEncoder | None] = {"cepstra": None}
+    if (encoder := encoder_at_hand()) is not None:
+        ways["voice encoder"] = encoder
+    rows: dict[str, list[Errors]] = {way: [] for way in ways}
     for one in mixtures(assets, first, count):
-        errors.append(error_of(found_turns(one.samples, 2), one.turns, one.duration_s))
-        print(f"{one.name}, {one.duration_s:.0f} s: error {errors[-1]:.3f}", flush=True)
-    print(f"{len(errors)} conversations: error median {np.median(errors):.3f}, mean {np.mean(errors):.3f}, "
-          f"above .25 in {np.mean(np.array(errors) > 0.25):.0%}")  # fmt: skip
+        told = []
+        for way, encoder in ways.items():
+            found = found_turns(one.samples, 2, encoder, at_hand=False)
+            errors = errors_of(found, one.turns, one.duration_s)
+            rows[way].append(errors)
+            told.append(f"{way} {sum(errors):.3f}")
+        print(f"{one.name}, {one.duration_s:.0f} s, {len(one.turns)} turns: {', '.join(told)}", flush=True)
+    for way, found_errors in rows.items():
+        total = np.sum(found_errors, axis=1)
+        low, middle, high = np.quantile(total, (0.25, 0.5, 0.75))
+        missed, false, confused = np.mean(found_errors, axis=0)
+        print(f"{way}, {len(total)} conversations: error median {middle:.3f} (quartiles {low:.3f}, {high:.3f}), "
+              f"mean {total.mean():.3f} = missed {missed:.3f} + false {false:.3f} + confused {confused:.3f}, "
+              f"above .25 in {np.mean(total > 0.25):.0%}")  # fmt: skip
