@@ -37,6 +37,7 @@ class Consent:
         return sha256_of_json(asdict(self))
 
 
+@runtime_checkable
 class Sitter(Protocol):
     """What is known of whom a picture shows before it is drawn: an avatar, or several people in one picture."""
 

@@ -26,6 +26,7 @@ class MotionFrame:
     samples: Float[np.ndarray, " N"]
 
 
+@runtime_checkable
 class Conversation(Protocol):
     """A running utterance: samples in, moments out. See `TalkSession`, which is that of one."""
 
@@ -64,6 +65,7 @@ class TakesTurns(Protocol):
         ...
 
 
+@runtime_checkable
 class Talks(Protocol):
     """Who can be talked with live."""
 
