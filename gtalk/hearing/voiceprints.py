@@ -1,6 +1,6 @@
 """Who sounds like whom: windows of speech as points on a sphere, one voice's near each other, by a small network.
 
-    16 kHz ─▶ 40 mel bands at 100 Hz ─▶ windows of 1.6 s ─▶ LSTM ─▶ 256 numbers of length 1
+    16 kHz ─▶ 40 mel bands at 100 Hz ─▶ windows of 1 s ─▶ LSTM ─▶ 256 numbers of length 1
 
 The network is Resemblyzer's voice encoder (Apache-2.0), trained by the generalised end-to-end loss (Wan et al. 2018).
 Its wheel is an asset (`gtalk assets get voice-encoder.whl`) of which only the weights are read, as plain tensors.
@@ -26,7 +26,7 @@ from gtalk.shapes import Float, Int
 from gtalk.types import AUDIO_RATE
 
 ASSET = "voice-encoder.whl"
-WINDOW = 160
+WINDOW = 100
 """Rows at 100 Hz that make one point."""
 _MEMBER, _LARGEST = "resemblyzer/pretrained.pt", 40_000_000
 _BANDS, _SIZE, _N_FFT, _HOP = 40, 256, 400, AUDIO_RATE // 100

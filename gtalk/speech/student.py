@@ -39,6 +39,8 @@ QUIET = -3.0
 KERNEL, STEM_ROWS = 5, 6
 BLOCKS = ((1, 1), (1, 1), (1, 1), (1, 1), (2, 0), (2, 0), (4, 0), (4, 0))
 """Dilation of each block, and how many of its four steps lie in the future. In all: (LAG_ROWS - 1) / 2."""
+_FIELD_ROWS = STEM_ROWS + 2 * (KERNEL - 1) * sum(dilation for dilation, _ in BLOCKS)
+"""Rows that a frame can depend on."""
 _WEIGHTS = "ears.safetensors"
 
 
@@ -104,15 +106,21 @@ class StudentStream:
                 frames = layer(frames.expand(layer.reach + 1, -1))
             self._last = student.rows(frames)
         self._n_rows = 0
+        self._same, self._n_same = np.full(N_BANDS, QUIET, np.float32), _FIELD_ROWS  # the newest row; since when
 
     def push(self, mel: Float[np.ndarray, "M 40"]) -> Float[np.ndarray, "M S"]:
         """As many rows as come in; row j tells of an instant LAG_ROWS or LAG_ROWS + 1 earlier."""
         if not len(mel):
             return np.zeros((0, STUDENT_SIZE), np.float32)
+        mel = np.ascontiguousarray(mel, np.float32)
+        unchanged = self._n_same >= _FIELD_ROWS and bool((mel == self._same).all())
+        self._count_same(mel)
         with torch.inference_mode():
-            rows = torch.cat([self._mel, torch.from_numpy(np.ascontiguousarray(mel, np.float32))])
+            rows = torch.cat([self._mel, torch.from_numpy(mel)])
             count = (len(rows) - STEM_ROWS) // 2 + 1
             self._mel = rows[2 * count :]
+            if unchanged:  # as in digital silence: nothing that is kept changes either
+                return self._spread(np.repeat(self._last, max(0, count), axis=0), len(mel))
             frames = self._stem(rows) if count > 0 else torch.zeros(0, self._student.stem.shape[1])
             for i, layer in enumerate(self._student.layers):
                 seen = torch.cat([self._kept[i], frames])
@@ -120,6 +128,13 @@ class StudentStream:
                 frames = layer(seen) if count > 0 else frames
             made = self._student.rows(frames) if count > 0 else self._last[:0]
         return self._spread(made, len(mel))
+
+    def _count_same(self, mel: np.ndarray) -> None:
+        """Note for how many rows nothing has changed."""
+        differ = np.flatnonzero((mel != mel[-1]).any(1))
+        goes_on = not len(differ) and bool((mel[-1] == self._same).all())
+        run = len(mel) - (differ[-1] + 1 if len(differ) else 0)
+        self._same, self._n_same = mel[-1].copy(), run + (self._n_same if goes_on else 0)
 
     def _stem(self, rows: torch.Tensor) -> torch.Tensor:
         windows = rows.unfold(0, STEM_ROWS, 2).transpose(1, 2).flatten(1)

@@ -131,3 +131,20 @@ def test_damaged_weights_are_a_sentence(tmp_path: Path, damage: str) -> None:
         path.write_bytes(path.read_bytes()[:-1000])
     with pytest.raises(UserError, match="weights of the ears"):
         read_student(path)
+
+
+def test_digital_silence_is_not_listened_to_again_and_again(monkeypatch) -> None:
+    quiet = np.full((400, N_BANDS), QUIET, np.float32)
+    both = [MEL, quiet, MEL[:50], quiet[:60], MEL]
+    want = load_student().stream()
+    monkeypatch.setattr(ears, "_FIELD_ROWS", 10**9)
+    expected = [np.concatenate([want.push(part) for part in np.array_split(mel, 20)]) for mel in both]
+    monkeypatch.undo()
+    asked, stem = [], ears.StudentStream._stem
+    monkeypatch.setattr(ears.StudentStream, "_stem", lambda self, rows: asked.append(len(rows)) or stem(self, rows))
+    stream = load_student().stream()
+    for mel, rows in zip(both, expected, strict=True):
+        asked.clear()
+        found = np.concatenate([stream.push(part) for part in np.array_split(mel, 20)])
+        np.testing.assert_allclose(found, rows, atol=2e-5)
+        assert (len(asked) < 12) == (len(mel) == 400), "silence of four seconds: the first of it alone"

@@ -217,16 +217,18 @@ class PersonMotionStream:
     def _speak(self, count: int) -> tuple[np.ndarray, np.ndarray]:
         """(gated mouth codes, brow raise that the voice asks for) of the next frames."""
         model, now = self._model, self._past
+        activity = self._rows[:, model.prosody_columns[2]]
+        gate = self._gate(activity_windows(activity, now, count, model.ahead_rows))[:, None]
+        if self._pauses is not None:
+            gate += (1.0 - gate) * self._pauses(self._rows, now, count, model.ahead_rows)[:, None]
+        if not gate.any():  # who only listens need not be asked what the lips would do
+            return np.tile(model.face.rest, (count, 1)), np.zeros((count, N_BROWS))
         first = now - model.net.past_rows
         window = self._rows[first : first + (count - 1) * ROWS_PER_FRAME + model.net.rows]
         out = model.quick_net(torch.from_numpy(window)).numpy().astype(np.float64)
         mouth, brows = out[:, :-N_BROWS], out[:, -N_BROWS:] * model.brow_scale
         if model.readouts is not None:
             mouth = model.readouts.mixed(mouth, self._rows, now, model.features, model.live)
-        activity = self._rows[:, model.prosody_columns[2]]
-        gate = self._gate(activity_windows(activity, now, count, model.ahead_rows))[:, None]
-        if self._pauses is not None:
-            gate += (1.0 - gate) * self._pauses(self._rows, now, count, model.ahead_rows)[:, None]
         limit = model.basis.groups["mouth"]
         mouth = np.clip(mouth, model.basis.low[limit], model.basis.high[limit])
         for articulate in model.articulations:

@@ -183,3 +183,14 @@ def test_a_model_of_older_code_with_styles_says_what_it_said_without_one(model, 
     save_file(arrays | former, tmp_path / "motion.safetensors")
     older = load_motion_model(tmp_path)
     np.testing.assert_array_equal(whole(older, SPEECH).landmarks, whole(model, SPEECH).landmarks)
+
+
+def test_who_only_listens_is_not_asked_what_the_lips_would_do(model, monkeypatch) -> None:
+    def fails(*_):
+        raise AssertionError("asked")
+
+    monkeypatch.setattr(type(model), "quick_net", property(lambda _: fails))
+    stream = model.stream(0)
+    motion = Motion.concatenate([stream.push(np.zeros(640, np.float32)) for _ in range(60)])
+    assert len(motion) > 50 and np.ptp(mouth_aperture(motion.landmarks)) == 0.0
+    assert np.ptp(motion.head_pose[:, :3, 3]) > 0.0, "the head goes on"
