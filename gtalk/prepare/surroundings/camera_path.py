@@ -17,6 +17,7 @@ import numpy as np
 
 from gtalk.dataset.format import Segment
 from gtalk.prepare.frame_io import in_order
+from gtalk.prepare.surroundings.direct import align
 from gtalk.progress import OnProgress, Progress, silent
 from gtalk.shapes import Bool, Float, UInt8
 
@@ -32,6 +33,9 @@ LOOKS, APART = 12, 12  # pairs of frames that tell whether a camera moves at all
 MOVES = 0.006  # image heights that corners move in such a pair, or in all
 ACROSS = 0.45  # of the width must lie between corners that tell so
 COHERENT = 0.5  # of the corners must agree, or it is not the camera that moves
+SAME = 0.4  # of the squared difference must be left on both sides of the person where shades are aligned instead
+NOISE = 4.0  # squared levels by which aligned shades may differ more than those that are not
+UNSURE = 3  # pairs in which one side moves and the other is not seen, for a closer look
 
 Read = Callable[[int], tuple[UInt8[np.ndarray, "h w"], UInt8[np.ndarray, "h w"]]]
 """Frame index -> (grey image, 255 where the room is and 0 where the person may be), of one size."""
@@ -99,7 +103,8 @@ def find_path(
     still = CameraPath(np.tile(np.eye(3), (total, 1, 1)), np.ones(total, bool), reference)
     for better in (None, closer):
         read = read if better is None else better()
-        if not any(_moves_in(read, segment) for segment in segments):
+        looks = [_moves_in(read, segment) for segment in segments]
+        if True not in looks and (better is not None or closer is None or None not in looks):
             return still
     found, known = still.H_frame_plate.copy(), still.known.copy()
     frames = in_order(read, range(total))
@@ -153,9 +158,10 @@ def _at_size(homographies: np.ndarray, scale: float) -> np.ndarray:
 
 @dataclass(frozen=True)
 class _Key:
-    """A frame whose corners are followed."""
+    """A frame whose corners are followed, or where there are too few, its shades."""
 
     grey: np.ndarray
+    room: np.ndarray
     corners: np.ndarray
     """[N,2] float32."""
     H: np.ndarray
@@ -167,7 +173,15 @@ class _Key:
         corners = cv2.goodFeaturesToTrack(
             grey, CORNERS, 0.01, max(4, grey.shape[0] // 40), mask=cv2.erode(room, np.ones((9, 9), np.uint8))
         )
-        return _Key(grey, np.zeros((0, 2), np.float32) if corners is None else corners[:, 0], homography)
+        return _Key(grey, room, np.zeros((0, 2), np.float32) if corners is None else corners[:, 0], homography)
+
+    def shades_to(self, grey: np.ndarray, room: np.ndarray, guess: np.ndarray) -> np.ndarray | None:
+        """The homography to another frame by what is blurred."""
+        aligned = align((self.grey, self.room), (grey, room), guess)
+        if aligned is None or not _plausible(aligned.H, grey.shape):
+            return None
+        seen = [side for side in (aligned.left, aligned.right) if np.isfinite(side[1])]
+        return aligned.H if seen and all(after <= before + NOISE for before, after in seen) else None
 
     def to(self, grey: np.ndarray, room: np.ndarray, guess: np.ndarray) -> tuple[np.ndarray | None, float]:
         """(homography to another frame, share of the corners that agree with it); `guess` is about what it is."""
@@ -224,7 +238,10 @@ def _follow(frames: Iterator[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray
     keys, found, known = [key], [np.eye(3)], [True]
     for grey, room in frames:
         before = found[-1]
-        now, agree = key.to(grey, room, before @ np.linalg.inv(key.H))
+        guess = before @ np.linalg.inv(key.H)
+        now, agree = key.to(grey, room, guess)
+        if now is None:
+            now, agree = key.shades_to(grey, room, guess), LEFT
         found.append(before if now is None else now @ key.H)
         known.append(now is not None)
         if agree >= LEFT:
@@ -258,8 +275,8 @@ def _overlap(homography: np.ndarray, shape: tuple[int, ...]) -> float:
     return float(((there > 0) & (there < [width, height])).all(1).mean())
 
 
-def _moves_in(read: Read, segment: Segment) -> bool:
-    """Whether the room goes somewhere: within half a second, or over the segment."""
+def _moves_in(read: Read, segment: Segment) -> bool | None:
+    """Whether the room goes somewhere, within half a second or over the segment; None: a closer look may tell."""
     length = segment.stop - segment.start
     if length < 4:
         return False
@@ -268,20 +285,32 @@ def _moves_in(read: Read, segment: Segment) -> bool:
     first = read(int(starts[0]))
     pairs = [(read(int(a)), read(int(a) + apart)) for a in starts]
     pairs += [(first, read(int(a))) for a in starts[3::3]]
-    return sum(_pair_moves(*pair) for pair in pairs) >= 2
+    votes = [_pair_moves(*pair) for pair in pairs]
+    return True if votes.count(True) >= 2 else None if votes.count(None) + votes.count(True) >= UNSURE else False
 
 
-def _pair_moves(a: tuple[np.ndarray, np.ndarray], b: tuple[np.ndarray, np.ndarray]) -> bool:
+def _pair_moves(a: tuple[np.ndarray, np.ndarray], b: tuple[np.ndarray, np.ndarray]) -> bool | None:
+    """Whether the room moved; None where only one side of it says so and the other is hidden or plain."""
     key = _Key.of(*a, np.eye(3))
     found, agree = key.to(*b, np.eye(3))
     height, width = a[0].shape
-    if found is None or agree < COHERENT or agree * len(key.corners) < FEWEST:
+    if found is not None and agree >= COHERENT and agree * len(key.corners) >= FEWEST:
+        # Corners on one side of a plain wall may be hair that moves with the head.
+        across = np.ptp(np.percentile(key.corners[:, 0], [5, 95]))
+        if across >= ACROSS * width and _spread(key.corners, a[0].shape):
+            return _far(found, height, width)
+    aligned = align(a, b, np.eye(3))
+    if aligned is None or not _far(aligned.H, height, width):
         return False
-    # Corners on one side of a plain wall may be hair that moves with the head.
-    if np.ptp(np.percentile(key.corners[:, 0], [5, 95])) < ACROSS * width or not _spread(key.corners, a[0].shape):
-        return False
+    left, right = (after < SAME * before for before, after in (aligned.left, aligned.right))
+    hidden = not all(np.isfinite((aligned.left[1], aligned.right[1])))
+    return True if left and right else None if hidden and (left or right) else False
+
+
+def _far(homography: np.ndarray, height: int, width: int) -> bool:
+    """Whether it takes an image's corners farther than a camera on a stand trembles."""
     corners = np.array([[0, 0], [width, 0], [width, height], [0, height], [width / 2, height / 2]], float)
-    return bool(np.median(np.linalg.norm(moved(found, corners) - corners, axis=1)) > MOVES * height)
+    return bool(np.median(np.linalg.norm(moved(homography, corners) - corners, axis=1)) > MOVES * height)
 
 
 def _between(a: tuple[np.ndarray, np.ndarray], b: tuple[np.ndarray, np.ndarray]) -> np.ndarray | None:

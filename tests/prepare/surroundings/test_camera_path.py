@@ -120,6 +120,28 @@ def test_hair_before_a_plain_wall_is_no_movement_of_the_camera() -> None:
     assert not find_path(rough, (SIDE, SIDE), one, closer=closer).moves and asked == [True]
 
 
+@pytest.mark.parametrize("kind", ["handheld", "zoom"])
+def test_a_blurred_room_is_followed_by_its_shades(kind: str) -> None:
+    """Out of focus there are no corners, and on one side of the person none at all."""
+    path = turning(kind, FRAMES, SIDE)
+    blurred = cv2.GaussianBlur(room(), (0, 0), 8.0)
+
+    def read(index: int) -> tuple[np.ndarray, np.ndarray]:
+        image = (
+            seen(blurred, path[index], SIDE).astype(float)
+            + np.random.default_rng(index).normal(0, 1.5, (SIDE,) * 2)[..., None]
+        )
+        matte = person(index)
+        grey = cv2.cvtColor(np.clip(image, 0, 255).astype(np.uint8), cv2.COLOR_RGB2GRAY)
+        return np.where(matte > 0, 90, grey).astype(np.uint8), 255 - cv2.dilate(matte, np.ones((9, 9), np.uint8))
+
+    found = find_path(read, (SIDE, SIDE), [Segment(0, FRAMES, "a")])
+    assert found.moves and found.known.mean() > 0.95
+    assert error_px(found, path).mean() < 1.0
+    path[:] = np.eye(3)
+    assert not find_path(read, (SIDE, SIDE), [Segment(0, FRAMES, "a")]).moves
+
+
 def test_somebody_who_walks_by_is_no_movement_of_the_camera() -> None:
     path = turning("handheld", FRAMES, SIDE)
     found = followed(path, [Segment(0, FRAMES, "a")], passer_by=True)
