@@ -34,6 +34,11 @@ LEAST_TWIN_M = 2e-4  # a twin, whose code may be asked three times over
 MOST_LOG_SCALE, MOST_SHADE = 0.8, 0.22
 LEAST_CREASE = 0.01  # a column that shades a Gaussian less leaves it out
 OFF_SKIN_M = 0.004
+LINE_M, LIPS_RED_M = 0.0035, 0.012  # from the lips' inner edge: the line between them; their red
+SHADOW, SOFT = 0.55, 0.4  # of the red's brightness; over what share of that a Gaussian comes to belong to the line
+PALES = {"mouthUpperUp": 0.5, "mouthLowerDown": 0.5, "mouthStretch": 0.5, "mouthFrown": 0.4, "mouthFunnel": 0.8,
+         "jawOpen": 0.8, "mouthSmile": 0.1}  # fmt: skip
+"""How far a shape at weight 1 takes the line between the lips to the colour of their shadow."""
 FOLD_TINT = np.array([0.85, 1.05, 1.1])  # light that got into the skin reddens the valley
 LUMINANCE = np.array([0.299, 0.587, 0.114])
 
@@ -74,8 +79,10 @@ def write_columns(
     """
     rig, wanted, large = division.rig, division.wanted, division.large
     rows = _written(mesh_columns(division), len(rig.motion), light_on(rig.mean, binding, base), binding, base)
-    creased = depths(SHAPES) @ folded(rig.mean, binding)
-    rows[: len(wanted), :, splat.COLOUR] += creased[..., None] * (FOLD_TINT * base[:, splat.COLOUR])
+    creased, line = depths(SHAPES) @ folded(rig.mean, binding), line_between_lips(rig.mean, binding, base)
+    paler, colour = line.depths @ line.profiles, base[:, splat.COLOUR]
+    rows[: len(wanted), :, splat.COLOUR] += creased[..., None] * FOLD_TINT * colour
+    rows[: len(wanted), :, splat.COLOUR] += paler[..., None] * (line.colour - colour)
     twins = slice(len(wanted), len(wanted) + len(rig.motion))
     strays = rows[twins, :, splat.POSITION] - moves.transpose(1, 0, 2)
     strays = strays * smooth_skin(rig.mean, binding, base)[None, :, None]
@@ -87,7 +94,7 @@ def write_columns(
     least_m = np.full(len(rows), LEAST_M)
     least_m[twins] = LEAST_TWIN_M
     kept = np.abs(rows[..., splat.POSITION]).max(-1) > least_m[:, None]
-    kept[: len(wanted)] |= np.abs(creased) > LEAST_CREASE
+    kept[: len(wanted)] |= (np.abs(creased) > LEAST_CREASE) | (paler > LEAST_CREASE)
     still, lively = (
         splat.SparseColumns.of(torch.from_numpy(rows[which]), torch.from_numpy(kept[which]))
         for which in (is_still, ~is_still)
@@ -103,6 +110,30 @@ def folded(mesh: Float[np.ndarray, "478 3"], binding: Binding) -> Float[np.ndarr
     normals /= np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-9)
     skin = np.isin(binding.region, (UPPER, LOWER, SKIN)) * binding.share
     return profiles(mesh, places, normals) * skin * np.exp(-((binding.height_m / OFF_SKIN_M) ** 2))
+
+
+class Line(NamedTuple):
+    """The dark line of closed lips, which belongs to one lip or the other: parted or stretched it would be specks."""
+
+    profiles: Float[np.ndarray, "2 N"]
+    """How much each Gaussian is part of it, on the left and the right."""
+    depths: Float[np.ndarray, "E 2"]
+    """How far each shape at weight 1 takes it to `colour`."""
+    colour: Float[np.ndarray, "3"]
+
+
+def line_between_lips(mesh: Float[np.ndarray, "478 3"], binding: Binding, base: Float[np.ndarray, "N 16"]) -> Line:
+    """Find it: near the lips' inner edge, and darker than the shadows of the lips' red."""
+    away = np.linalg.norm(base[:, None, splat.POSITION] - mesh[INNER_LIPS_RING][None], axis=-1).min(1)
+    on_lips, colours = np.isin(binding.region, (UPPER, LOWER, SKIN)), base[:, splat.COLOUR].astype(np.float64)
+    red = on_lips & (away > LINE_M) & (away < LIPS_RED_M)
+    shadow = SHADOW * np.median(colours[red], 0) if red.any() else np.zeros(3)
+    darker = 1.0 - colours @ LUMINANCE / max(float(shadow @ LUMINANCE), 1e-6)
+    part = np.where(on_lips & (away < LINE_M), np.clip(darker / SOFT, 0.0, 1.0), 0.0)
+    left = _at(binding, mesh)[:, 0] >= 0.0
+    sides = [[next((w for n, w in PALES.items() if name in (n, n + side)), 0.0) for name in SHAPES]
+             for side in ("Left", "Right")]  # fmt: skip
+    return Line(np.stack([part * left, part * ~left]), np.array(sides).T, shadow)
 
 
 def mesh_columns(division: Division) -> MeshColumns:

@@ -24,6 +24,7 @@ from gtalk.avatar.expressing.columns import (
     MOST_SHADE,
     folded,
     light_on,
+    line_between_lips,
     mesh_columns,
     smooth_skin,
 )
@@ -77,12 +78,14 @@ def _mesh(avatar: GaussianAvatar, rows: Float[np.ndarray, "F 16"]) -> dict[str, 
     columns = mesh_columns(division)
     weights = np.clip(np.rint(255 * binding.weights[:, :2]), 0, 255)
     skin = np.column_stack([binding.share, smooth_skin(mesh, binding, rows)])
-    creases = folded(mesh, binding)
+    line = line_between_lips(mesh, binding, rows)
+    creases = np.concatenate([folded(mesh, binding), line.profiles])
     kept = np.argsort(-np.abs(creases), axis=0, kind="stable")[:FOLDS_EACH]
     return {
         "fold": kept.T.astype("u1"),
         **stepped("fold_at", np.take_along_axis(creases, kept, 0).T[None], "i1"),
-        "fold_depths": depths(SHAPES).astype("<f4"),
+        "fold_depths": np.concatenate([depths(SHAPES), line.depths], 1).astype("<f4"),
+        "line_colour": line.colour.astype("<f4"),
         **stepped("mesh_place", columns.place, "<i2"),
         **stepped("mesh_normal", columns.normal, "i1"),
         **stepped("mesh_slope", columns.slope.reshape(*columns.place.shape[:2], 9), "i1"),
@@ -204,8 +207,13 @@ def expressed(
     most = words["most_shade"]
     shade = np.clip((at(sums["normal"]) @ unpacked["light"]) * skin[:, 0], -most, most)
     deep = asked.coefs[: len(SHAPES)] @ unpacked["fold_depths"]
-    creased = (unpacked["fold_at"][0] * deep[unpacked["fold"]]).sum(1)[:first]
-    shades = shade[:, None] + creased[:, None] * np.array(words["fold_tint"])
-    out[:first, splat.COLOUR] += base[:first, splat.COLOUR] * shades
+    creased, is_line = (
+        (unpacked["fold_at"][0] * deep[unpacked["fold"]])[:first],
+        unpacked["fold"][:first] >= len(deep) - 2,
+    )
+    shades = shade[:, None] + (creased * ~is_line).sum(1)[:, None] * np.array(words["fold_tint"])
+    paler = (creased * is_line).sum(1)[:, None]
+    own = base[:first, splat.COLOUR]
+    out[:first, splat.COLOUR] += own * shades + paler * (unpacked["line_colour"] - own)
     out[first:, :3] += unpacked["jaw"][:, None] * sums["chin"]
     return out

@@ -27,6 +27,7 @@ export class Face {
     this.codes = new Float32Array(4 * faceCodes);
     this.change = new Float32Array(this.size);
     this.folds = new Float32Array(MOST_FOLDS);  // how deep each fold of the skin is
+    this.lines = arrays.line_colour ? arrays.fold_depths.length / this.shapes - 2 : MOST_FOLDS;  // the last two: between the lips
   }
 
   /** Numbers of bindings, BOUND a Gaussian: points of the triangle, height; weights of two, share, smoothness; which folds of the skin, and how much of each. */

@@ -141,6 +141,7 @@ export class Renderer {
         steps: ["4fv", [...steps, 0]], most: ["4f", words.most_log_scale ?? 0, words.most_shade ?? 0, 0, 0],
         chin: ["3f", ...(expressed ? face.chin : [0, 0, 0])], light: ["3f", ...(arrays.light ?? [0, 0, 0])],
         folds: ["4fv", face?.folds ?? new Float32Array(MOST_FOLDS)], tint: ["3f", ...(words.fold_tint ?? [0, 0, 0])],
+        line: ["3f", ...(arrays.line_colour ?? [0, 0, 0])], lines: ["1i", face?.lines ?? MOST_FOLDS],
         limits: ["4fv", [...header.limits, 0, 0]], size: ["2f", width, height],
         camera: ["4f", focal * scale, cx * scale, cy * scale, 0.3 * scale * scale],
         head: ["Matrix4x3fv", columns(head)], torso: ["Matrix4x3fv", columns(torso)],

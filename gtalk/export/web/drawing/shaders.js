@@ -16,7 +16,8 @@ uniform ivec4 ends;  // of right, left and far skin, and of what lies in the mou
 uniform vec4 limits[4];
 uniform float share;  // of an expression
 uniform vec4 steps[2], most;  // what ranges are worth; how far scale and shade may go
-uniform vec3 chin, light, tint;
+uniform vec3 chin, light, tint, line;  // the line between lips that part takes on this colour
+uniform int lines;  // the first of the folds that are such lines
 uniform vec4 folds[12];  // how deep each is
 uniform mat4x3 head, torso;
 uniform vec4 camera;  // focal, cx, cy; the blur of the fit, in px^2 of this image
@@ -57,9 +58,13 @@ void express(inout vec4 g[4], vec4 first[4], int n) {
   g[2].xy += turn.zw;
   float shade = clamp(dot(normal, light) * skin.z, -most.y, most.y);
   ivec2 which = ivec2(fold.xz);
-  vec3 shades = shade + tint * (fold.y * folds[which.x >> 2][which.x & 3] + fold.w * folds[which.y >> 2][which.y & 3]);
-  g[2].w += first[2].w * shades.x;
-  g[3].xy += first[3].xy * shades.yz;
+  vec2 deep = vec2(fold.y * folds[which.x >> 2][which.x & 3], fold.w * folds[which.y >> 2][which.y & 3]);
+  bvec2 isLine = greaterThanEqual(which, ivec2(lines));
+  float paler = (isLine.x ? deep.x : 0.) + (isLine.y ? deep.y : 0.);
+  vec3 own = vec3(first[2].w, first[3].xy);
+  own = own * (shade + tint * (deep.x + deep.y - paler)) + paler * (line - own);
+  g[2].w += own.x;
+  g[3].xy += own.yz;
 }
 
 void main() {

@@ -1,0 +1,54 @@
+"""Skin creases with the shapes that crease it; the line of closed lips gives way where they part."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from gtalk.avatar.expressing.columns import FOLD_TINT, LINE_M, folded, line_between_lips
+from gtalk.ops import splat
+from gtalk.rig.sculpted.folds import depths
+from gtalk.rig.shapes import SHAPES
+from gtalk.topology import INNER_LIPS_RING
+from tests.avatar.expressing.speaking_face import speaking_face
+
+
+def test_a_column_holds_the_shade_of_its_folds() -> None:
+    avatar, _ = speaking_face()
+    expression = avatar.expression
+    creased = depths(SHAPES) @ folded(avatar.division.rig.mean, expression.binding)
+    shape = SHAPES.index("noseSneerLeft")
+    deepest = int(creased[shape].argmin())
+    assert creased[shape, deepest] < -0.1
+    still = np.flatnonzero(expression.columns.is_still)
+    assert shape in still
+    kept = expression.columns.still
+    rows = {name: np.asarray(value) for name, value in zip(kept._fields, kept, strict=True)}
+    assert any(deepest in np.ravel(value) for value in rows.values())  # the Gaussian is in the table
+
+
+def test_what_stands_off_the_skin_is_not_creased() -> None:
+    avatar, _ = speaking_face()
+    binding, mesh = avatar.expression.binding, avatar.division.rig.mean
+    on = np.abs(folded(mesh, binding)).max(0)
+    off = np.abs(folded(mesh, replace(binding, height_m=np.full(len(binding.height_m), 0.011)))).max(0)
+    assert on.max() > 0.7
+    assert off.max() < 0.01
+
+
+def test_the_line_of_closed_lips_is_what_is_dark_at_their_edge_and_gives_way_where_they_part() -> None:
+    avatar, _ = speaking_face()
+    binding, mesh = avatar.expression.binding, avatar.division.rig.mean
+    base = avatar.expression.basis[0].numpy().copy()
+    edge = np.linalg.norm(base[:, None, splat.POSITION] - mesh[INNER_LIPS_RING][None], axis=-1).min(1) < LINE_M
+    base[:, splat.COLOUR] = 0.5
+    assert not line_between_lips(mesh, binding, base).profiles.any()  # nothing is dark
+    base[edge, splat.COLOUR] = 0.05
+    line = line_between_lips(mesh, binding, base)
+    assert 0 < (line.profiles.sum(0) > 0.9).sum() <= edge.sum()
+    assert not line.profiles[:, ~edge].any()
+    np.testing.assert_allclose(line.colour, 0.5 * 0.55)
+    takes = dict(zip(SHAPES, line.depths, strict=True))
+    assert takes["jawOpen"].tolist() == [0.8, 0.8]
+    assert takes["mouthStretchLeft"].tolist() == [0.5, 0.0]
+    assert not takes["browInnerUp"].any()
+    assert FOLD_TINT[0] < 1.0 < FOLD_TINT[2]  # valleys are redder than the skin
