@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import importlib
 import inspect
 import io
 import sys
@@ -19,39 +20,31 @@ from typing import Annotated, Any
 import tyro
 
 import gtalk
-from gtalk.cli.avatars import Eval, Export, View
 from gtalk.cli.bars import AS_EVENTS, tell, tell_error
-from gtalk.cli.directing import Score, Style
-from gtalk.cli.dubbing import Batch, Dub, Say
-from gtalk.cli.files import Assets
-from gtalk.cli.marks import Mark
-from gtalk.cli.motion import Motion
-from gtalk.cli.scenes import Scene
-from gtalk.cli.talking import Chat, Serve, Studio
-from gtalk.cli.training import Benchmark, Fit, Prepare, Train
 from gtalk.errors import UserError
 
 _COMMANDS = {
-    "train": Train,
-    "prepare": Prepare,
-    "fit": Fit,
-    "motion": Motion,
-    "score": Score,
-    "style": Style,
-    "dub": Dub,
-    "say": Say,
-    "batch": Batch,
-    "scene": Scene,
-    "view": View,
-    "chat": Chat,
-    "studio": Studio,
-    "serve": Serve,
-    "eval": Eval,
-    "benchmark": Benchmark,
-    "export": Export,
-    "mark": Mark,
-    "assets": Assets,
+    "train": "training.Train",
+    "prepare": "training.Prepare",
+    "fit": "training.Fit",
+    "motion": "motion.Motion",
+    "score": "directing.Score",
+    "style": "directing.Style",
+    "dub": "dubbing.Dub",
+    "say": "dubbing.Say",
+    "batch": "dubbing.Batch",
+    "scene": "scenes.Scene",
+    "view": "avatars.View",
+    "chat": "talking.Chat",
+    "studio": "talking.Studio",
+    "serve": "talking.Serve",
+    "eval": "avatars.Eval",
+    "benchmark": "training.Benchmark",
+    "export": "avatars.Export",
+    "mark": "marks.Mark",
+    "assets": "files.Assets",
 }
+"""Where each command is: what the others need takes seconds to import."""
 _ABOUT = """A few minutes of video of one person become a talking portrait that any speech can drive.
 
 gtalk train me.mp4 -o me --person "Ada" --consent "I am Ada and agree to this avatar."
@@ -98,11 +91,12 @@ def _parsed(argv: list[str]) -> Any:
     told = io.StringIO()
     try:
         with contextlib.redirect_stderr(told):
+            named = bool(argv) and argv[0] in _COMMANDS
             return tyro.cli(
-                _commands(brief=set(argv) <= {"-h", "--help"}),
-                prog="gtalk",
-                description=_ABOUT,
-                args=argv,
+                _command(argv[0]) if named else _commands(brief=set(argv) <= {"-h", "--help"}),
+                prog=f"gtalk {argv[0]}" if named else "gtalk",
+                description=None if named else _ABOUT,
+                args=argv[1:] if named else argv,
                 config=(tyro.conf.OmitSubcommandPrefixes, tyro.conf.OmitArgPrefixes, tyro.conf.DisallowNone),
             )
     except SystemExit as stop:
@@ -138,10 +132,17 @@ def _of_the_machine(error: BaseException) -> str:
     return ""
 
 
+def _command(name: str) -> Any:
+    """The class of one command."""
+    module, _, kind = _COMMANDS[name].partition(".")
+    return getattr(importlib.import_module(f"gtalk.cli.{module}"), kind)
+
+
 def _commands(brief: bool) -> Any:
-    """The type that tyro parses. On the page that lists all commands, each has one sentence."""
+    """The type of all commands. On the page that lists them, each has one sentence."""
     kinds = []
-    for name, kind in _COMMANDS.items():
+    for name in _COMMANDS:
+        kind = _command(name)
         words = inspect.cleandoc(kind.__doc__ or "").partition("\n")[0] if brief else None
         kinds.append(Annotated[kind, tyro.conf.subcommand(name, description=words)])
     return reduce(or_, kinds)

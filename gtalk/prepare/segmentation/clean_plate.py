@@ -215,7 +215,7 @@ def _stack(
 
 def _moved(image: np.ndarray, seen: np.ndarray, plate: np.ndarray) -> np.ndarray:
     """Where an image shows background other than the plate's."""
-    alike = cv2.inRange(cv2.absdiff(image, plate), (0.0,) * 3, (MOVING_DIFFERENCE,) * 3)
+    alike = cv2.inRange(cv2.absdiff(image, plate), np.zeros(3), np.full(3, MOVING_DIFFERENCE))
     return (alike == 0) & seen
 
 

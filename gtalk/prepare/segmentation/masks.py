@@ -16,15 +16,13 @@ from gtalk.prepare.frame_io import (
     fresh_folder,
     in_order,
     one_thread_each,
-    read_frame,
     read_frames,
-    read_grey,
     write_grey,
 )
 from gtalk.prepare.report.metrics import spans
 from gtalk.prepare.segmentation.clean_plate import Background, framed_like, frames_needed, make_background
 from gtalk.prepare.segmentation.labels import ColourModel, Labeller
-from gtalk.prepare.segmentation.matte import coarse_mattes, refine
+from gtalk.prepare.segmentation.matte import NETWORK_HEIGHT, coarse_mattes, refine
 from gtalk.prepare.segmentation.mouth_occlusion import covered_frames, lower_face
 from gtalk.prepare.segmentation.parsing_model import ParsingModel
 from gtalk.prepare.segmentation.side_colours import Plate
@@ -95,9 +93,8 @@ def _first_look(
     gains: Gains,
     path: CameraPath | None,
 ) -> tuple[Background | Mosaic, ColourModel]:
-    """A plate of half the images' size and a colour model, from coarse mattes of some frames."""
-    frames = root / "frames"
-    half = (max(1, size[0] // 2), max(1, size[1] // 2))  # all that a matte needs of a plate
+    """A small plate and a colour model, from coarse mattes of some frames."""
+    frames, half = root / "frames", _plate_size(size)
     path = path.resized(half[1] / size[1]) if path is not None and path.moves else None
     needed = frames_needed(half, segments) if path is None else frames_of_mosaic(path)
     seen = needed[valid[needed]] if valid[needed].any() else needed
@@ -107,24 +104,32 @@ def _first_look(
         def keep() -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
             images = coarse_mattes(read_frames(frames, needed, gains), range(len(needed)))
             for index, (frame, coarse) in zip(needed.tolist(), images, strict=True):
-                matte = (cv2.resize(coarse, size, interpolation=cv2.INTER_LINEAR) * 255).astype(np.uint8)
-                write_grey(Path(folder), index, matte)
+                matte = (cv2.resize(coarse, half, interpolation=cv2.INTER_LINEAR) * 255).astype(np.uint8)
+                small = cv2.resize(frame, half, interpolation=cv2.INTER_AREA)
+                np.save(Path(folder) / f"{index}.npy", np.dstack([small, matte]))
                 if index in samples:
-                    yield frame, matte, points_px[index]
+                    full = (cv2.resize(coarse, size, interpolation=cv2.INTER_LINEAR) * 255).astype(np.uint8)
+                    yield frame, full, points_px[index]
 
         colours = ColourModel.learn(keep())
 
         def read(index: int) -> tuple[np.ndarray, np.ndarray]:
-            pair = read_frame(frames, index, gains), read_grey(Path(folder), index)
-            return cv2.resize(pair[0], half, interpolation=cv2.INTER_AREA), cv2.resize(pair[1], half)
+            both = np.load(Path(folder) / f"{index}.npy")
+            return np.ascontiguousarray(both[..., :3]), np.ascontiguousarray(both[..., 3])
 
         background = make_background(read, half, segments) if path is None else make_mosaic(read, half, path)
     return background, colours
 
 
 def _plate_of(background: Background | Mosaic, index: int, size: tuple[int, int]) -> Plate:
-    """The plate as frame `index` of half of `size` frames it."""
+    """The plate as frame `index` of images of `size` frames it."""
     if isinstance(background, Mosaic):
-        return Plate(*background.behind(index, (max(1, size[0] // 2), max(1, size[1] // 2))))
+        return Plate(*background.behind(index, _plate_size(size)))
     framing = background.framing[index]
     return Plate(framed_like(background.plate, framing), framed_like(background.known.astype(np.float32), framing))
+
+
+def _plate_size(size: tuple[int, int]) -> tuple[int, int]:
+    """(width, height) that a plate needs for mattes, which are decided at a size below it."""
+    scale = min(0.5, NETWORK_HEIGHT / size[1])
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))

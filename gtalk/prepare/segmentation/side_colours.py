@@ -61,10 +61,12 @@ def _of_plate(
     known = cv2.resize(plate.known, size, interpolation=cv2.INTER_AREA)
     off = cv2.absdiff(behind, image).astype(np.float32)
     wrong = cv2.transform(off * off, np.ones((1, 3), np.float32))
-    compared = known * outside
+    compared = np.asarray(known * outside, np.float32)
     reach = (2 * reach_px(size[1]) + 1,) * 2
     seen = cv2.boxFilter(compared, -1, reach, borderType=cv2.BORDER_CONSTANT).ravel()[at]
-    error = cv2.boxFilter(wrong * compared, -1, reach, borderType=cv2.BORDER_CONSTANT).ravel()[at]
+    error = cv2.boxFilter(np.asarray(wrong * compared, np.float32), -1, reach, borderType=cv2.BORDER_CONSTANT).ravel()[
+        at
+    ]
     error /= np.maximum(seen, 1e-6)
     trust = known.ravel()[at] * np.exp(error * np.float32(-1 / (3 * PLATE_TRUST**2))) * (seen > LEAST_OF_PLATE)
     return behind.reshape(-1, 3).take(at, axis=0).T.astype(np.float32), trust, error
