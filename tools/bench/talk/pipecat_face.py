@@ -35,6 +35,7 @@ from pipecat.pipeline.pipeline import Pipeline
 from pipecat.pipeline.runner import PipelineRunner
 from pipecat.pipeline.task import PipelineTask
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+from pipecat.services.settings import TTSSettings
 from pipecat.services.tts_service import TTSService
 from pipecat.transports.base_transport import TransportParams
 from pipecat.transports.smallwebrtc.connection import SmallWebRTCConnection
@@ -78,7 +79,8 @@ class Espeak(TTSService):
     """A voice of gtalk's as a voice of Pipecat's."""
 
     def __init__(self) -> None:
-        super().__init__(sample_rate=AUDIO_RATE, push_stop_frames=True)
+        settings = TTSSettings(model=None, voice="en-us", language=None)
+        super().__init__(sample_rate=AUDIO_RATE, push_stop_frames=True, settings=settings)
         self._voice = open_voice("en-us", 170)
 
     async def run_tts(self, text: str, context_id: str) -> AsyncGenerator[Frame, None]:
@@ -177,8 +179,9 @@ async def run(avatar: Path, strip: Path | None, turns: int) -> None:
     runner.cancel()
     session.stop()
     if strip is not None:
-        draw(heard, asked_s, strip)
-        draw(heard, cuts[-1][1] - 0.6, strip.with_stem(strip.stem + "_cut"), 1.4)
+        draw(heard, heard.when(heard.loud(asked_s, asked_s + 10)[0]) - 0.2, strip)
+        cut_s = cuts[-1][1]
+        draw(heard, cut_s - 0.6, strip.with_stem(strip.stem + "_cut"), 1.4, cut_s)
 
 
 async def interrupted(
@@ -216,8 +219,8 @@ def tell(heard: Heard, asked_s: float, cuts: list[Turn]) -> None:
               f"{np.median(off):17.0f}{off[int(np.argmax(np.abs(off)))]:8.0f}{quiet_ms:25.0f}")  # fmt: skip
 
 
-def draw(heard: Heard, begin_s: float, path: Path, seconds: float = 4.0) -> None:
-    """What came, pictures over their sound."""
+def draw(heard: Heard, begin_s: float, path: Path, seconds: float = 4.0, cut_s: float | None = None) -> None:
+    """What came: faces over the sound that came with them, and a line where somebody cut in."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -225,11 +228,12 @@ def draw(heard: Heard, begin_s: float, path: Path, seconds: float = 4.0) -> None
 
     chosen = np.linspace(begin_s, begin_s + seconds, 14, endpoint=False)
     times = heard.pictures_s
-    figure, axes = pyplot.subplots(2, 14, figsize=(28, 4), height_ratios=(3, 1))
+    figure, axes = pyplot.subplots(2, 14, figsize=(28, 5), height_ratios=(3, 1))
     for axis, at_s in zip(axes[0], chosen, strict=True):
-        i = min(int(np.searchsorted(times, at_s)), len(times) - 1)
-        axis.imshow(heard.small[i])
-        axis.set_title(f"{times[i] - begin_s:.2f} s", fontsize=8)
+        i = max(0, int(np.searchsorted(times, at_s, "right")) - 1)  # what is seen then
+        height, width = heard.small[i].shape[:2]
+        axis.imshow(heard.small[i][height // 20 : height * 7 // 10, width // 4 : width * 3 // 4])
+        axis.set_title(f"{times[i] - begin_s:.2f} s", fontsize=16)
         axis.axis("off")
     grid = axes[1, 0].get_gridspec()
     for axis in axes[1]:
@@ -239,6 +243,9 @@ def draw(heard: Heard, begin_s: float, path: Path, seconds: float = 4.0) -> None
     values = heard.samples[first:last]
     wave.plot(np.arange(len(values)) / 48_000, values, "C0", linewidth=0.4)
     wave.set_xlim(0, seconds)
+    wave.tick_params(labelsize=14)
+    if cut_s is not None:
+        wave.axvline(cut_s - begin_s, color="C3", linewidth=3)
     figure.tight_layout()
     figure.savefig(path, dpi=50)
 
