@@ -127,12 +127,14 @@ def main() -> None:
         time.sleep(1.0)
         _tell_talking(watched, watched.run(out, options.seconds, options.speech), samples)
         if options.soak:
-            memory = [rss_mb()]
-            for _ in range(max(1, round(options.soak))):
-                watched.say(samples, 60.0)
-                seen = watched.run(out, 50.0)
-                memory.append(rss_mb())
-            print("memory after each minute and peer, MB:", *(f"{value:.0f}" for value in memory))
+            print(f"soak, a peer a minute that speaks: memory before {rss_mb():.0f} MB")
+            for minute in range(max(1, round(options.soak))):
+                watched.heard.clear()
+                seen = watched.run(out, 58.0, options.speech)
+                pictures, latency = seen["pictures"], latency_ms(watched, seen, samples)[:, 1]
+                told = f"{np.median(latency):.0f} ms" if len(latency) else "nothing said was seen"
+                print(f"  {minute + 1}: {rss_mb():.0f} MB, microphone to last packet {told}, "
+                      f"{(len(pictures) - 1) / np.ptp(pictures[:, 0]):.1f} pictures a second", flush=True)  # fmt: skip
         print(f"{watched.session.n_dropped} pictures dropped by the session")
 
 
@@ -193,9 +195,11 @@ def _without_gaps(seen: dict[str, np.ndarray]) -> np.ndarray:
     return whole
 
 
-def _tell_talking(watched: Watched, seen: dict[str, np.ndarray], speech: np.ndarray) -> None:
-    """The lag of what each picture shows behind the microphone, by correlation of windows around it."""
-    rows = []
+def latency_ms(watched: Watched, seen: dict[str, np.ndarray], speech: np.ndarray) -> np.ndarray:
+    """[N,2]: lag of what pictures show behind the microphone, until they are handed on and until their last packet
+    came, by correlation of windows around each.
+    """
+    rows = [np.zeros((0, 2))]
     for at_s, _, number, came_s in seen["pictures"]:
         window = [watched.heard.get(int(number) + i) for i in range(-_WINDOW_TICKS, 1)]
         if number < 0 or any(one is None for one in window):
@@ -208,8 +212,13 @@ def _tell_talking(watched: Watched, seen: dict[str, np.ndarray], speech: np.ndar
         reach = np.take(speech, range(end - AUDIO_RATE - len(shown), end), mode="wrap")
         best = int(np.argmax(correlate(reach, shown, "valid", "fft")))
         begin = end - AUDIO_RATE - len(shown) + best + len(shown) - TICK  # of the picture's own tick
-        rows.append((spoken_s - begin / AUDIO_RATE, spoken_s - begin / AUDIO_RATE - (at_s - came_s)))
-    latency, came = 1e3 * np.array(rows).T
+        lag_s = spoken_s - begin / AUDIO_RATE
+        rows.append(1e3 * np.array([[lag_s, lag_s - (at_s - came_s)]]))
+    return np.concatenate(rows)
+
+
+def _tell_talking(watched: Watched, seen: dict[str, np.ndarray], speech: np.ndarray) -> None:
+    latency, came = latency_ms(watched, seen, speech).T
     at_s = seen["pictures"][:, 0]
     print(f"microphone -> picture ms: median {np.median(latency):.0f}, p95 {np.quantile(latency, 0.95):.0f}, "
           f"{len(latency)} pictures of speech; fps {(len(at_s) - 1) / (at_s[-1] - at_s[0]):.2f}")  # fmt: skip
