@@ -32,7 +32,8 @@ class RayEngine:
         self._gpu_share = 1 / workers_per_gpu
         self._ours = not ray.is_initialized()
         if self._ours:
-            at_hand = {"num_cpus": workers, "include_dashboard": False} if not os.environ.get("RAY_ADDRESS") else {}
+            own = {"address": "local", "num_cpus": workers, "include_dashboard": False}  # not another's
+            at_hand = {} if os.environ.get("RAY_ADDRESS") else own
             ray.init(log_to_driver=False, logging_level=logging.ERROR, **at_hand)
         # Retries are the loop's: a lost task has to be told, and a part that is done needs no second doing.
         self._do = ray.remote(num_cpus=1, max_retries=0)(_remote)
