@@ -82,9 +82,10 @@ _processor_s: Counter[str] = Counter()
 @pytest.fixture(scope="session")
 def small_person(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a small avatar that has learned to speak; not to be changed."""
+    from tests.support.made_once import made_once
     from tests.support.small_person import write_small_person
 
-    return write_small_person(tmp_path_factory.mktemp("small") / "me")
+    return made_once(tmp_path_factory, "small", lambda folder: write_small_person(folder / "me")) / "me"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
