@@ -29,8 +29,8 @@ def exp_so3(omega: Float[np.ndarray, "*batch 3"]) -> Float[np.ndarray, "*batch 3
 def log_so3(rotation: Float[np.ndarray, "*batch 3 3"]) -> Float[np.ndarray, "*batch 3"]:
     """Rotation matrices to vectors, for angles below pi."""
     axis = axial(rotation)
-    sine = np.linalg.norm(axis, axis=-1) / 2
-    cosine = (np.trace(rotation, axis1=-2, axis2=-1) - 1) / 2
+    sine = np.sqrt((axis * axis).sum(-1)) / 2
+    cosine = (rotation[..., 0, 0] + rotation[..., 1, 1] + rotation[..., 2, 2] - 1) / 2
     angle = np.arctan2(sine, cosine)
     factor = np.where(sine < 1e-6, 0.5, angle / np.maximum(2 * sine, 1e-12))
     return axis * factor[..., None]
@@ -59,10 +59,11 @@ def nearest_rotation(matrix: Float[np.ndarray, "*batch 3 3"]) -> Float[np.ndarra
 
 def cross_matrix(vector: Float[np.ndarray, "*batch 3"]) -> Float[np.ndarray, "*batch 3 3"]:
     """[v]x, so that [v]x w = v x w."""
-    x, y, z = np.moveaxis(np.asarray(vector), -1, 0)
-    zero = np.zeros_like(x)
-    rows = [zero, -z, y, z, zero, -x, -y, x, zero]
-    return np.stack(rows, axis=-1).reshape(*np.shape(x), 3, 3)
+    vector = np.asarray(vector)
+    out = np.zeros((*vector.shape, 3), vector.dtype)
+    for i, j, k in ((2, 1, 0), (0, 2, 1), (1, 0, 2)):
+        out[..., i, j], out[..., j, i] = vector[..., k], -vector[..., k]
+    return out
 
 
 def project(

@@ -233,8 +233,10 @@ class Marks:
 
     def __call__(self, picture: UInt8[np.ndarray, "H W 3"]) -> UInt8[np.ndarray, "H W 3"]:
         """The picture as it leaves; another array."""
-        parts = [leaving(np.ascontiguousarray(picture[where])) for where, leaving in self._parts]
-        return np.ascontiguousarray(np.concatenate(parts, axis=1))
+        out = np.empty_like(picture)
+        for where, leaving in self._parts:
+            out[where] = leaving(np.ascontiguousarray(picture[where]))
+        return out
 
 
 def _sound_of(scene: Scene, staged: Staged) -> tuple[int, int, Iterator[Float[np.ndarray, "N C"]]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -145,8 +144,11 @@ def song(film: Path, sound: Path, out: Path, motion_file: Path) -> None:
 
 def _pictures(film: Path, every_s: float, width_px: int, face: bool) -> Iterator[np.ndarray]:
     """One in the middle of each stretch of so many seconds."""
-    step, where = round(every_s * _FPS), None
-    for image in itertools.islice(read_video(film, _FPS, retime=False), step // 2, None, step):
+    where, taken = None, 0
+    for number, image in enumerate(read_video(film, _FPS, retime=False)):
+        if number < round((taken + 0.5) * every_s * _FPS):
+            continue
+        taken += 1
         if face and where is None:
             where = _about_face(image)
         part = image if where is None else image[where]
