@@ -84,6 +84,25 @@ def rewrite_json(folder: Path, **changes) -> None:
     (folder / "avatar.json").write_text(json.dumps(content))
 
 
+def refuse(remedy: str) -> None:
+    raise UserError("file", expected="a file", got="none", remedy=remedy)
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        (lambda: 1 / 0, ZeroDivisionError),
+        (lambda: pickle.loads(b"damaged"), pickle.UnpicklingError),
+        (lambda: np.zeros(1 << 29), MemoryError),
+        (lambda: refuse(""), AssertionError),
+    ],
+)
+def test_what_is_no_refusal_in_words_fails_these_tests(fault, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        survive(fault)
+    assert isinstance(survive(lambda: refuse("Name one.")), UserError)
+
+
 @fuzz
 @given(data=st.data())
 def test_avatar_json(avatar_folder: Path, tmp_path: Path, data: st.DataObject) -> None:

@@ -49,9 +49,8 @@ def contexts(dataset, tmp_path_factory) -> FitContext:
     return model.context
 
 
-@pytest.mark.parametrize("product", [torch.float32, torch.bfloat16])
-def test_it_learns_from_four_images_at_once(dataset, tmp_path, product):
-    events = list(train(together(CONFIG, product), dataset, tmp_path, CONFIG.trainer))
+def test_it_learns_from_four_images_at_once(dataset, tmp_path):
+    events = list(train(together(CONFIG, torch.bfloat16), dataset, tmp_path, CONFIG.trainer))
     losses = [e.loss for e in events if isinstance(e, StepEvent)]
     assert losses[-1] < 0.8 * losses[0]
     seen, held_out = train_test_split(dataset)
