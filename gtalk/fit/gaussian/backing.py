@@ -15,15 +15,16 @@ import cv2
 import numpy as np
 
 from gtalk.dataset.format import MaskClass
-from gtalk.fit.gaussian.views import SKIN_LOGIT, THIN, ClipView, MovingMesh
+from gtalk.fit.gaussian.views import HEAD_PARTS, SKIN_LOGIT, THIN, ClipView, MovingMesh
 from gtalk.geometry.quaternion import facing
 from gtalk.ops import splat
 from gtalk.shapes import Bool, Float, UInt8
 
-SKULL_RADII_M = (0.125, 0.1)  # up and back; sideways as wide as the mesh
+SKULL_RADII_M = (0.125, 0.12, 0.07)  # up, forwards and back; sideways as wide as the mesh
+SKULL_BACK_M = 0.027  # its widest place behind the mesh's hindmost points, so that none looks past it before an ear
 HIGHEST_M = 0.17  # of hair, above the skull's middle
 SKULL_UP_M = 0.025  # its middle above the mesh's
-INSIDE = 0.94  # of the outline, so that nothing stands out in front
+INSIDE = 0.98  # of the outline, so that nothing stands out in front
 INSIDE_JAW = 0.85  # of the face's width at each height
 BEHIND_FACE_M, BEHIND_JAW_M = 0.035, 0.02
 NECK_LOW_M, NECK_RADIUS_M, NECK_BEHIND_M = 0.19, 0.05, 0.012
@@ -36,7 +37,6 @@ EDGE = 0.012  # image heights from the outline, where colours are mixed with the
 MIRRORED_M = 0.015  # how much nearer a colour must be on the other side of the head
 FACING = 0.5  # cosine to the face's own direction, above which a point has the colour of what stands before it
 LIKE_SKIN = 12.0  # of 255: hair that differs less from skin is not told from it
-HEAD_PARTS = (MaskClass.HEAD, MaskClass.LIPS, MaskClass.MOUTH, MaskClass.EYES)
 
 
 def make_backing(views: list[ClipView], mesh: MovingMesh, count: int) -> Float[np.ndarray, "N 16"]:
@@ -90,9 +90,17 @@ def backing_surface(
     depth = 1.0 - 2.0 * ticks / len(ticks)  # evenly over a sphere (Fibonacci's spiral)
     ring = np.sqrt(1.0 - depth**2)
     unit = np.stack([ring * np.cos(turn * ticks), ring * np.sin(turn * ticks), -depth], 1)
-    radii = np.array([half, INSIDE * SKULL_RADII_M[0], SKULL_RADII_M[1]])
-    radius = np.where(unit[:, 1:2] > 0.0, [[radii[0], INSIDE * max(up_m, SKULL_RADII_M[0]), radii[2]]], radii)
-    skull = unit * radius + [centre[0], centre[1] + SKULL_UP_M, back]
+    up, forwards, backwards = SKULL_RADII_M
+    radii = np.array([half, INSIDE * up, (forwards + backwards) / 2])
+    radius = np.stack(
+        [
+            np.full(len(unit), half),
+            INSIDE * np.where(unit[:, 1] > 0.0, max(up_m, up), up),
+            np.where(unit[:, 2] > 0.0, forwards, backwards),
+        ],
+        axis=1,
+    )
+    skull = unit * radius + [centre[0], centre[1] + SKULL_UP_M, back - SKULL_BACK_M]
     jaw = behind_jaw(mesh, skull)
     wide = INSIDE_JAW * _width(mesh, skull[:, 1])
     skull[:, 0] = np.where(jaw, np.clip(skull[:, 0], centre[0] - wide, centre[0] + wide), skull[:, 0])
@@ -105,7 +113,7 @@ def backing_surface(
     neck[:, 2] -= NECK_BEHIND_M
     size = np.sqrt(area / len(skull)), np.sqrt(np.pi * NECK_RADIUS_M * NECK_LOW_M / n_neck)
     return (
-        Surface(skull, _unit(unit / radii), np.full(len(skull), size[0])),
+        Surface(skull, _unit(unit / radius), np.full(len(skull), size[0])),
         Surface(neck, around, np.full(n_neck, size[1])),
     )
 

@@ -15,13 +15,15 @@ from gtalk.avatar.pose_code import PoseCode
 from gtalk.avatar.sway import ANCHOR, PLACE, POINT, SKIN, WEIGHT
 from gtalk.basis import EYES, LIPS
 from gtalk.dataset.format import MaskClass
-from gtalk.fit.gaussian.views import SKIN_LOGIT, ClipView, Height, MovingMesh, rest_view
+from gtalk.fit.gaussian.views import HEAD_PARTS, SKIN_LOGIT, ClipView, Height, MovingMesh, rest_view
 from gtalk.fit.protocol import FitContext
 from gtalk.fit.radiance.occupancy import spread_frames
 from gtalk.shapes import Float
 
 REFERENCE_FRAMES = 10
 SKULL_CENTRE, SKULL_RADII = np.array([0.0, 0.03, 0.0]), np.array([0.003, 0.14, 0.085])  # beyond the mesh's half width
+BEFORE_EDGE_M = 0.006  # how far hair stands in front of the mesh's edge
+QUIFF, FALLS_BACK = 0.5, 1.5  # how much more, the farther above the mesh, and how much less, the farther beside it
 EARS_BEHIND_M = 0.012  # what stands out beside the skull, behind the mesh's hindmost points
 NECK_Z, TORSO_Z = -0.01, 0.015  # head space, metres
 TEETH_BEHIND_LIPS_M = 0.012
@@ -100,7 +102,7 @@ def _mesh_seeds(
     per_triangle = np.bincount(chosen, minlength=len(area))
     size = np.sqrt(area[chosen] / per_triangle[chosen])
     normal = cross[chosen] / np.maximum(np.linalg.norm(cross[chosen], axis=1, keepdims=True), 1e-12)
-    colour = np.median([view.colours(view.pixels(position)) for view in views], axis=0)
+    colour = np.median([view.own_colours(view.pixels(position), HEAD_PARTS) for view in views], axis=0)
     yes, no, still = np.ones(count, bool), np.zeros(count, bool), np.zeros((count, ANCHOR))
     return Seeds(position, colour, size, normal, np.full(count, SKIN_LOGIT[MaskClass.HEAD]), motion, yes, no, still)
 
@@ -207,18 +209,28 @@ def _uncovered(camera, views: list[ClipView], mesh: MovingMesh, spacing: float, 
             first = first[fine[first]]
             first = first[~taken[cell[first, 1], cell[first, 0]]]
             taken[cell[first, 1], cell[first, 0]] = True
-            yield points[first], view.colours(pixels[first]), np.full(len(first), logits[label]), anchor[first]
+            yield points[first], view.own_colours(pixels[first]), np.full(len(first), logits[label]), anchor[first]
 
 
 def skull_height(mesh: Float[np.ndarray, "P 3"]) -> Height:
-    """Half an ellipsoid as wide as the mesh; what stands out beside it, ears, lies behind the mesh."""
-    centre = mesh.mean(0)
+    """Half an ellipsoid as wide as the mesh; what stands out beside it, ears, lies behind the mesh.
+
+    Nothing beside it stands in front of the mesh's edge: seen from aside it would lie before the cheek.
+    """
+    from scipy.spatial import cKDTree
+
+    centre, outline = mesh.mean(0), cKDTree(mesh[:, :2])
     skull = SKULL_CENTRE + np.array([centre[0], centre[1], mesh[:, 2].min()])
     radii = SKULL_RADII + np.array([np.abs(mesh[:, 0] - centre[0]).max(), 0.0, 0.0])
 
     def height(points: np.ndarray) -> np.ndarray:
         inside = 1.0 - (((points[:, :2] - skull[:2]) / radii[:2]) ** 2).sum(1)
-        return skull[2] + np.where(inside > 0.0, radii[2] * np.sqrt(np.maximum(inside, 0.0)), -EARS_BEHIND_M)
+        z = skull[2] + np.where(inside > 0.0, radii[2] * np.sqrt(np.maximum(inside, 0.0)), -EARS_BEHIND_M)
+        distance, nearest = outline.query(points[:, :2])
+        above = np.maximum(points[:, 1] - mesh[:, 1].max(), 0.0)
+        beside = np.maximum(distance - above, 0.0)
+        front = mesh[nearest, 2] + BEFORE_EDGE_M + QUIFF * above - FALLS_BACK * beside
+        return np.minimum(z, np.maximum(front, skull[2] - EARS_BEHIND_M))
 
     return height
 

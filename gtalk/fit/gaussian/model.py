@@ -110,7 +110,7 @@ class FitConfig:
     """Steps between looks for dead Gaussians; 0 for never."""
     relocate_until: float = 0.7
     """Progress after which none moves any more."""
-    backing_share: float = 0.0625
+    backing_share: float = 0.07
     """Share of the Gaussians that stand behind what the clip shows, so that a head that turns farther is whole."""
     backed_from: float = 0.7
     """Progress from which the fit sees them; they are never learned."""

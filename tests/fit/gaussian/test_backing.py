@@ -74,6 +74,8 @@ def test_skull_and_neck_lie_behind_the_mesh() -> None:
     assert (skull.points[:, 2] < MESH.mean[face.argmin(1), 2] - 0.02)[face.min(1) < 0.005].all()
     assert skull.points[:, 2].min() < -0.09 and np.abs(skull.points[:, 0]).max() < 0.07
     assert neck.points[:, 2].max() < 0.0 and neck.points[:, 1].min() < skull.points[:, 1].min()
+    behind = (np.abs(skull.points[:, 2] + 0.03) < 0.012) & (np.abs(skull.points[:, 1] - 0.025) < 0.03)
+    assert np.abs(skull.points[behind, 0]).max() > 0.93 * 0.07  # nobody looks past it between cheek and ear
     back = skull.points[skull.normal[:, 2] < -0.2]
     nearest = np.sort(np.linalg.norm(back[:, None] - skull.points[None], axis=-1), axis=1)[:, 1]
     assert nearest.max() < 1.5 * skull.size_m[0]  # no gaps

@@ -81,9 +81,14 @@ def test_seeds_keep_to_the_budget(fitted):
 
 
 def test_ears_are_seeded_behind_the_mesh_and_hair_on_a_skull():
-    mesh = np.array([[-0.07, 0.0, 0.01], [0.07, 0.0, 0.01], [0.0, 0.08, 0.05], [0.0, -0.08, 0.05], [0.0, 0.0, 0.1]])
-    z = skull_height(mesh)(np.array([[0.0, 0.05, 0.0], [0.06, 0.05, 0.0], [0.085, 0.0, 0.0], [0.0, 0.3, 0.0]]))
-    assert z[0] > z[1] > 0.01 > z[2] == z[3]
+    turn = np.linspace(0.0, 2.0 * np.pi, 60, endpoint=False)
+    edge = np.stack([0.07 * np.cos(turn), 0.08 * np.sin(turn), 0.01 + 0.04 * np.abs(np.sin(turn))], 1)
+    height = skull_height(np.concatenate([edge, [[0.0, 0.0, 0.1]]]))
+    above, ear, beyond = height(np.array([[0.0, 0.1, 0.0], [0.085, 0.0, 0.0], [0.0, 0.3, 0.0]]))
+    assert above > 0.05 and ear == beyond < 0.01
+    temple, cheek, hair_by_jaw = height(np.array([[0.055, 0.055, 0.0], [0.0705, 0.0, 0.0], [0.06, -0.075, 0.0]]))
+    assert temple > 0.01 and cheek <= 0.01 + 0.006
+    assert hair_by_jaw < 0.02  # seen from aside it would lie before the cheek
 
 
 def test_coverage_is_learned(fitted, dataset):

@@ -6,7 +6,7 @@ The head is the box of `gtalk eval`; the face is the hull of the tracked mesh; a
 it; below the chin is everything lower than that box, and what of it is the person. In brackets stands a region's share
 of the whole picture's squared error. Motion is as tracked; with `--predicted`, torso, hair and clothes follow from the
 head, as when speech drives. Pictures: truth, render, four times their difference, the render on green. Orbit: from -40
-to 40 degrees aside.
+to 40 degrees aside, on green; printed with it is which share of the head's silhouette shows what stands behind.
 """
 
 from __future__ import annotations
@@ -25,11 +25,12 @@ from gtalk.eval.frames import Truth
 from gtalk.eval.image import psnr
 from gtalk.geometry.rotation import exp_so3
 from gtalk.motion.edits.direct import without_torso
-from gtalk.shapes import Bool, UInt8
+from gtalk.shapes import Bool, Float, UInt8
 
 GREEN = (0, 177, 64)
 SHOWN = 6  # frames in the pictures
 YAWS_DEG = range(-40, 41, 10)
+CLOSED, RIM = 0.05, 0.012  # of the head's height
 
 
 def regions(truth: Truth, index: int) -> dict[str, Bool[np.ndarray, "H W"]]:
@@ -78,17 +79,41 @@ def measure(
     return {name: tuple(np.mean(values, axis=0).tolist()) for name, values in found.items()}
 
 
-def orbit(avatar: GaussianAvatar, dataset: Dataset) -> UInt8[np.ndarray, "H W 3"]:
-    """The head as it mostly is, turned."""
+def holes(alpha: Float[np.ndarray, "H W"]) -> float:
+    """Share of a silhouette that shows what stands behind.
+
+    The silhouette is what a head covers, with slits and bays narrower than a twentieth of its height closed and rings
+    filled; its rim, which is soft, does not count.
+    """
+    seen = (alpha > 0.5).astype(np.uint8)
+    rows = np.flatnonzero(seen.any(1))
+    if not len(rows):
+        return 0.0
+    across, rim = (2 * max(1, round(share * len(rows))) + 1 for share in (CLOSED / 2, RIM))
+    border = [across] * 4
+    closed = cv2.morphologyEx(
+        cv2.copyMakeBorder(seen, *border, cv2.BORDER_CONSTANT), cv2.MORPH_CLOSE, np.ones((across, across), np.uint8)
+    )
+    cv2.drawContours(closed, cv2.findContours(closed, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0], -1, (1,), -1)
+    inner = cv2.erode(closed, np.ones((rim, rim), np.uint8))[across:-across, across:-across] > 0
+    return float((1.0 - alpha[inner]).sum() / max(inner.sum(), 1))
+
+
+def orbit(avatar: GaussianAvatar, dataset: Dataset) -> tuple[UInt8[np.ndarray, "H W 3"], dict[int, float]]:
+    """(the head as it mostly is, turned; holes above the chin by degrees)."""
     motion = dataset.motion[train_test_split(dataset)[0]]
     looks = motion.head_pose[:, :3, 2]
     motion = without_torso(motion[int(np.abs(looks - looks.mean(0)).sum(1).argmin())])
-    row = []
+    row, found = [], {}
     for degrees in YAWS_DEG:
         pose = motion.head_pose.copy()
         pose[0, :3, :3] = exp_so3(np.array([0.0, np.radians(degrees), 0.0])) @ pose[0, :3, :3]
-        row.append(avatar.render_bytes(motion.replace(head_pose=pose), background=_green(avatar))[0][0].cpu().numpy())
-    return np.hstack(row)
+        rgb, alpha = avatar.render_bytes(motion.replace(head_pose=pose), background=_green(avatar))
+        row.append(rgb[0].cpu().numpy())
+        points = motion.landmarks[0] @ pose[0, :3, :3].T + pose[0, :3, 3]
+        chin = round(float(avatar.camera.project(points)[:, 1].max()))
+        found[degrees] = holes(alpha[0, : max(1, chin)].cpu().numpy() / 255.0)
+    return np.hstack(row), found
 
 
 def _green(avatar: GaussianAvatar) -> UInt8[np.ndarray, "H W 3"]:
@@ -114,7 +139,9 @@ def main() -> None:
     table = measure(avatar, dataset, args.frames, args.predicted, args.pictures)
     print(" | ".join(f"{name} {decibels:.2f} dB ({share:.0%})" for name, (decibels, share) in table.items()))
     if args.orbit is not None:
-        _write(args.orbit, orbit(avatar, dataset))
+        strip, found = orbit(avatar, dataset)
+        _write(args.orbit, strip)
+        print("holes " + " ".join(f"{degrees:+d}: {share:.2%}" for degrees, share in found.items()))
 
 
 if __name__ == "__main__":

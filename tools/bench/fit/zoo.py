@@ -1,9 +1,11 @@
 """The zoo: the demo person in other guises, prepared, fitted for a short while and measured against exact truth.
 
     python tools/bench/fit/zoo.py [NAME ...] [--frames 50] [--size 256] [--steps 150] [--folder out/zoo] [--sheet FILE]
+                                  [--again]
 
 Cut-outs of the person are rendered once and kept in the folder; each guise (demo_person/variants.py) is made of them,
-written as H.264 and given to `gtalk prepare` and a fit of Gaussians. Printed for each, as a table in Markdown:
+written as H.264 and given to `gtalk prepare` and a fit of Gaussians. Rows are kept in the folder too, and made anew
+only with other numbers of frames, pixels or steps, or with --again. Printed for each, as a table in Markdown:
 
     landmarks   median distance of the detected points from the true ones, in shares of the face's height
     found       share of frames in which the face was found
@@ -17,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import json
 import shutil
 import sys
 import time
@@ -40,6 +43,7 @@ from gtalk.dataset.split import train_test_split
 from gtalk.errors import UserError
 from gtalk.eval.frames import Truth
 from gtalk.eval.image import in_box, psnr
+from gtalk.files import atomic_path
 from gtalk.fit.run import fit, load_config
 from gtalk.media.audio import read_audio
 from gtalk.media.output.writer import WriteConfig, write_video
@@ -101,7 +105,7 @@ def cutouts(folder: Path, count: int, size: int, step: int) -> list[Cutout]:
 
 def run(variant: Variant, people: Sequence[Cutout], folder: Path, steps: int) -> Row:
     """Make the clip, prepare and fit it, and measure."""
-    name = "_".join(variant.name.replace("%", "percent").replace(",", "").split())
+    name = folder_name(variant)
     clip, home = folder / f"{name}.mp4", folder / name
     shown = [variant.show(cutout, number) for number, cutout in enumerate(people)]
     sound = read_audio(DEMO / "clip.mp4").samples[: round(len(people) / VIDEO_FPS * AUDIO_RATE)]
@@ -128,6 +132,25 @@ def run(variant: Variant, people: Sequence[Cutout], folder: Path, steps: int) ->
         return dataclasses.replace(row, head=head, full=full, seconds=time.perf_counter() - began)
     except UserError as error:
         return Row(variant.name, said=f"refused: {error}", seconds=time.perf_counter() - began)
+
+
+def kept_row(path: Path, key: list[int]) -> Row | None:
+    """What was measured before in the same way."""
+    if not path.exists():
+        return None
+    found = json.loads(path.read_text())
+    return Row(**found["row"]) if found["key"] == key else None
+
+
+def keep_row(path: Path, key: list[int], row: Row) -> None:
+    """For `kept_row`."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps({"key": key, "row": dataclasses.asdict(row)}))
+
+
+def folder_name(variant: Variant) -> str:
+    """Of a guise."""
+    return "_".join(variant.name.replace("%", "percent").replace(",", "").split())
 
 
 def measured(name: str, dataset: Dataset, true: Sequence[Cutout]) -> Row:
@@ -185,6 +208,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=256, help="pixels a side")
     parser.add_argument("--steps", type=int, default=150, help="of each fit")
     parser.add_argument("--folder", type=Path, default=Path("out/zoo"))
+    parser.add_argument("--again", action="store_true", help="measure what was measured before")
     parser.add_argument("--sheet", type=Path, help="a picture of all guises (and nothing else is done)")
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
@@ -195,8 +219,14 @@ def main() -> None:
         return
     print("| guise | landmarks | found | person | outline | head dB | full dB | said |\n" + "|---" * 8 + "|")
     began = time.perf_counter()
+    key = [options.frames, options.every, options.size, options.steps]
     for variant in chosen:
-        print(run(variant, people, options.folder, options.steps).words(), flush=True)
+        path = options.folder / f"{folder_name(variant)}.json"
+        row = None if options.again else kept_row(path, key)
+        if row is None:
+            row = run(variant, people, options.folder, options.steps)
+            keep_row(path, key, row)
+        print(row.words(), flush=True)
     print(f"\n{len(chosen)} guises, {time.perf_counter() - began:.0f} s")
 
 
