@@ -9,7 +9,7 @@ import numpy as np
 
 from gtalk.basis import LIPS
 from gtalk.dataset.format import HEAD_CLASSES, Dataset
-from gtalk.eval.image import box_around, in_box, psnr, ssim
+from gtalk.eval.image import box_around, in_box, psnr, ssim_in, ssim_map
 from gtalk.eval.perceptual import Distance
 from gtalk.shapes import Float, UInt8
 from gtalk.types import Camera, Motion
@@ -74,10 +74,10 @@ class Scores:
     ) -> None:
         """Score one frame."""
         self.frames.append(index)
+        of_windows = ssim_map(shown, true)
         for region, box in truth.boxes(index).items():
-            pair = in_box(shown, box), in_box(true, box)
-            self.psnr[region].append(psnr(*pair))
-            likeness = ssim(*pair)
+            self.psnr[region].append(psnr(in_box(shown, box), in_box(true, box)))
+            likeness = ssim_in(of_windows, box)
             if likeness is not None:
                 self.ssim[region].append(likeness)
         if self.lpips is not None:

@@ -29,23 +29,33 @@ def ssim(image: UInt8[np.ndarray, "H W C"], truth: UInt8[np.ndarray, "H W C"]) -
     11x11 Gaussian window of sigma 1.5, K1 = 0.01, K2 = 0.03, range 255, and only windows that lie
     wholly inside, as in the authors' code. None where the image is smaller than a window.
     """
-    if min(image.shape[:2]) < SSIM_WINDOW:
-        return None
-    x, y = image.astype(np.float32), truth.astype(np.float32)
+    return ssim_in(ssim_map(image, truth), (0, 0, image.shape[1], image.shape[0]))
+
+
+def ssim_map(image: UInt8[np.ndarray, "H W C"], truth: UInt8[np.ndarray, "H W C"]) -> Float[np.ndarray, "h w"]:
+    """`ssim` of each window, mean over channels; h, w are SSIM_WINDOW - 1 less than H, W, at least 0."""
+    half, channels = SSIM_WINDOW // 2, image.shape[2]
+    inner = slice(half, max(half, image.shape[0] - half)), slice(half, max(half, image.shape[1] - half))
+    c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 
     def mean(values: np.ndarray) -> np.ndarray:
-        half = SSIM_WINDOW // 2
-        blurred = cv2.GaussianBlur(values, (SSIM_WINDOW, SSIM_WINDOW), _SSIM_SIGMA)
-        return blurred[half:-half, half:-half]
+        return cv2.GaussianBlur(values, (SSIM_WINDOW, SSIM_WINDOW), _SSIM_SIGMA)[inner]
 
-    mean_x, mean_y = mean(x), mean(y)
-    var_x = mean(x * x) - mean_x**2
-    var_y = mean(y * y) - mean_y**2
-    covariance = mean(x * y) - mean_x * mean_y
-    c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
-    luminance = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
-    structure = (2 * covariance + c2) / (var_x + var_y + c2)
-    return float(np.mean(luminance * structure, dtype=np.float64))
+    total = np.zeros(image[inner].shape[:2], np.float32)
+    for channel in range(channels):
+        x, y = (np.ascontiguousarray(one[..., channel], dtype=np.float32) for one in (image, truth))
+        mean_x, mean_y = mean(x), mean(y)
+        product, squares = mean_x * mean_y, mean_x * mean_x + mean_y * mean_y
+        covariance, variances = mean(x * y) - product, mean(x * x + y * y) - squares
+        total += (2 * product + c1) * (2 * covariance + c2) / ((squares + c1) * (variances + c2))
+    return total / channels
+
+
+def ssim_in(of_windows: Float[np.ndarray, "h w"], box: tuple[int, int, int, int]) -> float | None:
+    """`ssim` of the part of an image inside (left, top, right, bottom), from its map; None if it holds no window."""
+    left, top, right, bottom = box
+    inside = of_windows[top : max(top, bottom - SSIM_WINDOW + 1), left : max(left, right - SSIM_WINDOW + 1)]
+    return float(np.mean(inside, dtype=np.float64)) if inside.size else None
 
 
 @dataclass

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gtalk.eval.image import PSNR_CEILING_DB, Flicker, box_around, in_box, psnr, ssim
+from gtalk.eval.image import PSNR_CEILING_DB, Flicker, box_around, in_box, psnr, ssim, ssim_in, ssim_map
 
 
 def literal_ssim(a: np.ndarray, b: np.ndarray) -> float:
@@ -43,6 +43,17 @@ def test_psnr_is_the_formula():
 def test_ssim_equals_the_literal_formula(seed):
     a, b = image(seed), image(seed + 10)
     assert ssim(a, b) == pytest.approx(literal_ssim(a, b), abs=2e-5)
+
+
+def test_ssim_of_a_part_is_read_off_the_map_of_the_whole():
+    rng = np.random.default_rng(3)
+    a = rng.integers(0, 255, (40, 50, 3), dtype=np.uint8)
+    b = np.clip(a + rng.normal(0, 20, a.shape), 0, 255).astype(np.uint8)
+    of_windows = ssim_map(a, b)
+    assert of_windows.shape == (30, 40)
+    for box in ((0, 0, 50, 40), (7, 4, 31, 28), (39, 29, 50, 40)):
+        assert ssim_in(of_windows, box) == pytest.approx(ssim(in_box(a, box), in_box(b, box)), abs=2e-5)
+    assert ssim_in(of_windows, (0, 0, 10, 40)) is None and ssim_map(a[:5], b[:5]).size == 0
 
 
 def test_ssim_limits():
