@@ -20,7 +20,7 @@ def sized_for(config: Any, dataset: Dataset | Path, size: int | None = None) -> 
     dataset = dataset if isinstance(dataset, Dataset) else Dataset(dataset)
     trainer = config.trainer if size is None else replace(config.trainer, size=size)
     height = min(trainer.size, dataset.size[1])
-    config, told = replace(config, trainer=trainer), f"{height} pixels high"
+    config, told = replace(config, trainer=trainer), f"{height} pixels high{smaller_than(size, dataset)}"
     facts = dataset.manifest.get("stages", {}).get("report", {}).get("facts", {})
     face_px = facts.get("image", {}).get("face_height_px", 0.0) * height / dataset.size[1]
     count = getattr(config.avatar, "count", None)
@@ -30,3 +30,11 @@ def sized_for(config: Any, dataset: Dataset | Path, size: int | None = None) -> 
     count = 100 * round(count * times / 100) if times > 1.0 else count
     told = f"{told}, a face of {face_px:.0f}: {count} Gaussians"
     return replace(config, avatar=replace(config.avatar, count=count)), told
+
+
+def smaller_than(size: int | None, dataset: Dataset | Path) -> str:
+    """What to say where a dataset's images are smaller than the size that was asked for; empty where they are not."""
+    height = (dataset if isinstance(dataset, Dataset) else Dataset(dataset)).size[1]
+    if size is None or size <= height:
+        return ""
+    return f", not {size}: the dataset has no larger ones (`gtalk prepare CLIP --size {size}` makes them)"

@@ -130,7 +130,7 @@ def fit_avatar(
     Raises UserError as `gtalk.fit.run.fit` does.
     """
     from gtalk.fit import run
-    from gtalk.fit.sizes import sized_for
+    from gtalk.fit.sizes import sized_for, smaller_than
 
     kind, named, why = choose(renderer, preset, device)
     on_event(Note(f"renderer: {kind}, preset {config or named} ({why})"))
@@ -140,6 +140,8 @@ def fit_avatar(
         on_event(Note(f"pictures: {told}"))
     elif size is not None:
         chosen = dataclasses.replace(chosen, trainer=dataclasses.replace(chosen.trainer, size=size))
+        if less := smaller_than(size, dataset):
+            on_event(Note(f"pictures: smaller{less}"))
     if device != "auto":
         chosen = dataclasses.replace(chosen, device=device)
     if keep and run.is_fitted(dataset, output, kind, chosen, consent, take):

@@ -7,7 +7,7 @@ import pytest
 from gtalk.config import from_mapping
 from gtalk.dataset.format import Dataset
 from gtalk.fit.gaussian.model import FitConfig
-from gtalk.fit.sizes import sized_for
+from gtalk.fit.sizes import sized_for, smaller_than
 from tests.support.synthetic_dataset import make_synthetic_dataset
 
 PRESET = from_mapping(FitConfig, {"avatar": {"count": 18000}, "trainer": {"size": 512}})
@@ -30,6 +30,12 @@ def test_a_usual_face_gets_the_presets_gaussians(dataset: Dataset) -> None:
     config, told = sized_for(PRESET, with_face(dataset, 0.5))
     assert config == PRESET
     assert "64 pixels" in told and "18000" in told  # never above the dataset's own
+
+
+def test_a_dataset_that_is_too_small_is_told(dataset: Dataset) -> None:
+    told = sized_for(PRESET, with_face(dataset, 0.5), size=768)[1]
+    assert "64 pixels high, not 768" in told and "gtalk prepare CLIP --size 768" in told
+    assert smaller_than(64, dataset) == smaller_than(None, dataset) == ""
 
 
 def test_a_large_face_gets_more_of_them(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
