@@ -124,13 +124,14 @@ def _handles(shape: Sculpt) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     for first, lids, turn in zip(IRIS_CENTRES, (MIRROR[LIDS], LIDS), np.deg2rad(shape.iris_deg), strict=True):
         if np.any(turn):
             points.append(lids)
-            values.append(shape.follow * _turn(mesh[lids], _eye_centre(mesh, first), turn))
+            values.append(shape.follow * _turn(mesh[lids], eye_centre(mesh, first), turn))
     handles, values = np.concatenate([shape.handles, *points]), np.concatenate([shape.values, *values])
     reach = np.concatenate([shape.reach, np.full(len(handles) - len(shape.reach), shape.follow_reach)])
     return handles, values, reach
 
 
-def _eye_centre(mesh: np.ndarray, iris: np.integer) -> np.ndarray:
+def eye_centre(mesh: Float[np.ndarray, "478 3"], iris: int | np.integer) -> Float[np.ndarray, "3"]:
+    """Middle of the eyeball whose iris has its centre at a point of the mesh, in the mesh's unit."""
     unit = float(np.linalg.norm(mesh[RIGHT_EYE_RING[8]] - mesh[LEFT_EYE_RING[0]]))
     return mesh[iris] - [0.0, 0.0, EYEBALL_RADIUS * unit]
 
@@ -147,7 +148,7 @@ def _turned_irises(mesh: np.ndarray, shape: Sculpt) -> np.ndarray:
     """[478,3] the irises turn about the centres of the eyes."""
     out = np.zeros_like(mesh)
     for first, turn in zip(IRIS_CENTRES, np.deg2rad(shape.iris_deg), strict=True):
-        out[first : first + 5] = _turn(mesh[first : first + 5], _eye_centre(mesh, first), turn)
+        out[first : first + 5] = _turn(mesh[first : first + 5], eye_centre(mesh, first), turn)
     return out
 
 

@@ -16,16 +16,17 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from gtalk.avatar.expressing.binding import CHIN, JAW, LOWER, SKIN, UPPER, Binding
+from gtalk.avatar.expressing.binding import CHIN, EYEBALL, JAW, LOWER, SKIN, UPPER, Binding
 from gtalk.avatar.expressing.codes import Division
 from gtalk.avatar.expressing.surface import vertex_gradients, vertex_normals
+from gtalk.basis import GAZE_UNIT_RAD
 from gtalk.geometry.quaternion import rotation_matrices
 from gtalk.geometry.rotation import axial
 from gtalk.ops import splat
 from gtalk.rig.sculpted.folds import depths, profiles
-from gtalk.rig.shapes import SHAPES
+from gtalk.rig.shapes import SHAPES, eye_centre
 from gtalk.shapes import Bool, Float
-from gtalk.topology import INNER_LIPS_RING, LEFT_EYE_RING, N_POINTS, RIGHT_EYE_RING, SKIN_TRIANGLES
+from gtalk.topology import INNER_LIPS_RING, IRIS_CENTRES, LEFT_EYE_RING, N_POINTS, RIGHT_EYE_RING, SKIN_TRIANGLES
 
 TEETH_SHARE = 0.85  # of the chin's way: the teeth are nearer to the joint
 LIPS_M, LIDS_M = 0.007, 0.003  # how far learned motion is better than the mesh's
@@ -90,6 +91,7 @@ def write_columns(
     rows[: twins.start, :, splat.POSITION] += asked
     rows[twins, :, splat.POSITION] -= strays
     rows[twins.stop :, :, splat.POSITION] -= asked[large]
+    _look(rows[twins.stop - 2 : twins.stop], rig.mean, binding, base)
     is_still = ~division.is_lively
     least_m = np.full(len(rows), LEAST_M)
     least_m[twins] = LEAST_TWIN_M
@@ -100,6 +102,29 @@ def write_columns(
         for which in (is_still, ~is_still)
     )
     return Columns(still, lively, is_still)
+
+
+def _look(
+    twins: Float[np.ndarray, "2 N 16"],
+    mesh: Float[np.ndarray, "478 3"],
+    binding: Binding,
+    base: Float[np.ndarray, "N 16"],
+) -> None:
+    """Make the twins of the gaze's codes (to the image's right, up) turn the eyeballs, in place.
+
+    Lids follow eyes that look up and down, not those that look aside: what the clip's mesh did then was chance.
+    """
+    eyes = binding.region == EYEBALL
+    twins[0] = 0.0
+    twins[:, eyes] = 0.0
+    twins[:, eyes, splat.POSITION] = turned_eyeballs(mesh, base[eyes, splat.POSITION])
+
+
+def turned_eyeballs(mesh: Float[np.ndarray, "478 3"], position: Float[np.ndarray, "N 3"]) -> Float[np.ndarray, "2 N 3"]:
+    """Displacement of points of the eyeballs when the gaze goes one unit of its code to the image's right, and up."""
+    centres = np.stack([eye_centre(mesh, iris) for iris in IRIS_CENTRES])
+    off = position - centres[np.abs(position[:, None, 0] - centres[None, :, 0]).argmin(1)]
+    return GAZE_UNIT_RAD * np.stack([np.cross(axis, off) for axis in ([0.0, 1.0, 0.0], [-1.0, 0.0, 0.0])])
 
 
 def folded(mesh: Float[np.ndarray, "478 3"], binding: Binding) -> Float[np.ndarray, "F N"]:

@@ -4,11 +4,20 @@ from dataclasses import replace
 
 import numpy as np
 
-from gtalk.avatar.expressing.columns import FOLD_TINT, LINE_M, folded, line_between_lips
+from gtalk.avatar.expressing.binding import EYEBALL
+from gtalk.avatar.expressing.columns import (
+    FOLD_TINT,
+    LINE_M,
+    folded,
+    line_between_lips,
+    turned_eyeballs,
+    write_columns,
+)
+from gtalk.basis import GAZE_UNIT_RAD
 from gtalk.ops import splat
 from gtalk.rig.sculpted.folds import depths
-from gtalk.rig.shapes import SHAPES
-from gtalk.topology import INNER_LIPS_RING
+from gtalk.rig.shapes import SHAPES, eye_centre
+from gtalk.topology import INNER_LIPS_RING, IRIS_CENTRES
 from tests.avatar.expressing.speaking_face import speaking_face
 
 
@@ -52,3 +61,20 @@ def test_the_line_of_closed_lips_is_what_is_dark_at_their_edge_and_gives_way_whe
     assert takes["mouthStretchLeft"].tolist() == [0.5, 0.0]
     assert not takes["browInnerUp"].any()
     assert FOLD_TINT[0] < 1.0 < FOLD_TINT[2]  # valleys are redder than the skin
+
+
+def test_beyond_the_clips_range_a_gaze_turns_the_eyeballs_and_leaves_the_lids() -> None:
+    avatar, _ = speaking_face()
+    division, binding = avatar.division, avatar.expression.binding
+    base, mesh, size = avatar.expression.basis[0].numpy().copy(), avatar.division.rig.mean, avatar.basis.size
+    base[:2, splat.POSITION] = mesh[IRIS_CENTRES]
+    aside, up = turned_eyeballs(mesh, base[:2, splat.POSITION])
+    radius_m = mesh[IRIS_CENTRES[0], 2] - eye_centre(mesh, IRIS_CENTRES[0])[2]
+    np.testing.assert_allclose(aside, [[GAZE_UNIT_RAD * radius_m, 0, 0]] * 2, rtol=1e-4, atol=1e-9)
+    np.testing.assert_allclose(up, [[0, GAZE_UNIT_RAD * radius_m, 0]] * 2, rtol=1e-4, atol=1e-9)
+    eyes = replace(binding, region=np.where(np.arange(len(base)) < 2, EYEBALL, binding.region))
+    columns = write_columns(division, eyes, base, np.zeros((len(base), size, 3)))
+    column = int(np.flatnonzero(np.flatnonzero(~columns.is_still) == len(SHAPES) + size - 2)[0])
+    starts, rows, n = columns.lively.starts.numpy(), columns.lively.rows.numpy(), int((~columns.is_still).sum())
+    moved = np.concatenate([rows[starts[i] : starts[i + 1]] for i in range(column, len(starts) - 1, n)])
+    assert sorted(moved) == [0, 1], "to the side only eyeballs go"
