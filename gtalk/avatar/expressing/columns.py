@@ -85,13 +85,13 @@ def write_columns(
     rows[: len(wanted), :, splat.COLOUR] += creased[..., None] * FOLD_TINT * colour
     rows[: len(wanted), :, splat.COLOUR] += paler[..., None] * (line.colour - colour)
     twins = slice(len(wanted), len(wanted) + len(rig.motion))
+    _look(rows[twins.stop - 2 : twins.stop], rig.mean, binding, base)
     strays = rows[twins, :, splat.POSITION] - moves.transpose(1, 0, 2)
     strays = strays * smooth_skin(rig.mean, binding, base)[None, :, None]
     asked = np.einsum("ke,knd->end", division.to_codes, strays)
     rows[: twins.start, :, splat.POSITION] += asked
     rows[twins, :, splat.POSITION] -= strays
     rows[twins.stop :, :, splat.POSITION] -= asked[large]
-    _look(rows[twins.stop - 2 : twins.stop], rig.mean, binding, base)
     is_still = ~division.is_lively
     least_m = np.full(len(rows), LEAST_M)
     least_m[twins] = LEAST_TWIN_M
