@@ -27,7 +27,10 @@ Complaint = tuple[str, str]
 def above_the_face(
     rgb: UInt8[np.ndarray, "H W 3"], labels: UInt8[np.ndarray, "H W"], points_px: Float[np.ndarray, "478 2"]
 ) -> Float[np.ndarray, "4"]:
-    """Median colour of the head above and beside the forehead, and its area over the face's; NaN of no hair."""
+    """Median colour of the head above and beside the forehead, and its area over the face's.
+
+    NaN are the colour of no hair, and the area of hair that the image's upper edge cuts off.
+    """
     face = np.zeros(labels.shape, np.uint8)
     ring = points_px[FACE_OVAL]
     cv2.fillPoly(face, [np.rint(ring).astype(np.int32)], (1,))
@@ -36,7 +39,8 @@ def above_the_face(
     hair = (labels == MaskClass.HEAD) & (face == 0) & (y < level)
     if hair.sum() < 0.02 * max(face.sum(), 1):
         return np.array([np.nan, np.nan, np.nan, 0.0])
-    return np.array([*np.median(rgb[hair], axis=0), hair.sum() / max(int(face.sum()), 1)])
+    area = np.nan if hair[0].any() else hair.sum() / max(int(face.sum()), 1)
+    return np.array([*np.median(rgb[hair], axis=0), area])
 
 
 def changed_hair(looks: Iterable[Float[np.ndarray, "4"]], times_s: Sequence[float]) -> list[Complaint]:

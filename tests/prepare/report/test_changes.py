@@ -38,6 +38,13 @@ def test_a_wig_that_comes_off_is_told_with_its_time() -> None:
     assert "from 12 s on" in changed_hair(by_size, times)[0][0]
 
 
+def test_hair_that_leaves_the_image_above_is_no_change() -> None:
+    times = [float(i) for i in range(40)]
+    cut_off = look((60, 45, 40), 60)
+    assert np.isnan(cut_off[3]) and np.isfinite(cut_off[:3]).all()
+    assert changed_hair([look((60, 45, 40), 60 if i < 12 else 22, noise=i) for i in range(40)], times) == []
+
+
 def test_hair_that_only_moves_and_shines_is_no_change() -> None:
     times = [float(i) for i in range(40)]
     assert changed_hair([look((70, 50, 40), 30 + i % 5, noise=i) for i in range(40)], times) == []
