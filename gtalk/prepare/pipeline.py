@@ -287,7 +287,7 @@ STAGES = [
     Stage("track", 5, ("media", "landmarks"), ("camera.json", "person.npz", "track.npz"), _part("track"), _run_track),
     Stage("light", 1, ("media", "landmarks"), (LIGHT_FILE,), _part(), run_light),
     Stage("camera", 2, ("media", "track"), (PATH_FILE,), _part(), run_camera),
-    Stage("masks", 13, ("media", "track", "light", "camera"), ("mattes", "masks"), _parsing_settings, _run_masks),
+    Stage("masks", 14, ("media", "track", "light", "camera"), ("mattes", "masks"), _parsing_settings, _run_masks),
     Stage(
         "background",
         11,
