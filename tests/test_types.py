@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from gtalk.errors import UserError
-from gtalk.types import Camera, Motion
+from gtalk.rig.shapes import SHAPES
+from gtalk.types import EXPRESSIONS, Camera, Motion
 
 
 def some_motion(frames: int = 5) -> Motion:
@@ -45,6 +46,8 @@ def test_camera_round_trips_through_json() -> None:
         {"cx_px": 1e9},
         {"T_camera_world": [[2.0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]},
         {"T_camera_world": [[1.0, 0, 0, 0]]},
+        {"T_camera_world": [[1.0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 2]]},
+        {"T_camera_world": [[1.0, 0, 0, 2e4], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]},
         {"focal_px": "far"},
         {"width": None},
     ],
@@ -62,6 +65,26 @@ def test_motion_slices_are_motions() -> None:
     np.testing.assert_array_equal(motion[-1].landmarks[0], motion.landmarks[4])
     joined = Motion.concatenate([motion[:2], motion[2:]])
     np.testing.assert_array_equal(joined.channels["torso"], motion.channels["torso"])
+
+
+def test_joined_motion_keeps_what_all_parts_have_and_an_expression_is_none_where_it_is_absent() -> None:
+    motion, rng = some_motion(), np.random.default_rng(1)
+    own = {"expression": rng.random((2, EXPRESSIONS)), "torso": motion.channels["torso"][:2]}
+    joined = Motion.concatenate([motion[:2].replace(channels=own), motion[2:].replace(channels={})])
+    assert set(joined.channels) == {"expression"} and joined.fps == 25.0 and len(joined) == 5
+    np.testing.assert_array_equal(joined.channels["expression"][:2], own["expression"])
+    assert not joined.channels["expression"][2:].any()
+    only = Motion.concatenate([motion[:2], motion[2:].replace(channels={"gain": np.ones(3)})])
+    assert only.channels == {} and len(SHAPES) == EXPRESSIONS
+
+
+@pytest.mark.parametrize(
+    "values", [np.full((5, 4), np.inf), np.full((5, 4), 1e30), np.full((5, 4), "1"), np.full((5, 4), 1j)], ids=str
+)
+def test_a_channel_of_no_usual_numbers_is_refused(values: np.ndarray, tmp_path) -> None:
+    some_motion().replace(channels={"torso": values}).save(tmp_path / "x.motion.npz")
+    with pytest.raises(UserError, match="torso"):
+        Motion.load(tmp_path / "x.motion.npz")
 
 
 def test_motion_round_trips_through_its_file(tmp_path) -> None:

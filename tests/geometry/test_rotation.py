@@ -14,7 +14,11 @@ from gtalk.geometry.rotation import (
     log_so3,
     mean_rotation,
     nearest_rotation,
+    project,
+    projection_jacobian,
     slerp,
+    symmetry_alignment,
+    to_world,
 )
 
 VECTORS = st.tuples(*[st.floats(-1.7, 1.7)] * 3).map(np.array)  # below a half turn: 1.7 sqrt(3) < pi
@@ -91,3 +95,32 @@ def test_the_mean_turns_with_the_rotations_and_shrugs_off_an_outlier(vector: np.
     mean = mean_rotation(spread)
     assert np.linalg.norm(log_so3(mean)) < 0.1
     np.testing.assert_allclose(mean_rotation(exp_so3(vector) @ spread), exp_so3(vector) @ mean, atol=1e-6)
+
+
+def test_projection_and_its_slopes() -> None:
+    rng = np.random.default_rng(3)
+    points = np.array([0.0, 0.0, 1.0]) + rng.uniform(-0.2, 0.2, (2, 5, 3))
+    centre = np.array([40.0, 30.0])
+    np.testing.assert_allclose(project(np.array([[0.1, -0.2, 0.5]]), 100.0, centre), [[60.0, -10.0]])
+    step = 1e-6 * np.eye(3)[:, None, None]
+    slopes = (project(points + step, 100.0, centre) - project(points - step, 100.0, centre)) / 2e-6
+    np.testing.assert_allclose(projection_jacobian(points, 100.0), np.moveaxis(slopes, 0, -1), atol=1e-6)
+
+
+def test_a_turned_symmetric_shape_is_turned_back() -> None:
+    half = np.random.default_rng(4).uniform(0.1, 1.0, (6, 3))
+    shape = np.concatenate([half, half * [-1, 1, 1]])
+    mirror = np.concatenate([np.arange(6, 12), np.arange(6)])
+    turned = shape @ exp_so3(np.array([0.0, 0.2, -0.1])).T
+    straight = turned @ symmetry_alignment(turned, mirror).T
+    np.testing.assert_allclose(straight[mirror] * [-1, 1, 1], straight, atol=1e-9)
+    np.testing.assert_allclose(symmetry_alignment(shape, mirror), np.eye(3), atol=1e-9)
+
+
+def test_poses_of_an_opencv_camera_in_the_world() -> None:
+    rotation = exp_so3(np.array([[0.1, 0.2, 0.3], [0.0, 0.0, 0.0]]))
+    T = to_world(rotation, np.array([[1.0, 2.0, 3.0], [0.0, 0.0, 1.0]]))
+    np.testing.assert_allclose(T[:, :3, 3], [[1.0, -2.0, -3.0], [0.0, 0.0, -1.0]])  # y up, the camera looks along -z
+    np.testing.assert_allclose(T[1, :3, :3], np.diag([1.0, -1.0, -1.0]))
+    np.testing.assert_allclose(T[0, :3, :3], np.diag([1.0, -1.0, -1.0]) @ rotation[0])
+    np.testing.assert_array_equal(T[:, 3], [[0, 0, 0, 1]] * 2)
