@@ -79,7 +79,9 @@ def test_joined_motion_keeps_what_all_parts_have_and_an_expression_is_none_where
 
 
 @pytest.mark.parametrize(
-    "values", [np.full((5, 4), np.inf), np.full((5, 4), 1e30), np.full((5, 4), "1"), np.full((5, 4), 1j)], ids=str
+    "values",
+    [np.ones((5, 3)), np.full((5, 4), np.inf), np.full((5, 4), 1e30), np.full((5, 4), "1"), np.full((5, 4), 1j)],
+    ids=str,
 )
 def test_a_channel_of_no_usual_numbers_is_refused(values: np.ndarray, tmp_path) -> None:
     some_motion().replace(channels={"torso": values}).save(tmp_path / "x.motion.npz")
