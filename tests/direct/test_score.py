@@ -77,6 +77,8 @@ def test_events_are_pinned_to_words() -> None:
         (HEAD + "events:\n- {track: emotion.happy, weight: 99}", "weight"),
         (HEAD + "events:\n- {track: head.nod, times: 1.5}", "a whole number"),
         (HEAD + "events:\n- {track: head.nod, times: 900}", "1 to 20"),
+        (HEAD + "events:\n- {track: emotion.happy, at: 3}", "words behind `at`"),
+        (HEAD + "events:\n- {track: gaze.yaw, at: finally, by: 3}", "words behind `at`"),
         (HEAD + "events:\n- {track: emotion.happy, at: finally, start: 2}", "either `at`"),
         (HEAD + "events:\n- {track: emotion.happy, at: finally}", "no words"),
         (HEAD + "words: [[finally, 1, 2]]\nevents:\n- {track: emotion.happy, at: finaly}", "Did you mean finally"),
