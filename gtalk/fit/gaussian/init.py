@@ -15,7 +15,7 @@ from gtalk.avatar.pose_code import PoseCode
 from gtalk.avatar.sway import ANCHOR, PLACE, POINT, SKIN, WEIGHT
 from gtalk.basis import EYES, LIPS
 from gtalk.dataset.format import MaskClass
-from gtalk.fit.gaussian.views import HEAD_PARTS, SKIN_LOGIT, ClipView, Height, MovingMesh, rest_view
+from gtalk.fit.gaussian.views import SKIN_LOGIT, ClipView, Height, MovingMesh, rest_view
 from gtalk.fit.protocol import FitContext
 from gtalk.fit.radiance.occupancy import spread_frames
 from gtalk.shapes import Float
@@ -102,7 +102,7 @@ def _mesh_seeds(
     per_triangle = np.bincount(chosen, minlength=len(area))
     size = np.sqrt(area[chosen] / per_triangle[chosen])
     normal = cross[chosen] / np.maximum(np.linalg.norm(cross[chosen], axis=1, keepdims=True), 1e-12)
-    colour = np.median([view.own_colours(view.pixels(position), HEAD_PARTS) for view in views], axis=0)
+    colour = np.median([view.colours(view.pixels(position)) for view in views], axis=0)
     yes, no, still = np.ones(count, bool), np.zeros(count, bool), np.zeros((count, ANCHOR))
     return Seeds(position, colour, size, normal, np.full(count, SKIN_LOGIT[MaskClass.HEAD]), motion, yes, no, still)
 
@@ -209,7 +209,7 @@ def _uncovered(camera, views: list[ClipView], mesh: MovingMesh, spacing: float, 
             first = first[fine[first]]
             first = first[~taken[cell[first, 1], cell[first, 0]]]
             taken[cell[first, 1], cell[first, 0]] = True
-            yield points[first], view.own_colours(pixels[first]), np.full(len(first), logits[label]), anchor[first]
+            yield points[first], view.colours(pixels[first]), np.full(len(first), logits[label]), anchor[first]
 
 
 def skull_height(mesh: Float[np.ndarray, "P 3"]) -> Height:

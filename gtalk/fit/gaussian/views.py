@@ -15,14 +15,13 @@ from gtalk.avatar.pose_code import PoseCode
 from gtalk.avatar.sway import bilinear
 from gtalk.dataset.format import MaskClass
 from gtalk.fit.protocol import FitContext
-from gtalk.shapes import Float, UInt8
+from gtalk.shapes import Float
 from gtalk.topology import MOUTH_TRIANGLES
 
 FOLLOWED_BESIDE = 0.015  # image heights from the person in the rest frame within which motion counts as known
 RIDGE = 1e-2
 SKIN_LOGIT = {MaskClass.HEAD: -4.0, MaskClass.NECK: 0.0, MaskClass.TORSO: 4.0}
 HEAD_PARTS = (MaskClass.HEAD, MaskClass.LIPS, MaskClass.MOUTH, MaskClass.EYES)
-EDGE = 0.008  # image heights from an outline, where colours are mixed with what is behind
 THIN = 0.35  # thickness of a Gaussian across the surface, as a share of its size along it
 
 
@@ -71,7 +70,6 @@ class ClipView:
     def __init__(self, context: FitContext, pose_code: PoseCode, index: int, rest: ClipView | None = None) -> None:
         """`rest`: the rest frame of what sways."""
         camera, self.rest = context.camera, rest
-        self._own: dict[tuple[MaskClass, ...] | None, np.ndarray] = {}
         self.frame = context.frames[index]
         self.camera, self.index = camera, index
         placed = pose_code.torso_and_framing(self.frame.motion)[0]
@@ -132,32 +130,6 @@ class ClipView:
         x = np.clip(pixels[:, 0].astype(int), 0, self.camera.width - 1)
         y = np.clip(pixels[:, 1].astype(int), 0, self.camera.height - 1)
         return smooth[y, x] / 255.0
-
-    def own_colours(self, pixels: np.ndarray, parts: tuple[MaskClass, ...] | None = None) -> np.ndarray:
-        """As `colours`, of the nearest place within the person, or within parts: nothing of what stands behind.
-
-        What the clip hides keeps the colour it began with, and is seen when the head turns farther.
-        """
-        x = np.clip(pixels[:, 0].astype(int), 0, self.camera.width - 1)
-        y = np.clip(pixels[:, 1].astype(int), 0, self.camera.height - 1)
-        return self._own_image(parts)[y, x] / 255.0
-
-    def _own_image(self, parts: tuple[MaskClass, ...] | None) -> UInt8[np.ndarray, "H W 3"]:
-        """The image, continued from what is surely the person, or of parts."""
-        if parts not in self._own:
-            frame, side = self.frame, 2 * round(EDGE * self.camera.height) + 3
-            own = frame.matte > 250 if parts is None else (frame.matte > 250) & np.isin(frame.labels, parts)
-            own = cv2.erode(own.astype(np.uint8), np.ones((side, side), np.uint8)) > 0
-            image = cv2.blur(frame.rgb, (3, 3))
-            if own.any():
-                labels = cv2.distanceTransformWithLabels(
-                    (~own).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
-                )[1]
-                colours = np.zeros((int(labels.max()) + 1, 3), image.dtype)
-                colours[labels[own]] = image[own]
-                image = colours[labels]
-            self._own[parts] = image
-        return self._own[parts]
 
     def mesh_mask(self, mesh: MovingMesh) -> np.ndarray:
         """Where the mesh covers the image."""
