@@ -217,9 +217,9 @@ def skull_height(mesh: Float[np.ndarray, "P 3"]) -> Height:
 
     Nothing beside it stands in front of the mesh's edge: seen from aside it would lie before the cheek.
     """
-    from scipy.spatial import cKDTree
+    from scipy.spatial import KDTree
 
-    centre, outline = mesh.mean(0), cKDTree(mesh[:, :2])
+    centre, outline = mesh.mean(0), KDTree(mesh[:, :2])
     skull = SKULL_CENTRE + np.array([centre[0], centre[1], mesh[:, 2].min()])
     radii = SKULL_RADII + np.array([np.abs(mesh[:, 0] - centre[0]).max(), 0.0, 0.0])
 

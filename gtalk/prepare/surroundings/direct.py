@@ -83,13 +83,13 @@ class _Level(NamedTuple):
     def of(frame: Frame, scale: float) -> _Level:
         """At another size, without broad shades."""
         size = (round(frame[0].shape[1] * scale), round(frame[0].shape[0] * scale))
-        grey = cv2.resize(frame[0].astype(np.float32), size, interpolation=cv2.INTER_AREA)
-        room = cv2.resize(frame[1].astype(np.float32), size, interpolation=cv2.INTER_AREA) > 250
+        grey = np.asarray(cv2.resize(frame[0].astype(np.float32), size, interpolation=cv2.INTER_AREA))
+        room = np.asarray(cv2.resize(frame[1].astype(np.float32), size, interpolation=cv2.INTER_AREA) > 250, np.float32)
         sigma = SHADE_SHARE * size[1]
-        weight = cv2.GaussianBlur(room.astype(np.float32), (0, 0), sigma)
-        shade = grey - cv2.GaussianBlur(grey * room, (0, 0), sigma) / np.maximum(weight, 1e-3)
+        weight = cv2.GaussianBlur(room, (0, 0), sigma)
+        shade = grey - cv2.GaussianBlur(np.asarray(grey * room, np.float32), (0, 0), sigma) / np.maximum(weight, 1e-3)
         across, down = cv2.Sobel(shade, cv2.CV_32F, 1, 0, scale=0.125), cv2.Sobel(shade, cv2.CV_32F, 0, 1, scale=0.125)
-        safe = cv2.erode(room.astype(np.uint8), np.ones((3, 3), np.uint8), borderValue=0) > 0
+        safe = cv2.erode(room.astype(np.uint8), np.ones((3, 3), np.uint8), borderValue=(0, 0, 0, 0)) > 0
         parts = np.stack([shade, across, down, safe.astype(np.float32)], -1)
         return _Level(shade, safe, np.hypot(across, down), parts)
 
