@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from gtalk.avatar.expressing.binding import EYEBALL
 from gtalk.avatar.expressing.columns import (
@@ -15,6 +16,7 @@ from gtalk.avatar.expressing.columns import (
 )
 from gtalk.basis import GAZE_UNIT_RAD
 from gtalk.ops import splat
+from gtalk.ops.reference.splat import COLUMN_BLOCK
 from gtalk.rig.sculpted.folds import depths
 from gtalk.rig.shapes import SHAPES, eye_centre
 from gtalk.topology import INNER_LIPS_RING, IRIS_CENTRES
@@ -28,11 +30,15 @@ def test_a_column_holds_the_shade_of_its_folds() -> None:
     shape = SHAPES.index("noseSneerLeft")
     deepest = int(creased[shape].argmin())
     assert creased[shape, deepest] < -0.1
-    still = np.flatnonzero(expression.columns.is_still)
-    assert shape in still
-    kept = expression.columns.still
-    rows = {name: np.asarray(value) for name, value in zip(kept._fields, kept, strict=True)}
-    assert any(deepest in np.ravel(value) for value in rows.values())  # the Gaussian is in the table
+    column = int(np.searchsorted(np.flatnonzero(expression.columns.is_still), shape))
+    table, columns = expression.columns.still, int(expression.columns.is_still.sum())
+    entry = deepest // COLUMN_BLOCK * columns + column
+    entries = slice(*table.starts[entry : entry + 2].tolist())
+    row = table.values[entries][table.rows[entries] == deepest][0].float().numpy()
+    red, _, blue = row[splat.COLOUR] / expression.basis[0][deepest, splat.COLOUR].numpy()
+    assert blue - red == pytest.approx(
+        creased[shape, deepest] * (FOLD_TINT[2] - FOLD_TINT[0]), abs=2e-3
+    )  # Lambert apart
 
 
 def test_what_stands_off_the_skin_is_not_creased() -> None:
