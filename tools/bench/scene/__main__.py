@@ -29,7 +29,9 @@ _STRIPS = {"strip-talk": (3,), "strip-heard": (5, 6), "strip-song": (4,)}
 def main(argv: list[str]) -> None:
     """One of the measures above."""
     what, files = (argv or [""])[0], [Path(word) for word in argv[1:]]
-    if what == "azimuth" and len(files) == 2:
+    if {"-h", "--help"} & set(argv):
+        print(__doc__)
+    elif what == "azimuth" and len(files) == 2:
         from tools.bench.scene.spatial import azimuth
 
         azimuth(*files)
