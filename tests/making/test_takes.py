@@ -52,7 +52,8 @@ def learned(folder: Path, monkeypatch, motion: Motion, labels: Path | None = Non
         return Recording(motion)
 
     monkeypatch.setattr("gtalk.prepare.pipeline.prepare", prepare)
-    monkeypatch.setattr("gtalk.making.takes.Dataset", lambda root: Recording(motion_of(neutral(), "neutral")))
+    quiet = motion_of(neutral(), "neutral")
+    monkeypatch.setattr(Dataset, "__init__", lambda self, root: Recording.__init__(self, quiet))
     monkeypatch.setattr("gtalk.making.takes._faces", lambda dataset: dataset.motion.channels["landmarks478"])
     (folder.parent / "take.mp4").write_bytes(b"a film")
     seen, rows = prepare_take(folder.parent / "take.mp4", folder / "dataset", labels, lambda progress: None)

@@ -20,6 +20,7 @@ SHADE_SHARE = 0.12  # image heights: broader shades are light, and are taken off
 LEAST_SIDE = 0.015  # of the image must be room on a side that counts
 TEXTURE = 1.0  # levels a pixel, below which a side is plain
 BROAD = 3  # errors beyond so many usual ones hardly count
+LEAST_SHADE = 1e-6  # squared slope a pixel, below which there is no picture
 
 Frame = tuple[UInt8[np.ndarray, "h w"], UInt8[np.ndarray, "h w"]]
 
@@ -122,6 +123,8 @@ def _refine(first: _Level, second: _Level, H: np.ndarray) -> np.ndarray | None:
         usual = 1.4826 * float(np.median(np.abs(error))) + 0.3
         weight = 1.0 / (1.0 + np.square(error / (BROAD * usual)))
         normal = (slopes * weight[:, None]).T @ slopes
+        if np.trace(normal) < LEAST_SHADE * len(slopes):  # a black picture
+            return None
         normal += 1e-3 * np.trace(normal) * np.eye(4) / 4
         dx, dy, grow, turn = -np.linalg.solve(normal, slopes.T @ (weight * error))
         step = np.array([[1 + grow, -turn, dx * unit], [turn, 1 + grow, dy * unit], [0, 0, 1.0]])
