@@ -1,6 +1,6 @@
 """The page of `gtalk export --format web`, measured in Chromium: size, first picture, likeness, time, memory.
 
-python tools/bench/page.py AVATAR [--frames 50] [--soak 45000]
+python -m tools.bench.page AVATAR [--frames 50] [--soak 45000]
 """
 
 from __future__ import annotations
