@@ -19,6 +19,7 @@ import numpy as np
 import yaml
 
 from gtalk.errors import UserError
+from gtalk.rig.sculpted.table import read_yaml
 from gtalk.rig.shapes import SHAPES, WHOLE
 from gtalk.shapes import Float
 
@@ -206,7 +207,7 @@ def check_regions(regions: Iterable[str]) -> set[str]:
 def read_recipes(path: Path = RECIPES_PATH) -> dict[str, Recipe]:
     """Recipes of a YAML file. Raises UserError when it is not one."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = read_yaml(path)
         return {str(name): _recipe(str(name), entry) for name, entry in content.items()}
     except (OSError, yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise UserError(

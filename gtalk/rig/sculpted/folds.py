@@ -20,7 +20,7 @@ import numpy as np
 import yaml
 
 from gtalk.errors import UserError
-from gtalk.rig.sculpted.table import TABLE_PATH, point_index
+from gtalk.rig.sculpted.table import TABLE_PATH, point_index, read_yaml
 from gtalk.shapes import Float
 from gtalk.topology import LEFT_EYE_RING, MIRROR, RIGHT_EYE_RING
 
@@ -55,9 +55,9 @@ class Fold:
 def read_folds(path: Path = FOLDS_PATH, points_path: Path = TABLE_PATH) -> list[Fold]:
     """The folds of both sides. Raises UserError when the table says something impossible."""
     try:
-        names = yaml.safe_load(points_path.read_text(encoding="utf-8"))["points"]
+        names = read_yaml(points_path)["points"]
         points = {str(name): int(index) for name, index in names.items()}
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = read_yaml(path)
         return [fold for name, entry in content.items() for fold in _both_sides(name, entry, points)]
     except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError) as error:
         raise UserError(
