@@ -16,10 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from gtalk.errors import UserError
-from gtalk.rig.sculpted.table import read_yaml
+from gtalk.rig.sculpted.table import read_entries
 from gtalk.rig.shapes import SHAPES, WHOLE
 from gtalk.shapes import Float
 
@@ -206,16 +205,12 @@ def check_regions(regions: Iterable[str]) -> set[str]:
 
 def read_recipes(path: Path = RECIPES_PATH) -> dict[str, Recipe]:
     """Recipes of a YAML file. Raises UserError when it is not one."""
-    try:
-        content = read_yaml(path)
+
+    def listed(content: Any) -> dict[str, Recipe]:
         return {str(name): _recipe(str(name), entry) for name, entry in content.items()}
-    except (OSError, yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError) as error:
-        raise UserError(
-            f"expressions {path}",
-            expected="names with `shapes: {mouthSmile: 0.8, jawOpen: [0.2, 2]}` and biases",
-            got=f"{type(error).__name__}: {error}",
-            remedy="Mend the entry; gtalk/rig/expressions.yaml shows how one is written.",
-        ) from error
+
+    expected = "names with `shapes: {mouthSmile: 0.8, jawOpen: [0.2, 2]}` and biases"
+    return read_entries(path, listed, f"expressions {path}", expected, "gtalk/rig/expressions.yaml")
 
 
 def _recipe(name: str, entry: Mapping[str, Any]) -> Recipe:

@@ -17,10 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
-from gtalk.errors import UserError
-from gtalk.rig.sculpted.table import TABLE_PATH, point_index, read_yaml
+from gtalk.rig.sculpted.table import TABLE_PATH, point_index, read_entries, read_yaml
 from gtalk.shapes import Float
 from gtalk.topology import LEFT_EYE_RING, MIRROR, RIGHT_EYE_RING
 
@@ -54,18 +52,13 @@ class Fold:
 
 def read_folds(path: Path = FOLDS_PATH, points_path: Path = TABLE_PATH) -> list[Fold]:
     """The folds of both sides. Raises UserError when the table says something impossible."""
-    try:
-        names = read_yaml(points_path)["points"]
-        points = {str(name): int(index) for name, index in names.items()}
-        content = read_yaml(path)
+
+    def both_sides(content: Any) -> list[Fold]:
+        points = {str(name): int(index) for name, index in read_yaml(points_path)["points"].items()}
         return [fold for name, entry in content.items() for fold in _both_sides(name, entry, points)]
-    except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError) as error:
-        raise UserError(
-            f"table of folds {path}",
-            expected="folds, each with `along` (points of the mesh), width, bulge, ends and shapes",
-            got=f"{type(error).__name__}: {error}",
-            remedy="Mend the entry; the head of folds.yaml shows how one is written.",
-        ) from error
+
+    expected = "folds, each with `along` (points of the mesh), width, bulge, ends and shapes"
+    return read_entries(path, both_sides, f"table of folds {path}", expected, "the head of folds.yaml")
 
 
 @lru_cache(maxsize=1)

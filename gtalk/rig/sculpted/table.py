@@ -7,11 +7,11 @@ for the person's left, which is the image's right, and mirrored.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import yaml
@@ -21,6 +21,7 @@ from gtalk.shapes import Float, Int
 from gtalk.topology import MIRROR, N_FACE
 
 TABLE_PATH = Path(__file__).with_name("shapes.yaml")
+T = TypeVar("T")
 OTHER_SIDE = "_r"  # ending of a point's name: its mirror image
 _KINDS = ("both", "left")
 _KEYS = {"sides", "reach", "handles", "iris", "follow"}
@@ -58,19 +59,34 @@ class Sculpt:
 
 def read_table(path: Path = TABLE_PATH) -> dict[str, Sculpt]:
     """Shapes by their full names, both sides. Raises UserError when the table says something impossible."""
-    try:
-        content = read_yaml(path)
+
+    def shapes(content: Any) -> dict[str, Sculpt]:
         points = {str(name): int(index) for name, index in content["points"].items()}
-        out: dict[str, Sculpt] = {}
-        for name, entry in content["shapes"].items():
-            out |= _both_sides(name, entry, points)
-        return out
+        both = [_both_sides(name, entry, points) for name, entry in content["shapes"].items()]
+        return {name: sculpt for sides in both for name, sculpt in sides.items()}
+
+    expected = "`points` (names of mesh points) and `shapes` (handles: point: [x, y, z] or [x, y, z, reach])"
+    return read_entries(path, shapes, f"table of shapes {path}", expected, "the head of shapes.yaml")
+
+
+def read_entries(path: Path, parse: Callable[[Any], T], what: str, expected: str, example: str) -> T:
+    """What `parse` makes of a table that people edit.
+
+    Args:
+        parse: may raise what strange content makes it raise.
+        what, expected, example: for the error: which table, how it is written, and where that is shown.
+
+    Raises:
+        UserError: when it cannot be read, or says something impossible.
+    """
+    try:
+        return parse(read_yaml(path))
     except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError) as error:
         raise UserError(
-            f"table of shapes {path}",
-            expected="`points` (names of mesh points) and `shapes` (handles: point: [x, y, z] or [x, y, z, reach])",
+            what,
+            expected=expected,
             got=f"{type(error).__name__}: {error}",
-            remedy="Mend the entry; the head of shapes.yaml shows how one is written.",
+            remedy=f"Mend the entry; {example} shows how one is written.",
         ) from error
 
 
